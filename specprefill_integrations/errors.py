@@ -1,0 +1,53 @@
+"""Every exception this package raises on purpose.
+
+SpecPrefillError
+├── BudgetError               (ValueError)   a budget that means nothing or cannot be met
+├── UnknownLanguageError      (ValueError)   no sentence rules for that language
+├── TokenCounterError         (TypeError)    an object that cannot count tokens
+├── DraftModelError
+│   ├── DraftModelNotFoundError              no draft where we were told to look
+│   └── DraftModelUnsupportedError           a draft whose attention or tokenizer cannot be read
+└── MissingDependencyError    (ImportError)  an extra that is not installed
+"""
+
+from __future__ import annotations
+
+
+class SpecPrefillError(Exception):
+    """The root: catch this to catch all of ours."""
+
+
+class BudgetError(SpecPrefillError, ValueError):
+    """A budget that means nothing or cannot be met."""
+
+
+class UnknownLanguageError(SpecPrefillError, ValueError):
+    """No sentence rules for that language."""
+
+
+class TokenCounterError(SpecPrefillError, TypeError):
+    """An object that cannot count tokens was given as `count_tokens`."""
+
+
+class DraftModelError(SpecPrefillError):
+    """Something is wrong with the draft model."""
+
+
+class DraftModelNotFoundError(DraftModelError):
+    """No draft model where we were told to look."""
+
+
+class DraftModelUnsupportedError(DraftModelError):
+    """A draft model whose attention or tokenizer cannot be read."""
+
+
+class MissingDependencyError(SpecPrefillError, ImportError):
+    """A part of the package was used whose extra is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        """Say what is missing and the exact line that installs it."""
+        super().__init__(
+            f"{package!r} is needed for this and is not installed: "
+            f"pip install 'specprefill-integrations[{extra}]'",
+            name=package,
+        )

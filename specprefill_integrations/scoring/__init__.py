@@ -1,0 +1,1 @@
+"""Scoring: the only folder that touches `torch` and `transformers`."""

@@ -1,0 +1,41 @@
+"""The seam between choosing and scoring: everything above knows this Protocol and nothing below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from specprefill_integrations.types import Span
+
+
+class SpanScorer(Protocol):
+    """Says how much a question needs each span of some texts."""
+
+    def score_spans(
+        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[list[float]]:
+        """Give every span of every text one number; higher is more needed.
+
+        All texts of a call are scored together and their numbers are comparable. A span may be
+        anything from one token to the whole text, and spans may overlap: a span's score does not
+        depend on which other spans were asked for, except for where windows are cut.
+
+        Args:
+            query: The question, or None where there is none.
+            texts: The texts; never empty, no lone surrogates in them.
+            spans: For each text, the spans to score, in ascending order.
+
+        Returns:
+            For each text, one finite number for each of its spans.
+        """
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count the tokens of each text, without special tokens."""
+
+
+@runtime_checkable
+class TokenSpanner(Protocol):
+    """A scorer that knows where its tokens stand."""
+
+    def token_spans(self, text: str) -> list[Span]:
+        """Where each token of the text stands, in ascending order."""

@@ -1,0 +1,47 @@
+"""A scorer for your own tests: deterministic, instant, no weights, no `torch`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from specprefill_integrations.types import Span
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordScorer:
+    """Scores a span by the share of its words that stand in the question.
+
+    With no question, earlier spans score higher. A token is a word or a punctuation mark.
+    """
+
+    def score_spans(
+        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[list[float]]:
+        """See `SpanScorer.score_spans`."""
+        wanted = set(_words(query or ""))
+        return [
+            [_share(_words(text[s.start : s.end]), wanted, s) for s in text_spans]
+            for text, text_spans in zip(texts, spans, strict=True)
+        ]
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """See `SpanScorer.count_tokens`."""
+        return [len(_TOKEN.findall(text)) for text in texts]
+
+    def token_spans(self, text: str) -> list[Span]:
+        """Where each token stands."""
+        return [Span(m.start(), m.end()) for m in _TOKEN.finditer(text)]
+
+
+def _words(text: str) -> list[str]:
+    return [token.casefold() for token in _TOKEN.findall(text)]
+
+
+def _share(words: list[str], wanted: set[str], span: Span) -> float:
+    if not wanted:
+        return 1 / (1 + span.start)
+    return sum(word in wanted for word in words) / max(1, len(words))

@@ -1,0 +1,107 @@
+"""The values that travel through the pipeline: frozen, standard library only.
+
+Knows nothing about models, tokenizers or frameworks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from specprefill_integrations.errors import BudgetError
+
+SkipReason = Literal["empty_text", "within_budget", "scorer_failed", "counter_failed"]
+"""Why a text came back whole: nothing in it, small enough, or the draft or the counter failed."""
+
+
+class Span(NamedTuple):
+    """A stretch of a text: `text[start:end]`, in characters."""
+
+    start: int
+    """First character."""
+
+    end: int
+    """One past the last character."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A stretch of one of a call's documents that is kept or dropped as a whole."""
+
+    document: int
+    """Which document of the call, counted from 0."""
+
+    span: Span
+    """Where it stands in that document."""
+
+    tokens: int
+    """What it costs, in the caller's tokens."""
+
+    score: float
+    """How much the question needs it; higher is more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How much may be kept. Where both limits are given, the stricter one holds.
+
+    Raises:
+        BudgetError: No limit was given, or one is out of its range.
+    """
+
+    keep_fraction: float | None = None
+    """Kept tokens / original tokens, in (0, 1]."""
+
+    max_tokens: int | None = None
+    """Kept tokens, gap markers included; at least 1."""
+
+    def __post_init__(self) -> None:
+        """Reject a budget that could not be met or means nothing."""
+        if self.keep_fraction is None and self.max_tokens is None:
+            msg = "A Budget needs keep_fraction=, max_tokens= or both."
+            raise BudgetError(msg)
+        if self.keep_fraction is not None and not 0 < self.keep_fraction <= 1:
+            msg = f"keep_fraction is kept / original tokens, in (0, 1]; got {self.keep_fraction!r}."
+            raise BudgetError(msg)
+        if self.max_tokens is not None and self.max_tokens < 1:
+            msg = f"max_tokens must be at least 1; got {self.max_tokens!r}."
+            raise BudgetError(msg)
+
+    def token_limit(self, original_tokens: int) -> int:
+        """How many tokens may be kept of `original_tokens`: never 0 of a text that has any."""
+        limits = [original_tokens]
+        if self.max_tokens is not None:
+            limits.append(self.max_tokens)
+        if self.keep_fraction is not None:
+            # The nudge keeps 0.07 * 100 at 7: binary fractions fall a hair short of the decimal.
+            limits.append(max(1, math.floor(self.keep_fraction * original_tokens + 1e-9)))
+        return min(limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compression:
+    """What became of one text."""
+
+    text: str
+    """What is kept, in source order, with a visible marker at every gap."""
+
+    kept: tuple[Span, ...]
+    """Where it stood: disjoint, ascending, and each slices the original exactly."""
+
+    original_tokens: int
+    """Tokens of the original text."""
+
+    kept_tokens: int
+    """Tokens of `text`, gap markers included."""
+
+    elapsed_seconds: float
+    """Wall-clock time of the whole call; shared by all texts of one call."""
+
+    skipped_because: SkipReason | None = None
+    """Why the text was passed through whole; None where it was compressed."""
+
+    @property
+    def keep_fraction(self) -> float:
+        """Kept tokens / original tokens; 1.0 for an empty text."""
+        return self.kept_tokens / self.original_tokens if self.original_tokens else 1.0
