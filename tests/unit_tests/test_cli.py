@@ -1,0 +1,317 @@
+"""The command line: exact bytes in a pipe, valid JSON, clear errors, nothing heavy at start."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from specprefill_integrations import Budget, ContextCompressor, cli
+from specprefill_integrations.errors import DraftModelNotFoundError, MissingDependencyError
+from specprefill_integrations.testing import KeywordScorer
+
+QUERY = "Who keeps the lighthouse?"
+TEXT = (
+    "The harbor was quiet. Ada keeps the lighthouse at night. Fish is sold on Mondays. "
+    "The ferry leaves at noon, and nobody waits for it. Rain is common in autumn.\n"
+    "Boats come back before dark, and nets are mended by old men on benches.\n"
+)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[cli.DraftOptions]:
+    """Commands run with `KeywordScorer`; here is what they asked for instead."""
+    asked: list[cli.DraftOptions] = []
+
+    def build(options: cli.DraftOptions) -> ContextCompressor:
+        asked.append(options)
+        return ContextCompressor(KeywordScorer(), on_error="raise")
+
+    monkeypatch.setattr(cli, "build_compressor", build)
+    return asked
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    path = tmp_path / "page.txt"
+    path.write_bytes(TEXT.encode())
+    return path
+
+
+def run(*args: object, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(cli.build_app(), [str(arg) for arg in args], input=stdin)
+
+
+def run_compress(*args: object, stdin: bytes | None = None) -> Result:
+    return run("compress", *args, "--query", QUERY, "--keep-fraction", 0.4, stdin=stdin)
+
+
+def expected(text: str, fraction: float = 0.4) -> str:
+    compressor = ContextCompressor(KeywordScorer())
+    return compressor.compress(text, QUERY, budget=Budget(keep_fraction=fraction)).text
+
+
+@pytest.mark.usefixtures("asked")
+class TestPipe:
+    def test_exact_bytes_of_the_compressed_text(self, page: Path) -> None:
+        result = run_compress(page)
+        assert result.exit_code == 0
+        assert result.stdout_bytes == expected(TEXT).encode()
+        assert "Ada keeps the lighthouse" in result.stdout
+        assert "tokens before" in result.stderr
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"\xff\xfe Ada keeps the lighthouse \x80. Nothing else here matters at all. Rain fell.",
+            b"Ada keeps the lighthouse\x00. Nothing else here matters at all. Rain fell today.",
+            "\ufeffAda keeps the lighthouse 👩‍👧.\r\nNothing else matters at all.\r\n".encode(),
+            b"",
+        ],
+    )
+    def test_no_byte_is_changed(self, page: Path, data: bytes) -> None:
+        page.write_bytes(data)
+        whole = run("compress", page, "--query", QUERY, "--keep-fraction", 1)
+        assert whole.stdout_bytes == data
+        text = data.decode("utf-8", "surrogateescape")
+        kept = run_compress(page).stdout_bytes
+        assert kept == expected(text).encode("utf-8", "surrogateescape")
+
+    def test_stdin(self) -> None:
+        assert run_compress("-", stdin=TEXT.encode()).stdout_bytes == expected(TEXT).encode()
+
+    def test_line_break_between_documents(self, tmp_path: Path) -> None:
+        for name in "ab":
+            (tmp_path / name).write_text(f"Ada keeps {name}. {'Rain fell on us. ' * 9}")
+        result = run(
+            "compress",
+            tmp_path / "a",
+            tmp_path / "b",
+            "--query",
+            "Ada keeps a b",
+            "--max-tokens",
+            20,
+        )
+        assert result.stdout == "Ada keeps a. [...]\nAda keeps b. [...]"
+
+    def test_binary_is_said_and_compressed(self, page: Path) -> None:
+        page.write_bytes(bytes(range(256)) * 4)
+        result = run_compress(page)
+        assert result.exit_code == 0
+        assert "not UTF-8" in result.stderr
+
+
+@pytest.mark.usefixtures("asked")
+class TestJson:
+    def test_kept_spans_slice_the_file(self, page: Path) -> None:
+        page.write_bytes(TEXT.encode() + b"\xff Ada \x00 <lighthouse> again.")
+        result = run_compress(page, "--json")
+        report = json.loads(result.stdout_bytes)
+        source = page.read_bytes().decode("utf-8", "surrogateescape")
+        [document] = report["documents"]
+        kept = [source[start:end] for start, end in document["kept"]]
+        assert kept
+        assert all(piece in document["text"] for piece in kept)
+        assert "".join(kept) == "".join(
+            piece.strip(" \n") for piece in document["text"].split("[...]")
+        )
+        assert result.stderr == ""
+
+    def test_shape(self, page: Path) -> None:
+        report = json.loads(run_compress(page, "--json").stdout)
+        assert list(report) == [
+            "draft",
+            "scorer",
+            "query",
+            "budget",
+            "documents",
+            "elapsed_seconds",
+        ]
+        [document] = report["documents"]
+        assert report["budget"] == {"keep_fraction": 0.4, "max_tokens": None}
+        assert report["query"] == QUERY
+        assert document["path"] == str(page)
+        assert document["skipped_because"] is None
+        assert document["keep_fraction"] == document["kept_tokens"] / document["original_tokens"]
+
+    def test_several_files_share_one_budget(self, page: Path) -> None:
+        result = run(
+            "compress", page, page, "-", "--query", QUERY, "--max-tokens", 25, "--json",
+            stdin=TEXT.encode(),
+        )  # fmt: skip
+        documents = json.loads(result.stdout)["documents"]
+        assert [document["path"] for document in documents] == [str(page), str(page), "-"]
+        assert 0 < sum(document["kept_tokens"] for document in documents) <= 25
+
+    def test_no_query(self, page: Path) -> None:
+        result = run("compress", page, "--max-tokens", 10, "--json")
+        assert json.loads(result.stdout)["query"] is None
+
+
+class TestOptions:
+    def test_all_reach_the_compressor(self, asked: list[cli.DraftOptions], page: Path) -> None:
+        run_compress(
+            page, "--draft", "some/draft", "--scorer", "specprefill", "--kind", "code",
+            "--device", "cpu", "--dtype", "float32", "--window-tokens", 512,
+        )  # fmt: skip
+        assert asked == [
+            cli.DraftOptions(
+                draft="some/draft",
+                scorer=cli.ScorerName.SPECPREFILL,
+                kind=cli.TextKind.CODE,
+                device="cpu",
+                dtype="float32",
+                window_tokens=512,
+            )
+        ]
+
+    def test_html(self, asked: list[cli.DraftOptions], page: Path, tmp_path: Path) -> None:
+        heat_map = tmp_path / "heat.html"
+        result = run_compress(page, page, "--html", heat_map)
+        assert result.exit_code == 0
+        assert len(asked) == 1
+        written = heat_map.read_bytes().decode()
+        assert written.count("<section") == 2
+        assert "40% of the tokens" in written
+        assert QUERY in written
+
+    def test_version(self) -> None:
+        assert run("--version").stdout.startswith("specprefill 0.")
+
+
+class TestErrors:
+    def check(self, result: Result, exit_code: int, message: str) -> None:
+        assert result.exit_code == exit_code
+        assert result.stdout == ""
+        assert result.stderr.startswith("error: ")
+        assert result.stderr.count("\n") == 1
+        assert message in result.stderr
+
+    @pytest.mark.parametrize(
+        ("args", "message"),
+        [
+            ((), "either --keep-fraction or --max-tokens"),
+            (("--keep-fraction", 0.2, "--max-tokens", 5), "either --keep-fraction or --max-tokens"),
+            (("--keep-fraction", 1.5), "1.5"),
+            (("--keep-fraction", "nan"), "nan"),
+            (("--max-tokens", 0), "at least 1"),
+            (("--max-tokens", 9, "--html", "/no/such/folder/x.html"), "/no/such/folder"),
+            (("--max-tokens", 9, "--html", "/tmp"), "not a folder"),  # noqa: S108
+        ],
+    )
+    def test_usage(self, page: Path, args: tuple[object, ...], message: str) -> None:
+        self.check(run("compress", page, "--query", QUERY, *args), 2, message)
+
+    def test_files(self, tmp_path: Path) -> None:
+        self.check(run_compress(tmp_path / "none.txt"), 2, "none.txt")
+        self.check(run_compress(tmp_path), 2, "folder")
+        self.check(run_compress("-", "-", stdin=b""), 2, "only once")
+
+    @pytest.mark.parametrize(
+        ("error", "message"),
+        [
+            (DraftModelNotFoundError("no draft: 'x'"), "error: no draft: 'x'\n"),
+            (MissingDependencyError("torch", "draft"), "specprefill-integrations[draft]"),
+            (RuntimeError("out of memory"), "RuntimeError: out of memory"),
+        ],
+    )
+    def test_failures(
+        self, monkeypatch: pytest.MonkeyPatch, page: Path, error: Exception, message: str
+    ) -> None:
+        def build(_: cli.DraftOptions) -> ContextCompressor:
+            raise error
+
+        monkeypatch.setattr(cli, "build_compressor", build)
+        self.check(run_compress(page), 1, message)
+        assert run_compress(page, "--debug").exception is error
+
+    def test_missing_extra(self, tmp_path: Path) -> None:
+        (tmp_path / "typer.py").write_text("raise ModuleNotFoundError('no', name='typer')")
+        done = python(
+            "from specprefill_integrations.cli import main; main()", PYTHONPATH=str(tmp_path)
+        )
+        assert done.returncode == 1
+        assert "pip install 'specprefill-integrations[cli]'" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+class TestHighlightedView:
+    def test_whole_source_is_shown_and_kept_parts_stand_out(self) -> None:
+        text = f"{TEXT}\x1b[2J evil \udc80 [bold]markup[/bold]"
+        compressor = ContextCompressor(KeywordScorer())
+        budget = Budget(keep_fraction=0.4)
+        report = cli.Report(
+            sources=[cli.Source("-", text)],
+            results=[compressor.compress(text, QUERY, budget=budget)],
+            query=QUERY,
+            budget=budget,
+            draft="draft",
+            scorer="readout",
+        )
+        shown = io.StringIO()
+        console = Console(file=shown, force_terminal=True, color_system="truecolor", width=60)
+        cli.print_highlighted(console, report)
+        output = shown.getvalue()
+        assert "standard input" in output
+        assert "\x1b[2J" not in output
+        [kept] = report.results[0].kept
+        highlighted = re.findall(r"\x1b\[1;[\d;]*m([^\x1b]*)\x1b\[0m", output)
+        assert highlighted == [text[kept.start : kept.end]]
+        plain = io.StringIO()
+        cli.print_highlighted(Console(file=plain, width=60), report)
+        assert text.replace("\x1b", "\ufffd").replace("\udc80", "\ufffd") in plain.getvalue()
+
+
+class TestLazyCommands:
+    def test_command_of_another_module(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        app = typer.Typer()
+        app.callback()(lambda: None)
+
+        @app.command()
+        def evidence(data: str, keep: str = "", limit: int = 0) -> None:
+            typer.echo(f"{data} {keep} {limit}")
+
+        module = ModuleType("some_commands")
+        module.app = app  # type: ignore[attr-defined]
+        lazy = cli.LazyCommand("some_commands", "Measure something.")
+        monkeypatch.setitem(cli.LAZY_COMMANDS, "evaluate", lazy)
+        assert "Measure something." in run("--help").stdout
+        monkeypatch.setitem(sys.modules, "some_commands", module)
+        done = run("evaluate", "evidence", "DATA", "--keep", ".1,.2", "--limit", 3)
+        assert done.stdout == "DATA .1,.2 3\n"
+        assert "--keep" in run("evaluate", "evidence", "--help").stdout
+        assert run("evaluate", "unknown").exit_code == 2
+
+
+def test_help_imports_nothing_heavy() -> None:
+    done = python(
+        "import sys\n"
+        "from specprefill_integrations.cli import main\n"
+        "sys.argv = ['specprefill', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'numpy', 'jinja2', 'regex'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "compress" in done.stdout
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        env={**os.environ, **environment},
+    )
