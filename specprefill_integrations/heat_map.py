@@ -287,7 +287,8 @@ def _legend(scale: _Scale) -> list[dict[str, object]]:
 def _is_aligned(text: str) -> bool:
     """Whether columns matter: many lines are indented or hold runs of blanks."""
     lines = [line for line in text.split("\n") if line.strip()]
-    aligned = sum("  " in line.rstrip() or "\t" in line for line in lines)
+    # Three blanks: typists put two after a full stop.
+    aligned = sum("   " in line.rstrip() or "\t" in line for line in lines)
     return aligned > _ALIGNED_SHARE * len(lines)
 
 
