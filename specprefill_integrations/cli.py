@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from specprefill_integrations import __version__
+from specprefill_integrations.encodable import encodable
 from specprefill_integrations.errors import BudgetError, MissingDependencyError
+from specprefill_integrations.token_heat import TokenHeatRecorder
 from specprefill_integrations.types import Budget, Compression, Span
 
 try:
@@ -74,7 +76,11 @@ class LazyCommand:
     """The line that `specprefill --help` shows."""
 
 
-LAZY_COMMANDS: dict[str, LazyCommand] = {}
+LAZY_COMMANDS: dict[str, LazyCommand] = {
+    "bench": LazyCommand(
+        "specprefill_integrations.evaluation.bench", "Measure what scoring costs."
+    ),
+}
 """Further commands, in the order of `--help`: add one line here for each."""
 
 
@@ -338,12 +344,16 @@ def _work(
     *,
     with_page: bool,
 ) -> tuple[Report, str]:
-    """Load, compress and, where a page is wanted, score every token for it."""
+    """Load, compress and, where a page is wanted, note every token's score for it."""
     texts = [source.text for source in sources]
     with _stderr().status(f"loading {_printable(options.draft or 'the draft')} ...") as status:
         compressor = build_compressor(options)
+        scorer_name = type(compressor.scorer).__name__
+        recorder = TokenHeatRecorder(compressor.scorer) if with_page else None
         # A scorer without a draft (KeywordScorer) has nothing to load and no name but its own.
         model = getattr(compressor.scorer, "draft", None)
+        if recorder is not None:
+            compressor.scorer = recorder
         if model is not None:
             model.load()
         status.update("scoring ...")
@@ -352,14 +362,16 @@ def _work(
             results=compressor.compress_documents(texts, query, budget=budget),
             query=query,
             budget=budget,
-            draft=model.name if model is not None else type(compressor.scorer).__name__,
+            draft=scorer_name if model is None else model.name,
             scorer=options.scorer.value,
         )
-        if not with_page:
+        if recorder is None:
             return report, ""
-        status.update("scoring every token for the heat map ...")
-        scores = [compressor.score_tokens(text, query) for text in texts]
-    return report, _page(report, scores)
+        unread = [text for text in map(encodable, texts) if text and not recorder.heat_of(text)]
+        if unread:  # what was within the budget was not scored for it
+            status.update("scoring every token for the heat map ...")
+            recorder.score_spans(query, unread, [[] for _ in unread])
+    return report, _page(report, [recorder.heat_of(text) for text in texts])
 
 
 def _page(report: Report, scores: Sequence[Sequence[tuple[Span, float]]]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
+import math
 import threading
 import time
 from collections import Counter
@@ -15,13 +15,15 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from specprefill_integrations.encodable import encodable
+from specprefill_integrations.errors import DraftModelError
 from specprefill_integrations.fitting import BudgetFitter, Rendered
 from specprefill_integrations.rendering import GapStyle, render_kept
-from specprefill_integrations.scoring.span_scorer import SpanScorer, TokenSpanner
+from specprefill_integrations.scoring.span_scorer import SpanScorer
 from specprefill_integrations.selection import Selector, select_best
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting.prose import ProseSplitter
-from specprefill_integrations.token_counting import CountTokens, as_token_counter
+from specprefill_integrations.token_counting import CountTokens, as_token_counter, count_each
 from specprefill_integrations.types import Budget, Compression, SkipReason, Span, Unit
 
 if TYPE_CHECKING:
@@ -31,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 OnError = Literal["pass_through", "raise"]
 """What a failing draft or counter does: nothing but a logged, counted skip, or an exception."""
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class ContextCompressor:
@@ -108,7 +108,8 @@ class ContextCompressor:
             MissingDependencyError: The extra `draft` is not installed.
             DraftModelNotFoundError: There is no draft where `draft` says.
         """
-        from specprefill_integrations.scoring.presets import build_stages
+        # Here alone, so that a compressor with another scorer needs no torch.
+        from specprefill_integrations.scoring.presets import build_stages  # noqa: PLC0415
 
         stages = build_stages(
             draft, device=device, dtype=dtype, scorer=scorer, kind=kind, window_tokens=window_tokens
@@ -158,41 +159,21 @@ class ContextCompressor:
             One result a text, in the same order.
         """
         started = time.perf_counter()
+        readable = [encodable(text) for text in texts]
+        tokens = [0] * len(texts)
+        failure: SkipReason = "counter_failed"
         try:
-            tokens = self.count_tokens([_without_surrogates(text) for text in texts])
-        except Exception as error:
-            return self._pass_through(texts, [0] * len(texts), "counter_failed", started, error)
-        limit = budget.token_limit(sum(tokens))
-        if sum(tokens) <= limit:
-            return self._pass_through(texts, tokens, "within_budget", started)
-        try:
-            rendered = self._choose([_without_surrogates(text) for text in texts], query, limit)
-        except Exception as error:
-            return self._pass_through(texts, tokens, "scorer_failed", started, error)
+            tokens = count_each(self.count_tokens, readable)
+            limit = budget.token_limit(sum(tokens))
+            if sum(tokens) <= limit:
+                return self._pass_through(texts, tokens, "within_budget", started)
+            failure = "scorer_failed"
+            scored = self._score(readable, query)
+            failure = "counter_failed"
+            rendered = self._choose(readable, scored, limit)
+        except Exception as error:  # noqa: BLE001 - whatever fails must not reach the agent
+            return self._pass_through(texts, tokens, failure, started, error)
         return self._results(texts, tokens, rendered, started)
-
-    def score_tokens(self, text: str, query: str | None = None) -> list[tuple[Span, float]]:
-        """Score every token of a text, for a heat map: what the draft saw, before any choice.
-
-        Args:
-            text: The text.
-            query: The question, or None.
-
-        Returns:
-            Each token's span and its score.
-
-        Raises:
-            TypeError: The scorer does not know its tokens.
-        """
-        if not isinstance(self.scorer, TokenSpanner):
-            msg = f"{type(self.scorer).__name__} has no token_spans()."
-            raise TypeError(msg)
-        text = _without_surrogates(text)
-        spans = self.scorer.token_spans(text)
-        if not spans:
-            return []
-        [scores] = self.scorer.score_spans(query, [text], [spans])
-        return list(zip(spans, scores, strict=True))
 
     async def acompress(
         self, text: str, query: str | None = None, *, budget: Budget
@@ -206,28 +187,47 @@ class ContextCompressor:
         """`compress_documents`, off the event loop."""
         return await asyncio.to_thread(self.compress_documents, texts, query, budget=budget)
 
-    def _choose(self, texts: list[str], query: str | None, limit: int) -> list[Rendered]:
-        """Split, score and select; `texts` hold no lone surrogates."""
+    def _score(self, texts: Sequence[str], query: str | None) -> list[list[tuple[Span, float]]]:
+        """Each text's units and their scores; `texts` hold no lone surrogates."""
         spans = [self.splitter(text) for text in texts]
-        query = _without_surrogates(query) if query and query.strip() else None
-        filled = [d for d, found in enumerate(spans) if found]
-        scores = self.scorer.score_spans(
-            query, [texts[d] for d in filled], [spans[d] for d in filled]
+        query = encodable(query) if query and query.strip() else None
+        scored: list[list[tuple[Span, float]]] = [[] for _ in texts]
+        filled = [document for document, found in enumerate(spans) if found]
+        if filled:
+            scores = self.scorer.score_spans(
+                query, [texts[d] for d in filled], [spans[d] for d in filled]
+            )
+            for document, found in zip(filled, scores, strict=True):
+                scored[document] = list(zip(spans[document], map(_finite, found), strict=True))
+        return scored
+
+    def _choose(
+        self, texts: Sequence[str], scored: Sequence[Sequence[tuple[Span, float]]], limit: int
+    ) -> list[Rendered]:
+        """Count and select; `texts` hold no lone surrogates."""
+        costs = iter(
+            self.count_tokens(
+                [
+                    text[span.start : span.end]
+                    for text, units in zip(texts, scored, strict=True)
+                    for span, _ in units
+                ]
+            )
         )
-        costs = self.count_tokens([texts[d][s.start : s.end] for d in filled for s in spans[d]])
-        spent = iter(costs)
-        units = [
-            Unit(document, span, next(spent), score)
-            for document, document_scores in zip(filled, scores, strict=True)
-            for span, score in zip(spans[document], document_scores, strict=True)
-        ]
         fitter = BudgetFitter(
             texts=texts,
             selector=self.selector,
             gaps=self.gaps,
             count_tokens=self.count_tokens,
         )
-        return fitter.fit(units, limit)
+        return fitter.fit(
+            [
+                Unit(document, span, next(costs), score)
+                for document, units in enumerate(scored)
+                for span, score in units
+            ],
+            limit,
+        )
 
     def _results(
         self,
@@ -295,6 +295,9 @@ def shared_compressor() -> ContextCompressor:
     return ContextCompressor.from_draft_model()
 
 
-def _without_surrogates(text: str) -> str:
-    """The same length, but fit for a tokenizer: lone surrogates cannot be encoded."""
-    return _LONE_SURROGATE.sub("\ufffd", text)
+def _finite(score: float) -> float:
+    """The score, where it is a number to sort by."""
+    if not math.isfinite(score):
+        msg = f"The draft gave a score that is not a finite number: {score!r}."
+        raise DraftModelError(msg)
+    return score

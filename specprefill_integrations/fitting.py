@@ -6,13 +6,15 @@ are brought together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from specprefill_integrations.rendering import GapStyle, merge_adjacent, render_kept
 from specprefill_integrations.selection import Selector
 from specprefill_integrations.splitting.finer import split_words
-from specprefill_integrations.token_counting import CountTokens
+from specprefill_integrations.token_counting import CountTokens, count_each
 from specprefill_integrations.types import Span, Unit
 
 _ROUNDS = 4
@@ -32,6 +34,17 @@ class Rendered:
     """Its cost, counted on `text`."""
 
 
+class _Choice(NamedTuple):
+    """A selector's answer and what it came to."""
+
+    kept: frozenset[int]
+    rendered: list[Rendered]
+
+    @property
+    def tokens(self) -> int:
+        return _total(self.rendered)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetFitter:
     """Chooses units so that the rendered documents together stay within a number of tokens."""
@@ -49,7 +62,10 @@ class BudgetFitter:
     """Counts what the caller will pay."""
 
     def fit(self, units: Sequence[Unit], token_limit: int) -> list[Rendered]:
-        """Choose, render, count; correct the allowance by what the estimate was off; repeat.
+        """Choose, render, count, and keep the choice that uses most of the limit.
+
+        Where no choice fits, the widest gives up its lowest scores; where no unit fits, the best
+        one is cut at words.
 
         Args:
             units: All units of all texts, in source order.
@@ -58,75 +74,83 @@ class BudgetFitter:
         Returns:
             One entry a text, together within `token_limit`.
         """
+        choices = [choice for choice in self._choices(units, token_limit) if choice.kept]
+        fitting = [choice.rendered for choice in choices if choice.tokens <= token_limit]
+        if fitting:
+            return max(fitting, key=_total)
+        if choices:
+            widest = max((choice.kept for choice in choices), key=len)
+            rendered = self._keep_best(units, widest, token_limit)
+            if any(document.kept for document in rendered):
+                return rendered
+        return self._cut_best(units, token_limit)
+
+    def _choices(self, units: Sequence[Unit], token_limit: int) -> Iterator[_Choice]:
+        """Ask the selector a few times, correcting its allowance by what the estimate was off."""
         [gap_tokens] = self.count_tokens([f" {self.gaps.marker} "])
-        best: list[Rendered] | None = None
         allowance = token_limit
         seen: set[frozenset[int]] = set()
         for _ in range(_ROUNDS):
             kept = self.selector(units, allowance, gap_tokens)
             if kept in seen:
-                break
+                return
             seen.add(kept)
-            rendered = self._render(units, kept)
-            used = _total(rendered)
-            if used <= token_limit and (best is None or used > _total(best)):
-                best = rendered
-            allowance += token_limit - used
-        if best is None:
-            best = self._drop_until_it_fits(units, kept, token_limit)
-        return best if _total(best) or not units else self._cut_best_unit(units, token_limit)
+            choice = _Choice(kept, self._render(units, kept))
+            yield choice
+            allowance = max(0, allowance + token_limit - choice.tokens)
 
-    def _render(self, units: Sequence[Unit], kept: frozenset[int] | set[int]) -> list[Rendered]:
+    def _keep_best(
+        self, units: Sequence[Unit], kept: frozenset[int], token_limit: int
+    ) -> list[Rendered]:
+        """Of the units in `kept`, as many as fit, best first."""
+        ranked = sorted(kept, key=lambda i: (-units[i].score, i))
+        return _longest_fit(
+            lambda count: self._render(units, ranked[:count]), len(ranked), token_limit
+        )
+
+    def _cut_best(self, units: Sequence[Unit], token_limit: int) -> list[Rendered]:
+        """Of the best unit, as many leading words as fit, perhaps none."""
+        if not units:
+            return self._render(units, ())
+        best = max(units, key=lambda unit: unit.score)
+        words = split_words(self.texts[best.document], best.span)
+        return _longest_fit(
+            lambda count: self._render_words(best.document, words[:count]), len(words), token_limit
+        )
+
+    def _render(self, units: Sequence[Unit], kept: Iterable[int]) -> list[Rendered]:
         by_document: list[list[Span]] = [[] for _ in self.texts]
         for index in sorted(kept):
             by_document[units[index].document].append(units[index].span)
-        merged = [
-            merge_adjacent(text, spans) for text, spans in zip(self.texts, by_document, strict=True)
-        ]
-        return self._render_spans(merged)
+        return self._render_spans(
+            [merge_adjacent(*pair) for pair in zip(self.texts, by_document, strict=True)]
+        )
+
+    def _render_words(self, document: int, words: Sequence[Span]) -> list[Rendered]:
+        kept: list[tuple[Span, ...]] = [() for _ in self.texts]
+        if words:
+            kept[document] = (Span(words[0].start, words[-1].end),)
+        return self._render_spans(kept)
 
     def _render_spans(self, kept: Sequence[tuple[Span, ...]]) -> list[Rendered]:
         written = [
             render_kept(text, spans, self.gaps)
             for text, spans in zip(self.texts, kept, strict=True)
         ]
-        tokens = iter(self.count_tokens([text for text in written if text]))
-        return [
-            Rendered(spans, text, next(tokens) if text else 0)
-            for spans, text in zip(kept, written, strict=True)
-        ]
-
-    def _drop_until_it_fits(
-        self, units: Sequence[Unit], kept: frozenset[int], token_limit: int
-    ) -> list[Rendered]:
-        """Give up the lowest scores, a few at first, then more at a time."""
-        worst_first = sorted(kept, key=lambda i: (units[i].score, -i))
-        dropped = 0
-        step = 1
-        rendered = self._render(units, kept)
-        while _total(rendered) > token_limit:
-            dropped += step
-            step += step // 2 + 1
-            rendered = self._render(units, set(worst_first[dropped:]))
-        return rendered
-
-    def _cut_best_unit(self, units: Sequence[Unit], token_limit: int) -> list[Rendered]:
-        """No unit fits: keep as many leading words of the best one as do, perhaps none."""
-        best = max(units, key=lambda unit: unit.score)
-        pieces = split_words(self.texts[best.document], best.span)
-        low, high = 0, len(pieces)
-        while low < high:
-            middle = (low + high + 1) // 2
-            fits = _total(self._render_prefix(best, pieces, middle)) <= token_limit
-            low, high = (middle, high) if fits else (low, middle - 1)
-        return self._render_prefix(best, pieces, low)
-
-    def _render_prefix(self, unit: Unit, pieces: Sequence[Span], count: int) -> list[Rendered]:
-        kept: list[tuple[Span, ...]] = [() for _ in self.texts]
-        if count:
-            kept[unit.document] = (Span(pieces[0].start, pieces[count - 1].end),)
-        return self._render_spans(kept)
+        tokens = count_each(self.count_tokens, written)
+        return [Rendered(*document) for document in zip(kept, written, tokens, strict=True)]
 
 
 def _total(rendered: Sequence[Rendered]) -> int:
     return sum(document.tokens for document in rendered)
+
+
+def _longest_fit(
+    render: Callable[[int], list[Rendered]], most: int, token_limit: int
+) -> list[Rendered]:
+    """`render(count)` for the largest count up to `most` that was seen to fit; `render(0)` does.
+
+    By bisection: a counter for which more text sometimes costs less may have a larger one.
+    """
+    fitting = bisect_right(range(1, most + 1), token_limit, key=lambda count: _total(render(count)))
+    return render(fitting)

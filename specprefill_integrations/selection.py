@@ -59,7 +59,7 @@ def select_published(units: Sequence[Unit], token_limit: int, gap_tokens: int) -
     if not total:
         return frozenset()
     # Rounded first: 0.07 * 100 is 7.000000000000001, and its ceiling would be 8.
-    count = math.ceil(round(len(units) * token_limit / total, 9))
+    count = max(0, math.ceil(round(len(units) * token_limit / total, 9)))
     best = sorted(range(len(units)), key=lambda i: (-units[i].score, i))
     return frozenset(best[:count])
 

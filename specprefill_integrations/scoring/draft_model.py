@@ -14,6 +14,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from specprefill_integrations.errors import DraftModelNotFoundError, DraftModelUnsupportedError
@@ -76,15 +78,15 @@ class DraftModel:
                 raise ValueError(msg)
             return source if isinstance(source, DraftModel) else cls.from_pair(*source)
         location = locate_draft(source)
-        where = torch.device(device) if device is not None else _default_device()
+        where = _indexed(torch.device(device) if device is not None else _default_device())
         kind = _as_dtype(dtype) if dtype is not None else _default_dtype(where)
         key = (location.path if isinstance(location, FolderModel) else location.name, where, kind)
         with _shared_lock:
             shared = _shared.get(key)
             if shared is None or shared._location != location:  # noqa: SLF001 - changed on disk
                 shared = _shared[key] = cls(_name_of(location), where, kind)
-                shared._location = location  # noqa: SLF001
-                shared._source = source  # noqa: SLF001
+                shared._location = location
+                shared._source = source
             return shared
 
     @classmethod
@@ -197,6 +199,13 @@ def _default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def _indexed(device: torch.device) -> torch.device:
+    """`cuda` -> `cuda:0`, or whichever is current, so that both name one copy of the weights."""
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
 def _default_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
@@ -216,17 +225,12 @@ def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
 
 def _load_pretrained(place: str | Path, dtype: torch.dtype) -> Loaded:
     """A model and its tokenizer in transformers' own format."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype)
     return model, AutoTokenizer.from_pretrained(place)
 
 
 def _load_gguf(path: Path) -> Loaded:
     """A model, unpacked to float32, and its tokenizer from a GGUF file."""
-    import transformers
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     # Newer versions keep the weights packed unless told otherwise; older ones know no such class.
     config_class = getattr(transformers, "GgufConfig", None)
     options = {"quantization_config": config_class(dequantize=True)} if config_class else {}
@@ -240,9 +244,9 @@ def _load_gguf(path: Path) -> Loaded:
 def _quiet_transformers() -> Iterator[None]:
     """No progress bars of transformers' own while a draft loads."""
     shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         if shown:
-            transformers_logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

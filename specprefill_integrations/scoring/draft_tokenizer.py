@@ -58,7 +58,13 @@ class DraftTokenizer:
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without special tokens."""
         stretches = [_stretches(text, []) for text in texts]
-        encoded = self._encode([text[s.start : s.end] for text, found in zip(texts, stretches, strict=True) for s in found])
+        encoded = self._encode(
+            [
+                text[s.start : s.end]
+                for text, found in zip(texts, stretches, strict=True)
+                for s in found
+            ]
+        )
         lengths = iter(map(len, encoded["input_ids"]))
         return [sum(next(lengths) for _ in found) for found in stretches]
 

@@ -21,8 +21,8 @@ from specprefill_integrations.scoring.attention_capture import capture_attention
 from specprefill_integrations.scoring.draft_model import DraftModel
 from specprefill_integrations.scoring.readouts import (
     PromptLayout,
-    Readout,
     ReadingPass,
+    Readout,
     Reduction,
 )
 
@@ -137,14 +137,13 @@ class PromptReader:
         model = self._draft.model if generates else self._draft.model.base_model
         mask = torch.cat([prompts.mask, torch.ones_like(ids, dtype=torch.bool)], dim=1)
         longer = _Prompts(mask, prompts.cache, prompts.is_padded)
-        with capture_attention(
-            self._draft.model, rows=rows or ids.shape[1], on_layer=take
-        ):
+        with capture_attention(self._draft.model, rows=rows or ids.shape[1], on_layer=take):
             output = self._forward(longer, ids, model)
         if not layers_read:
             msg = (
                 f"No attention of {self._draft.name!r} could be read: "
-                f"{type(self._draft.model).__name__} does not use transformers' attention interface."
+                f"{type(self._draft.model).__name__} does not use transformers' attention "
+                f"interface."
             )
             raise DraftModelUnsupportedError(msg)
         if generates and not hasattr(output, "logits"):

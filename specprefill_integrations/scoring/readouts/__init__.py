@@ -60,14 +60,17 @@ class Reduction(Protocol):
 class Readout(Protocol):
     """Says which rows are read, and how they become a score."""
 
-    question_rows: int | None
-    """How many of the question's last rows are read; None for all."""
+    @property
+    def question_rows(self) -> int | None:
+        """How many of the question's last rows are read; None for all."""
 
-    lookahead_tokens: int
-    """Tokens generated greedily after the question, each giving one row."""
+    @property
+    def lookahead_tokens(self) -> int:
+        """Tokens generated greedily after the question, each giving one row."""
 
-    null_question: str | None
-    """A question without content, read over the same context for calibration; or None."""
+    @property
+    def null_question(self) -> str | None:
+        """A question without content, read over the same context for calibration; or None."""
 
     def begin(self, layout: PromptLayout) -> Reduction:
         """Start on a batch of prompts."""

@@ -1,0 +1,1 @@
+"""Measuring: what scoring costs, and later what compression gains and loses."""

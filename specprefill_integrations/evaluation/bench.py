@@ -1,0 +1,244 @@
+"""`specprefill bench`: what scoring costs, against a plain forward pass of the same draft.
+
+Both run in one process, in turn, on the same tokens; medians are compared. Reaches `torch` only
+through the draft that it measures.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from specprefill_integrations.scoring.bench_passes import BenchPasses
+
+QUESTION = "Which exceptions can this statement raise, and when?"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchResult:
+    """What one run measured."""
+
+    draft: str
+    """The draft's name."""
+
+    scorer: str
+    """`readout` or `specprefill`."""
+
+    device: str
+    """Where it ran."""
+
+    dtype: str
+    """What it computed in."""
+
+    threads: int
+    """CPU threads that torch used."""
+
+    tokens: int
+    """Tokens of the text."""
+
+    repeats: int
+    """Runs of each; what is reported are medians."""
+
+    score_seconds: float
+    """Scoring all units of the text: tokenizing, reading, aggregating."""
+
+    forward_seconds: float
+    """One plain forward pass over the same tokens, in one piece where the draft's positions
+    allow it, without cache and output head."""
+
+    forward_windows_seconds: float
+    """Plain forward passes over the same tokens, cut into the windows that scoring reads."""
+
+    ratio_to_forward: float
+    """Median over runs of score_seconds / forward_seconds of the same run."""
+
+    ratio_to_forward_windows: float
+    """Median over runs of score_seconds / forward_windows_seconds of the same run."""
+
+    tokens_per_second: float
+    """Tokens scored in a second."""
+
+    peak_bytes_above_weights: int
+    """Most memory that scoring held beyond what was held before it."""
+
+
+def documentation(characters: int) -> str:
+    """Real text that every machine has: Python's own language reference, as often as needed."""
+    from pydoc_data.topics import topics  # noqa: PLC0415 - 700 kB of text, for a bench only
+
+    whole = "\n\n".join(topics[name] for name in sorted(topics))
+    return (whole * (characters // len(whole) + 1))[:characters]
+
+
+@app.callback(invoke_without_command=True)
+def bench(  # noqa: PLR0913 - one parameter an option
+    *,
+    tokens: Annotated[int, typer.Option(min=64, help="Tokens of the text.")] = 2500,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs; medians are reported.")] = 5,
+    draft: Annotated[str | None, typer.Option(help="As in `compress`.")] = None,
+    scorer: Annotated[str, typer.Option(help="readout or specprefill.")] = "readout",
+    device: Annotated[str | None, typer.Option(help="cuda, cpu ...")] = None,
+    dtype: Annotated[str | None, typer.Option(help="bfloat16, float32 ...")] = None,
+    window_tokens: Annotated[int | None, typer.Option(min=1, help="As in `compress`.")] = None,
+    cold_start: Annotated[
+        bool, typer.Option("--cold-start", help="Measure fresh processes instead.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure what scoring costs."""
+    console = Console(stderr=True)
+    found: dict[str, object]
+    with console.status("measuring ..."):
+        if cold_start:
+            found = {**measure_cold_start(repeats)}
+        else:
+            found = asdict(
+                measure_scoring(
+                    tokens=tokens,
+                    repeats=repeats,
+                    draft=draft,
+                    scorer="specprefill" if scorer == "specprefill" else "readout",
+                    device=device,
+                    dtype=dtype,
+                    window_tokens=window_tokens,
+                )
+            )
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    table = Table(show_header=False)
+    for name, value in found.items():
+        shown = f"{value:,.3f}" if isinstance(value, float) else str(value)
+        table.add_row(name.replace("_", " "), shown)
+    Console().print(table)
+
+
+def measure_scoring(  # noqa: PLR0913 - mirrors the options
+    *,
+    tokens: int,
+    repeats: int,
+    draft: str | None = None,
+    scorer: Literal["readout", "specprefill"] = "readout",
+    device: str | None = None,
+    dtype: str | None = None,
+    window_tokens: int | None = None,
+) -> BenchResult:
+    """Time scoring and plain forward passes in turn, after one of each to warm up.
+
+    Args:
+        tokens: Tokens of the text.
+        repeats: Runs of each.
+        draft: See `ContextCompressor.from_draft_model`.
+        scorer: Likewise.
+        device: Likewise.
+        dtype: Likewise.
+        window_tokens: Likewise.
+    """
+    from specprefill_integrations.scoring.bench_passes import BenchPasses  # noqa: PLC0415
+
+    passes = BenchPasses.prepare(
+        documentation(tokens * 8),
+        QUESTION,
+        tokens=tokens,
+        draft=draft,
+        scorer=scorer,
+        device=device,
+        dtype=dtype,
+        window_tokens=window_tokens,
+    )
+    runs = [passes.score, passes.forward, passes.forward_windows]
+    for run in runs:
+        run()
+    times = [[_seconds(run, passes.wait) for run in runs] for _ in range(repeats)]
+    with _peak_memory(passes) as peak:
+        passes.score()
+        passes.wait()
+    score, forward, windows = (statistics.median(column) for column in zip(*times, strict=True))
+    return BenchResult(
+        draft=passes.draft.name,
+        scorer=scorer,
+        device=str(passes.draft.device),
+        dtype=str(passes.draft.dtype).removeprefix("torch."),
+        threads=passes.threads,
+        tokens=passes.tokens,
+        repeats=repeats,
+        score_seconds=score,
+        forward_seconds=forward,
+        forward_windows_seconds=windows,
+        ratio_to_forward=statistics.median(row[0] / row[1] for row in times),
+        ratio_to_forward_windows=statistics.median(row[0] / row[2] for row in times),
+        tokens_per_second=passes.tokens / score,
+        peak_bytes_above_weights=peak[0],
+    )
+
+
+def measure_cold_start(repeats: int) -> dict[str, float]:
+    """Seconds of fresh processes: imports alone, and imports to first score, in turn.
+
+    The draft must have been converted before, as it is after its first use ever.
+    """
+    imports = "import torch; from transformers import AutoModelForCausalLM as m; "
+    imports += "from transformers.models.llama import LlamaForCausalLM"
+    score = (
+        "from specprefill_integrations import Budget, ContextCompressor as C; "
+        "C.from_draft_model(on_error='raise').compress('One cat. Two dogs. Three birds.', "
+        "'What?', budget=Budget(max_tokens=8))"
+    )
+    times = [[_process_seconds(code) for code in (imports, score)] for _ in range(repeats)]
+    return {
+        "imports_seconds": statistics.median(row[0] for row in times),
+        "first_score_seconds": statistics.median(row[1] for row in times),
+        "difference_seconds": statistics.median(row[1] - row[0] for row in times),
+        "repeats": repeats,
+    }
+
+
+def _process_seconds(code: str) -> float:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own lines above
+    return time.perf_counter() - started
+
+
+def _seconds(run: Callable[[], object], wait: Callable[[], None]) -> float:
+    wait()
+    started = time.perf_counter()
+    run()
+    wait()
+    return time.perf_counter() - started
+
+
+@contextmanager
+def _peak_memory(passes: BenchPasses) -> Iterator[list[int]]:
+    """Within the block, the most memory above what was held at its start, sampled every 2 ms."""
+    held = passes.held_bytes
+    start = held(reset_peak=True)
+    peak = [0]
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.002):
+            peak[0] = max(peak[0], held() - start)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()
+        peak[0] = max(peak[0], held() - start)

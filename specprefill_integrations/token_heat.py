@@ -1,0 +1,61 @@
+"""A scorer that also notes what each token scored, from the same reading: for heat maps.
+
+Knows no framework, no `torch` and no HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from specprefill_integrations.encodable import encodable
+from specprefill_integrations.scoring.span_scorer import SpanScorer, TokenSpanner
+from specprefill_integrations.types import Span
+
+TokenScores = list[tuple[Span, float]]
+"""Each token's span and its score, in ascending order."""
+
+
+class TokenHeatRecorder:
+    """Stands in for a scorer, asks it for tokens as well as units, and keeps the tokens' scores.
+
+    The draft reads each text once, and unit scores are what they would be without this.
+    """
+
+    def __init__(self, scorer: SpanScorer) -> None:
+        """Wrap a scorer.
+
+        Raises:
+            TypeError: The scorer does not know its tokens.
+        """
+        if not isinstance(scorer, TokenSpanner):
+            msg = f"{type(scorer).__name__} does not know its tokens: it has no token_spans()."
+            raise TypeError(msg)
+        self._scorer = scorer
+        self._spanner: TokenSpanner = scorer
+        self._heat: dict[str, TokenScores] = {}
+
+    def score_spans(
+        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[list[float]]:
+        """Score spans, and every token beside them. See `SpanScorer.score_spans`."""
+        tokens = [self._spanner.token_spans(text) for text in texts]
+        asked = [sorted({*u, *t}) for u, t in zip(spans, tokens, strict=True)]
+        answers = [
+            dict(zip(both, scores, strict=True))
+            for both, scores in zip(
+                asked, self._scorer.score_spans(query, texts, asked), strict=True
+            )
+        ]
+        for text, found, answer in zip(texts, tokens, answers, strict=True):
+            self._heat[text] = [(span, answer[span]) for span in found]
+        return [
+            [answer[span] for span in units] for units, answer in zip(spans, answers, strict=True)
+        ]
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count as the wrapped scorer does. See `SpanScorer.count_tokens`."""
+        return self._scorer.count_tokens(texts)
+
+    def heat_of(self, text: str) -> TokenScores:
+        """Each token of a text with the score it got last; empty where it was not read."""
+        return self._heat.get(encodable(text), [])
