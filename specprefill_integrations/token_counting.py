@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import operator
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 from specprefill_integrations.errors import TokenCounterError
@@ -78,9 +78,10 @@ def _encoding_length(tokenizer: Any) -> Callable[[str], int]:  # noqa: ANN401
 
 def _as_number(counted: Any) -> int:  # noqa: ANN401
     """A count as it is, or the length of a list of tokens."""
-    if hasattr(counted, "__index__"):
-        return operator.index(counted)
-    if hasattr(counted, "__len__"):
+    if isinstance(counted, Integral):
+        return int(counted)
+    try:
         return len(counted)
-    msg = f"count_tokens= must return a whole number or a list of tokens; got {counted!r}."
-    raise TokenCounterError(msg)
+    except TypeError as error:
+        msg = f"count_tokens= must return a whole number or a list of tokens; got {counted!r}."
+        raise TokenCounterError(msg) from error

@@ -7,4 +7,4 @@ from collections.abc import Callable
 from specprefill_integrations.types import Span
 
 Splitter = Callable[[str], list[Span]]
-"""From a text to its units: disjoint, ascending, none empty, and all that is left is white space."""
+"""From a text to its units: disjoint, ascending, none empty; all that is left is white space."""

@@ -12,14 +12,25 @@ import regex
 
 from specprefill_integrations.types import Span
 
-_WORD = regex.compile(r"\S+")
-_GRAPHEME = regex.compile(r"\X")
+# What `str.isspace` calls white space; `regex` leaves out the separators of ASCII.
+_SPACE = r"[\s\x1c-\x1f]"
+
+# Ends a boundary: white space, or what does not belong to the letter before.
+CUT = rf"(?:{_SPACE}+|(?![\p{{GCB=Extend}}\p{{GCB=SpacingMark}}\p{{GCB=ZWJ}}]))"
+
+_WORD = regex.compile(r"[^\s\x1c-\x1f]+")
+
+# Flags are taken by twos, because \X counts all the flags before each one again.
+_ONE_CLUSTER = (
+    r"(?:\p{GCB=Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]*+|\X)"
+)
+_CLUSTER = regex.compile(_ONE_CLUSTER)
 
 # Coarsest first: what follows a match starts a new piece.
 _BOUNDARIES = (
-    regex.compile(r"[.!?…][\p{Pe}\p{Pf}\"']*\s+|\n\s*"),
-    regex.compile(r"[;:,،؛、，；：–—]\s*"),
-    regex.compile(r"\s+"),
+    regex.compile(rf"[.!?…][\p{{Pe}}\p{{Pf}}\"']*{_SPACE}+|\n"),
+    regex.compile(rf"[;:,،؛、，；：–—]{CUT}"),
+    regex.compile(rf"{_SPACE}+"),
 )
 
 
@@ -31,7 +42,7 @@ def split_words(text: str, span: Span) -> list[Span]:
         span: The part to cut.
     """
     words = _matches(_WORD, text, span)
-    return words if len(words) > 1 else _matches(_GRAPHEME, text, span)
+    return words if len(words) > 1 else _matches(_CLUSTER, text, span)
 
 
 def split_oversized(text: str, span: Span, max_chars: int, depth: int = 0) -> list[Span]:
@@ -67,17 +78,20 @@ def cut_after(text: str, span: Span, boundary: regex.Pattern[str]) -> list[Span]
 
 def trimmed(text: str, span: Span) -> Span:
     """The span without white space at its ends; empty where there is nothing else."""
-    part = text[span.start : span.end]
-    start = span.start + len(part) - len(part.lstrip())
-    return Span(start, max(start, span.start + len(part.rstrip())))
+    start, end = span
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return Span(start, end)
 
 
 def _split_graphemes(text: str, span: Span, max_chars: int) -> list[Span]:
     """Runs of grapheme clusters; a run of `max_chars` clusters is looked into only if too long."""
     pieces: list[Span] = []
-    for run in _matches(regex.compile(rf"\X{{1,{max_chars}}}"), text, span):
+    for run in _matches(regex.compile(rf"{_ONE_CLUSTER}{{1,{max_chars}}}"), text, span):
         long = run.end - run.start > max_chars
-        pieces.extend(_matches(_GRAPHEME, text, run) if long else [run])
+        pieces.extend(_matches(_CLUSTER, text, run) if long else [run])
     return _pack(pieces, max_chars)
 
 

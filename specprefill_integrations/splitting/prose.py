@@ -19,12 +19,12 @@ import sentence_splitter
 from sentence_splitter import SentenceSplitter, SentenceSplitterException
 
 from specprefill_integrations.errors import UnknownLanguageError
-from specprefill_integrations.splitting.finer import cut_after, split_oversized, trimmed
+from specprefill_integrations.splitting.finer import CUT, cut_after, split_oversized, trimmed
 from specprefill_integrations.types import Span
 
 # Sentence ends that sentence-splitter has no rule for, with the quotes and brackets that close
 # after them: CJK, Urdu and Arabic, Devanagari, Armenian, Ethiopic, Khmer, Myanmar, Tibetan.
-_OTHER_TERMINATOR = regex.compile(r"[。！？｡．؟۔।॥։።፧។၊။༎]+[\p{Pe}\p{Pf}\"'」』）】》]*\s*")
+_OTHER_TERMINATOR = regex.compile(rf"[。！？｡．؟۔।॥։።፧។၊။༎]+[\p{{Pe}}\p{{Pf}}\"']*{CUT}")
 
 # A new paragraph, heading, list item or table row: a sentence never runs across one.
 _BLOCK_BREAK = regex.compile(
@@ -40,8 +40,16 @@ _RULES_CHARS = 5_000
 
 _RULES_FOLDER = Path(sentence_splitter.__file__).parent / "non_breaking_prefixes"
 
-# Every rule of sentence-splitter breaks after one of these marks; without one it need not run.
-_MAY_HOLD_TWO = re.compile(r"[.!?]\S*\s")
+# Every rule of sentence-splitter breaks at white space after one of these marks; without them it
+# need not run. To be matched from the start: a search would look for the white space again and
+# again.
+_MAY_HOLD_TWO = re.compile(r"[^.!?]*[.!?]\S*\s")
+
+# The number of a heading or list item, which the rules take for a sentence.
+_NUMBERING = re.compile(r"(?:[#>*+•-]+ )*(?:\d{1,3}\.)+")
+
+# The rules look at both ends of a word, and long at a long one.
+_WORD_END_CHARS = 32
 
 _WORD = re.compile(r"\S+")
 
@@ -52,6 +60,7 @@ class ProseSplitter:
 
     Raises:
         UnknownLanguageError: There are no rules for `language`.
+        ValueError: `max_unit_chars` is less than 1.
     """
 
     language: str = "en"
@@ -63,6 +72,9 @@ class ProseSplitter:
     def __post_init__(self) -> None:
         """Load the rules now, so that an unknown language is an error here."""
         _rules(self.language)
+        if self.max_unit_chars < 1:
+            msg = f"max_unit_chars must be at least 1; got {self.max_unit_chars!r}."
+            raise ValueError(msg)
 
     def __call__(self, text: str) -> list[Span]:
         """Cut `text` into sentences: disjoint, ascending, together all but its white space."""
@@ -78,16 +90,28 @@ class ProseSplitter:
 
     def _sentences(self, text: str, span: Span) -> list[Span]:
         """What `sentence-splitter` finds in one stretch, as spans of `text`."""
-        if not _MAY_HOLD_TWO.search(text, span.start, span.end):
+        if not _MAY_HOLD_TWO.match(text, span.start, span.end):
             return [span]
         words = [Span(m.start(), m.end()) for m in _WORD.finditer(text, span.start, span.end)]
         # Words are joined by single spaces first: a line break would count as a sentence's end.
-        sentences = _rules(self.language).split(" ".join(text[w.start : w.end] for w in words))
+        sentences = _rules(self.language).split(" ".join(_word_ends(text, w) for w in words))
         counts = [len(sentence.split()) for sentence in sentences]
         if sum(counts) != len(words):  # it dropped a word, so the count cannot be trusted
             return [span]
+        if len(counts) > 1 and _NUMBERING.fullmatch(sentences[0]):
+            counts[:2] = [counts[0] + counts[1]]
         edges = [0, *accumulate(counts)]
         return [Span(words[a].start, words[b - 1].end) for a, b in pairwise(edges) if a < b]
+
+
+def _word_ends(text: str, word: Span) -> str:
+    """A word, or both ends of a long one."""
+    if word.end - word.start <= 2 * _WORD_END_CHARS:
+        return text[word.start : word.end]
+    return (
+        text[word.start : word.start + _WORD_END_CHARS]
+        + text[word.end - _WORD_END_CHARS : word.end]
+    )
 
 
 def _unwrapped(text: str, block: Span) -> Iterator[Span]:

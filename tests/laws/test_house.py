@@ -1,0 +1,215 @@
+"""Laws of the code base: who may import whom, what an import costs, what is public."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import specprefill_integrations
+
+PACKAGE = "specprefill_integrations"
+ROOT = Path(specprefill_integrations.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+VALUES = {"types", "errors"}
+STEPS = {
+    *VALUES,
+    "encodable",
+    "rendering",
+    "selection",
+    "splitting",
+    "token_counting",
+    "scoring.span_scorer",
+}
+BELOW_DOORS = {*STEPS, "compressor", "fitting", "originals"}
+
+# A file or folder -> what else of ours it may import, anywhere in it.
+MAY_IMPORT = {
+    "__init__": {*VALUES, "rendering", "compressor"},
+    "errors": set[str](),
+    "encodable": set[str](),
+    "types": {"errors"},
+    "rendering": VALUES,
+    "selection": VALUES,
+    "splitting": VALUES,
+    "token_counting": VALUES,
+    "scoring.span_scorer": VALUES,
+    "testing": {*VALUES, "scoring.span_scorer"},
+    "heat_map": VALUES,
+    "token_heat": {*VALUES, "encodable", "scoring.span_scorer"},
+    "originals": STEPS,
+    "fitting": STEPS,
+    "scoring": STEPS,
+    "compressor": {*STEPS, "fitting"},
+    "langchain": BELOW_DOORS,
+    "llama_index": BELOW_DOORS,
+    "serving": {*BELOW_DOORS, "scoring", "__init__"},
+    "evaluation": {*BELOW_DOORS, "scoring", "serving", "testing", "__init__"},
+    "cli": {*BELOW_DOORS, "scoring", "serving", "evaluation", "heat_map", "token_heat", "__init__"},
+}
+
+# What the compressor's one lazy factory may reach, inside a function or for a type checker.
+LAZY_DOOR = {"compressor": {"scoring"}}
+
+# A foreign package -> the one folder that may import it.
+HOMES = {
+    "accelerate": "scoring",
+    "gguf": "scoring",
+    "huggingface_hub": "scoring",
+    "langchain": "langchain",
+    "langgraph": "langchain",
+    "llama_index": "llama_index",
+    "safetensors": "scoring",
+    "tokenizers": "scoring",
+    "torch": "scoring",
+    "transformers": "scoring",
+}
+
+# The pure core needs these and nothing else but the standard library.
+CORE = {*STEPS, "__init__", "compressor", "fitting", "originals", "testing", "token_heat"}
+CORE_NEEDS = {"splitting": {"regex", "sentence_splitter"}}
+
+
+def part_of(module: str) -> str:
+    """The key of `MAY_IMPORT` for one of our modules."""
+    inner = module.removeprefix(PACKAGE).removeprefix(".")
+    return inner if inner == "scoring.span_scorer" else inner.split(".")[0] or "__init__"
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(node: ast.AST, *, lazy: bool = False) -> Iterator[tuple[str, bool]]:
+    """Every module imported under `node`, and whether not at the import of the file."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from ((alias.name, lazy) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            names = [f"{child.module}.{alias.name}" for alias in child.names]
+            own_submodule = child.module in {PACKAGE, f"{PACKAGE}.scoring"}
+            yield from ((name if own_submodule else str(child.module), lazy) for name in names)
+        elif isinstance(child, ast.Call) and ast.unparse(child.func).endswith("import_module"):
+            yield from ((a.value, True) for a in child.args if isinstance(a, ast.Constant))
+        inner = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) or (
+            isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")
+        )
+        yield from imports(child, lazy=lazy or inner)
+
+
+def imports_of(file: Path) -> list[tuple[str, bool]]:
+    return list(imports(ast.parse(file.read_text("utf-8"))))
+
+
+def is_submodule(name: str) -> bool:
+    path = ROOT.joinpath(*name.split(".")[1:])
+    return path.is_dir() or path.with_suffix(".py").exists()
+
+
+class TestArrows:
+    @pytest.mark.parametrize("file", FILES, ids=module_of)
+    def test_a_file_imports_only_what_lies_below_it(self, file: Path) -> None:
+        part = part_of(module_of(file))
+        assert part in MAY_IMPORT, f"say in MAY_IMPORT where {part!r} belongs"
+        for name, lazy in imports_of(file):
+            if name.split(".")[0] == PACKAGE:
+                target = part_of(name if is_submodule(name) else name.rpartition(".")[0])
+                allowed = MAY_IMPORT[part] | (LAZY_DOOR.get(part, set()) if lazy else set())
+                assert target in {part, *allowed}, f"{part} may not import {name}"
+
+    @pytest.mark.parametrize("file", FILES, ids=module_of)
+    def test_a_foreign_package_has_one_home(self, file: Path) -> None:
+        part = part_of(module_of(file))
+        for name, _ in imports_of(file):
+            top = name.split(".")[0]
+            home = HOMES.get(top) or HOMES.get(top.split("_")[0])
+            assert home in {None, part}, f"{name} belongs under {home}/"
+
+    @pytest.mark.parametrize("file", FILES, ids=module_of)
+    def test_the_core_needs_the_standard_library(self, file: Path) -> None:
+        part = part_of(module_of(file))
+        if part in CORE:
+            tops = {name.split(".")[0] for name, _ in imports_of(file)}
+            own = {PACKAGE, *CORE_NEEDS.get(part, set())}
+            assert tops - own <= sys.stdlib_module_names
+
+    def test_the_test_sees_what_it_should(self) -> None:
+        source = (
+            "import torch.nn\nfrom specprefill_integrations import errors\n"
+            "def f():\n    from a.b import c\n    import_module('d')\n"
+        )
+        found = list(imports(ast.parse(source)))
+        assert found == [
+            ("torch.nn", False),
+            ("specprefill_integrations.errors", False),
+            ("a.b", True),
+            ("d", True),
+        ]
+
+
+MODULES = [module_of(file) for file in FILES]
+TORCH = ("torch", "transformers", "tokenizers")
+LANGCHAIN = ("langchain", "langchain_core", "langgraph")
+LLAMA_INDEX = ("llama_index",)
+
+
+@pytest.mark.parametrize(
+    ("parts", "forbidden"),
+    [
+        ({*CORE, "heat_map", "cli"}, (*TORCH, *LANGCHAIN, *LLAMA_INDEX)),
+        ({"langchain"}, (*TORCH, *LLAMA_INDEX)),
+        ({"llama_index"}, (*TORCH, *LANGCHAIN)),
+    ],
+    ids=["core", "langchain", "llama_index"],
+)
+def test_an_import_leaves_out_what_it_does_not_need(
+    parts: set[str], forbidden: tuple[str, ...]
+) -> None:
+    modules = [module for module in MODULES if part_of(module) in parts]
+    script = f"import sys, {', '.join(modules)}; print(*(set({forbidden}) & set(sys.modules)))"
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == ""
+
+
+class TestPublicNames:
+    def test_they_are_these(self) -> None:
+        names = [
+            "Budget",
+            "Compression",
+            "ContextCompressor",
+            "GapStyle",
+            "Span",
+            "SpecPrefillError",
+            "__version__",
+        ]
+        assert specprefill_integrations.__all__ == names == sorted(names)
+        assert dir(specprefill_integrations) == names
+
+    @pytest.mark.parametrize("name", specprefill_integrations.__all__)
+    def test_each_resolves_to_itself(self, name: str) -> None:
+        found = getattr(specprefill_integrations, name)
+        assert getattr(found, "__name__", "__version__") == name
+
+    def test_no_other_name_does(self) -> None:
+        with pytest.raises(AttributeError, match="'Compressor'"):
+            _ = specprefill_integrations.Compressor
+
+
+FOREIGN_TO_A_PACKAGE = re.compile(
+    r"/home/|/root/|/Users/|/work/|[A-Z]:\\+Users|trust_remote_code\s*[=:]\s*True"
+)
+
+
+@pytest.mark.parametrize("file", [f for f in sorted(ROOT.rglob("*")) if f.is_file()], ids=str)
+def test_no_file_knows_a_machine_or_trusts_remote_code(file: Path) -> None:
+    if file.suffix in {".py", ".json", ".j2", ".md", ".txt", ".toml"}:
+        assert not FOREIGN_TO_A_PACKAGE.search(file.read_text("utf-8"))

@@ -1,0 +1,225 @@
+"""The compressor's doors and what it does when something fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from specprefill_integrations import Budget, Compression, ContextCompressor, Span
+from specprefill_integrations.errors import DraftModelError, TokenCounterError
+from specprefill_integrations.selection import select_published
+from specprefill_integrations.testing import KeywordScorer
+
+TEXT = "The cat sat on the mat. A dog barked at the moon. Nothing else happened that night. Really."
+BUDGET = Budget(max_tokens=17)
+LOGGER = "specprefill_integrations.compressor"
+
+
+class FailingScorer(KeywordScorer):
+    """Raises what it is told to."""
+
+    error: BaseException = RuntimeError("the draft is out of memory")
+
+    def score_spans(
+        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[list[float]]:
+        """Fail."""
+        raise self.error
+
+
+class Interrupted(FailingScorer):
+    """Somebody pressed Ctrl-C."""
+
+    error = KeyboardInterrupt()
+
+
+class GivingScorer(KeywordScorer):
+    """Scores of the caller's choice."""
+
+    given: Sequence[Sequence[float]] = ()
+
+    def score_spans(
+        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> Any:
+        """What was given."""
+        return self.given
+
+
+def giving(scores: Sequence[Sequence[float]]) -> GivingScorer:
+    return type("Giving", (GivingScorer,), {"given": scores})()
+
+
+def failing_counter(after: int) -> Callable[[str], int]:
+    """Works for so many texts."""
+    left = iter(range(after))
+
+    def count(text: str) -> int:
+        if next(left, None) is None:
+            msg = "the tokenizer is gone"
+            raise RuntimeError(msg)
+        return len(text.split())
+
+    return count
+
+
+def timeless(results: Sequence[Compression]) -> list[Compression]:
+    return [replace(result, elapsed_seconds=0) for result in results]
+
+
+class TestCompress:
+    def test_keeps_what_the_question_needs(self) -> None:
+        result = ContextCompressor(KeywordScorer()).compress(TEXT, "dog moon", budget=BUDGET)
+        assert result.text == "[...] A dog barked at the moon. [...]"
+        assert result.kept == (Span(24, 49),)
+        assert result.skipped_because is None
+        assert result.original_tokens == 22
+        assert result.elapsed_seconds > 0
+
+    def test_a_budget_of_one_token_may_buy_nothing(self) -> None:
+        result = ContextCompressor(KeywordScorer()).compress(TEXT, budget=Budget(max_tokens=1))
+        assert (result.text, result.kept, result.kept_tokens) == ("", (), 0)
+        assert result.skipped_because is None
+
+    def test_a_text_within_the_budget_is_left_alone(self) -> None:
+        compressor = ContextCompressor(FailingScorer(), on_error="raise")
+        result = compressor.compress(TEXT, budget=Budget(max_tokens=22))
+        assert result.text == TEXT
+        assert result.skipped_because == "within_budget"
+
+    def test_a_lone_surrogate_survives(self) -> None:
+        text = "The cat \ud800 sat. A dog barked. \udfffNothing else happened that night."
+        counter = lambda text: len(text.encode().split())  # noqa: E731 - encoding is the point
+        result = ContextCompressor(
+            KeywordScorer(), count_tokens=counter, on_error="raise"
+        ).compress(text, "cat \udc00", budget=Budget(max_tokens=6))
+        assert result.text == "The cat \ud800 sat. [...]"
+
+    def test_white_space_alone_needs_no_draft(self) -> None:
+        compressor = ContextCompressor(FailingScorer(), count_tokens=len, on_error="raise")
+        result = compressor.compress(" \n" * 50, budget=Budget(max_tokens=10))
+        assert (result.text, result.kept) == ("", ())
+
+    def test_the_published_selector_stays_within_the_budget_too(self) -> None:
+        compressor = ContextCompressor(KeywordScorer(), selector=select_published)
+        result = compressor.compress(TEXT, "dog cat", budget=Budget(max_tokens=18))
+        assert 0 < result.kept_tokens <= 18
+
+
+class TestCompressDocuments:
+    def test_no_texts(self) -> None:
+        assert ContextCompressor(KeywordScorer()).compress_documents([], budget=BUDGET) == []
+
+    def test_one_budget_for_all(self) -> None:
+        texts = [TEXT, "", "A dog barked at the moon again.", "   "]
+        results = ContextCompressor(KeywordScorer()).compress_documents(
+            texts, "dog moon barked", budget=Budget(max_tokens=8)
+        )
+        assert [result.text for result in results] == [
+            "",
+            "",
+            "A dog barked at the moon again.",
+            "",
+        ]
+        assert [result.skipped_because for result in results] == [None, "empty_text", None, None]
+
+
+class TestFailure:
+    def test_of_the_draft_passes_all_through_is_logged_and_counted(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        compressor = ContextCompressor(FailingScorer())
+        results = compressor.compress_documents([TEXT, "", TEXT], "cat", budget=BUDGET)
+        assert [result.text for result in results] == [TEXT, "", TEXT]
+        assert results[0].kept == (Span(0, len(TEXT)),)
+        assert results[0].kept_tokens == results[0].original_tokens == 22
+        assert compressor.skip_counts == {"scorer_failed": 2, "empty_text": 1}
+        [record] = [r for r in caplog.records if r.levelno == logging.WARNING]
+        assert record.name == LOGGER
+        assert "Passed 3 texts through whole: scorer_failed" in record.message
+        assert record.exc_info
+        assert record.exc_info[1] is FailingScorer.error
+
+    @pytest.mark.parametrize("calls", [0, 1, 3, 5])
+    def test_of_the_counter_passes_all_through_whenever_it_comes(
+        self, calls: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        compressor = ContextCompressor(KeywordScorer(), count_tokens=failing_counter(calls))
+        result = compressor.compress(TEXT, "cat", budget=Budget(max_tokens=10))
+        assert result.text == TEXT
+        assert compressor.skip_counts == {"counter_failed": 1}
+        assert "counter_failed" in caplog.text
+
+    @pytest.mark.parametrize(
+        "scores",
+        [[[1.0]], [], [[1.0, 2.0, 3.0, 4.0]] * 2, [[1.0, math.nan, 0.0, 0.0]], [[math.inf] * 4]],
+    )
+    def test_scores_that_mean_nothing_are_a_failure(self, scores: list[list[float]]) -> None:
+        compressor = ContextCompressor(giving(scores))
+        assert compressor.compress(TEXT, "cat", budget=BUDGET).text == TEXT
+        assert compressor.skip_counts == {"scorer_failed": 1}
+
+    def test_is_raised_on_demand(self) -> None:
+        with pytest.raises(RuntimeError, match="out of memory"):
+            ContextCompressor(FailingScorer(), on_error="raise").compress(TEXT, budget=BUDGET)
+        with pytest.raises(RuntimeError, match="tokenizer is gone"):
+            ContextCompressor(
+                KeywordScorer(), count_tokens=failing_counter(0), on_error="raise"
+            ).compress(TEXT, budget=BUDGET)
+        with pytest.raises(DraftModelError, match="finite"):
+            ContextCompressor(giving([[math.nan] * 4]), on_error="raise").compress(
+                TEXT, budget=BUDGET
+            )
+
+    def test_an_interrupt_is_never_swallowed(self) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            ContextCompressor(Interrupted()).compress(TEXT, budget=BUDGET)
+
+    def test_a_wrong_counter_is_refused_at_once(self) -> None:
+        with pytest.raises(TokenCounterError):
+            ContextCompressor(KeywordScorer(), count_tokens="gpt2")
+
+
+class TestDoors:
+    async def test_async_equals_sync(self) -> None:
+        compressor = ContextCompressor(KeywordScorer())
+        texts = [TEXT, "", TEXT[::-1]]
+        many = compressor.compress_documents(texts, "cat", budget=BUDGET)
+        one = compressor.compress(TEXT, "cat", budget=BUDGET)
+        found = await asyncio.gather(
+            compressor.acompress_documents(texts, "cat", budget=BUDGET),
+            asyncio.gather(compressor.acompress(TEXT, "cat", budget=BUDGET)),
+        )
+        assert [timeless(results) for results in found] == [timeless(many), timeless([one])]
+
+    async def test_async_leaves_the_event_loop_alone(self) -> None:
+        threads: list[threading.Thread] = []
+
+        def count(text: str) -> int:
+            threads.append(threading.current_thread())
+            return len(text.split())
+
+        compressor = ContextCompressor(KeywordScorer(), count_tokens=count)
+        await compressor.acompress(TEXT, "cat", budget=BUDGET)
+        assert threads
+        assert threading.current_thread() not in threads
+
+    def test_many_threads_get_what_one_would(self) -> None:
+        compressor = ContextCompressor(KeywordScorer())
+        queries = ["cat", "dog", "moon night", None] * 25
+
+        def run(query: str | None) -> list[Compression]:
+            return compressor.compress_documents([TEXT, "", TEXT * 2], query, budget=BUDGET)
+
+        expected = [timeless(run(query)) for query in queries]
+        with ThreadPoolExecutor(8) as pool:
+            found = [timeless(results) for results in pool.map(run, queries)]
+        assert found == expected
+        assert compressor.skip_counts == {"empty_text": 2 * len(queries)}

@@ -1,0 +1,61 @@
+"""The ways a choice is brought within its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from specprefill_integrations.fitting import BudgetFitter
+from specprefill_integrations.rendering import GapStyle
+from specprefill_integrations.selection import Selector, select_best
+from specprefill_integrations.types import Span, Unit
+
+TEXT = "aa bb cc dd ee ff"
+UNITS = [
+    Unit(0, Span(i, i + 2), 1, score)
+    for i, score in zip(range(0, 17, 3), [3, 9, 1, 5, 7, 2], strict=True)
+]
+
+
+def fitted(selector: Selector, limit: int, *, marker_tokens: int = 1) -> tuple[str, int]:
+    def count(texts: Sequence[str]) -> list[int]:
+        return [sum(marker_tokens if w == "@" else 1 for w in text.split()) for text in texts]
+
+    fitter = BudgetFitter(
+        texts=[TEXT], selector=selector, gaps=GapStyle(marker="@"), count_tokens=count
+    )
+    [rendered] = fitter.fit(UNITS, limit)
+    return rendered.text, rendered.tokens
+
+
+def test_a_choice_that_fits_is_taken() -> None:
+    assert fitted(select_best, 5) == ("aa bb @ ee ff", 5)
+
+
+def test_a_selector_that_will_not_listen_gives_up_its_lowest_scores() -> None:
+    assert fitted(lambda *_: frozenset(range(6)), 5) == ("@ bb @ ee @", 5)
+
+
+def test_where_no_unit_fits_nothing_is_kept() -> None:
+    assert fitted(lambda *_: frozenset({1}), 2) == ("", 0)
+
+
+def test_a_selector_that_keeps_too_little_is_asked_for_more() -> None:
+    asked: list[int] = []
+
+    def half_hearted(units: Sequence[Unit], limit: int, gap_tokens: int) -> frozenset[int]:
+        asked.append(limit)
+        return select_best(units, limit // 2, gap_tokens)
+
+    assert fitted(half_hearted, 6)[1] == 6
+    assert asked[0] == 6
+    assert asked[1] > 6
+
+
+def test_no_units_no_text() -> None:
+    fitter = BudgetFitter(
+        texts=[" ", ""],
+        selector=select_best,
+        gaps=GapStyle(),
+        count_tokens=lambda texts: [len(text) for text in texts],
+    )
+    assert [rendered.text for rendered in fitter.fit([], 1)] == ["", ""]
