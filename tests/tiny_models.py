@@ -1,4 +1,4 @@
-"""Tiny seeded models of every attention design we support, built from configs: nothing is loaded."""
+"""Tiny seeded models of every attention design we support, built from configs."""
 
 from __future__ import annotations
 
@@ -120,7 +120,8 @@ def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(["the cat and the dog sat on the mat. What is the answer?"], trainer)
+    sample = ["the cat and the dog sat on the mat. What is the answer?"]
+    tokenizer.train_from_iterator(sample, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<bos> $A", special_tokens=[("<bos>", 1)]
     )

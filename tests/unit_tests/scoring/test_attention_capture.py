@@ -99,9 +99,7 @@ def test_rows_over_cached_keys_equal_the_textbook(architecture):
 def test_the_models_own_output_is_bit_equal(architecture):
     ids = token_ids()
     model = tiny_model(architecture)
-    assert model.config._attn_implementation == (
-        "eager" if architecture in EAGER_ONLY else "sdpa"
-    )
+    assert model.config._attn_implementation == ("eager" if architecture in EAGER_ONLY else "sdpa")
     with torch.no_grad():
         plain = model(input_ids=ids).logits
     _, captured = capture(model, ids)

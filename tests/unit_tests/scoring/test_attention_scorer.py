@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -181,7 +182,7 @@ def test_token_spans_cover_the_text_once():
     spans = scorer().token_spans(text)
     assert spans[0].start == 0
     assert spans[-1].end == len(text)
-    assert all(a.end == b.start for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.end == b.start for a, b in pairwise(spans))
 
 
 def test_a_tokenizer_without_offsets_works_word_by_word():

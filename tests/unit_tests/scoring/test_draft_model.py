@@ -102,19 +102,20 @@ def test_a_ready_model_stays_where_it_is():
 
 
 @pytest.mark.parametrize(
-    ("has_cuda", "device", "dtype", "expected"),
+    ("has_cuda", "asked", "expected"),
     [
-        (False, None, None, ("cpu", torch.float32)),
-        (True, None, None, ("cuda", torch.bfloat16)),
-        (True, "cpu", None, ("cpu", torch.float32)),
-        (True, None, "float16", ("cuda", torch.float16)),
-        (False, "cpu", "torch.bfloat16", ("cpu", torch.bfloat16)),
-        (False, "cuda:1", None, ("cuda", torch.bfloat16)),
+        (False, (None, None), ("cpu", torch.float32)),
+        (True, (None, None), ("cuda", torch.bfloat16)),
+        (True, ("cpu", None), ("cpu", torch.float32)),
+        (True, (None, "float16"), ("cuda", torch.float16)),
+        (False, ("cpu", "torch.bfloat16"), ("cpu", torch.bfloat16)),
+        (False, ("cuda:1", None), ("cuda", torch.bfloat16)),
     ],
 )
-def test_device_and_dtype(folder, monkeypatch, has_cuda, device, dtype, expected):
+def test_device_and_dtype(folder, monkeypatch, has_cuda, asked, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_cuda)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    device, dtype = asked
     draft = DraftModel.from_source(folder, device=device, dtype=dtype)
     assert (draft.device.type, draft.dtype) == expected
 
@@ -142,7 +143,7 @@ def test_an_unreachable_hub_model_names_the_three_ways():
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path):
-    with pytest.raises(DraftModelNotFoundError, match="neither config.json nor a GGUF file"):
+    with pytest.raises(DraftModelNotFoundError, match="nor a GGUF file"):
         locate_draft(tmp_path)
     (tmp_path / "a.gguf").write_bytes(b"GGUF")
     assert isinstance(locate_draft(tmp_path), GgufModel)

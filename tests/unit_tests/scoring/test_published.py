@@ -9,6 +9,7 @@ import torch
 
 from specprefill_integrations.scoring.draft_model import DraftModel
 from specprefill_integrations.scoring.prompt_reader import PromptReader
+from specprefill_integrations.scoring.readouts import PromptLayout
 from specprefill_integrations.scoring.readouts.published import PublishedReadout
 from tests.tiny_models import CONFIGS, tiny_model
 
@@ -103,8 +104,6 @@ def test_pooling_comes_before_the_maximum():
     """They do not commute: with the order swapped the same rows give other scores."""
     layout_rows = torch.tensor([[[[0.9, 0.1, 0.0, 0.0]], [[0.0, 0.0, 0.1, 0.9]]]])
     readout = PublishedReadout(rows=1, pool_kernel=3)
-    from specprefill_integrations.scoring.readouts import PromptLayout
-
     reduction = readout.begin(PromptLayout(4, 4, torch.zeros(1, 4, dtype=torch.bool)))
     reduction.add("question", 0, layout_rows)
     reduction.end_step(torch.tensor([False]))
