@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -33,6 +33,8 @@ OnLayer = Callable[[int, Tensor], None]
 
 Shape of the weights: (batch, heads, rows, keys), float32.
 """
+
+_Attend = Callable[..., tuple[Tensor, Tensor | None]]
 
 _PREFIX = "specprefill_"
 
@@ -189,7 +191,7 @@ def _capturing_name(implementation: str) -> str:
     return name
 
 
-def _capturing(implementation: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
+def _capturing(implementation: str) -> _Attend:
     """`implementation`, followed by a look at its queries and keys where a capture is open."""
 
     def attend(
@@ -210,16 +212,13 @@ def _capturing(implementation: str) -> Callable[..., tuple[Tensor, Tensor | None
     return attend
 
 
-def _own_function(
-    module: nn.Module, implementation: str
-) -> Callable[..., tuple[Tensor, Tensor | None]]:
+def _own_function(module: nn.Module, implementation: str) -> _Attend:
     """What the layer would have called; `eager` lives in the model's own file."""
     modeling = sys.modules[type(module).__module__]
     if implementation != "eager":
         table = getattr(modeling, "ALL_ATTENTION_FUNCTIONS", ALL_ATTENTION_FUNCTIONS)
-        return table[implementation]  # type: ignore[no-any-return]
-    own: Callable[..., tuple[Tensor, Tensor | None]] | None
-    own = getattr(modeling, "eager_attention_forward", None)
+        return cast("_Attend", table[implementation])
+    own: _Attend | None = getattr(modeling, "eager_attention_forward", None)
     if own is None:
         msg = (
             f"{type(module).__name__} has no eager attention of its own; load the draft with "

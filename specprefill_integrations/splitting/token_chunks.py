@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from specprefill_integrations.types import Span
 
@@ -29,5 +30,5 @@ class TokenChunkSplitter:
         spans = self.token_spans(text)
         firsts = [spans[i].start for i in range(0, len(spans), self.chunk_tokens)]
         edges = [0, *firsts[1:], len(text)]
-        chunks = [Span(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+        chunks = [Span(a, b) for a, b in pairwise(edges)]
         return [chunk for chunk in chunks if text[chunk.start : chunk.end].strip()]
