@@ -14,7 +14,7 @@ from specprefill_integrations.rendering import (
     render_kept,
 )
 from specprefill_integrations.types import Span
-from tests.laws.texts import spans_in, texts
+from tests.laws.texts import spans_in, texts, words_in
 
 MARKER = "\ue000"  # for private use: in no text of ours
 
@@ -26,7 +26,8 @@ class Kept:
 
     def __init__(self, data: st.DataObject) -> None:
         self.text = data.draw(texts).replace(MARKER, "")
-        spans = [s for s in data.draw(spans_in(self.text)) if self.text[s.start : s.end].strip()]
+        drawn = data.draw(st.one_of(spans_in(self.text), words_in(self.text)))
+        spans = [s for s in drawn if self.text[s.start : s.end].strip()]
         self.spans = spans
         self.merged = merge_adjacent(self.text, spans)
         edges = [0, *(edge for span in self.merged for edge in span), len(self.text)]

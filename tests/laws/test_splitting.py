@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 import regex
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sentence_splitter import SentenceSplitter
 
@@ -81,6 +81,7 @@ class TestProseSplitter:
 
 class TestFinerPieces:
     @given(texts, max_chars)
+    @example("ab\x1c\x1dcd", 3)
     def test_oversized(self, text: str, most: int) -> None:
         pieces = split_oversized(text, whole(text), most) if text.strip() else []
         assert_units(text, pieces)
@@ -93,6 +94,10 @@ class TestFinerPieces:
     def test_oversized_pieces_are_not_needlessly_small(self, text: str, most: int) -> None:
         pieces = split_oversized(text, whole(text), most)
         assert all(b.end - a.start > most for a, b in pairwise(pieces))
+
+    def test_oversized_pieces_may_be_just_as_long_as_allowed(self) -> None:
+        text = "aa bb cc dd"
+        assert [text[a:b] for a, b in split_oversized(text, whole(text), 5)] == ["aa bb", "cc dd"]
 
     @given(st.data(), texts)
     def test_words(self, data: st.DataObject, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -92,6 +93,13 @@ def spans_in(draw: st.DrawFn, text: str) -> list[Span]:
     """Some disjoint spans of a text, ascending, none empty."""
     cuts = sorted(draw(st.sets(st.integers(0, len(text)), max_size=12)))
     return [Span(a, b) for a, b in pairwise(cuts) if draw(st.booleans())]
+
+
+@st.composite
+def words_in(draw: st.DrawFn, text: str) -> list[Span]:
+    """Some of the words of a text."""
+    words = [Span(m.start(), m.end()) for m in re.finditer(r"\S+", text)]
+    return [word for word in words if draw(st.booleans())]
 
 
 def clusters(text: str) -> list[Span]:

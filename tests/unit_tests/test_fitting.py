@@ -35,8 +35,26 @@ def test_a_selector_that_will_not_listen_gives_up_its_lowest_scores() -> None:
     assert fitted(lambda *_: frozenset(range(6)), 5) == ("@ bb @ ee @", 5)
 
 
+def test_the_widest_of_choices_that_do_not_fit_is_the_one_to_shrink() -> None:
+    choices = iter([frozenset({2, 3}), frozenset(range(6)), frozenset({2})])
+    assert fitted(lambda *_: next(choices, frozenset({2})), 3) == ("@ cc @", 3)
+    choices = iter([frozenset({2, 3}), frozenset(range(6))])
+    assert fitted(lambda *_: next(choices, frozenset({2, 3})), 3) == ("@ bb @", 3)
+
+
 def test_where_no_unit_fits_nothing_is_kept() -> None:
     assert fitted(lambda *_: frozenset({1}), 2) == ("", 0)
+
+
+def test_no_selector_is_asked_for_less_than_nothing() -> None:
+    asked: list[int] = []
+
+    def one_less_each_time(units: Sequence[Unit], limit: int, gap_tokens: int) -> frozenset[int]:
+        asked.append(limit)
+        return frozenset(range(len(units) - len(asked)))
+
+    fitted(one_less_each_time, 1)
+    assert asked == [1, 0, 0, 0]
 
 
 def test_a_selector_that_keeps_too_little_is_asked_for_more() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, Compression
@@ -56,6 +56,7 @@ class TestBudget:
         assert type(budget.token_limit(1_000)) is int
 
     @given(st.integers(0, 10**6), st.integers(1, 100))
+    @example(100, 29)  # 0.29 * 100 is 28.999999999999996
     def test_a_percentage_is_exact(self, original: int, percent: int) -> None:
         limit = Budget(keep_fraction=percent / 100).token_limit(original)
         assert limit == min(original, max(1, percent * original // 100))
