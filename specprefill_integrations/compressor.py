@@ -20,7 +20,7 @@ from specprefill_integrations.errors import DraftModelError
 from specprefill_integrations.fitting import BudgetFitter, Rendered
 from specprefill_integrations.rendering import GapStyle, render_kept
 from specprefill_integrations.scoring.span_scorer import SpanScorer
-from specprefill_integrations.selection import Selector, select_best
+from specprefill_integrations.selection import Selector, select_best, select_fraction
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting.prose import ProseSplitter
 from specprefill_integrations.token_counting import CountTokens, as_token_counter, count_each
@@ -45,6 +45,7 @@ class ContextCompressor:
         splitter: Splitter | None = None,
         selector: Selector = select_best,
         gaps: GapStyle | None = None,
+        fraction_of: Literal["tokens", "units"] = "tokens",
         count_tokens: Any = None,  # noqa: ANN401 - see as_token_counter
         on_error: OnError = "pass_through",
     ) -> None:
@@ -55,6 +56,9 @@ class ContextCompressor:
             splitter: Cuts a text into units; sentences by default.
             selector: Chooses units within a budget.
             gaps: How gaps are shown.
+            fraction_of: What `Budget.keep_fraction` is a fraction of. `units` keeps that share of
+                the units, rounded up, as published for chunks, and the text may cost a little
+                more than that share of the tokens. `max_tokens` is never exceeded.
             count_tokens: Counts the tokens that budgets are about: a function, a LangChain or
                 LlamaIndex model, a tokenizer; the scorer's own tokens by default.
             on_error: Whether a failure of the draft or the counter is raised, or logged, counted
@@ -67,6 +71,7 @@ class ContextCompressor:
         self.splitter: Splitter = splitter or ProseSplitter()
         self.selector = selector
         self.gaps = gaps or GapStyle()
+        self.fraction_of = fraction_of
         self.count_tokens: CountTokens = (
             scorer.count_tokens if count_tokens is None else as_token_counter(count_tokens)
         )
@@ -117,8 +122,8 @@ class ContextCompressor:
         return cls(
             stages.scorer,
             splitter=stages.splitter,
-            selector=stages.selector,
             gaps=stages.gaps,
+            fraction_of=stages.fraction_of,
             count_tokens=count_tokens,
             on_error=on_error,
         )
@@ -170,7 +175,7 @@ class ContextCompressor:
             failure = "scorer_failed"
             scored = self._score(readable, query)
             failure = "counter_failed"
-            rendered = self._choose(readable, scored, limit)
+            rendered = self._choose(readable, scored, budget, limit)
         except Exception as error:  # noqa: BLE001 - whatever fails must not reach the agent
             return self._pass_through(texts, tokens, failure, started, error)
         return self._results(texts, tokens, rendered, started)
@@ -202,7 +207,11 @@ class ContextCompressor:
         return scored
 
     def _choose(
-        self, texts: Sequence[str], scored: Sequence[Sequence[tuple[Span, float]]], limit: int
+        self,
+        texts: Sequence[str],
+        scored: Sequence[Sequence[tuple[Span, float]]],
+        budget: Budget,
+        limit: int,
     ) -> list[Rendered]:
         """Count and select; `texts` hold no lone surrogates."""
         costs = iter(
@@ -220,14 +229,15 @@ class ContextCompressor:
             gaps=self.gaps,
             count_tokens=self.count_tokens,
         )
-        return fitter.fit(
-            [
-                Unit(document, span, next(costs), score)
-                for document, units in enumerate(scored)
-                for span, score in units
-            ],
-            limit,
-        )
+        units = [
+            Unit(document, span, next(costs), score)
+            for document, found in enumerate(scored)
+            for span, score in found
+        ]
+        by_units = self.fraction_of == "units" and budget.max_tokens is None
+        if by_units and budget.keep_fraction is not None:
+            return fitter.keep(units, select_fraction(units, budget.keep_fraction))
+        return fitter.fit(units, limit)
 
     def _results(
         self,

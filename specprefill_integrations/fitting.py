@@ -85,6 +85,10 @@ class BudgetFitter:
                 return rendered
         return self._cut_best(units, token_limit)
 
+    def keep(self, units: Sequence[Unit], kept: frozenset[int]) -> list[Rendered]:
+        """Render a choice that was made elsewhere, whatever it costs."""
+        return self._render(units, kept)
+
     def _choices(self, units: Sequence[Unit], token_limit: int) -> Iterator[_Choice]:
         """Ask the selector a few times, correcting its allowance by what the estimate was off."""
         [gap_tokens] = self.count_tokens([f" {self.gaps.marker} "])

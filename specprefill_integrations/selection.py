@@ -40,26 +40,21 @@ def select_best(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> fro
     return frozenset(kept)
 
 
-def select_published(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> frozenset[int]:
-    """Keep the ceil(chunks * p) highest scores, whatever they cost.
+def select_fraction(units: Sequence[Unit], keep_fraction: float) -> frozenset[int]:
+    """Keep the ceil(units * keep_fraction) highest scores, whatever they cost.
 
-    `p` is `token_limit` / all tokens, over all documents together, as if they were one prompt.
-    Based on SpecPrefill, arXiv:2502.02789, section 3 (chunk selection).
+    All units of a call count together, as if its documents were one prompt. Based on SpecPrefill,
+    arXiv:2502.02789, section 3 (chunk selection).
 
     Args:
-        units: All units of a call in source order: chunks of equal length.
-        token_limit: Tokens that may be kept.
-        gap_tokens: Not charged, as published.
+        units: All units of a call in source order: chunks of equal length, as published.
+        keep_fraction: Kept units / all units, in (0, 1].
 
     Returns:
         Indices into `units`.
     """
-    del gap_tokens
-    total = sum(unit.tokens for unit in units)
-    if not total:
-        return frozenset()
     # Rounded first: 0.07 * 100 is 7.000000000000001, and its ceiling would be 8.
-    count = max(0, math.ceil(round(len(units) * token_limit / total, 9)))
+    count = math.ceil(round(len(units) * keep_fraction, 9))
     best = sorted(range(len(units)), key=lambda i: (-units[i].score, i))
     return frozenset(best[:count])
 

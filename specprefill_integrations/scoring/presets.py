@@ -16,7 +16,6 @@ from specprefill_integrations.scoring.readouts.calibrated_difference import (
     CalibratedDifferenceReadout,
 )
 from specprefill_integrations.scoring.readouts.published import PublishedReadout
-from specprefill_integrations.selection import Selector, select_best, select_published
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting.prose import ProseSplitter
 from specprefill_integrations.splitting.token_chunks import (
@@ -39,11 +38,11 @@ class Stages:
     splitter: Splitter
     """Cuts a text into units."""
 
-    selector: Selector
-    """Chooses units within a budget."""
-
     gaps: GapStyle
     """How gaps are shown."""
+
+    fraction_of: Literal["tokens", "units"]
+    """What a kept fraction is a fraction of."""
 
 
 def build_stages(  # noqa: PLR0913 - mirrors from_draft_model
@@ -65,8 +64,8 @@ def build_stages(  # noqa: PLR0913 - mirrors from_draft_model
         return Stages(
             AttentionScorer(model, CalibratedDifferenceReadout(), _plan(window_tokens)),
             ProseSplitter(),
-            select_best,
             GapStyle(),
+            "tokens",
         )
     if scorer != "specprefill":
         msg = f"scorer must be 'readout' or 'specprefill'; got {scorer!r}."
@@ -83,8 +82,8 @@ def build_stages(  # noqa: PLR0913 - mirrors from_draft_model
         TokenChunkSplitter(
             published.token_spans, CODE_CHUNK_TOKENS if is_code else PROSE_CHUNK_TOKENS
         ),
-        select_published,
         PUBLISHED_CODE_GAPS if is_code else PUBLISHED_PROSE_GAPS,
+        "units",
     )
 
 

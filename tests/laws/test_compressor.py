@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from specprefill_integrations import Budget, Compression, ContextCompressor, GapStyle, Span
 from specprefill_integrations.encodable import encodable
 from specprefill_integrations.rendering import render_kept
-from specprefill_integrations.selection import select_published
 from specprefill_integrations.splitting.prose import ProseSplitter
 from specprefill_integrations.testing import KeywordScorer
 from tests.laws.texts import COUNTERS, count_words, texts, torn_clusters
@@ -51,7 +50,6 @@ def calls(draw: st.DrawFn) -> Call:
         gaps=draw(gap_styles),
         count_tokens=draw(st.sampled_from([None, *COUNTERS])),
         on_error="raise",
-        **draw(st.sampled_from([{}, {}, {"selector": select_published}])),
     )
     return Call(compressor, draw(st.lists(texts, max_size=4)), draw(queries), draw(budgets))
 

@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from fractions import Fraction
 from itertools import groupby
 
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations.selection import select_best, select_published
+from specprefill_integrations.selection import select_best, select_fraction
 from specprefill_integrations.types import Span, Unit
 
 
@@ -96,24 +96,15 @@ class TestSelectBest:
         assert select_best(units, 3, 0) == {0}
 
 
-class TestSelectPublished:
-    @given(some_units(), limits, gap_costs)
-    def test_keeps_exactly_the_share_rounded_up(
-        self, units: list[Unit], limit: int, gap: int
-    ) -> None:
-        total = sum(unit.tokens for unit in units)
-        assume(total)
-        count = min(len(units), math.ceil(Fraction(len(units) * limit, total)))
-        assert select_published(units, limit, gap) == set(best_first(units)[:count])
+class TestSelectFraction:
+    @given(some_units(), st.integers(1, 100))
+    def test_keeps_exactly_the_share_rounded_up(self, units: list[Unit], percent: int) -> None:
+        count = math.ceil(Fraction(len(units) * percent, 100))
+        assert select_fraction(units, percent / 100) == set(best_first(units)[:count])
 
     def test_nothing_of_nothing(self) -> None:
-        assert select_published([], 5, 1) == frozenset()
-        assert select_published([Unit(0, Span(0, 1), 0, 1.0)], 5, 1) == frozenset()
-
-    def test_a_limit_below_zero_keeps_nothing(self) -> None:
-        units = [Unit(0, Span(i, i + 1), 1, 1.0) for i in range(10)]
-        assert select_published(units, -3, 0) == frozenset()
+        assert select_fraction([], 0.5) == frozenset()
 
     def test_a_decimal_share_is_not_pushed_up_by_its_binary_tail(self) -> None:
         units = [Unit(0, Span(i, i + 1), 1, 1.0) for i in range(100)]
-        assert len(select_published(units, 7, 0)) == 7
+        assert len(select_fraction(units, 0.07)) == 7

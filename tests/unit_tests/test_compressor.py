@@ -15,7 +15,6 @@ import pytest
 
 from specprefill_integrations import Budget, Compression, ContextCompressor, Span
 from specprefill_integrations.errors import DraftModelError, TokenCounterError
-from specprefill_integrations.selection import select_published
 from specprefill_integrations.testing import KeywordScorer
 
 TEXT = "The cat sat on the mat. A dog barked at the moon. Nothing else happened that night. Really."
@@ -107,8 +106,18 @@ class TestCompress:
         result = compressor.compress(" \n" * 50, budget=Budget(max_tokens=10))
         assert (result.text, result.kept) == ("", ())
 
-    def test_the_published_selector_stays_within_the_budget_too(self) -> None:
-        compressor = ContextCompressor(KeywordScorer(), selector=select_published)
+    def test_a_fraction_of_units_is_rounded_up(self) -> None:
+        compressor = ContextCompressor(KeywordScorer(), fraction_of="units")
+        units = compressor.splitter(TEXT)
+        for percent in (10, 34, 67, 99):
+            result = compressor.compress(
+                TEXT, "dog cat", budget=Budget(keep_fraction=percent / 100)
+            )
+            kept = [u for u in units if any(k.start <= u.start < k.end for k in result.kept)]
+            assert len(kept) == -(-len(units) * percent // 100)
+
+    def test_a_fraction_of_units_stays_within_a_number_of_tokens(self) -> None:
+        compressor = ContextCompressor(KeywordScorer(), fraction_of="units")
         result = compressor.compress(TEXT, "dog cat", budget=Budget(max_tokens=18))
         assert 0 < result.kept_tokens <= 18
 

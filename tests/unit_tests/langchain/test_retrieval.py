@@ -35,7 +35,7 @@ class ListRetriever(BaseRetriever):
 
     documents: list[Document]
 
-    def _get_relevant_documents(self, query, *, run_manager) -> list[Document]:  # noqa: ARG002
+    def _get_relevant_documents(self, query, *, run_manager) -> list[Document]:
         return self.documents
 
 

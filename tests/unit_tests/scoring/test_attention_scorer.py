@@ -237,3 +237,25 @@ def test_layers_without_attention_are_passed_over():
     [scores] = hybrid.score_spans(QUESTION, TEXTS[:1], sentence_spans(TEXTS[:1]))
     assert all(map(math.isfinite, scores))
     assert len(set(scores)) == len(scores)
+
+
+def tokens_read(tiny, text):
+    """Largest and total number of tokens that forward passes of the draft were given."""
+    sizes = []
+    hook = tiny.draft.model.base_model.register_forward_pre_hook(
+        lambda module, args, kwargs: sizes.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    try:
+        tiny.score_spans(QUESTION, [text], sentence_spans([text]))
+    finally:
+        hook.remove()
+    return max(sizes), sum(sizes)
+
+
+def test_cost_is_linear_in_the_length_and_memory_flat():
+    """No pass grows with the text; all passes together grow no faster than it does."""
+    tiny = scorer(dtype=torch.float32, window_tokens=200, batch_tokens=400)
+    text = TEXTS[0] + " "
+    (_, short), (largest, long) = (tokens_read(tiny, text * count) for count in (20, 160))
+    assert largest <= 400
+    assert long <= 8.5 * short

@@ -7,11 +7,12 @@ import math
 import pytest
 import torch
 
+from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.scoring.draft_model import DraftModel
 from specprefill_integrations.scoring.prompt_reader import PromptReader
 from specprefill_integrations.scoring.readouts import PromptLayout
 from specprefill_integrations.scoring.readouts.published import PublishedReadout
-from tests.tiny_models import CONFIGS, tiny_model
+from tests.tiny_models import CONFIGS, tiny_model, tiny_tokenizer
 
 CONTEXTS = ([5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17], [40, 41, 42, 43, 44, 45, 46, 47])
 QUESTION = [90, 91, 92, 93]
@@ -114,3 +115,40 @@ def test_pooling_comes_before_the_maximum():
 def test_eight_rows_are_seven_decode_steps():
     readout = PublishedReadout()
     assert (readout.question_rows, readout.lookahead_tokens) == (1, 7)
+
+
+@pytest.mark.parametrize(
+    ("kind", "chunk", "gap"), [("prose", 32, "[...]"), ("code", 128, "// omitted")]
+)
+def test_compression_by_name_is_the_published_one_from_end_to_end(kind, chunk, gap):
+    """Chunks of 32 (128) tokens, mean score, the ceil(n p) best, order restored, gaps joined."""
+    words = ["cat", "dog", "mat", "the", "answer", "is", "what", "sat", "on", "and"]
+    text = " ".join(words[(7 * i + i * i) % 10] + "." * (i % 11 == 0) for i in range(220))
+    tokenizer = tiny_tokenizer()
+    model = tiny_model("llama", max_position_embeddings=2048)
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    question = [
+        token
+        for part in ("\n\nQuestion: ", "What is the answer?", "\nAnswer:")
+        for token in tokenizer.encode(part, add_special_tokens=False)
+    ]
+    prompt = [1, *encoded["input_ids"], *question]
+    scores = slow_scores("llama", prompt, ends=(2,))[1 : -len(question)]
+    chunks = [scores[i : i + chunk] for i in range(0, len(scores), chunk)]
+    means = [sum(values) / len(values) for values in chunks]
+    best = sorted(range(len(means)), key=lambda i: -means[i])[: math.ceil(len(means) * 0.3)]
+    compressor = ContextCompressor.from_draft_model(
+        (model, tokenizer), scorer="specprefill", kind=kind, on_error="raise"
+    )
+    result = compressor.compress(text, "What is the answer?", budget=Budget(keep_fraction=0.3))
+    starts = [encoded["offset_mapping"][i][0] for i in range(0, len(scores), chunk)]
+    edges = [*starts, len(text)]
+    kept = [text[edges[i] : edges[i + 1]].strip() for i in sorted(best)]
+    position = 0
+    for piece in kept:
+        position = result.text.index(piece, position) + len(piece)
+    dropped = [text[edges[i] : edges[i + 1]].strip() for i in range(len(means)) if i not in best]
+    spans = [range(span.start, span.end) for span in result.kept]
+    assert sum(map(len, spans)) <= sum(map(len, kept)) + len(kept)
+    assert dropped
+    assert result.text.count(gap) == len(result.kept) - 1
