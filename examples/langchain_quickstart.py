@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""LangChain: a retriever whose documents arrive already compressed."""
+
+from __future__ import annotations
+
+import sys
+from pydoc_data.topics import topics
+
+from langchain_classic.retrievers import ContextualCompressionRetriever
+from langchain_community.retrievers import BM25Retriever
+
+from specprefill_integrations import Budget
+from specprefill_integrations.langchain import SpecPrefillDocumentCompressor
+
+question = "What is a coroutine function?"
+max_tokens = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+
+# Any retriever will do; this one searches what Python's help() knows about the language.
+search = BM25Retriever.from_texts(
+    list(topics.values()), metadatas=[{"topic": topic} for topic in topics], k=2
+)
+retriever = ContextualCompressionRetriever(
+    base_retriever=search,
+    base_compressor=SpecPrefillDocumentCompressor(budget=Budget(max_tokens=max_tokens)),
+)
+for document in retriever.invoke(question):
+    what = document.metadata["specprefill"]
+    topic, before, after = document.metadata["topic"], what["original_tokens"], what["kept_tokens"]
+    print(f"--- {topic}: {after} of {before} tokens ---\n{document.page_content}\n")  # noqa: T201
