@@ -16,8 +16,9 @@ question = "What is a coroutine function?"
 max_tokens = int(sys.argv[1]) if len(sys.argv) > 1 else 300
 
 # Any retriever will do; this one searches what Python's help() knows about the language.
+names = ["async", "await", "function", "return", "try", "while", "yield"]
 search = BM25Retriever.from_texts(
-    list(topics.values()), metadatas=[{"topic": topic} for topic in topics], k=2
+    [topics[name] for name in names], metadatas=[{"topic": name} for name in names], k=2
 )
 retriever = ContextualCompressionRetriever(
     base_retriever=search,

@@ -87,12 +87,16 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--answer-tokens", type=int, default=48, help="of the stand-in")
     parser.add_argument("--svg", type=Path, metavar="PATH", help="save what is shown as a picture")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.base_url and not options.model:
+        fail("--base-url needs --model NAME: the name by which that server knows its model.")
+    return options
 
 
 def run(options: argparse.Namespace) -> None:
     """Load everything, ask with and without compression in turn, and show what happened."""
     started = time.perf_counter()
+    budget = Budget(keep_fraction=options.keep_fraction)
     console.print(Panel(Text(options.question, style="bold"), title="question", expand=False))
     with console.status("reading Python's documentation ..."):
         passages = python_documentation()
@@ -100,15 +104,14 @@ def run(options: argparse.Namespace) -> None:
     found = search.invoke(options.question)
     console.print(f"BM25 found {len(found)} of {len(passages)} passages of Python's own help.")
 
-    with console.status("loading the draft (the first time ever: converting it, 20-40 s) ..."):
+    with console.status("loading the models (the very first time, converting one: 20-40 s) ..."):
+        target = chat_model(options)
         draft = DraftModel.from_source(options.draft)
         draft.load()
-    with console.status("loading the chat model ..."):
-        target = chat_model(options)
     compressing_search = ContextualCompressionRetriever(
         base_compressor=SpecPrefillDocumentCompressor(
             compressor=ContextCompressor.from_draft_model(draft, on_error="raise"),
-            budget=Budget(keep_fraction=options.keep_fraction),
+            budget=budget,
         ),
         base_retriever=search,
     )
@@ -188,8 +191,6 @@ class Target:
 
 def chat_model(options: argparse.Namespace) -> Target:
     """The chat model that was asked for, else the stand-in."""
-    if options.base_url and not options.model:
-        fail("--base-url needs --model NAME: the name by which that server knows its model.")
     if options.model:
         from langchain.chat_models import init_chat_model  # noqa: PLC0415 - for named models only
 
