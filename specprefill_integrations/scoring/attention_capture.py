@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -48,14 +48,21 @@ class _Capture:
 
     rows: int
     on_layer: OnLayer
+    layers: Container[int] | None
 
 
 _active: ContextVar[_Capture | None] = ContextVar("specprefill_capture", default=None)
 
 
 @contextmanager
-def capture_attention(model: PreTrainedModel, *, rows: int, on_layer: OnLayer) -> Iterator[None]:
-    """Within the block, hand the last `rows` rows of every attention layer to `on_layer`.
+def capture_attention(
+    model: PreTrainedModel,
+    *,
+    rows: int,
+    on_layer: OnLayer,
+    layers: Container[int] | None = None,
+) -> Iterator[None]:
+    """Within the block, hand the last `rows` rows of attention layers to `on_layer`.
 
     The model computes what it always does, bit for bit. One capture at a time runs on one model;
     another thread that runs the same model meanwhile is neither captured nor disturbed.
@@ -65,6 +72,7 @@ def capture_attention(model: PreTrainedModel, *, rows: int, on_layer: OnLayer) -
         rows: How many of the last query positions of a forward pass are read (fewer where the
             pass has fewer).
         on_layer: Gets each layer's rows as soon as they are there.
+        layers: Which layers are read; None for all.
 
     Raises:
         DraftModelUnsupportedError: The model does not use the attention interface.
@@ -72,7 +80,7 @@ def capture_attention(model: PreTrainedModel, *, rows: int, on_layer: OnLayer) -
     with _lock_of(model):
         configs = _attention_configs(model)
         before = [config._attn_implementation for config in configs]  # noqa: SLF001
-        token = _active.set(_Capture(rows, on_layer))
+        token = _active.set(_Capture(rows, on_layer, layers))
         try:
             for config, implementation in zip(configs, before, strict=True):
                 config._attn_implementation_internal = _capturing_name(implementation)  # noqa: SLF001
@@ -205,7 +213,7 @@ def _capturing(implementation: str) -> _Attend:
         own = _own_function(module, implementation)
         output = own(module, query, key, value, attention_mask, **kwargs)
         capture = _active.get()
-        if capture is not None:
+        if capture is not None and _wants(capture, module):
             _read(capture, module, query, key, attention_mask, kwargs)
         return output
 
@@ -249,7 +257,12 @@ def _read(  # noqa: PLR0913, PLR0917 - transformers' arguments, passed on
         sinks=kwargs.get("s_aux"),
         position_bias=kwargs.get("position_bias"),
     )
-    capture.on_layer(
-        int(getattr(module, "layer_idx")),  # noqa: B009 - typed as a module otherwise
-        weights,
-    )
+    capture.on_layer(_layer_of(module), weights)
+
+
+def _wants(capture: _Capture, module: nn.Module) -> bool:
+    return capture.layers is None or _layer_of(module) in capture.layers
+
+
+def _layer_of(module: nn.Module) -> int:
+    return int(module.layer_idx)  # type: ignore[arg-type]

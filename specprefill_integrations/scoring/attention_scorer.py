@@ -9,18 +9,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 from specprefill_integrations.scoring.draft_model import DraftModel
 from specprefill_integrations.scoring.draft_tokenizer import DraftTokenizer, TokenizedText
-from specprefill_integrations.scoring.prompt_reader import PromptReader
+from specprefill_integrations.scoring.prompt_reader import ContextTokens, PromptReader
 from specprefill_integrations.scoring.readouts import Readout
-from specprefill_integrations.scoring.windows import Window, plan_windows
+from specprefill_integrations.scoring.windows import Piece, Window, plan_windows
 from specprefill_integrations.types import Span
 
 GENERIC_QUESTION = "What are the main points?"
 """What is asked where the caller asks nothing."""
 
+# Models look at the first tokens of a prompt whatever they say: these belong to no text.
+_CONTEXT_START = "Context:\n\n"
 _JOINT = "\n\n"
 _QUESTION_START = "\n\nQuestion: "
 _QUESTION_END = "\nAnswer:"
@@ -56,7 +61,7 @@ class AttentionScorer:
     def score_spans(
         self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> list[list[float]]:
-        """Score spans by the mean of their tokens' scores. See `SpanScorer.score_spans`.
+        """Score spans by what was read of their tokens. See `SpanScorer.score_spans`.
 
         Raises:
             DraftModelNotFoundError: There is no such draft.
@@ -66,11 +71,20 @@ class AttentionScorer:
         tokenized = [
             tokenizer.tokenize(text, _cuts(found)) for text, found in zip(texts, spans, strict=True)
         ]
-        scores = self.score_tokens(query, tokenized)
-        return [
-            _span_means(text, token_scores, found)
-            for text, token_scores, found in zip(tokenized, scores, spans, strict=True)
-        ]
+        # The whole text is one more span, the last: its score counts for all the others too.
+        asked = [[*found, Span(0, len(text))] for text, found in zip(texts, spans, strict=True)]
+        ranges = [_token_ranges(text, found) for text, found in zip(tokenized, asked, strict=True)]
+        sums = [np.zeros(len(found)) for found in asked]
+        counts = [np.zeros(len(found)) for found in asked]
+        joint_tokens = len(tokenizer.ids(_JOINT))
+        for window, features in self._read(query, tokenizer, tokenized):
+            for piece, where in _places(window, len(features), joint_tokens):
+                inside, first, last = _within(ranges[piece.document], piece)
+                scores = self._combine(features[where], first, last)
+                sums[piece.document][inside] += scores * (last - first)
+                counts[piece.document][inside] += last - first
+        weight = self.readout.document_weight
+        return [(means[:-1] + weight * means[-1]).tolist() for means in _means(sums, counts)]
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Count with the draft's tokenizer. See `SpanScorer.count_tokens`."""
@@ -81,37 +95,43 @@ class AttentionScorer:
         tokenized = DraftTokenizer(self.draft.tokenizer).tokenize(text, [])
         return list(dict.fromkeys(Span(a, b) for a, b in tokenized.offsets.tolist() if a < b))
 
-    def score_tokens(
-        self, query: str | None, texts: Sequence[TokenizedText]
-    ) -> list[NDArray[np.float64]]:
-        """Give every token of every text one number.
+    def _read(
+        self, query: str | None, tokenizer: DraftTokenizer, texts: Sequence[TokenizedText]
+    ) -> Iterator[tuple[Window, Tensor]]:
+        """Read the texts window by window.
 
-        Args:
-            query: The question, or None.
-            texts: The texts' tokens, and where windows may be cut.
-
-        Returns:
-            One array a text. Shape: (tokens,).
+        Yields:
+            Each window and what was read of it. Shape of the latter: (tokens, features); what
+            stands before the window's first text, padding included, comes first.
         """
-        tokenizer = DraftTokenizer(self.draft.tokenizer)
         question = self._question(tokenizer, query or GENERIC_QUESTION)
         null = self.readout.null_question
         null_question = None if null is None else self._question(tokenizer, null)
+        start = tokenizer.start_ids + tokenizer.ids(_CONTEXT_START)
         joint = tokenizer.ids(_JOINT)
         windows = plan_windows(
             [len(text.ids) + len(joint) for text in texts],
             [text.cuts for text in texts],
-            self._window_tokens(len(question) + len(tokenizer.start_ids)),
+            self._window_tokens(len(question) + len(start)),
         )
-        scores = [np.zeros(len(text.ids)) for text in texts]
+        clipped = [_without_joints(window, texts) for window in windows]
         reader = PromptReader(self.draft, self.readout)
-        for batch in _batches(windows, self.plan.batch_tokens):
-            contexts = [_context(window, texts, tokenizer.start_ids, joint) for window in batch]
-            reduction = reader.read(contexts, question, null_question)
-            rows = reduction.scores().double().cpu().numpy()
-            for window, row in zip(batch, rows, strict=True):
-                _scatter(window, row, texts, scores, len(joint))
-        return scores
+        for batch in _batches([window for window in clipped if window], self.plan.batch_tokens):
+            contexts = [_context(window, texts, start, joint) for window in batch]
+            features = reader.read(contexts, question, null_question).features()
+            yield from zip(batch, features, strict=True)
+
+    def _combine(
+        self, features: Tensor, first: NDArray[np.int64], last: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Score the spans `first[i]:last[i]` of a piece's tokens. Shape: (spans,)."""
+        # In double, so that differences of running sums are as good as sums (Apple's GPUs: float).
+        wide = torch.float32 if features.device.type == "mps" else torch.float64
+        running = functional.pad(features.to(wide).cumsum(dim=0), (0, 0, 1, 0))
+        starts, ends = (torch.from_numpy(edge).to(features.device) for edge in (first, last))
+        means = (running[ends] - running[starts]) / (ends - starts)[:, None]
+        found: NDArray[np.float64] = self.readout.combine(means).double().cpu().numpy()
+        return found
 
     def _question(self, tokenizer: DraftTokenizer, question: str) -> list[int]:
         """The token ids of a question as it follows the context."""
@@ -141,32 +161,62 @@ def _cuts(spans: Sequence[Span]) -> list[int]:
     return cuts
 
 
+def _without_joints(window: Window, texts: Sequence[TokenizedText]) -> Window:
+    """The window without what would join its texts to the next ones."""
+    clipped = (Piece(p.document, p.start, min(p.end, len(texts[p.document].ids))) for p in window)
+    return tuple(piece for piece in clipped if piece.start < piece.end)
+
+
 def _context(
     window: Window, texts: Sequence[TokenizedText], start: Sequence[int], joint: Sequence[int]
-) -> list[int]:
-    """The token ids of a window: its pieces, joined as paragraphs."""
+) -> ContextTokens:
+    """The tokens of a window: its pieces, joined as paragraphs."""
     ids = list(start)
+    is_text = [False] * len(ids)
     for number, piece in enumerate(window):
         if number:
             ids.extend(joint)
-        ids.extend(texts[piece.document].ids[piece.start : piece.end])
-    return ids
+            is_text.extend([False] * len(joint))
+        part = texts[piece.document].ids[piece.start : piece.end]
+        ids.extend(part)
+        is_text.extend([True] * len(part))
+    return ContextTokens(ids, is_text)
 
 
-def _scatter(
-    window: Window,
-    row: NDArray[np.float64],
-    texts: Sequence[TokenizedText],
-    scores: Sequence[NDArray[np.float64]],
-    joint_tokens: int,
-) -> None:
-    """Put a window's scores back to the texts' tokens; what comes before them is padding."""
-    end = len(row)
+def _places(window: Window, length: int, joint_tokens: int) -> Iterator[tuple[Piece, slice]]:
+    """Where each piece of a window stands among its `length` tokens, last piece first."""
+    end = length
     for piece in reversed(window):
-        last = min(piece.end, len(texts[piece.document].ids))
-        count = max(0, last - piece.start)
-        scores[piece.document][piece.start : last] = row[end - count : end]
-        end -= count + joint_tokens
+        start = end - (piece.end - piece.start)
+        yield piece, slice(start, end)
+        end = start - joint_tokens
+
+
+def _token_ranges(text: TokenizedText, spans: Sequence[Span]) -> NDArray[np.int64]:
+    """The tokens that overlap each span. Shape: (spans, 2)."""
+    first = np.searchsorted(text.offsets[:, 1], [s.start for s in spans], side="right")
+    last = np.searchsorted(text.offsets[:, 0], [s.end for s in spans], side="left")
+    return np.stack([first, np.maximum(first, last)], axis=1)
+
+
+def _within(
+    ranges: NDArray[np.int64], piece: Piece
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Which spans have tokens in a piece, and from where to where, counted from its start."""
+    first = np.maximum(ranges[:, 0], piece.start) - piece.start
+    last = np.minimum(ranges[:, 1], piece.end) - piece.start
+    inside = np.nonzero(first < last)[0]
+    return inside, first[inside], last[inside]
+
+
+def _means(
+    sums: Sequence[NDArray[np.float64]], counts: Sequence[NDArray[np.float64]]
+) -> list[NDArray[np.float64]]:
+    """Mean scores, weighted by tokens; a span without a token gets the lowest of all."""
+    means = [s / np.maximum(c, 1) for s, c in zip(sums, counts, strict=True)]
+    read = [float(m[c > 0].min()) for m, c in zip(means, counts, strict=True) if (c > 0).any()]
+    lowest = min(read, default=0.0)
+    return [np.where(c > 0, m, lowest) for m, c in zip(means, counts, strict=True)]
 
 
 def _batches(windows: Sequence[Window], batch_tokens: int) -> Iterator[list[Window]]:
@@ -182,17 +232,3 @@ def _batches(windows: Sequence[Window], batch_tokens: int) -> Iterator[list[Wind
         batch.append(window)
     if batch:
         yield batch
-
-
-def _span_means(
-    text: TokenizedText, token_scores: NDArray[np.float64], spans: Sequence[Span]
-) -> list[float]:
-    """The mean score of the tokens that overlap each span; of none, the lowest of all."""
-    sums = np.concatenate([[0.0], np.cumsum(token_scores)])
-    lowest = float(token_scores.min()) if len(token_scores) else 0.0
-    starts = np.searchsorted(text.offsets[:, 1], [s.start for s in spans], side="right")
-    ends = np.searchsorted(text.offsets[:, 0], [s.end for s in spans], side="left")
-    return [
-        float((sums[last] - sums[first]) / (last - first)) if last > first else lowest
-        for first, last in zip(starts.tolist(), ends.tolist(), strict=True)
-    ]

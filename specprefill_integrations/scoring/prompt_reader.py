@@ -26,6 +26,19 @@ from specprefill_integrations.scoring.readouts import (
     Reduction,
 )
 
+_SOFTMAX = {"full_attention", "sliding_attention", "chunked_attention"}
+
+
+@dataclass(frozen=True, slots=True)
+class ContextTokens:
+    """What the draft reads before the question."""
+
+    ids: Sequence[int]
+    """Token ids."""
+
+    is_text: Sequence[bool]
+    """Which of them belong to the texts, and not to what stands before and between them."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Prompts:
@@ -56,14 +69,14 @@ class PromptReader:
 
     def read(
         self,
-        contexts: Sequence[Sequence[int]],
+        contexts: Sequence[ContextTokens],
         question: Sequence[int],
         null_question: Sequence[int] | None,
     ) -> Reduction:
         """Read a question over each of several contexts.
 
         Args:
-            contexts: Token ids of each context; of equal length, no padding is needed.
+            contexts: The tokens of each context; where all are as long, nothing is padded.
             question: Token ids that follow each context.
             null_question: Token ids of the question without content, where the readout wants one.
 
@@ -75,19 +88,38 @@ class PromptReader:
         """
         with self._draft.lock, torch.inference_mode():
             prompts = self._read_contexts(contexts)
-            layout = PromptLayout(prompts.length, prompts.length + len(question), ~prompts.mask)
+            layout = self._layout(contexts, len(question))
+            layers = self._readout.layers(layout)
             reduction = self._readout.begin(layout)
-            self._read_question(prompts, question, reduction)
+            self._read_question(prompts, question, reduction, layers)
             if null_question is not None:
                 ids = self._repeated(null_question, len(contexts))
-                self._pass(_branch(prompts), ids, "null_question", reduction, None)
+                self._pass(_branch(prompts), ids, "null_question", reduction, layers)
             return reduction
 
-    def _read_contexts(self, contexts: Sequence[Sequence[int]]) -> _Prompts:
+    def _layout(self, contexts: Sequence[ContextTokens], question_tokens: int) -> PromptLayout:
+        """Where things stand in a batch, and what the draft's layers see."""
+        longest = max(len(context.ids) for context in contexts)
+        is_text = [[False] * (longest - len(c.ids)) + list(c.is_text) for c in contexts]
+        kinds = _layer_kinds(self._draft.model)
+        prompt_tokens = longest + question_tokens
+        local = (
+            i for i, (_, reach) in enumerate(kinds) if (reach or prompt_tokens) < prompt_tokens
+        )
+        return PromptLayout(
+            context_tokens=longest,
+            prompt_tokens=prompt_tokens,
+            is_text=torch.tensor(is_text, device=self._draft.device),
+            depth=len(kinds),
+            attention_layers=frozenset(i for i, (kind, _) in enumerate(kinds) if kind in _SOFTMAX),
+            local_layers=frozenset(local),
+        )
+
+    def _read_contexts(self, contexts: Sequence[ContextTokens]) -> _Prompts:
         """The contexts' keys and values, padded on the left; no attention is read."""
-        longest = max(map(len, contexts))
-        pads = [longest - len(context) for context in contexts]
-        ids = [[0] * pad + list(context) for pad, context in zip(pads, contexts, strict=True)]
+        longest = max(len(context.ids) for context in contexts)
+        pads = [longest - len(context.ids) for context in contexts]
+        ids = [[0] * pad + list(context.ids) for pad, context in zip(pads, contexts, strict=True)]
         real = [[False] * pad + [True] * (longest - pad) for pad in pads]
         device = self._draft.device
         prompts = _Prompts(
@@ -99,13 +131,16 @@ class PromptReader:
         return prompts
 
     def _read_question(
-        self, prompts: _Prompts, question: Sequence[int], reduction: Reduction
+        self,
+        prompts: _Prompts,
+        question: Sequence[int],
+        reduction: Reduction,
+        layers: frozenset[int],
     ) -> None:
         """The question's rows, then those of the tokens that the draft generates after it."""
         batch = prompts.mask.shape[0]
         ids = self._repeated(question, batch)
-        rows = self._readout.question_rows
-        prompts, output = self._pass(_branch(prompts), ids, "question", reduction, rows)
+        prompts, output = self._pass(_branch(prompts), ids, "question", reduction, layers)
         finished = torch.zeros(batch, dtype=torch.bool, device=ids.device)
         reduction.end_step(finished)
         ends = torch.tensor(self._draft.end_token_ids, device=ids.device)
@@ -113,7 +148,7 @@ class PromptReader:
             ids = output.logits[:, -1:].argmax(dim=-1)  # greedy, (batch, 1)
             # Rows after an end-of-sequence token are dropped; its own row still counts.
             ended_now = torch.isin(ids[:, 0], ends)
-            prompts, output = self._pass(prompts, ids, "lookahead", reduction, 1)
+            prompts, output = self._pass(prompts, ids, "lookahead", reduction, layers)
             reduction.end_step(finished)
             finished = finished | ended_now
 
@@ -123,9 +158,9 @@ class PromptReader:
         ids: Tensor,
         source: ReadingPass,
         reduction: Reduction,
-        rows: int | None,
+        layers: frozenset[int],
     ) -> tuple[_Prompts, Any]:
-        """Read `ids` after the prompts and hand the last `rows` rows of attention on."""
+        """Read `ids` after the prompts and hand rows of attention on."""
         layers_read = 0
 
         def take(layer: int, weights: Tensor) -> None:
@@ -133,11 +168,12 @@ class PromptReader:
             layers_read += 1
             reduction.add(source, layer, weights)
 
+        rows = (self._readout.question_rows if source == "question" else None) or ids.shape[1]
         generates = source != "null_question" and self._readout.lookahead_tokens > 0
         model = self._draft.model if generates else self._draft.model.base_model
         mask = torch.cat([prompts.mask, torch.ones_like(ids, dtype=torch.bool)], dim=1)
         longer = _Prompts(mask, prompts.cache, prompts.is_padded)
-        with capture_attention(self._draft.model, rows=rows or ids.shape[1], on_layer=take):
+        with capture_attention(self._draft.model, rows=rows, on_layer=take, layers=layers):
             output = self._forward(longer, ids, model)
         if not layers_read:
             msg = (
@@ -172,10 +208,23 @@ def _empty_cache(model: Any) -> Any:  # noqa: ANN401
 
     Layers without attention (state-space, linear) need the cache that their config asks for.
     """
-    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ())
-    if kinds <= {"full_attention", "sliding_attention", "chunked_attention"}:
+    if {kind for kind, _ in _layer_kinds(model)} <= _SOFTMAX:
         return DynamicCache()
     return DynamicCache(config=model.config)
+
+
+def _layer_kinds(model: Any) -> list[tuple[str, int | None]]:  # noqa: ANN401
+    """What each layer is, and how far back it sees; None for all the way."""
+    config = model.config.get_text_config()
+    kinds = getattr(config, "layer_types", None)
+    sliding = getattr(config, "sliding_window", None)
+    if not kinds:  # then all layers are of one kind
+        kinds = ["sliding_attention" if sliding else "full_attention"] * config.num_hidden_layers
+    reach = {
+        "sliding_attention": sliding,
+        "chunked_attention": getattr(config, "attention_chunk_size", None),
+    }
+    return [(kind, reach.get(kind)) for kind in kinds]
 
 
 def _branch(prompts: _Prompts) -> _Prompts:

@@ -16,9 +16,9 @@ ReadingPass = Literal["question", "lookahead", "null_question"]
 without content over the same context."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PromptLayout:
-    """Where things stand among the keys of a batch of prompts, padding on the left included.
+    """Where things stand among the keys of a batch of prompts, and among the draft's layers.
 
     Prompts of a batch are `[padding] context question`; generated tokens follow.
     """
@@ -29,12 +29,22 @@ class PromptLayout:
     prompt_tokens: int
     """Keys of the whole prompt, padding included."""
 
-    is_padding: Tensor
-    """Which keys before the question are padding. Shape: (batch, context_tokens)."""
+    is_text: Tensor
+    """Which keys before the question are tokens of the texts: neither padding nor what stands
+    before or between them. Shape: (batch, context_tokens)."""
+
+    depth: int
+    """Layers of the draft."""
+
+    attention_layers: frozenset[int]
+    """Those of them that attend by softmax, counted from 0."""
+
+    local_layers: frozenset[int]
+    """Those that do not see the whole prompt (sliding windows, chunks)."""
 
 
 class Reduction(Protocol):
-    """Takes rows as they come, layer by layer, and ends with one number a context token."""
+    """Takes rows as they come, layer by layer, and ends with some numbers a context token."""
 
     def add(self, source: ReadingPass, layer: int, weights: Tensor) -> None:
         """Take in the rows of one layer.
@@ -46,19 +56,19 @@ class Reduction(Protocol):
         """
 
     def end_step(self, finished: Tensor) -> None:
-        """Take note that a look-ahead row has been read in all layers.
+        """Take note that a row of the question or of a generated token was read in all layers.
 
         Args:
             finished: Which prompts ended before this row, so that it means nothing for them.
                 Shape: (batch,).
         """
 
-    def scores(self) -> Tensor:
-        """Score the context's tokens. Shape: (batch, context_tokens)."""
+    def features(self) -> Tensor:
+        """What was read of the context's tokens. Shape: (batch, context_tokens, features)."""
 
 
 class Readout(Protocol):
-    """Says which rows are read, and how they become a score."""
+    """Says which rows of which layers are read, and how they become a score."""
 
     @property
     def question_rows(self) -> int | None:
@@ -72,5 +82,22 @@ class Readout(Protocol):
     def null_question(self) -> str | None:
         """A question without content, read over the same context for calibration; or None."""
 
+    @property
+    def document_weight(self) -> float:
+        """How much the score of a span's whole document counts beside its own."""
+
+    def layers(self, layout: PromptLayout) -> frozenset[int]:
+        """Which layers are read."""
+
     def begin(self, layout: PromptLayout) -> Reduction:
         """Start on a batch of prompts."""
+
+    def combine(self, features: Tensor) -> Tensor:
+        """Score spans by the means of their tokens' features.
+
+        Args:
+            features: Shape: (spans, features).
+
+        Returns:
+            One number a span. Shape: (spans,).
+        """

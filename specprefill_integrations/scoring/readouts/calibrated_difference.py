@@ -17,22 +17,43 @@ from specprefill_integrations.scoring.readouts import PromptLayout, ReadingPass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibratedDifferenceReadout:
-    """Mean attention of all question rows, heads and layers, minus the same for "N/A"."""
+    """Mean attention of all question rows and all heads of middle layers, minus that for "N/A"."""
 
-    null_question: str | None = "N/A"
+    null_question: str = "N/A"
     """The question without content."""
 
-    question_rows: int | None = None
-    """How many of the question's last rows are read; None for all."""
+    first_depth: float = 0.4
+    """Layers before this share of the depth are not read: they hold little of the signal."""
+
+    last_depth: float = 0.85
+    """Layers from this share on are not read."""
+
+    document_weight: float = 1.0
+    """How much the score of a span's whole document counts beside its own."""
+
+    @property
+    def question_rows(self) -> None:
+        """All of them."""
+        return
 
     @property
     def lookahead_tokens(self) -> int:
         """None: no decoding."""
         return 0
 
+    def layers(self, layout: PromptLayout) -> frozenset[int]:
+        """Middle layers that see the whole prompt; others only where there are none."""
+        wide = layout.attention_layers - layout.local_layers or layout.attention_layers
+        first, last = self.first_depth * layout.depth, self.last_depth * layout.depth
+        return frozenset(layer for layer in wide if first <= layer < last) or wide
+
     def begin(self, layout: PromptLayout) -> CalibratedDifferenceReduction:
         """Start on a batch of prompts."""
         return CalibratedDifferenceReduction(layout)
+
+    def combine(self, features: Tensor) -> Tensor:
+        """The mean score of a span's tokens. See `Readout.combine`."""
+        return features.squeeze(-1)
 
 
 class CalibratedDifferenceReduction:
@@ -41,26 +62,25 @@ class CalibratedDifferenceReduction:
     def __init__(self, layout: PromptLayout) -> None:
         """Start with nothing read."""
         self._layout = layout
-        self._sums: dict[ReadingPass, Tensor] = {}
+        self._sums: dict[ReadingPass, Tensor] = {}  # (batch, context)
+        self._heads: dict[ReadingPass, int] = {}
 
     def add(self, source: ReadingPass, layer: int, weights: Tensor) -> None:
         """Add one layer's rows to the mean of their pass. See `Reduction.add`."""
         del layer
-        context = weights[..., : self._layout.context_tokens].mean(dim=2)
-        # Only how attention is spread within the context counts, not how much of it falls there.
-        context = context / context.sum(dim=-1, keepdim=True).clamp_min(
-            torch.finfo(context.dtype).tiny
-        )
-        summed = context.sum(dim=1)
-        self._sums[source] = self._sums[source] + summed if source in self._sums else summed
+        is_text = self._layout.is_text[:, None, :]  # (batch, 1, context)
+        mean = weights[..., : self._layout.context_tokens].mean(dim=2) * is_text
+        # Only how attention is spread within the text counts, not how much falls beside it. Even
+        # attention is 1 whatever the length, so that windows compare.
+        mass = mean.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(mean.dtype).tiny)
+        density = (mean / mass * is_text.sum(dim=-1, keepdim=True)).sum(dim=1)
+        self._sums[source] = self._sums[source] + density if source in self._sums else density
+        self._heads[source] = self._heads.get(source, 0) + weights.shape[1]
 
     def end_step(self, finished: Tensor) -> None:
         """Nothing to do: no token is generated."""
 
-    def scores(self) -> Tensor:
-        """Density of attention, so that windows of any length compare. See `Reduction.scores`."""
-        difference = self._sums["question"]
-        if "null_question" in self._sums:
-            difference = difference - self._sums["null_question"]
-        tokens = (~self._layout.is_padding).sum(dim=1, keepdim=True)
-        return difference * tokens
+    def features(self) -> Tensor:
+        """The difference of the two means. See `Reduction.features`."""
+        means = {source: total / self._heads[source] for source, total in self._sums.items()}
+        return (means["question"] - means["null_question"])[:, :, None]

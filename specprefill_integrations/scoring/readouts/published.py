@@ -27,6 +27,11 @@ class PublishedReadout:
     """Positions of the average pooling; odd, stride 1, zeros beyond the ends counted."""
 
     @property
+    def document_weight(self) -> float:
+        """Nothing: a chunk counts for itself."""
+        return 0.0
+
+    @property
     def question_rows(self) -> int:
         """The last prompt token's."""
         return 1
@@ -40,6 +45,14 @@ class PublishedReadout:
     def null_question(self) -> None:
         """None: nothing is calibrated."""
         return
+
+    def layers(self, layout: PromptLayout) -> frozenset[int]:
+        """All of them."""
+        return layout.attention_layers
+
+    def combine(self, features: Tensor) -> Tensor:
+        """The mean score of a chunk's tokens. See `Readout.combine`."""
+        return features.squeeze(-1)
 
     def begin(self, layout: PromptLayout) -> PublishedReduction:
         """Start on a batch of prompts."""
@@ -83,6 +96,6 @@ class PublishedReduction:
         assert self._rows_read is not None, "rows are counted with the sum"
         return self._sum / self._rows_read
 
-    def scores(self) -> Tensor:
-        """`s_i` of the context's tokens. See `Reduction.scores`."""
-        return self.prompt_scores()[:, : self._layout.context_tokens]
+    def features(self) -> Tensor:
+        """`s_i` of the context's tokens. See `Reduction.features`."""
+        return self.prompt_scores()[:, : self._layout.context_tokens, None]

@@ -9,7 +9,7 @@ import torch
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.scoring.draft_model import DraftModel
-from specprefill_integrations.scoring.prompt_reader import PromptReader
+from specprefill_integrations.scoring.prompt_reader import ContextTokens, PromptReader
 from specprefill_integrations.scoring.readouts import PromptLayout
 from specprefill_integrations.scoring.readouts.published import PublishedReadout
 from tests.tiny_models import CONFIGS, tiny_model, tiny_tokenizer
@@ -63,10 +63,11 @@ def streamed_scores(architecture, ends, contexts=CONTEXTS):
     model = tiny_model(architecture, dtype=torch.float64)
     model.generation_config.eos_token_id = list(ends)
     draft = DraftModel.from_pair(model, None)
-    reduction = PromptReader(draft, PublishedReadout()).read(contexts, QUESTION, None)
+    tokens = [ContextTokens(context, [True] * len(context)) for context in contexts]
+    reduction = PromptReader(draft, PublishedReadout()).read(tokens, QUESTION, None)
     scores = reduction.prompt_scores()
     longest = max(map(len, contexts))
-    assert torch.equal(reduction.scores(), scores[:, :longest])
+    assert torch.equal(reduction.features(), scores[:, :longest, None])
     return [
         row[longest - len(context) :].tolist()
         for row, context in zip(scores, contexts, strict=True)
@@ -105,11 +106,19 @@ def test_pooling_comes_before_the_maximum():
     """They do not commute: with the order swapped the same rows give other scores."""
     layout_rows = torch.tensor([[[[0.9, 0.1, 0.0, 0.0]], [[0.0, 0.0, 0.1, 0.9]]]])
     readout = PublishedReadout(rows=1, pool_kernel=3)
-    reduction = readout.begin(PromptLayout(4, 4, torch.zeros(1, 4, dtype=torch.bool)))
+    layout = PromptLayout(
+        context_tokens=4,
+        prompt_tokens=4,
+        is_text=torch.ones(1, 4, dtype=torch.bool),
+        depth=1,
+        attention_layers=frozenset({0}),
+        local_layers=frozenset(),
+    )
+    reduction = readout.begin(layout)
     reduction.add("question", 0, layout_rows)
     reduction.end_step(torch.tensor([False]))
     third = 1 / 3
-    assert reduction.scores()[0].tolist() == pytest.approx([third, third, third, third])
+    assert reduction.features()[0, :, 0].tolist() == pytest.approx([third, third, third, third])
 
 
 def test_eight_rows_are_seven_decode_steps():
@@ -132,8 +141,9 @@ def test_compression_by_name_is_the_published_one_from_end_to_end(kind, chunk, g
         for part in ("\n\nQuestion: ", "What is the answer?", "\nAnswer:")
         for token in tokenizer.encode(part, add_special_tokens=False)
     ]
-    prompt = [1, *encoded["input_ids"], *question]
-    scores = slow_scores("llama", prompt, ends=(2,))[1 : -len(question)]
+    start = [1, *tokenizer.encode("Context:\n\n", add_special_tokens=False)]
+    prompt = [*start, *encoded["input_ids"], *question]
+    scores = slow_scores("llama", prompt, ends=(2,))[len(start) : -len(question)]
     chunks = [scores[i : i + chunk] for i in range(0, len(scores), chunk)]
     means = [sum(values) / len(values) for values in chunks]
     best = sorted(range(len(means)), key=lambda i: -means[i])[: math.ceil(len(means) * 0.3)]
