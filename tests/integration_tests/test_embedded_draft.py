@@ -35,11 +35,27 @@ def published():
     return ContextCompressor.from_draft_model(scorer="specprefill", on_error="raise")
 
 
+# A topic of the reference, a question, and words of the sentence that answers it.
+ANSWERS = [
+    ("del", "In which order are the targets of a del statement deleted?", "left to right"),
+    ("yield", "What makes a function a generator function?", "sufficient to cause that"),
+    ("assert", "What does the optimization option do to asserts?", "emits no code"),
+    ("global", "What does the global statement mean?", "interpreted as globals"),
+    ("while", "What does continue do in a while loop?", "goes back"),
+    ("for", "When is the else clause of a for loop executed?", "exhausted"),
+    ("raise", "What is re-raised when no expressions are given?", "currently being handled"),
+]
+
+
 def test_what_answers_the_question_is_kept(compressor):
-    result = compressor.compress(TRY, QUESTION, budget=Budget(keep_fraction=0.2))
-    assert 'The optional "else" clause is executed if the control flow leaves' in result.text
-    assert result.keep_fraction <= 0.2
-    assert result.skipped_because is None
+    """Not each time: the draft is small. The words make up 3 % of the texts or less."""
+    found = 0
+    for topic, question, words in ANSWERS:
+        result = compressor.compress(topics[topic], question, budget=Budget(keep_fraction=0.3))
+        assert result.keep_fraction <= 0.3
+        assert result.skipped_because is None
+        found += words in " ".join(result.text.split())
+    assert found >= len(ANSWERS) - 2
 
 
 def test_another_question_keeps_something_else(compressor):
