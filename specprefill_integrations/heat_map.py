@@ -56,7 +56,7 @@ class HeatMapDocument:
     """The source."""
 
     token_scores: Sequence[tuple[Span, float]]
-    """Each token's span and score, in ascending order; as `TokenHeatRecorder.heat_of` gives them."""
+    """Each token's span and score, ascending, as `TokenHeatRecorder.heat_of` gives them."""
 
     kept: Sequence[Span]
     """What was kept: disjoint, ascending."""

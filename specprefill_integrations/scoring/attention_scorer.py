@@ -27,6 +27,9 @@ GENERIC_QUESTION = "What are the main points?"
 # Models look at the first tokens of a prompt whatever they say: these belong to no text.
 _CONTEXT_START = "Context:\n\n"
 _JOINT = "\n\n"
+_CPU_BATCH_TOKENS = 4_096
+_GPU_BATCH_TOKENS = 32_768
+
 _QUESTION_START = "\n\nQuestion: "
 _QUESTION_END = "\nAnswer:"
 
@@ -38,8 +41,9 @@ class ReadingPlan:
     window_tokens: int = 1024
     """Context tokens of a window; fewer where the draft has too few positions."""
 
-    batch_tokens: int = 4096
-    """Context tokens of the windows that are read together."""
+    batch_tokens: int | None = None
+    """Context tokens of the windows that are read together; by default 32,768 on a GPU, 4,096
+    elsewhere."""
 
     max_question_tokens: int = 512
     """Longer questions lose their middle."""
@@ -78,11 +82,15 @@ class AttentionScorer:
         counts = [np.zeros(len(found)) for found in asked]
         joint_tokens = len(tokenizer.ids(_JOINT))
         for window, features in self._read(query, tokenizer, tokenized):
-            for piece, where in _places(window, len(features), joint_tokens):
-                inside, first, last = _within(ranges[piece.document], piece)
-                scores = self._combine(features[where], first, last)
-                sums[piece.document][inside] += scores * (last - first)
-                counts[piece.document][inside] += last - first
+            places = _places(window, len(features), joint_tokens)
+            found = [_within(ranges[piece.document], piece, at) for piece, at in places]
+            # One question to the device a window: its answer is waited for.
+            scores = self._combine(features, np.concatenate([edges for _, edges in found]))
+            for (piece, _), (inside, edges) in zip(places, found, strict=True):
+                own, scores = np.split(scores, [len(inside)])
+                tokens = edges[:, 1] - edges[:, 0]
+                sums[piece.document][inside] += own * tokens
+                counts[piece.document][inside] += tokens
         weight = self.readout.document_weight
         return [(means[:-1] + weight * means[-1]).tolist() for means in _means(sums, counts)]
 
@@ -116,21 +124,19 @@ class AttentionScorer:
         )
         clipped = [_without_joints(window, texts) for window in windows]
         reader = PromptReader(self.draft, self.readout)
-        for batch in _batches([window for window in clipped if window], self.plan.batch_tokens):
+        for batch in _batches([window for window in clipped if window], self._batch_tokens):
             contexts = [_context(window, texts, start, joint) for window in batch]
             features = reader.read(contexts, question, null_question).features()
             yield from zip(batch, features, strict=True)
 
-    def _combine(
-        self, features: Tensor, first: NDArray[np.int64], last: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """Score the spans `first[i]:last[i]` of a piece's tokens. Shape: (spans,)."""
+    def _combine(self, features: Tensor, edges: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Score the spans `edges[i, 0]:edges[i, 1]` of a window's tokens. Shape: (spans,)."""
         # In double, so that differences of running sums are as good as sums (Apple's GPUs: float).
         wide = torch.float32 if features.device.type == "mps" else torch.float64
         running = functional.pad(features.to(wide).cumsum(dim=0), (0, 0, 1, 0))
-        starts, ends = (torch.from_numpy(edge).to(features.device) for edge in (first, last))
-        means = (running[ends] - running[starts]) / (ends - starts)[:, None]
-        found: NDArray[np.float64] = self.readout.combine(means).double().cpu().numpy()
+        first, last = torch.from_numpy(edges).to(features.device).unbind(dim=1)
+        means = (running[last] - running[first]) / (last - first)[:, None]
+        found: NDArray[np.float64] = self.readout.combine(means).cpu().double().numpy()
         return found
 
     def _question(self, tokenizer: DraftTokenizer, question: str) -> list[int]:
@@ -140,6 +146,12 @@ class AttentionScorer:
         if len(ids) > 2 * half:
             ids = ids[:half] + ids[-half:]
         return tokenizer.ids(_QUESTION_START) + ids + tokenizer.ids(_QUESTION_END)
+
+    @property
+    def _batch_tokens(self) -> int:
+        """Context tokens of a batch, padding included."""
+        on_gpu = self.draft.device.type != "cpu"
+        return self.plan.batch_tokens or (_GPU_BATCH_TOKENS if on_gpu else _CPU_BATCH_TOKENS)
 
     def _window_tokens(self, other_tokens: int) -> int:
         """Context tokens that fit beside the question and what is generated."""
@@ -183,13 +195,15 @@ def _context(
     return ContextTokens(ids, is_text)
 
 
-def _places(window: Window, length: int, joint_tokens: int) -> Iterator[tuple[Piece, slice]]:
-    """Where each piece of a window stands among its `length` tokens, last piece first."""
+def _places(window: Window, length: int, joint_tokens: int) -> list[tuple[Piece, int]]:
+    """Each piece of a window and where it starts among the window's `length` tokens."""
+    places = []
     end = length
-    for piece in reversed(window):
+    for piece in reversed(window):  # the last one ends the window; padding comes first
         start = end - (piece.end - piece.start)
-        yield piece, slice(start, end)
+        places.append((piece, start))
         end = start - joint_tokens
+    return places
 
 
 def _token_ranges(text: TokenizedText, spans: Sequence[Span]) -> NDArray[np.int64]:
@@ -200,13 +214,21 @@ def _token_ranges(text: TokenizedText, spans: Sequence[Span]) -> NDArray[np.int6
 
 
 def _within(
-    ranges: NDArray[np.int64], piece: Piece
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Which spans have tokens in a piece, and from where to where, counted from its start."""
-    first = np.maximum(ranges[:, 0], piece.start) - piece.start
-    last = np.minimum(ranges[:, 1], piece.end) - piece.start
-    inside = np.nonzero(first < last)[0]
-    return inside, first[inside], last[inside]
+    ranges: NDArray[np.int64], piece: Piece, at: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which spans have tokens in a piece, and from where to where in its window.
+
+    Args:
+        ranges: The tokens of each span. Shape: (spans, 2).
+        piece: The stretch of the spans' text.
+        at: Where it starts in the window.
+
+    Returns:
+        Indices into `ranges`, and the tokens of each. Shapes: (found,), (found, 2).
+    """
+    clipped = ranges.clip(piece.start, piece.end)
+    inside = np.nonzero(clipped[:, 0] < clipped[:, 1])[0]
+    return inside, clipped[inside] - piece.start + at
 
 
 def _means(
