@@ -26,30 +26,26 @@ if TYPE_CHECKING:
 
 QUESTION = "Which exceptions can this statement raise, and when?"
 
+ScorerName = Literal["readout", "specprefill"]
+"""As in `ContextCompressor.from_draft_model`."""
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BenchResult:
-    """What one run measured."""
+class MemoryResult:
+    """What the first scoring of a process took."""
 
-    draft: str
-    """The draft's name."""
+    peak_bytes_above_weights: int
+    """Most memory that it held beyond what was held before it, weights included there."""
 
-    scorer: str
-    """`readout` or `specprefill`."""
+    first_score_seconds: float
+    """How long it took."""
 
-    device: str
-    """Where it ran."""
 
-    dtype: str
-    """What it computed in."""
-
-    threads: int
-    """CPU threads that torch used."""
-
-    tokens: int
-    """Tokens of the text."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimesResult:
+    """What scoring costs once everything is warm."""
 
     repeats: int
     """Runs of each; what is reported are medians."""
@@ -73,9 +69,6 @@ class BenchResult:
     tokens_per_second: float
     """Tokens scored in a second."""
 
-    peak_bytes_above_weights: int
-    """Most memory that scoring held beyond what was held before it."""
-
 
 def documentation(characters: int) -> str:
     """Real text that every machine has: Python's own language reference, as often as needed."""
@@ -91,33 +84,43 @@ def bench(  # noqa: PLR0913 - one parameter an option
     tokens: Annotated[int, typer.Option(min=64, help="Tokens of the text.")] = 2500,
     repeats: Annotated[int, typer.Option(min=1, help="Runs; medians are reported.")] = 5,
     draft: Annotated[str | None, typer.Option(help="As in `compress`.")] = None,
-    scorer: Annotated[str, typer.Option(help="readout or specprefill.")] = "readout",
+    scorer: Annotated[ScorerName, typer.Option(help="As in `compress`.")] = "readout",
     device: Annotated[str | None, typer.Option(help="cuda, cpu ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="bfloat16, float32 ...")] = None,
     window_tokens: Annotated[int | None, typer.Option(min=1, help="As in `compress`.")] = None,
+    memory_only: Annotated[
+        bool, typer.Option("--memory-only", help="Score once and measure no times but that.")
+    ] = False,
     cold_start: Annotated[
         bool, typer.Option("--cold-start", help="Measure fresh processes instead.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure what scoring costs."""
-    console = Console(stderr=True)
-    found: dict[str, object]
-    with console.status("measuring ..."):
+    with Console(stderr=True).status("measuring ..."):
         if cold_start:
-            found = {**measure_cold_start(repeats)}
+            found: dict[str, object] = {**measure_cold_start(repeats)}
         else:
-            found = asdict(
-                measure_scoring(
-                    tokens=tokens,
-                    repeats=repeats,
-                    draft=draft,
-                    scorer="specprefill" if scorer == "specprefill" else "readout",
-                    device=device,
-                    dtype=dtype,
-                    window_tokens=window_tokens,
-                )
+            passes = prepare_passes(
+                tokens=tokens,
+                draft=draft,
+                scorer=scorer,
+                device=device,
+                dtype=dtype,
+                window_tokens=window_tokens,
             )
+            found = {
+                "draft": passes.draft.name,
+                "scorer": scorer,
+                "device": str(passes.draft.device),
+                "dtype": str(passes.draft.dtype).removeprefix("torch."),
+                "threads": passes.threads,
+                "tokens": passes.tokens,
+                # First of all: later on, memory that was freed is used again and does not show.
+                **asdict(measure_memory(passes)),
+            }
+            if not memory_only:
+                found |= asdict(measure_times(passes, repeats))
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -128,21 +131,19 @@ def bench(  # noqa: PLR0913 - one parameter an option
     Console().print(table)
 
 
-def measure_scoring(  # noqa: PLR0913 - mirrors the options
+def prepare_passes(  # noqa: PLR0913 - mirrors the options
     *,
     tokens: int,
-    repeats: int,
     draft: str | None = None,
-    scorer: Literal["readout", "specprefill"] = "readout",
+    scorer: ScorerName = "readout",
     device: str | None = None,
     dtype: str | None = None,
     window_tokens: int | None = None,
-) -> BenchResult:
-    """Time scoring and plain forward passes in turn, after one of each to warm up.
+) -> BenchPasses:
+    """Load the draft and make ready what is measured: that many tokens of documentation.
 
     Args:
         tokens: Tokens of the text.
-        repeats: Runs of each.
         draft: See `ContextCompressor.from_draft_model`.
         scorer: Likewise.
         device: Likewise.
@@ -151,7 +152,7 @@ def measure_scoring(  # noqa: PLR0913 - mirrors the options
     """
     from specprefill_integrations.scoring.bench_passes import BenchPasses  # noqa: PLC0415
 
-    passes = BenchPasses.prepare(
+    return BenchPasses.prepare(
         documentation(tokens * 8),
         QUESTION,
         tokens=tokens,
@@ -161,22 +162,28 @@ def measure_scoring(  # noqa: PLR0913 - mirrors the options
         dtype=dtype,
         window_tokens=window_tokens,
     )
-    # First of all: later on, memory that was freed is used again and would not show.
+
+
+def measure_memory(passes: BenchPasses) -> MemoryResult:
+    """Score once, and watch the memory."""
     with _peak_memory(passes) as peak:
-        passes.score()
-        passes.wait()
+        seconds = _seconds(passes.score, passes.wait)
+    return MemoryResult(peak_bytes_above_weights=peak[0], first_score_seconds=seconds)
+
+
+def measure_times(passes: BenchPasses, repeats: int) -> TimesResult:
+    """Time scoring and plain forward passes in turn, after one of each to warm up.
+
+    Args:
+        passes: What is measured.
+        repeats: Runs of each.
+    """
     runs = [passes.score, passes.forward, passes.forward_windows]
     for run in runs:
         run()
     times = [[_seconds(run, passes.wait) for run in runs] for _ in range(repeats)]
     score, forward, windows = (statistics.median(column) for column in zip(*times, strict=True))
-    return BenchResult(
-        draft=passes.draft.name,
-        scorer=scorer,
-        device=str(passes.draft.device),
-        dtype=str(passes.draft.dtype).removeprefix("torch."),
-        threads=passes.threads,
-        tokens=passes.tokens,
+    return TimesResult(
         repeats=repeats,
         score_seconds=score,
         forward_seconds=forward,
@@ -184,7 +191,6 @@ def measure_scoring(  # noqa: PLR0913 - mirrors the options
         ratio_to_forward=statistics.median(row[0] / row[1] for row in times),
         ratio_to_forward_windows=statistics.median(row[0] / row[2] for row in times),
         tokens_per_second=passes.tokens / score,
-        peak_bytes_above_weights=peak[0],
     )
 
 

@@ -8,7 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from specprefill_integrations.cli import build_app
-from specprefill_integrations.evaluation.bench import documentation, measure_scoring
+from specprefill_integrations.evaluation.bench import (
+    documentation,
+    measure_memory,
+    measure_times,
+    prepare_passes,
+)
 from specprefill_integrations.scoring.bench_passes import BenchPasses
 from tests.tiny_models import tiny_model, tiny_tokenizer
 
@@ -23,12 +28,12 @@ def draft(tmp_path_factory):
 
 @pytest.mark.parametrize("scorer", ["readout", "specprefill"])
 def test_the_figures_fit_together(draft, scorer):
-    found = measure_scoring(tokens=1500, repeats=1, draft=draft, scorer=scorer)
-    assert found.tokens == 1500
+    passes = prepare_passes(tokens=1500, draft=draft, scorer=scorer)
+    assert passes.tokens == 1500
+    assert measure_memory(passes).peak_bytes_above_weights > 0
+    found = measure_times(passes, repeats=1)
     assert found.ratio_to_forward == pytest.approx(found.score_seconds / found.forward_seconds)
     assert found.tokens_per_second == pytest.approx(1500 / found.score_seconds)
-    assert found.peak_bytes_above_weights > 0
-    assert (found.device, found.dtype) == ("cpu", "float32")
 
 
 def test_all_passes_read_the_same_tokens(draft):
@@ -55,7 +60,21 @@ def test_the_command_prints_json(draft):
     arguments = ["bench", "--draft", draft, "--tokens", "400", "--repeats", "1", "--json"]
     result = CliRunner().invoke(build_app(), arguments)
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["tokens"] == 400
+    found = json.loads(result.stdout)
+    assert (found["tokens"], found["device"], found["dtype"]) == (400, "cpu", "float32")
+    assert found["score_seconds"] > 0
+
+
+def test_memory_alone(draft):
+    arguments = ["bench", "--draft", draft, "--tokens", "400", "--memory-only", "--json"]
+    found = json.loads(CliRunner().invoke(build_app(), arguments).stdout)
+    assert "score_seconds" not in found
+    assert found["peak_bytes_above_weights"] > 0
+
+
+def test_an_unknown_scorer_is_refused(draft):
+    result = CliRunner().invoke(build_app(), ["bench", "--draft", draft, "--scorer", "nobody"])
+    assert result.exit_code == 2
 
 
 def test_documentation_is_as_long_as_asked_for():
