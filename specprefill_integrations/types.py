@@ -108,6 +108,19 @@ class Compression:
         """Kept tokens / original tokens; 1.0 for an empty text."""
         return self.kept_tokens / self.original_tokens if self.original_tokens else 1.0
 
+    def as_metadata(self) -> dict[str, object]:
+        """What was done, without the text, as plain values for JSON."""
+        return {
+            "kept": [list(span) for span in self.kept],
+            "original_tokens": self.original_tokens,
+            "kept_tokens": self.kept_tokens,
+            "skipped_because": self.skipped_because,
+        }
+
+
+METADATA_KEY = "specprefill"
+"""Where a compressed document or node says what was done to it; such a one is left alone."""
+
 
 def _is_a(kind: type, value: object) -> bool:
     """Whether `value` is such a number, NumPy's included; True and False are no amounts."""

@@ -16,10 +16,7 @@ from pydantic import ConfigDict
 from typing_extensions import Self
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
-from specprefill_integrations.types import Budget, Compression
-
-METADATA_KEY = "specprefill"
-"""Where a compressed document says what was done to it; such a document is left alone."""
+from specprefill_integrations.types import METADATA_KEY, Budget, Compression
 
 
 class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
@@ -117,18 +114,9 @@ def _rewritten(documents: Sequence[Document], results: Sequence[Compression]) ->
         if result is None or result.skipped_because:
             yield _copied(document)
         elif result.kept:
-            stamp = {METADATA_KEY: _stamp(result)}
+            stamp = {METADATA_KEY: result.as_metadata()}
             yield Document(result.text, id=document.id, metadata={**document.metadata, **stamp})
 
 
 def _copied(document: Document) -> Document:
     return document.model_copy(update={"metadata": dict(document.metadata)})
-
-
-def _stamp(result: Compression) -> dict[str, Any]:
-    return {
-        "kept": [list(span) for span in result.kept],
-        "original_tokens": result.original_tokens,
-        "kept_tokens": result.kept_tokens,
-        "skipped_because": result.skipped_because,
-    }

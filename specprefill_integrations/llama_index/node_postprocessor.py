@@ -24,12 +24,9 @@ from llama_index.core.schema import (
 from typing_extensions import Self
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
-from specprefill_integrations.types import Budget, Compression
+from specprefill_integrations.types import METADATA_KEY, Budget, Compression
 
 logger = logging.getLogger(__name__)
-
-METADATA_KEY = "specprefill"
-"""Where a compressed node says what was done to it; such a node is left alone."""
 
 
 class SpecPrefillNodePostprocessor(BaseNodePostprocessor):
@@ -144,10 +141,7 @@ def _copied(found: NodeWithScore) -> NodeWithScore:
 def _apply(result: Compression, node: BaseNode) -> None:
     """Write a result into a node of our own."""
     node.metadata[METADATA_KEY] = {
-        "kept": [list(span) for span in result.kept],
-        "original_tokens": result.original_tokens,
-        "kept_tokens": result.kept_tokens,
-        "skipped_because": result.skipped_because,
+        **result.as_metadata(),
         "start_char_idx": node.start_char_idx if isinstance(node, TextNode) else None,
     }
     node.excluded_llm_metadata_keys.append(METADATA_KEY)
