@@ -46,7 +46,7 @@ def test_the_demo(tmp_path: Path) -> None:
         "rag_demo.py", "--passages=2", "--repeats=1", "--answer-tokens=4", f"--svg={picture}"
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert not re.search("Traceback|Warning|Error", done.stderr)
     shown = done.stdout
     assert "What is a lambda expression?" in shown
     assert re.search(r"BM25 found 2 of \d+ passages", shown)
