@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from specprefill_integrations.encodable import encodable
-from specprefill_integrations.errors import DraftModelError
+from specprefill_integrations.errors import DraftModelError, MissingDependencyError
 from specprefill_integrations.fitting import BudgetFitter, Rendered
 from specprefill_integrations.rendering import GapStyle, render_kept
 from specprefill_integrations.scoring.span_scorer import SpanScorer
@@ -28,6 +28,8 @@ from specprefill_integrations.types import Budget, Compression, SkipReason, Span
 
 if TYPE_CHECKING:
     from specprefill_integrations.scoring.draft_model import DraftSource
+
+_DRAFT_PACKAGES = ("filelock", "numpy", "platformdirs", "torch", "transformers")
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +116,12 @@ class ContextCompressor:
             DraftModelNotFoundError: There is no draft where `draft` says.
         """
         # Here alone, so that a compressor with another scorer needs no torch.
-        from specprefill_integrations.scoring.presets import build_stages  # noqa: PLC0415
+        try:
+            from specprefill_integrations.scoring.presets import build_stages  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            if error.name not in _DRAFT_PACKAGES:  # something else is broken: let it show
+                raise
+            raise MissingDependencyError(error.name, "draft") from error
 
         stages = build_stages(
             draft, device=device, dtype=dtype, scorer=scorer, kind=kind, window_tokens=window_tokens

@@ -92,6 +92,7 @@ REFUSALS = {
     "langchain": "import specprefill_integrations.langchain",
     "llama-index": "import specprefill_integrations.llama_index",
     "cli": "from specprefill_integrations.cli import main; main()",
+    "draft": "from specprefill_integrations import ContextCompressor as C; C.from_draft_model()",
 }
 
 
