@@ -15,15 +15,12 @@ from specprefill_integrations.evaluation.bench import (
     prepare_passes,
 )
 from specprefill_integrations.scoring.bench_passes import BenchPasses
-from tests.tiny_models import tiny_model, tiny_tokenizer
+from tests.tiny_models import save_tiny_draft
 
 
 @pytest.fixture(scope="module")
 def draft(tmp_path_factory):
-    path = tmp_path_factory.mktemp("draft")
-    tiny_model("llama").save_pretrained(path)
-    tiny_tokenizer().save_pretrained(path)
-    return str(path)
+    return str(save_tiny_draft(tmp_path_factory.mktemp("draft")))
 
 
 @pytest.mark.parametrize("scorer", ["readout", "specprefill"])

@@ -22,16 +22,13 @@ from specprefill_integrations.scoring.draft_location import (
     locate_draft,
 )
 from specprefill_integrations.scoring.draft_model import DraftModel
-from tests.tiny_models import tiny_model, tiny_tokenizer
+from tests.tiny_models import save_tiny_draft, tiny_model, tiny_tokenizer
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A tiny draft in transformers' own format."""
-    path = tmp_path_factory.mktemp("draft")
-    tiny_model("llama").save_pretrained(path)
-    tiny_tokenizer().save_pretrained(path)
-    return path
+    return save_tiny_draft(tmp_path_factory.mktemp("draft"))
 
 
 def test_a_folder_is_loaded_at_first_use(folder):
