@@ -7,17 +7,13 @@ draft is asked for.
 from __future__ import annotations
 
 import json
-import os
-import re
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 from specprefill_integrations import __version__
 from specprefill_integrations.encodable import encodable
@@ -31,6 +27,15 @@ try:
     from rich.rule import Rule
     from rich.table import Table
     from rich.text import Text
+
+    from specprefill_integrations.terminal import (
+        USAGE_ERROR,
+        clear_errors,
+        fail,
+        printable,
+        quiet_libraries,
+        stderr_console,
+    )
 except ImportError as error:
     _MISSING: MissingDependencyError | None = MissingDependencyError(error.name or "typer", "cli")
 else:
@@ -40,15 +45,8 @@ if TYPE_CHECKING:
     from specprefill_integrations.compressor import ContextCompressor
 
 _STDIN = "-"
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _KEPT_STYLE = "bold black on #fcad70"
 _BINARY_SHARE = 0.1
-
-USAGE_ERROR = 2
-"""Exit code: the command line asks for something that cannot be."""
-
-FAILURE = 1
-"""Exit code: it was asked for well, and failed."""
 
 
 class ScorerName(str, Enum):
@@ -191,32 +189,6 @@ def build_compressor(options: DraftOptions) -> ContextCompressor:
     )
 
 
-@contextmanager
-def clear_errors(*, debug: bool = False) -> Iterator[None]:
-    """Turn an exception into one line on stderr and exit code 1.
-
-    Args:
-        debug: Let it through, with its traceback, instead.
-    """
-    try:
-        yield
-    except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
-        raise
-    except Exception as error:
-        if debug:
-            raise
-        name = "" if type(error).__module__.startswith("specprefill") else type(error).__name__
-        fail(": ".join(part for part in (name, str(error)) if part))
-
-
-def fail(message: str, exit_code: int = FAILURE) -> NoReturn:
-    """Say in one red line what is wrong, below it what else the message says, and end."""
-    first, *others = _printable(message).strip().splitlines() or [""]
-    line = Text.assemble((f"error: {first}", "bold red"), *(f"\n{other}" for other in others))
-    _stderr().print(line, soft_wrap=True)
-    raise typer.Exit(exit_code)
-
-
 def compress(  # noqa: PLR0913 - one parameter an option
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Texts; - for stdin.")],
     *,
@@ -264,7 +236,7 @@ def compress(  # noqa: PLR0913 - one parameter an option
         _check_writable(html)
     with clear_errors(debug=debug):
         sources = _read(files)
-        with _quiet_libraries(debug=debug):
+        with quiet_libraries(debug=debug):
             report, page = _work(sources, query, budget, options, with_page=html is not None)
         if html is not None:
             html.write_text(page, encoding="utf-8", newline="\n")
@@ -332,7 +304,7 @@ def _read_text(path: str) -> str:
     undecodable = sum("\udc80" <= character <= "\udcff" for character in text)
     if undecodable > _BINARY_SHARE * len(text):
         warning = f"warning: {path!r} is not UTF-8 text; compressing it makes little sense"
-        _stderr().print(Text(_printable(warning), style="yellow"), soft_wrap=True)
+        stderr_console().print(Text(printable(warning), style="yellow"), soft_wrap=True)
     return text
 
 
@@ -346,7 +318,8 @@ def _work(
 ) -> tuple[Report, str]:
     """Load, compress and, where a page is wanted, note every token's score for it."""
     texts = [source.text for source in sources]
-    with _stderr().status(f"loading {_printable(options.draft or 'the draft')} ...") as status:
+    loading = f"loading {printable(options.draft or 'the draft')} ..."
+    with stderr_console().status(loading) as status:
         compressor = build_compressor(options)
         scorer_name = type(compressor.scorer).__name__
         recorder = TokenHeatRecorder(compressor.scorer) if with_page else None
@@ -412,33 +385,33 @@ def _show(report: Report, *, as_json: bool) -> None:
         console.print(_summary(report))
     else:
         _write_bytes(_as_plain_bytes(report.results))
-        _stderr().print(_summary(report))
+        stderr_console().print(_summary(report))
 
 
 def print_highlighted(console: Console, report: Report) -> None:
     """Show all of every text: what is kept highlighted, the rest dimmed."""
     for source, result in zip(report.sources, report.results, strict=True):
-        console.print(Rule(Text(_printable(_title(source))), align="left", style="dim"))
+        console.print(Rule(Text(printable(_title(source))), align="left", style="dim"))
         text = Text()
         position = 0
         for span in result.kept:
-            text.append(_printable(source.text[position : span.start]), style="dim")
-            text.append(_printable(source.text[span.start : span.end]), style=_KEPT_STYLE)
+            text.append(printable(source.text[position : span.start]), style="dim")
+            text.append(printable(source.text[span.start : span.end]), style=_KEPT_STYLE)
             position = span.end
-        text.append(_printable(source.text[position:]), style="dim")
+        text.append(printable(source.text[position:]), style="dim")
         console.print(text, soft_wrap=True)
 
 
 def _summary(report: Report) -> Table:
     caption = f"draft {report.draft}, scorer {report.scorer}, {report.elapsed_seconds:.2f} s"
-    table = Table(caption=Text(_printable(caption)), caption_justify="left")
+    table = Table(caption=Text(printable(caption)), caption_justify="left")
     table.add_column("text", overflow="fold")
     for name in ("tokens before", "after", "kept"):
         table.add_column(name, justify="right")
     table.add_column("whole because")
     for source, result in zip(report.sources, report.results, strict=True):
         reason = (result.skipped_because or "-").replace("_", " ")
-        title = Text(_printable(_title(source)))
+        title = Text(printable(_title(source)))
         table.add_row(title, *_counts(result.original_tokens, result.kept_tokens), reason)
     if len(report.results) > 1:
         original = sum(result.original_tokens for result in report.results)
@@ -494,22 +467,6 @@ def _write_bytes(data: bytes) -> None:
     sys.stdout.flush()
 
 
-@contextmanager
-def _quiet_libraries(*, debug: bool) -> Iterator[None]:
-    """Keep the libraries' warnings, progress bars and prints away from what we print."""
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
-        if not debug:
-            warnings.simplefilter("ignore")
-        yield
-
-
-def _stderr() -> Console:
-    return Console(stderr=True, highlight=False)
-
-
 def _title(source: Source) -> str:
     return "standard input" if source.path == _STDIN else source.path
 
@@ -518,8 +475,3 @@ def _budget_in_words(budget: Budget) -> str:
     if budget.max_tokens is not None:
         return f"at most {budget.max_tokens:,} tokens"
     return f"{100 * (budget.keep_fraction or 0):.4g}% of the tokens"
-
-
-def _printable(text: str) -> str:
-    """Without what a terminal would obey or could not encode."""
-    return _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))

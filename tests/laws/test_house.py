@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "scoring.span_scorer": VALUES,
     "testing": {*VALUES, "scoring.span_scorer"},
     "heat_map": VALUES,
+    "terminal": set[str](),
     "token_heat": {*VALUES, "encodable", "scoring.span_scorer"},
     "originals": STEPS,
     "fitting": STEPS,
@@ -51,7 +52,16 @@ MAY_IMPORT = {
     "llama_index": BELOW_DOORS,
     "serving": {*BELOW_DOORS, "scoring", "__init__"},
     "evaluation": {*BELOW_DOORS, "scoring", "serving", "testing", "__init__"},
-    "cli": {*BELOW_DOORS, "scoring", "serving", "evaluation", "heat_map", "token_heat", "__init__"},
+    "cli": {
+        *BELOW_DOORS,
+        "scoring",
+        "serving",
+        "evaluation",
+        "heat_map",
+        "terminal",
+        "token_heat",
+        "__init__",
+    },
 }
 
 # What the compressor's one lazy factory may reach, inside a function or for a type checker.
@@ -163,7 +173,7 @@ LLAMA_INDEX = ("llama_index",)
 @pytest.mark.parametrize(
     ("parts", "forbidden"),
     [
-        ({*CORE, "heat_map", "cli"}, (*TORCH, *LANGCHAIN, *LLAMA_INDEX)),
+        ({*CORE, "heat_map", "terminal", "cli"}, (*TORCH, *LANGCHAIN, *LLAMA_INDEX)),
         ({"langchain"}, (*TORCH, *LLAMA_INDEX)),
         ({"llama_index"}, (*TORCH, *LANGCHAIN)),
     ],

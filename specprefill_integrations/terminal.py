@@ -1,0 +1,71 @@
+"""What all commands share: exit codes, errors in one line, quiet libraries. Knows no command."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+USAGE_ERROR = 2
+"""Exit code: the command line asks for something that cannot be."""
+
+FAILURE = 1
+"""Exit code: it was asked for well, and failed."""
+
+
+@contextmanager
+def clear_errors(*, debug: bool = False) -> Iterator[None]:
+    """Turn an exception into one line on stderr and exit code 1.
+
+    Args:
+        debug: Let it through, with its traceback, instead.
+    """
+    try:
+        yield
+    except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        name = "" if type(error).__module__.startswith("specprefill") else type(error).__name__
+        fail(": ".join(part for part in (name, str(error)) if part))
+
+
+def fail(message: str, exit_code: int = FAILURE) -> NoReturn:
+    """Say in one red line what is wrong, below it what else the message says, and end."""
+    first, *others = printable(message).strip().splitlines() or [""]
+    line = Text.assemble((f"error: {first}", "bold red"), *(f"\n{other}" for other in others))
+    stderr_console().print(line, soft_wrap=True)
+    raise typer.Exit(exit_code)
+
+
+@contextmanager
+def quiet_libraries(*, debug: bool) -> Iterator[None]:
+    """Keep the libraries' warnings, progress bars and prints away from what we print."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+        if not debug:
+            warnings.simplefilter("ignore")
+        yield
+
+
+def stderr_console() -> Console:
+    """Where everything goes that is not the result."""
+    return Console(stderr=True, highlight=False)
+
+
+def printable(text: str) -> str:
+    """Without what a terminal would obey or could not encode."""
+    return _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))
