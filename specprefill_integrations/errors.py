@@ -4,6 +4,7 @@ SpecPrefillError
 ├── BudgetError               (ValueError)   a budget that means nothing or cannot be met
 ├── UnknownLanguageError      (ValueError)   no sentence rules for that language
 ├── TokenCounterError         (TypeError)    an object that cannot count tokens
+├── EvaluationDataError       (ValueError)   a file that holds no evaluation cases
 ├── DraftModelError
 │   ├── DraftModelNotFoundError              no draft where we were told to look
 │   └── DraftModelUnsupportedError           a draft whose attention or tokenizer cannot be read
@@ -27,6 +28,10 @@ class UnknownLanguageError(SpecPrefillError, ValueError):
 
 class TokenCounterError(SpecPrefillError, TypeError):
     """An object that cannot count tokens was given as `count_tokens`."""
+
+
+class EvaluationDataError(SpecPrefillError, ValueError):
+    """A file of evaluation cases that cannot be read, or a line in it that is no case."""
 
 
 class DraftModelError(SpecPrefillError):

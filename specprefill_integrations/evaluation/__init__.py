@@ -1,1 +1,1 @@
-"""Measuring: what scoring costs, and later what compression gains and loses."""
+"""Measuring: what scoring costs, and what compression keeps of what matters."""

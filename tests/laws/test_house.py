@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "langchain": BELOW_DOORS,
     "llama_index": BELOW_DOORS,
     "serving": {*BELOW_DOORS, "scoring", "__init__"},
-    "evaluation": {*BELOW_DOORS, "scoring", "serving", "testing", "__init__"},
+    "evaluation": {*BELOW_DOORS, "scoring", "serving", "terminal", "testing", "__init__"},
     "cli": {
         *BELOW_DOORS,
         "scoring",
@@ -70,6 +70,7 @@ LAZY_DOOR = {"compressor": {"scoring"}}
 # A foreign package -> the one folder that may import it.
 HOMES = {
     "accelerate": "scoring",
+    "bm25s": "evaluation",
     "gguf": "scoring",
     "huggingface_hub": "scoring",
     "langchain": "langchain",

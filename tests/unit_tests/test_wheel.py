@@ -22,7 +22,7 @@ BROUGHT_BY = {
     "draft": ["accelerate", "filelock", "gguf", "platformdirs", "torch", "transformers"],
     "langchain": ["langchain", "langchain_classic", "langchain_community", "langchain_core"],
     "llama-index": ["llama_index"],
-    "cli": ["jinja2", "rich", "typer"],
+    "cli": ["bm25s", "jinja2", "rich", "typer"],
 }
 
 # What others bring too, without which an extra's own packages do not run.

@@ -1,0 +1,177 @@
+"""Evidence recall: is a gold answer still there in what the compressor kept?
+
+Judged on what the compressor renders, gap markers paid for. Knows no files and no command line.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.evaluation.cases import EvaluationCase
+from specprefill_integrations.evaluation.remembering_scorer import RememberingScorer
+from specprefill_integrations.evaluation.wilson import wilson_interval
+from specprefill_integrations.scoring.span_scorer import SpanScorer
+from specprefill_integrations.types import Budget
+
+LeftOutReason = Literal[
+    "judged_by_another_metric",
+    "no_answer_given",
+    "answers_are_single_letters",
+    "answer_not_in_full_text",
+]
+"""Why evidence recall cannot judge a case. A single letter, as in a multiple choice, stands in
+every text and says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseOutcome:
+    """What became of one case. Mappings go from `keep_key` of each fraction."""
+
+    id: str
+    """The case's."""
+
+    task: str
+    """The case's."""
+
+    hits: Mapping[str, bool]
+    """Whether the answer is still there."""
+
+    kept_tokens: Mapping[str, int]
+    """Tokens of what was kept, gap markers included."""
+
+    context_tokens: int
+    """Tokens of the texts."""
+
+    score_seconds: float
+    """What scoring took, once for all fractions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceSummary:
+    """What became of some cases. Mappings go from `keep_key` of each fraction."""
+
+    cases: int
+    """How many there are."""
+
+    recall: Mapping[str, float]
+    """The share of cases whose answer is still there."""
+
+    recall_interval: Mapping[str, tuple[float, float]]
+    """The 95 % interval of that share."""
+
+    kept_tokens_fraction: Mapping[str, float]
+    """Kept tokens / original tokens, of all cases together."""
+
+    context_tokens: int
+    """Tokens of all texts."""
+
+    score_seconds: float
+    """What scoring them took."""
+
+    tokens_per_second: float | None
+    """Tokens scored in a second; None where nothing had to be scored."""
+
+
+def keep_key(keep_fraction: float) -> str:
+    """How a fraction is named in results."""
+    return format(keep_fraction, "g")
+
+
+def why_left_out(case: EvaluationCase) -> LeftOutReason | None:
+    """Why evidence recall cannot judge a case; None where it can."""
+    if case.metric is not None:
+        return "judged_by_another_metric"
+    if not case.answers:
+        return "no_answer_given"
+    if all(len(answer) == 1 and answer in string.ascii_letters for answer in case.answers):
+        return "answers_are_single_letters"
+    return None if case.is_answered_by(case.texts) else "answer_not_in_full_text"
+
+
+def measure_evidence(
+    cases: Iterable[EvaluationCase],
+    scorer: SpanScorer,
+    keep_fractions: Sequence[float],
+    *,
+    like: ContextCompressor,
+) -> list[CaseOutcome]:
+    """Compress every case at every fraction and see whether its answer is still there.
+
+    Each case is scored once for all fractions. A scorer that fails ends the measurement.
+
+    Args:
+        cases: What to measure on; those that `why_left_out` names are a miss or a false hit.
+        scorer: Says what is kept, and counts.
+        keep_fractions: Kept tokens / original tokens, each in (0, 1]; at least one.
+        like: All but the scorer and the counter is as in this compressor.
+    """
+    remembering = RememberingScorer(scorer)
+    compressor = ContextCompressor(
+        remembering,
+        splitter=like.splitter,
+        selector=like.selector,
+        gaps=like.gaps,
+        fraction_of=like.fraction_of,
+        on_error="raise",
+    )
+    return [_measure(case, compressor, remembering, keep_fractions) for case in cases]
+
+
+def summarize(outcomes: Sequence[CaseOutcome]) -> EvidenceSummary:
+    """Add up outcomes of at least one case, all with the same fractions."""
+    keys = list(outcomes[0].hits)
+    hits = {key: sum(outcome.hits[key] for outcome in outcomes) for key in keys}
+    tokens = sum(outcome.context_tokens for outcome in outcomes)
+    seconds = sum(outcome.score_seconds for outcome in outcomes)
+    return EvidenceSummary(
+        cases=len(outcomes),
+        recall={key: hits[key] / len(outcomes) for key in keys},
+        recall_interval={key: wilson_interval(hits[key], len(outcomes)) for key in keys},
+        kept_tokens_fraction={
+            key: sum(outcome.kept_tokens[key] for outcome in outcomes) / max(1, tokens)
+            for key in keys
+        },
+        context_tokens=tokens,
+        score_seconds=seconds,
+        tokens_per_second=tokens / seconds if seconds else None,
+    )
+
+
+def by_task(outcomes: Iterable[CaseOutcome]) -> dict[str, list[CaseOutcome]]:
+    """The outcomes of each task; tasks in the order of their first case."""
+    tasks: dict[str, list[CaseOutcome]] = {}
+    for outcome in outcomes:
+        tasks.setdefault(outcome.task, []).append(outcome)
+    return tasks
+
+
+def _measure(
+    case: EvaluationCase,
+    compressor: ContextCompressor,
+    remembering: RememberingScorer,
+    keep_fractions: Sequence[float],
+) -> CaseOutcome:
+    seconds_before = remembering.score_seconds
+    results = {
+        keep_key(keep): compressor.compress_documents(
+            case.texts, case.query, budget=Budget(keep_fraction=keep)
+        )
+        for keep in keep_fractions
+    }
+    return CaseOutcome(
+        id=case.id,
+        task=case.task,
+        hits={
+            key: case.is_answered_by([result.text for result in found])
+            for key, found in results.items()
+        },
+        kept_tokens={
+            key: sum(result.kept_tokens for result in found) for key, found in results.items()
+        },
+        context_tokens=sum(result.original_tokens for result in next(iter(results.values()))),
+        score_seconds=remembering.score_seconds - seconds_before,
+    )

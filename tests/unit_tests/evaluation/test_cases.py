@@ -1,0 +1,155 @@
+"""Cases are read as they stand in the file, and a bad line is named."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.evaluation.cases import EvaluationCase, read_cases
+
+RECORD: dict[str, Any] = {
+    "id": "one",
+    "task": "keepers",
+    "kind": "prose",
+    "query": "Who keeps the lighthouse?",
+    "documents": [
+        {"title": "Harbor", "text": "Ada keeps the lighthouse."},
+        {"title": "", "text": "Fish is sold."},
+        {"title": None, "text": "It rained."},
+        {"text": "Nobody came."},
+    ],
+    "answers": ["Ada", "Mrs. Lovelace"],
+}
+
+
+def a_file(folder: Path, *records: Any, name: str = "cases.jsonl") -> Path:
+    path = folder / name
+    data = "".join(f"{json.dumps(record)}\n" for record in records).encode()
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    return path
+
+
+class TestReading:
+    @pytest.mark.parametrize("name", ["cases.jsonl", "cases.jsonl.gz"])
+    def test_a_whole_case(self, tmp_path: Path, name: str) -> None:
+        assert read_cases(a_file(tmp_path, RECORD, name=name)) == [
+            EvaluationCase(
+                id="one",
+                task="keepers",
+                query="Who keeps the lighthouse?",
+                texts=(
+                    "Harbor\n\nAda keeps the lighthouse.",
+                    "Fish is sold.",
+                    "It rained.",
+                    "Nobody came.",
+                ),
+                answers=("Ada", "Mrs. Lovelace"),
+                needs_all=False,
+                metric=None,
+            )
+        ]
+
+    def test_options_of_a_case(self, tmp_path: Path) -> None:
+        record = {**RECORD, "id": 7, "query": None, "all": True, "metric": "rouge"}
+        [case] = read_cases(a_file(tmp_path, record))
+        assert (case.id, case.query, case.needs_all, case.metric) == ("7", None, True, "rouge")
+
+    def test_order_limit_and_blank_lines(self, tmp_path: Path) -> None:
+        path = a_file(tmp_path, *({**RECORD, "id": i} for i in range(4)))
+        path.write_bytes(b"\n  \r\n" + path.read_bytes().replace(b"\n", b"\r\n\n"))
+        assert [case.id for case in read_cases(path)] == ["0", "1", "2", "3"]
+        assert [case.id for case in read_cases(path, limit=2)] == ["0", "1"]
+
+    def test_what_lies_behind_the_limit_is_not_looked_at(self, tmp_path: Path) -> None:
+        path = a_file(tmp_path, RECORD, "no case")
+        assert len(read_cases(path, limit=1)) == 1
+
+    def test_separators_of_lines_may_stand_in_a_text(self, tmp_path: Path) -> None:
+        path = tmp_path / "cases.jsonl"
+        record = {**RECORD, "documents": [{"text": "Ada\u2028keeps\x85it."}]}
+        path.write_text(json.dumps(record, ensure_ascii=False), "utf-8")
+        assert read_cases(path)[0].texts == ("Ada\u2028keeps\x85it.",)
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            (b"{", "not JSON"),
+            (b"\xff\xfe", "not UTF-8"),
+            (b"[" * 100_000, "nested too deeply"),
+            (b"[1]", "not a JSON object"),
+            (b"{}", "'id' is missing"),
+            ({"id": True}, "'id' must be a text or a whole number"),
+            ({"task": 3}, "'task' must be a text"),
+            ({"query": 3}, "'query' must be a text or null"),
+            ({"documents": "text"}, "'documents' must be a list"),
+            ({"documents": []}, "'documents' is empty"),
+            ({"documents": ["text"]}, "'documents' must hold objects"),
+            ({"documents": [{"title": "a"}]}, "'text' is missing"),
+            ({"documents": [{"title": 3, "text": "a"}]}, "'title' must be a text"),
+            ({"answers": "Ada"}, "'answers' must be a list"),
+            ({"answers": ["Ada", " "]}, "' '"),
+            ({"answers": [3]}, "'answers' must hold texts"),
+            ({"all": 1}, "'all' must be true or false"),
+            ({"metric": 1}, "'metric' must be a text"),
+        ],
+    )
+    def test_a_bad_line_is_named(
+        self, tmp_path: Path, line: bytes | dict[str, Any], message: str
+    ) -> None:
+        bad = line if isinstance(line, bytes) else json.dumps({**RECORD, **line}).encode()
+        path = a_file(tmp_path, RECORD)
+        path.write_bytes(path.read_bytes() + b"\n" + bad)
+        with pytest.raises(EvaluationDataError) as caught:
+            read_cases(path)
+        assert str(caught.value).startswith(f"{str(path)!r}, line 3: ")
+        assert message in str(caught.value)
+
+    def test_every_field_is_needed(self, tmp_path: Path) -> None:
+        for name in ("id", "task", "query", "documents", "answers"):
+            record = {key: value for key, value in RECORD.items() if key != name}
+            with pytest.raises(EvaluationDataError, match=f"line 1: '{name}' is missing"):
+                read_cases(a_file(tmp_path, record))
+
+    def test_files_that_cannot_be_read(self, tmp_path: Path) -> None:
+        not_packed = tmp_path / "plain.gz"
+        not_packed.write_bytes(b"{}")
+        cut = a_file(tmp_path, RECORD, name="cut.gz")
+        cut.write_bytes(cut.read_bytes()[:-20])
+        for path in (tmp_path / "none.jsonl", tmp_path, not_packed, cut):
+            with pytest.raises(EvaluationDataError, match=f"{path.name}' cannot be read: "):
+                read_cases(path)
+
+
+class TestAnswers:
+    def case(self, *answers: str, needs_all: bool = False) -> EvaluationCase:
+        return EvaluationCase(
+            id="1", task="t", query="?", texts=("",), answers=answers, needs_all=needs_all
+        )
+
+    def test_one_answer_is_enough(self) -> None:
+        case = self.case("Ada", "Grace")
+        assert case.is_answered_by(["It was", "grace."])
+        assert not case.is_answered_by(["It was", "Alan."])
+
+    def test_all_answers_may_be_needed_and_stand_apart(self) -> None:
+        case = self.case("Ada", "Grace", needs_all=True)
+        assert case.is_answered_by(["ADA", "and GRACE"])
+        assert not case.is_answered_by(["ADA", "and Alan"])
+
+    def test_never_across_two_texts(self) -> None:
+        assert not self.case("Ada Lovelace").is_answered_by(["Ada ", "Lovelace"])
+
+    def test_upper_and_lower_case_of_any_script(self) -> None:
+        assert self.case("STRASSE").is_answered_by(["die Straße"])
+        assert self.case("Straße").is_answered_by(["DIE STRASSE"])
+
+    @pytest.mark.parametrize("needs_all", [True, False])
+    def test_no_answer_is_never_found(self, needs_all: bool) -> None:  # noqa: FBT001
+        assert not self.case(needs_all=needs_all).is_answered_by(["anything"])
