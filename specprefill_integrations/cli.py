@@ -75,6 +75,9 @@ class LazyCommand:
 
 
 LAZY_COMMANDS: dict[str, LazyCommand] = {
+    "evaluate": LazyCommand(
+        "specprefill_integrations.evaluation.evaluate", "Measure what compression keeps."
+    ),
     "bench": LazyCommand(
         "specprefill_integrations.evaluation.bench", "Measure what scoring costs."
     ),

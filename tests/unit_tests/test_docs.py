@@ -17,7 +17,7 @@ import typer
 
 import specprefill_integrations
 from specprefill_integrations import ContextCompressor, cli, langchain, llama_index
-from specprefill_integrations.evaluation import bench
+from specprefill_integrations.evaluation import bench, evaluate
 from specprefill_integrations.langchain import document_compressor
 from specprefill_integrations.llama_index import node_postprocessor
 from specprefill_integrations.testing import KeywordScorer
@@ -103,6 +103,8 @@ def command_line_options() -> dict[str, set[str]]:
     app = typer.main.get_command(cli.build_app())
     found = {name: options_of(command) for name, command in app.commands.items()}
     found["bench"] = options_of(typer.main.get_command(bench.app))
+    for name, command in typer.main.get_command(evaluate.app).commands.items():
+        found[f"evaluate {name}"] = options_of(command)
     demo = (ROOT / "examples" / "rag_demo.py").read_text("utf-8")
     found["rag_demo.py"] = set(re.findall(r'add_argument\("(--[a-z-]+)"', demo))
     return found
@@ -117,9 +119,10 @@ def test_a_shown_command_line_exists(line: str) -> None:
             target = (ROOT / "Makefile").read_text("utf-8")
             assert re.search(rf"^{words[1]}:", target, re.MULTILINE), part
         if words[0] == "specprefill":
-            assert words[1] in options, part
+            command = " ".join(words[1:3] if words[1] == "evaluate" else words[1:2])
+            assert command in options, part
             shown = {word for word in words[2:] if re.fullmatch(r"--[a-z-]+", word)}
-            assert shown <= options[words[1]], part
+            assert shown <= options[command], part
         if "examples/" in part:
             [script] = [word for word in words if word.startswith("examples/")]
             assert (ROOT / script).is_file(), part
