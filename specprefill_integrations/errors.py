@@ -7,7 +7,8 @@ SpecPrefillError
 ├── EvaluationDataError       (ValueError)   a file that holds no evaluation cases
 ├── DraftModelError
 │   ├── DraftModelNotFoundError              no draft where we were told to look
-│   └── DraftModelUnsupportedError           a draft whose attention or tokenizer cannot be read
+│   ├── DraftModelUnsupportedError           a draft whose attention or tokenizer cannot be read
+│   └── ReadoutProfileError                  a file that is no readout profile of ours
 └── MissingDependencyError    (ImportError)  an extra that is not installed
 """
 
@@ -44,6 +45,10 @@ class DraftModelNotFoundError(DraftModelError):
 
 class DraftModelUnsupportedError(DraftModelError):
     """A draft model whose attention or tokenizer cannot be read."""
+
+
+class ReadoutProfileError(DraftModelError):
+    """A file that is no readout profile, or one of another version."""
 
 
 class MissingDependencyError(SpecPrefillError, ImportError):

@@ -212,7 +212,7 @@ def _load(choice: DraftChoice, units: UnitsName) -> tuple[ContextCompressor, str
     with stderr_console().status(f"loading {printable(choice.draft or 'the draft')} ..."):
         compressor = choice.compressor(_PRESETS[units])
         # A scorer without a draft (KeywordScorer) has nothing to load and no name but its own.
-        draft = getattr(compressor.scorer, "draft", None)
+        draft = getattr(compressor.scorer, "reading_draft", None)
         if draft is None:
             return compressor, type(compressor.scorer).__name__
         draft.load()  # now, so that no clock sees it

@@ -72,7 +72,7 @@ class BenchPasses:
         found = tokenizer.tokenize(text, [unit.start for unit in units])
         ids = torch.tensor([found.ids], device=model.device)
         longest = model.max_positions or ids.shape[1]
-        width = stages.scorer.plan.window_tokens
+        width = window_tokens or stages.scorer.active_readout.window_tokens
         windows = plan_windows([len(found.ids)], [found.cuts], min(width, longest))
         return cls(
             stages.scorer,

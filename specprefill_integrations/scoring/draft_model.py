@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from specprefill_integrations.errors import DraftModelNotFoundError, DraftModelUnsupportedError
@@ -34,21 +34,26 @@ logger = logging.getLogger(__name__)
 class DraftModel:
     """A causal language model and its tokenizer, loaded at first use and shared.
 
-    There is one copy of the weights per (draft, device, dtype) in a process, however many
+    There is one copy of the weights per (draft, device, dtype, layers) in a process, however many
     compressors use it. Deep copies are the same object; pickling takes the name along, not the
     weights.
     """
 
-    def __init__(self, name: str, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, name: str, device: torch.device, dtype: torch.dtype, layers: int | None = None
+    ) -> None:
         """Use `from_source` or `from_pair` instead."""
         self.name = name
         self.device = device
         self.dtype = dtype
+        self.layers = layers
+        """How many layers are loaded, and no output head; None for the whole model."""
         self.lock = threading.RLock()
         """Held while the model runs: one forward pass at a time."""
         self._location: DraftLocation | None = None
         self._source: str | Path | None = None
         self._loaded: Loaded | None = None
+        self._config: Any = None  # of the whole model
 
     @classmethod
     def from_source(
@@ -80,11 +85,24 @@ class DraftModel:
         location = locate_draft(source)
         where = _indexed(torch.device(device) if device is not None else _default_device())
         kind = _as_dtype(dtype) if dtype is not None else _default_dtype(where)
-        key = (location.path if isinstance(location, FolderModel) else location.name, where, kind)
+        return cls._shared(location, source, where, kind)
+
+    @classmethod
+    def _shared(
+        cls,
+        location: DraftLocation,
+        source: str | Path | None,
+        device: torch.device,
+        dtype: torch.dtype,
+        layers: int | None = None,
+    ) -> DraftModel:
+        """The one draft of this kind in the process."""
+        place = location.path if isinstance(location, FolderModel) else location.name
+        key = (place, device, dtype, layers)
         with _shared_lock:
             shared = _shared.get(key)
             if shared is None or shared._location != location:  # noqa: SLF001 - changed on disk
-                shared = _shared[key] = cls(_name_of(location), where, kind)
+                shared = _shared[key] = cls(_name_of(location), device, dtype, layers)
                 shared._location = location
                 shared._source = source
             return shared
@@ -96,6 +114,15 @@ class DraftModel:
         draft = cls(name, model.device, model.dtype)
         draft._loaded = (model.eval(), tokenizer)
         return draft
+
+    def first_layers(self, layers: int) -> DraftModel:
+        """The same draft, of which only the first layers are loaded, and no output head.
+
+        A ready pair is handed back as it is: it has been loaded whole.
+        """
+        if self._location is None:
+            return self
+        return DraftModel._shared(self._location, self._source, self.device, self.dtype, layers)
 
     @property
     def model(self) -> Any:  # noqa: ANN401 - transformers' classes are not typed
@@ -126,10 +153,16 @@ class DraftModel:
         return self._loaded
 
     @property
+    def config(self) -> Any:  # noqa: ANN401 - transformers' classes are not typed
+        """The whole model's config of its text part, read without its weights where possible."""
+        if self._config is None:
+            self._config = self._loaded[0].config if self._loaded else self._read_config()
+        return self._config.get_text_config()
+
+    @property
     def max_positions(self) -> int | None:
         """Tokens that the draft can read at a time; None where its config sets no limit."""
-        config = self.model.config.get_text_config()
-        return getattr(config, "max_position_embeddings", None)
+        return getattr(self.config, "max_position_embeddings", None)
 
     @property
     def end_token_ids(self) -> tuple[int, ...]:
@@ -143,26 +176,43 @@ class DraftModel:
         return tuple(found) if isinstance(found, Sequence) else (int(found),)
 
     def _load(self) -> Loaded:
+        logger.info("Loading draft %s on %s as %s", self.name, self.device, self.dtype)
+        place = self._place()
+        if isinstance(place, tuple):
+            model, tokenizer = place
+        else:
+            with self._explained_errors(), _quiet_transformers():
+                model, tokenizer = _load_pretrained(place, self.dtype, self.layers)
+        return model.to(device=self.device, dtype=self.dtype).eval(), tokenizer
+
+    def _read_config(self) -> Any:  # noqa: ANN401
+        place = self._place()
+        if isinstance(place, tuple):  # it could be had with its weights only
+            self._loaded = place[0].to(device=self.device, dtype=self.dtype).eval(), place[1]
+            return place[0].config
+        with self._explained_errors():
+            return AutoConfig.from_pretrained(place)
+
+    def _place(self) -> str | Path | Loaded:
+        """What transformers loads from: a hub id or a folder; or, failing that, what is in it."""
         location = self._location
         assert location is not None, "a draft without a location is loaded from the start"
-        logger.info("Loading draft %s on %s as %s", self.name, self.device, self.dtype)
+        if isinstance(location, GgufModel):
+            with self._explained_errors(), _quiet_transformers():
+                return converted_folder(location, _load_gguf)
+        return location.path if isinstance(location, FolderModel) else location.name
+
+    @contextmanager
+    def _explained_errors(self) -> Iterator[None]:
+        """Say of what goes wrong in transformers what it means for the draft."""
         try:
-            with _quiet_transformers():
-                if isinstance(location, GgufModel):
-                    found = converted_folder(location, _load_gguf)
-                    model, tokenizer = (
-                        found if isinstance(found, tuple) else _load_pretrained(found, self.dtype)
-                    )
-                else:
-                    place = location.path if isinstance(location, FolderModel) else location.name
-                    model, tokenizer = _load_pretrained(place, self.dtype)
+            yield
         except OSError as error:
             msg = f"The draft model {self.name!r} could not be loaded: {error}\n{THREE_WAYS}"
             raise DraftModelNotFoundError(msg) from error
         except ValueError as error:
             msg = f"The draft model {self.name!r} cannot be used: {error}"
             raise DraftModelUnsupportedError(msg) from error
-        return model.to(device=self.device, dtype=self.dtype).eval(), tokenizer
 
     def __repr__(self) -> str:
         """Name, device and dtype."""
@@ -177,7 +227,7 @@ class DraftModel:
         if self._location is None:
             msg = "A draft made of a ready model and tokenizer cannot be pickled: name its source."
             raise TypeError(msg)
-        return _from_source, (self._source, str(self.device), str(self.dtype))
+        return _from_source, (self._source, str(self.device), str(self.dtype), self.layers)
 
 
 DraftSource = str | Path | tuple[Any, Any] | DraftModel | None
@@ -187,8 +237,11 @@ _shared: WeakValueDictionary[tuple[Any, ...], DraftModel] = WeakValueDictionary(
 _shared_lock = threading.Lock()
 
 
-def _from_source(source: str | Path | None, device: str, dtype: str) -> DraftModel:
-    return DraftModel.from_source(source, device=device, dtype=dtype)
+def _from_source(
+    source: str | Path | None, device: str, dtype: str, layers: int | None
+) -> DraftModel:
+    draft = DraftModel.from_source(source, device=device, dtype=dtype)
+    return draft if layers is None else draft.first_layers(layers)
 
 
 def _name_of(location: DraftLocation) -> str:
@@ -223,10 +276,30 @@ def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
     return found
 
 
-def _load_pretrained(place: str | Path, dtype: torch.dtype) -> Loaded:
-    """A model and its tokenizer in transformers' own format."""
-    model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype)
+def _load_pretrained(place: str | Path, dtype: torch.dtype, layers: int | None) -> Loaded:
+    """A model, whole or cut, and its tokenizer in transformers' own format."""
+    model = _first_layers(place, dtype, layers) if layers else None
+    if model is None:
+        model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype)
     return model, AutoTokenizer.from_pretrained(place)
+
+
+def _first_layers(place: str | Path, dtype: torch.dtype, layers: int) -> Any:  # noqa: ANN401
+    """A model without its further layers and its head; None where it has parts beside the text."""
+    config = AutoConfig.from_pretrained(place)
+    if config.get_text_config() is not config:
+        return None
+    _cut_config(config, layers)
+    return AutoModel.from_pretrained(place, config=config, dtype=dtype)
+
+
+def _cut_config(config: Any, layers: int) -> None:  # noqa: ANN401
+    """Make it a config of the first `layers` layers; lists with one entry a layer are cut too."""
+    depth = config.num_hidden_layers
+    for name, value in vars(config).items():
+        if isinstance(value, list) and len(value) == depth:
+            setattr(config, name, value[:layers])
+    config.num_hidden_layers = min(layers, depth)
 
 
 def _load_gguf(path: Path) -> Loaded:
@@ -242,11 +315,14 @@ def _load_gguf(path: Path) -> Loaded:
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """No progress bars of transformers' own while a draft loads."""
+    """No progress bars of transformers' own while a draft loads, no list of weights left out."""
     shown = transformers_logging.is_progress_bar_enabled()
+    level = transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
+        transformers_logging.set_verbosity(level)
         if shown:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

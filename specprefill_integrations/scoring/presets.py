@@ -12,9 +12,6 @@ from specprefill_integrations.rendering import (
 )
 from specprefill_integrations.scoring.attention_scorer import AttentionScorer, ReadingPlan
 from specprefill_integrations.scoring.draft_model import DraftModel, DraftSource
-from specprefill_integrations.scoring.readouts.calibrated_difference import (
-    CalibratedDifferenceReadout,
-)
 from specprefill_integrations.scoring.readouts.published import PublishedReadout
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting.prose import ProseSplitter
@@ -23,9 +20,6 @@ from specprefill_integrations.splitting.token_chunks import (
     PROSE_CHUNK_TOKENS,
     TokenChunkSplitter,
 )
-
-# The published method reads the whole prompt at once, as far as the draft's positions allow.
-_PUBLISHED_WINDOW_TOKENS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +54,16 @@ def build_stages(  # noqa: PLR0913 - mirrors from_draft_model
         ValueError: No such scorer or kind.
     """
     model = DraftModel.from_source(draft, device=device, dtype=dtype)
+    plan = ReadingPlan(window_tokens=window_tokens)
     if scorer == "readout":
-        return Stages(
-            AttentionScorer(model, CalibratedDifferenceReadout(), _plan(window_tokens)),
-            ProseSplitter(),
-            GapStyle(),
-            "tokens",
-        )
+        return Stages(AttentionScorer(model, plan=plan), ProseSplitter(), GapStyle(), "tokens")
     if scorer != "specprefill":
         msg = f"scorer must be 'readout' or 'specprefill'; got {scorer!r}."
         raise ValueError(msg)
     if kind not in ("prose", "code"):
         msg = f"kind must be 'prose' or 'code'; got {kind!r}."
         raise ValueError(msg)
-    published = AttentionScorer(
-        model, PublishedReadout(), _plan(window_tokens or _PUBLISHED_WINDOW_TOKENS)
-    )
+    published = AttentionScorer(model, PublishedReadout(), plan)
     is_code = kind == "code"
     return Stages(
         published,
@@ -85,7 +73,3 @@ def build_stages(  # noqa: PLR0913 - mirrors from_draft_model
         PUBLISHED_CODE_GAPS if is_code else PUBLISHED_PROSE_GAPS,
         "units",
     )
-
-
-def _plan(window_tokens: int | None) -> ReadingPlan:
-    return ReadingPlan() if window_tokens is None else ReadingPlan(window_tokens=window_tokens)

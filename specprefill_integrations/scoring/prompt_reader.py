@@ -20,6 +20,7 @@ from specprefill_integrations.errors import DraftModelUnsupportedError
 from specprefill_integrations.scoring.attention_capture import capture_attention
 from specprefill_integrations.scoring.draft_model import DraftModel
 from specprefill_integrations.scoring.readouts import (
+    DraftLayers,
     PromptLayout,
     ReadingPass,
     Readout,
@@ -38,6 +39,17 @@ class ContextTokens:
 
     is_text: Sequence[bool]
     """Which of them belong to the texts, and not to what stands before and between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionTokens:
+    """What the draft reads after the context."""
+
+    ids: Sequence[int]
+    """Token ids."""
+
+    words: slice
+    """Which of them are the question's own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +82,15 @@ class PromptReader:
     def read(
         self,
         contexts: Sequence[ContextTokens],
-        question: Sequence[int],
-        null_question: Sequence[int] | None,
+        question: QuestionTokens,
+        null_question: QuestionTokens | None,
     ) -> Reduction:
         """Read a question over each of several contexts.
 
         Args:
             contexts: The tokens of each context; where all are as long, nothing is padded.
-            question: Token ids that follow each context.
-            null_question: Token ids of the question without content, where the readout wants one.
+            question: What follows each context.
+            null_question: The question without content, where the readout wants one.
 
         Returns:
             What the readout made of it.
@@ -88,31 +100,30 @@ class PromptReader:
         """
         with self._draft.lock, torch.inference_mode():
             prompts = self._read_contexts(contexts)
-            layout = self._layout(contexts, len(question))
-            layers = self._readout.layers(layout)
+            layout = self._layout(contexts, question, null_question)
+            layers = self._readout.layers(draft_layers(self._draft.config, layout.prompt_tokens))
             reduction = self._readout.begin(layout)
-            self._read_question(prompts, question, reduction, layers)
+            self._read_question(prompts, question.ids, reduction, layers)
             if null_question is not None:
-                ids = self._repeated(null_question, len(contexts))
+                ids = self._repeated(null_question.ids, len(contexts))
                 self._pass(_branch(prompts), ids, "null_question", reduction, layers)
             return reduction
 
-    def _layout(self, contexts: Sequence[ContextTokens], question_tokens: int) -> PromptLayout:
-        """Where things stand in a batch, and what the draft's layers see."""
+    def _layout(
+        self,
+        contexts: Sequence[ContextTokens],
+        question: QuestionTokens,
+        null_question: QuestionTokens | None,
+    ) -> PromptLayout:
+        """Where things stand in a batch."""
         longest = max(len(context.ids) for context in contexts)
         is_text = [[False] * (longest - len(c.ids)) + list(c.is_text) for c in contexts]
-        kinds = _layer_kinds(self._draft.model)
-        prompt_tokens = longest + question_tokens
-        local = (
-            i for i, (_, reach) in enumerate(kinds) if (reach or prompt_tokens) < prompt_tokens
-        )
         return PromptLayout(
             context_tokens=longest,
-            prompt_tokens=prompt_tokens,
+            prompt_tokens=longest + len(question.ids),
+            question_words=question.words,
+            null_words=null_question.words if null_question else slice(0),
             is_text=torch.tensor(is_text, device=self._draft.device),
-            depth=len(kinds),
-            attention_layers=frozenset(i for i, (kind, _) in enumerate(kinds) if kind in _SOFTMAX),
-            local_layers=frozenset(local),
         )
 
     def _read_contexts(self, contexts: Sequence[ContextTokens]) -> _Prompts:
@@ -208,14 +219,32 @@ def _empty_cache(model: Any) -> Any:  # noqa: ANN401
 
     Layers without attention (state-space, linear) need the cache that their config asks for.
     """
-    if {kind for kind, _ in _layer_kinds(model)} <= _SOFTMAX:
+    if {kind for kind, _ in _layer_kinds(model.config.get_text_config())} <= _SOFTMAX:
         return DynamicCache()
     return DynamicCache(config=model.config)
 
 
-def _layer_kinds(model: Any) -> list[tuple[str, int | None]]:  # noqa: ANN401
-    """What each layer is, and how far back it sees; None for all the way."""
-    config = model.config.get_text_config()
+def draft_layers(config: Any, prompt_tokens: int) -> DraftLayers:  # noqa: ANN401
+    """What the layers of a model with this config see of a prompt."""
+    kinds = _layer_kinds(config)
+    reaches = enumerate(reach or prompt_tokens for _, reach in kinds)
+    return DraftLayers(
+        depth=len(kinds),
+        attention=frozenset(i for i, (kind, _) in enumerate(kinds) if kind in _SOFTMAX),
+        local=frozenset(i for i, reach in reaches if reach < prompt_tokens),
+    )
+
+
+def layers_needed(readout: Readout, config: Any, prompt_tokens: int) -> int:  # noqa: ANN401
+    """How many of a model's layers have to run for a readout, for prompts of any such length."""
+    read = readout.layers(draft_layers(config, 1)) | readout.layers(
+        draft_layers(config, prompt_tokens)
+    )
+    return max(read, default=0) + 1
+
+
+def _layer_kinds(config: Any) -> list[tuple[str, int | None]]:  # noqa: ANN401
+    """What each layer of a model is by its config, and how far back it sees; None for all."""
     kinds = getattr(config, "layer_types", None)
     sliding = getattr(config, "sliding_window", None)
     if not kinds:  # then all layers are of one kind

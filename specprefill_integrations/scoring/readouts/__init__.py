@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 ReadingPass = Literal["question", "lookahead", "null_question"]
@@ -17,8 +19,22 @@ without content over the same context."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DraftLayers:
+    """What the draft's layers see of a prompt."""
+
+    depth: int
+    """How many there are."""
+
+    attention: frozenset[int]
+    """Those of them that attend by softmax, counted from 0."""
+
+    local: frozenset[int]
+    """Those that do not see the whole prompt (sliding windows, chunks)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PromptLayout:
-    """Where things stand among the keys of a batch of prompts, and among the draft's layers.
+    """Where things stand among the keys of a batch of prompts.
 
     Prompts of a batch are `[padding] context question`; generated tokens follow.
     """
@@ -29,18 +45,31 @@ class PromptLayout:
     prompt_tokens: int
     """Keys of the whole prompt, padding included."""
 
+    question_words: slice
+    """Which rows of the question's pass are its own words, and not what stands around them."""
+
+    null_words: slice
+    """The same of the question without content; empty where none is asked."""
+
     is_text: Tensor
     """Which keys before the question are tokens of the texts: neither padding nor what stands
     before or between them. Shape: (batch, context_tokens)."""
 
-    depth: int
-    """Layers of the draft."""
 
-    attention_layers: frozenset[int]
-    """Those of them that attend by softmax, counted from 0."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanReadings:
+    """What was read of all spans of a call."""
 
-    local_layers: frozenset[int]
-    """Those that do not see the whole prompt (sliding windows, chunks)."""
+    own: NDArray[np.float64]
+    """Means of the features of each span's tokens. Shape: (spans, features)."""
+
+    around: NDArray[np.float64]
+    """The same of the span with `Readout.around_tokens` on both sides of it, as far as its
+    document goes. Shape: (spans, features)."""
+
+    lexical: NDArray[np.float64]
+    """What share of the question's rare words stands in the span, and in it with what is around
+    it. Shape: (spans, 2)."""
 
 
 class Reduction(Protocol):
@@ -83,21 +112,25 @@ class Readout(Protocol):
         """A question without content, read over the same context for calibration; or None."""
 
     @property
-    def document_weight(self) -> float:
-        """How much the score of a span's whole document counts beside its own."""
+    def window_tokens(self) -> int:
+        """Context tokens that are read at a time, where the caller does not say."""
 
-    def layers(self, layout: PromptLayout) -> frozenset[int]:
-        """Which layers are read."""
+    @property
+    def around_tokens(self) -> int:
+        """Tokens on both sides of a span that say something about it."""
+
+    def layers(self, draft: DraftLayers) -> frozenset[int]:
+        """Which layers are read; the draft may be loaded without those that come after them."""
 
     def begin(self, layout: PromptLayout) -> Reduction:
         """Start on a batch of prompts."""
 
-    def combine(self, features: Tensor) -> Tensor:
-        """Score spans by the means of their tokens' features.
+    def score(self, readings: SpanReadings) -> NDArray[np.float64]:
+        """Score spans.
 
         Args:
-            features: Shape: (spans, features).
+            readings: What was read of all spans of a call.
 
         Returns:
-            One number a span. Shape: (spans,).
+            One finite number a span; higher is more needed. Shape: (spans,).
         """

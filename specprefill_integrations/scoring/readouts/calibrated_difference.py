@@ -9,10 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from specprefill_integrations.scoring.readouts import PromptLayout, ReadingPass
+from specprefill_integrations.scoring.readouts import (
+    DraftLayers,
+    PromptLayout,
+    ReadingPass,
+    SpanReadings,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +35,14 @@ class CalibratedDifferenceReadout:
     last_depth: float = 0.85
     """Layers from this share on are not read."""
 
-    document_weight: float = 1.0
-    """How much the score of a span's whole document counts beside its own."""
+    window_tokens: int = 1024
+    """Context tokens that are read at a time."""
+
+    around_tokens: int = 128
+    """Tokens on both sides of a span whose score counts beside its own."""
+
+    around_weight: float = 1.0
+    """How much it counts."""
 
     @property
     def question_rows(self) -> None:
@@ -41,19 +54,19 @@ class CalibratedDifferenceReadout:
         """None: no decoding."""
         return 0
 
-    def layers(self, layout: PromptLayout) -> frozenset[int]:
+    def layers(self, draft: DraftLayers) -> frozenset[int]:
         """Middle layers that see the whole prompt; others only where there are none."""
-        wide = layout.attention_layers - layout.local_layers or layout.attention_layers
-        first, last = self.first_depth * layout.depth, self.last_depth * layout.depth
+        wide = draft.attention - draft.local or draft.attention
+        first, last = self.first_depth * draft.depth, self.last_depth * draft.depth
         return frozenset(layer for layer in wide if first <= layer < last) or wide
 
     def begin(self, layout: PromptLayout) -> CalibratedDifferenceReduction:
         """Start on a batch of prompts."""
         return CalibratedDifferenceReduction(layout)
 
-    def combine(self, features: Tensor) -> Tensor:
-        """The mean score of a span's tokens. See `Readout.combine`."""
-        return features.squeeze(-1)
+    def score(self, readings: SpanReadings) -> NDArray[np.float64]:
+        """The mean score of a span's tokens and of those around it. See `Readout.score`."""
+        return readings.own[:, 0] + self.around_weight * readings.around[:, 0]
 
 
 class CalibratedDifferenceReduction:

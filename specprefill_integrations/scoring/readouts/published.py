@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from specprefill_integrations.scoring.readouts import PromptLayout, ReadingPass
+from specprefill_integrations.scoring.readouts import (
+    DraftLayers,
+    PromptLayout,
+    ReadingPass,
+    SpanReadings,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +34,14 @@ class PublishedReadout:
     """Positions of the average pooling; odd, stride 1, zeros beyond the ends counted."""
 
     @property
-    def document_weight(self) -> float:
-        """Nothing: a chunk counts for itself."""
-        return 0.0
+    def window_tokens(self) -> int:
+        """The whole prompt at once, as far as that can be done."""
+        return 8192
+
+    @property
+    def around_tokens(self) -> int:
+        """None: a chunk counts for itself."""
+        return 0
 
     @property
     def question_rows(self) -> int:
@@ -46,13 +58,13 @@ class PublishedReadout:
         """None: nothing is calibrated."""
         return
 
-    def layers(self, layout: PromptLayout) -> frozenset[int]:
+    def layers(self, draft: DraftLayers) -> frozenset[int]:
         """All of them."""
-        return layout.attention_layers
+        return draft.attention
 
-    def combine(self, features: Tensor) -> Tensor:
-        """The mean score of a chunk's tokens. See `Readout.combine`."""
-        return features.squeeze(-1)
+    def score(self, readings: SpanReadings) -> NDArray[np.float64]:
+        """The mean score of a chunk's tokens. See `Readout.score`."""
+        return readings.own[:, 0]
 
     def begin(self, layout: PromptLayout) -> PublishedReduction:
         """Start on a batch of prompts."""

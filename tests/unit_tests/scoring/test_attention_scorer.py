@@ -203,15 +203,16 @@ def test_a_tokenizer_without_offsets_works_word_by_word():
 
 def test_layers_that_see_only_a_window_are_not_compared_with_those_that_see_all():
     """Gemma 3's local layers give nothing to what lies before their window."""
-    layouts = []
+    seen, layouts = [], []
 
     class Watching(CalibratedDifferenceReadout):
-        def layers(self, layout):
-            layouts.append((layout.local_layers, super().layers(layout)))
-            return super().layers(layout)
+        def layers(self, draft):
+            seen.append((draft.local, super().layers(draft)))
+            return seen[-1][1]
 
     for architecture in ("gemma3", "mistral", "llama"):
         scorer(architecture, Watching()).score_spans(QUESTION, TEXTS, sentence_spans(TEXTS))
+        layouts.append(seen[-1])
     assert layouts == [({0, 2}, {1}), ({0, 1, 2}, {2}), (set(), {2})]
 
 

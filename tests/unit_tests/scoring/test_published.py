@@ -9,7 +9,11 @@ import torch
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.scoring.draft_model import DraftModel
-from specprefill_integrations.scoring.prompt_reader import ContextTokens, PromptReader
+from specprefill_integrations.scoring.prompt_reader import (
+    ContextTokens,
+    PromptReader,
+    QuestionTokens,
+)
 from specprefill_integrations.scoring.readouts import PromptLayout
 from specprefill_integrations.scoring.readouts.published import PublishedReadout
 from tests.tiny_models import CONFIGS, tiny_model, tiny_tokenizer
@@ -64,7 +68,9 @@ def streamed_scores(architecture, ends, contexts=CONTEXTS):
     model.generation_config.eos_token_id = list(ends)
     draft = DraftModel.from_pair(model, None)
     tokens = [ContextTokens(context, [True] * len(context)) for context in contexts]
-    reduction = PromptReader(draft, PublishedReadout()).read(tokens, QUESTION, None)
+    reduction = PromptReader(draft, PublishedReadout()).read(
+        tokens, QuestionTokens(QUESTION, slice(0, 4)), None
+    )
     scores = reduction.prompt_scores()
     longest = max(map(len, contexts))
     assert torch.equal(reduction.features(), scores[:, :longest, None])
@@ -109,10 +115,9 @@ def test_pooling_comes_before_the_maximum():
     layout = PromptLayout(
         context_tokens=4,
         prompt_tokens=4,
+        question_words=slice(0),
+        null_words=slice(0),
         is_text=torch.ones(1, 4, dtype=torch.bool),
-        depth=1,
-        attention_layers=frozenset({0}),
-        local_layers=frozenset(),
     )
     reduction = readout.begin(layout)
     reduction.add("question", 0, layout_rows)

@@ -1,0 +1,159 @@
+"""A weighted sum of the logarithms of single heads' attention, with weights fitted beforehand.
+
+Which heads find what a question needs differs from model to model, and most find nothing: so the
+weights are a profile's, one a draft. Based on Sentinel (arXiv:2505.23277), which fits a logistic
+regression to a small model's attention per head, and on in-context re-ranking (Chen et al.,
+ICLR 2025), whose content-free question is read beside the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from specprefill_integrations.scoring.readouts import (
+    DraftLayers,
+    PromptLayout,
+    ReadingPass,
+    SpanReadings,
+)
+
+LOG_FLOOR = 1e-3
+"""Added to attention before the logarithm; even attention is 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearReadout:
+    """A weighted sum over (pass, head), of a span's own attention and of what is around it.
+
+    A head's attention to a token is its mean over the rows of a pass (the question's own words, or
+    all generated tokens), times the text tokens of the window: even attention is 1 whatever the
+    length.
+    """
+
+    heads: tuple[tuple[int, int], ...]
+    """(layer, head) of each head that is read, counted from 0."""
+
+    passes: tuple[ReadingPass, ...]
+    """Which passes are read."""
+
+    own_weights: tuple[float, ...]
+    """Weights of the logarithms of a span's own attention: all heads of the first pass, then all
+    of the next."""
+
+    around_weights: tuple[float, ...]
+    """The same for what is around it."""
+
+    lexical_weights: tuple[float, float] = (0.0, 0.0)
+    """Weights of the question's words in the span, and in it with what is around it."""
+
+    window_tokens: int = 1024
+    """Context tokens that are read at a time."""
+
+    around_tokens: int = 128
+    """Tokens on both sides of a span that say something about it."""
+
+    lookahead_tokens: int = 0
+    """Tokens generated after the question."""
+
+    @property
+    def null_question(self) -> str | None:
+        """The question without content, where its pass is read."""
+        return "N/A" if "null_question" in self.passes else None
+
+    @property
+    def question_rows(self) -> None:
+        """All of them; the question's own words are picked out later."""
+        return
+
+    def layers(self, draft: DraftLayers) -> frozenset[int]:
+        """Those with a head that is read."""
+        del draft
+        return frozenset(layer for layer, _ in self.heads)
+
+    def begin(self, layout: PromptLayout) -> LinearReduction:
+        """Start on a batch of prompts."""
+        return LinearReduction(layout, self.heads, self.passes)
+
+    def score(self, readings: SpanReadings) -> NDArray[np.float64]:
+        """The weighted sum. See `Readout.score`."""
+        weights = [*self.own_weights, *self.around_weights, *self.lexical_weights]
+        scores: NDArray[np.float64] = linear_features(readings) @ np.array(weights)
+        return scores
+
+
+def linear_features(readings: SpanReadings) -> NDArray[np.float64]:
+    """What the weights are fitted to and multiplied with.
+
+    Returns:
+        Logarithms of a span's own attention and of that around it, and the question's words.
+        Shape: (spans, 2 * passes * heads + 2).
+    """
+    attention = np.concatenate([readings.own, readings.around], axis=1)
+    return np.concatenate([np.log(attention + LOG_FLOOR), readings.lexical], axis=1)
+
+
+class LinearReduction:
+    """Keeps one row of every head and pass that is read."""
+
+    def __init__(
+        self,
+        layout: PromptLayout,
+        heads: Sequence[tuple[int, int]],
+        passes: Sequence[ReadingPass],
+    ) -> None:
+        """Start with nothing read."""
+        self._layout = layout
+        self._passes = passes
+        self._places = list(heads)  # where each head's row goes
+        self._heads: dict[int, list[int]] = {}
+        for layer, head in heads:
+            self._heads.setdefault(layer, []).append(head)
+        self._rows: dict[tuple[ReadingPass, int], Tensor] = {}  # (batch, heads, context)
+        self._step: dict[int, Tensor] = {}  # the generated token's, by layer
+        self._steps: Tensor | None = None  # generated rows that count; (batch, 1, 1)
+
+    def add(self, source: ReadingPass, layer: int, weights: Tensor) -> None:
+        """Take the mean row of the heads that are read. See `Reduction.add`."""
+        if source not in self._passes:
+            return
+        chosen = weights[:, self._heads[layer], :, : self._layout.context_tokens]
+        if source == "lookahead":
+            self._step[layer] = chosen[:, :, 0]
+            return
+        layout = self._layout
+        words = layout.question_words if source == "question" else layout.null_words
+        self._rows[source, layer] = chosen[:, :, words].mean(dim=2)
+
+    def end_step(self, finished: Tensor) -> None:
+        """Add a generated token's row, where it counts. See `Reduction.end_step`."""
+        if not self._step:
+            return
+        counts = (~finished)[:, None, None].float()
+        for layer, row in self._step.items():
+            before = self._rows.get(("lookahead", layer))
+            self._rows["lookahead", layer] = row * counts + (0 if before is None else before)
+        self._steps = counts if self._steps is None else self._steps + counts
+        self._step = {}
+
+    def features(self) -> Tensor:
+        """Attention of each pass and head, even attention being 1. See `Reduction.features`."""
+        text_tokens = self._layout.is_text.sum(dim=-1)[:, None, None]
+        passes = []
+        for source in self._passes:
+            rows = [self._row(source, layer, head) for layer, head in self._places]
+            attention = torch.stack(rows, dim=-1) * text_tokens  # (batch, context, heads)
+            if source == "lookahead":
+                assert self._steps is not None, "rows of generated tokens are counted"
+                attention = attention / self._steps
+            passes.append(attention)
+        return torch.cat(passes, dim=-1)
+
+    def _row(self, source: ReadingPass, layer: int, head: int) -> Tensor:
+        """One head's row. Shape: (batch, context)."""
+        return self._rows[source, layer][:, self._heads[layer].index(head)]
