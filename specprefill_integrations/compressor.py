@@ -21,7 +21,7 @@ from specprefill_integrations.fitting import BudgetFitter, Rendered
 from specprefill_integrations.rendering import GapStyle, render_kept
 from specprefill_integrations.scoring.span_scorer import SpanScorer
 from specprefill_integrations.selection import Selector, select_best, select_fraction
-from specprefill_integrations.splitting import Splitter
+from specprefill_integrations.splitting import LinkingSplitter, Splitter
 from specprefill_integrations.splitting.prose import ProseSplitter
 from specprefill_integrations.token_counting import CountTokens, as_token_counter, count_each
 from specprefill_integrations.types import Budget, Compression, SkipReason, Span, Unit
@@ -236,15 +236,24 @@ class ContextCompressor:
             gaps=self.gaps,
             count_tokens=self.count_tokens,
         )
-        units = [
-            Unit(document, span, next(costs), score)
-            for document, found in enumerate(scored)
-            for span, score in found
-        ]
+        units: list[Unit] = []
+        for document, found in enumerate(scored):
+            first = len(units)
+            links = self._links(texts[document], [span for span, _ in found])
+            units.extend(
+                Unit(document, span, next(costs), score, tuple(first + i for i in needs))
+                for (span, score), needs in zip(found, links, strict=True)
+            )
         by_units = self.fraction_of == "units" and budget.max_tokens is None
         if by_units and budget.keep_fraction is not None:
             return fitter.keep(units, select_fraction(units, budget.keep_fraction))
         return fitter.fit(units, limit)
+
+    def _links(self, text: str, spans: Sequence[Span]) -> Sequence[tuple[int, ...]]:
+        """Which units of a text each unit needs."""
+        if isinstance(self.splitter, LinkingSplitter):
+            return self.splitter.links(text, spans)
+        return [()] * len(spans)
 
     def _results(
         self,

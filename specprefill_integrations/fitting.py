@@ -106,17 +106,23 @@ class BudgetFitter:
     def _keep_best(
         self, units: Sequence[Unit], kept: frozenset[int], token_limit: int
     ) -> list[Rendered]:
-        """Of the units in `kept`, as many as fit, best first."""
-        ranked = sorted(kept, key=lambda i: (-units[i].score, i))
+        """Of the units in `kept`, as many as fit, best first, each with what it needs."""
+        needed = {i for index in kept for i in units[index].needs}
+        ranked = sorted(kept - needed, key=lambda i: (-units[i].score, i))
         return _longest_fit(
-            lambda count: self._render(units, ranked[:count]), len(ranked), token_limit
+            lambda count: self._render(units, _with_needs(units, ranked[:count])),
+            len(ranked),
+            token_limit,
         )
 
     def _cut_best(self, units: Sequence[Unit], token_limit: int) -> list[Rendered]:
         """Of the best unit, as many leading words as fit, perhaps none."""
         if not units:
             return self._render(units, ())
-        best = max(units, key=lambda unit: unit.score)
+        needed = {index for unit in units for index in unit.needs}
+        best = max(
+            (unit for i, unit in enumerate(units) if i not in needed), key=lambda unit: unit.score
+        )
         words = split_words(self.texts[best.document], best.span)
         return _longest_fit(
             lambda count: self._render_words(best.document, words[:count]), len(words), token_limit
@@ -143,6 +149,10 @@ class BudgetFitter:
         ]
         tokens = count_each(self.count_tokens, written)
         return [Rendered(*document) for document in zip(kept, written, tokens, strict=True)]
+
+
+def _with_needs(units: Sequence[Unit], indices: Iterable[int]) -> set[int]:
+    return {i for index in indices for i in (index, *units[index].needs)}
 
 
 def _total(rendered: Sequence[Rendered]) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
 from specprefill_integrations.types import Unit
 
@@ -17,8 +18,9 @@ Units come in source order, document by document; `gap_tokens` is what one gap m
 def select_best(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> frozenset[int]:
     """Keep the highest scores that fit, best first; a unit that does not fit is passed over.
 
-    A unit next to kept ones needs fewer gap markers than one that stands alone, and is charged
-    accordingly. Ties go to the unit that comes first.
+    A unit brings those that it needs along and is charged for those that are not kept yet; what
+    others need is never kept for its own sake. A unit next to kept ones needs fewer gap markers
+    than one that stands alone, and is charged accordingly. Ties go to the unit that comes first.
 
     Args:
         units: All units of a call in source order.
@@ -26,18 +28,21 @@ def select_best(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> fro
         gap_tokens: Tokens of one gap marker.
 
     Returns:
-        Indices into `units`.
+        Indices into `units`; with every unit those that it needs.
     """
-    kept: set[int] = set()
-    open_documents: set[int] = set()
+    needed = {index for unit in units for index in unit.needs}
+    chosen = _Chosen(units, gap_tokens)
     spent = 0
     for index in sorted(range(len(units)), key=lambda i: (-units[i].score, i)):
-        cost = units[index].tokens + gap_tokens * _gaps_added(units, kept, open_documents, index)
+        if index in needed:
+            continue
+        added = [i for i in (*units[index].needs, index) if i not in chosen.indices]
+        cost = sum(chosen.add(i) for i in added)
         if spent + cost <= token_limit:
             spent += cost
-            kept.add(index)
-            open_documents.add(units[index].document)
-    return frozenset(kept)
+        else:
+            chosen.remove(added)
+    return frozenset(chosen.indices)
 
 
 def select_fraction(units: Sequence[Unit], keep_fraction: float) -> frozenset[int]:
@@ -59,15 +64,44 @@ def select_fraction(units: Sequence[Unit], keep_fraction: float) -> frozenset[in
     return frozenset(best[:count])
 
 
-def _gaps_added(units: Sequence[Unit], kept: set[int], open_documents: set[int], index: int) -> int:
-    """How many gap markers keeping unit `index` adds: -1 where it closes a gap, 0, 1 or 2.
+class _Chosen:
+    """Units that are kept, and what one more would cost."""
 
-    A gap is a run of dropped units in a document of which something is kept.
-    """
-    document = units[index].document
-    before = index > 0 and units[index - 1].document == document
-    after = index + 1 < len(units) and units[index + 1].document == document
-    gap_before = before and index - 1 not in kept
-    gap_after = after and index + 1 not in kept
-    was_a_gap = document in open_documents
-    return gap_before + gap_after - was_a_gap
+    def __init__(self, units: Sequence[Unit], gap_tokens: int) -> None:
+        """Start with none."""
+        self.indices: set[int] = set()
+        self._units = units
+        self._gap_tokens = gap_tokens
+        self._in_document: Counter[int] = Counter()
+
+    def add(self, index: int) -> int:
+        """Keep a unit.
+
+        Returns:
+            What it costs beside the others, in tokens: less than itself where it closes a gap.
+        """
+        unit = self._units[index]
+        cost = unit.tokens + self._gap_tokens * self._gaps_added(index)
+        self.indices.add(index)
+        self._in_document[unit.document] += 1
+        return cost
+
+    def remove(self, indices: Iterable[int]) -> None:
+        """Drop units again."""
+        for index in indices:
+            self.indices.remove(index)
+            self._in_document[self._units[index].document] -= 1
+
+    def _gaps_added(self, index: int) -> int:
+        """How many gap markers keeping a unit adds: -1 where it closes a gap, 0, 1 or 2.
+
+        A gap is a run of dropped units in a document of which something is kept.
+        """
+        document = self._units[index].document
+        was_a_gap = self._in_document[document] > 0
+        return self._is_gap(index - 1, document) + self._is_gap(index + 1, document) - was_a_gap
+
+    def _is_gap(self, index: int, document: int) -> bool:
+        """Whether there is such a unit in the document, and it is not kept."""
+        inside = 0 <= index < len(self._units) and self._units[index].document == document
+        return inside and index not in self.indices

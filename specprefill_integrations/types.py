@@ -42,6 +42,10 @@ class Unit:
     score: float
     """How much the question needs it; higher is more."""
 
+    needs: tuple[int, ...] = ()
+    """Which units of the call it cannot be understood without, such as its heading: they are kept
+    with it and paid for. They need nothing that is not listed here."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:

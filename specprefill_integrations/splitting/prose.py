@@ -8,7 +8,7 @@ Japanese, Hindi, Arabic, ...) are cut there first.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, pairwise
@@ -20,6 +20,7 @@ from sentence_splitter import SentenceSplitter, SentenceSplitterException
 
 from specprefill_integrations.errors import UnknownLanguageError
 from specprefill_integrations.splitting.finer import CUT, cut_after, split_oversized, trimmed
+from specprefill_integrations.splitting.headings import heading_links
 from specprefill_integrations.types import Span
 
 # Sentence ends that sentence-splitter has no rule for, with the quotes and brackets that close
@@ -87,6 +88,10 @@ class ProseSplitter:
             for part in self._sentences(text, sentences)
             for piece in split_oversized(text, part, self.max_unit_chars)
         ]
+
+    def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
+        """For each unit the indices of its headings. See `heading_links`."""
+        return heading_links(text, units)
 
     def _sentences(self, text: str, span: Span) -> list[Span]:
         """What `sentence-splitter` finds in one stretch, as spans of `text`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import groupby
 
@@ -28,6 +29,19 @@ def some_units(draw: st.DrawFn, min_tokens: int = 0) -> list[Unit]:
         for document, members in enumerate(documents)
         for i, (tokens, score) in enumerate(members)
     ]
+
+
+@st.composite
+def headed_units(draw: st.DrawFn) -> list[Unit]:
+    """The same, some of them below others of their document."""
+    units = draw(some_units())
+    headed: list[Unit] = []
+    for index, unit in enumerate(units):
+        above = [i for i in range(index) if units[i].document == unit.document]
+        heading = draw(st.none() | st.sampled_from(above)) if above else None
+        needs = () if heading is None else (*headed[heading].needs, heading)
+        headed.append(replace(unit, needs=needs))
+    return headed
 
 
 limits = st.integers(0, 80)
@@ -94,6 +108,28 @@ class TestSelectBest:
     def test_ties_go_to_the_first(self) -> None:
         units = [Unit(0, Span(i, i + 1), 2, 1.0) for i in range(3)]
         assert select_best(units, 3, 0) == {0}
+
+
+class TestHeadings:
+    @given(headed_units(), limits, gap_costs)
+    def test_equals_the_slow_reference(self, units: list[Unit], limit: int, gap: int) -> None:
+        heads = {i for unit in units for i in unit.needs}
+        kept: set[int] = set()
+        for index in best_first(units):
+            wanted = kept | {index, *units[index].needs}
+            if index not in heads and cost(units, wanted, gap) <= limit:
+                kept = wanted
+        assert select_best(units, limit, gap) == kept
+
+    @given(headed_units(), limits, gap_costs)
+    def test_nothing_is_kept_without_its_headings_nor_a_heading_for_its_own_sake(
+        self, units: list[Unit], limit: int, gap: int
+    ) -> None:
+        kept = select_best(units, limit, gap)
+        heads = {i for unit in units for i in unit.needs}
+        assert all(set(units[i].needs) <= kept for i in kept)
+        assert all(any(i in units[j].needs for j in kept) for i in kept & heads)
+        assert cost(units, kept, gap) <= limit
 
 
 class TestSelectFraction:

@@ -1,0 +1,86 @@
+"""Which units head which: a title, a markdown heading, a numbered or capitalized line.
+
+A heading heads all that follows until one of its own or a higher rank. What is not clearly a
+heading is none: a wrong one would be paid for with every unit below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import regex
+
+from specprefill_integrations.types import Span
+
+_MARKDOWN = regex.compile(r"(#{1,6})\s+\S")
+_NUMBERED = regex.compile(
+    r"(\d{1,3}(?:\.\d{1,3})*)\.?\s+\p{Lu}|(?:ARTICLE|SECTION|Article|Section)\s"
+)
+_ENDS_A_SENTENCE = regex.compile(r"[.!?:;,。！？…][\p{Pe}\p{Pf}\"']*$")
+_LONGEST_CHARS = 100
+_TITLE_RANK = 0
+_LINE_RANK = 8
+
+
+def heading_links(text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
+    """Which units each unit stands below.
+
+    Args:
+        text: The text.
+        units: Its units in ascending order.
+
+    Returns:
+        For each unit the indices of its headings, from the title down.
+    """
+    open_headings: list[tuple[int, int]] = []  # rank, index
+    links = []
+    for index in range(len(units)):
+        rank = _rank(text, units, index)
+        if rank is not None:
+            while open_headings and open_headings[-1][0] >= rank:
+                open_headings.pop()
+        links.append(tuple(heading for _, heading in open_headings))
+        if rank is not None:
+            open_headings.append((rank, index))
+    return links
+
+
+def _rank(text: str, units: Sequence[Span], index: int) -> int | None:
+    """How high a heading the unit is, 0 for the title; None where it is none."""
+    start, end = units[index]
+    heads_something = index + 1 < len(units)
+    if not heads_something or end - start > _LONGEST_CHARS or not _stands_alone(text, start, end):
+        return None
+    line = text[start:end]
+    markdown = _MARKDOWN.match(line)
+    if markdown:
+        return len(markdown[1])
+    if _ENDS_A_SENTENCE.search(line) or not any(map(str.isalpha, line)):
+        return None
+    if index == 0:
+        return _TITLE_RANK
+    return _line_rank(line) if _follows_a_blank_line(text, start) else None
+
+
+def _line_rank(line: str) -> int | None:
+    """The rank of a numbered or capitalized heading."""
+    numbered = _NUMBERED.match(line)
+    if numbered:
+        return _LINE_RANK + (numbered[1] or "").count(".")
+    return _LINE_RANK if line.isupper() else None
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether a span is all that stands on its line."""
+    before = text[text.rfind("\n", 0, start) + 1 : start]
+    line_end = text.find("\n", end)
+    after = text[end : line_end if line_end >= 0 else len(text)]
+    return "\n" not in text[start:end] and not before.strip() and not after.strip()
+
+
+def _follows_a_blank_line(text: str, start: int) -> bool:
+    breaks = 0
+    while start > 0 and text[start - 1].isspace():
+        start -= 1
+        breaks += text[start] == "\n"
+    return breaks > 1

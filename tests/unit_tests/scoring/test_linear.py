@@ -1,0 +1,201 @@
+"""The linear readout: equal to its formula in loops, on every architecture, and its profiles."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from specprefill_integrations.errors import ReadoutProfileError
+from specprefill_integrations.scoring.attention_scorer import AttentionScorer
+from specprefill_integrations.scoring.draft_model import DraftModel
+from specprefill_integrations.scoring.profiles import (
+    ReadoutProfile,
+    find_profile,
+    fitted_folder,
+    shape_of,
+)
+from specprefill_integrations.scoring.prompt_reader import (
+    ContextTokens,
+    PromptReader,
+    QuestionTokens,
+)
+from specprefill_integrations.scoring.readouts import SpanReadings
+from specprefill_integrations.scoring.readouts.calibrated_difference import (
+    CalibratedDifferenceReadout,
+)
+from specprefill_integrations.scoring.readouts.linear import LOG_FLOOR, LinearReadout
+from specprefill_integrations.splitting.prose import ProseSplitter
+from tests.tiny_models import CONFIGS, save_tiny_draft, tiny_model
+
+CONTEXTS = ([7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23, 24])
+QUESTION = QuestionTokens([90, 91, 92, 93], slice(1, 3))
+NULL = QuestionTokens([90, 95, 93], slice(1, 2))
+HEADS = ((2, 1), (0, 3))
+
+
+def readout(passes=("question", "null_question"), lookahead=0, heads=HEADS):
+    weights = tuple(round(0.1 * (i + 1), 2) for i in range(len(heads) * len(passes)))
+    return LinearReadout(
+        heads=heads,
+        passes=passes,
+        own_weights=weights,
+        around_weights=tuple(round(-w / 2, 3) for w in weights),
+        lexical_weights=(0.5, 0.25),
+        lookahead_tokens=lookahead,
+    )
+
+
+def slow_features(model, context, is_text, lookahead):
+    """Full attention in float64, one prompt at a time, no cache."""
+
+    def attention(ids):
+        with torch.no_grad():
+            return model(input_ids=torch.tensor([ids]), output_attentions=True)
+
+    def mean_rows(ids, rows):
+        layers = attention(ids).attentions
+        return [
+            [
+                sum(float(layers[layer][0, head, row, j]) for row in rows) / len(rows)
+                for j in range(len(context))
+            ]
+            for layer, head in HEADS
+        ]
+
+    at = len(context)
+    columns = mean_rows([*context, *QUESTION.ids], [at + 1, at + 2])
+    columns += mean_rows([*context, *NULL.ids], [at + 1])
+    ids = [*context, *QUESTION.ids]
+    if lookahead:
+        for _ in range(lookahead):
+            ids.append(int(attention(ids).logits[0, -1].argmax()))
+        columns += mean_rows(ids, range(at + 4, at + 4 + lookahead))
+    text_tokens = sum(is_text)
+    return [[column[j] * text_tokens for column in columns] for j in range(len(context))]
+
+
+@pytest.mark.parametrize("lookahead", [0, 2])
+def test_features_equal_the_slow_reference_in_a_padded_batch(lookahead):
+    model = tiny_model("llama", dtype=torch.float64)
+    model.generation_config.eos_token_id = None
+    model.config.eos_token_id = None
+    draft = DraftModel.from_pair(model, None)
+    passes = ("question", "null_question", *(("lookahead",) if lookahead else ()))
+    is_text = [[False, *[True] * (len(context) - 1)] for context in CONTEXTS]
+    contexts = [ContextTokens(*pair) for pair in zip(CONTEXTS, is_text, strict=True)]
+    found = PromptReader(draft, readout(passes, lookahead)).read(contexts, QUESTION, NULL)
+    eager = tiny_model("llama", attention="eager", dtype=torch.float64)
+    longest = max(map(len, CONTEXTS))
+    for row, context, real in zip(found.features(), CONTEXTS, is_text, strict=True):
+        expected = slow_features(eager, context, real, lookahead)
+        assert row[longest - len(context) :].tolist() == [
+            pytest.approx(values, rel=1e-5) for values in expected
+        ]
+
+
+@pytest.mark.parametrize("architecture", sorted(CONFIGS))
+def test_every_architecture_gives_finite_scores(architecture):
+    from tests.tiny_models import tiny_tokenizer  # noqa: PLC0415
+
+    text = "The cat sat on the mat. The dog ran away from the house.\n\nIt was late."
+    model = tiny_model(architecture)
+    heads = ((1, 0), (2, 1))
+    scorer = AttentionScorer(DraftModel.from_pair(model, tiny_tokenizer()), readout(heads=heads))
+    spans = ProseSplitter()(text)
+    [scores] = scorer.score_spans("Who ran away?", [text], [spans])
+    assert len(set(scores)) == len(spans)
+    assert all(map(math.isfinite, scores))
+
+
+def test_the_score_is_the_weighted_sum():
+    own, around = np.array([[1.0, 2, 3, 4]]), np.array([[5.0, 6, 7, 8]])
+    lexical = np.array([[0.3, 0.7]])
+    expected = 0.5 * 0.3 + 0.25 * 0.7
+    for i in range(4):
+        weight = 0.1 * (i + 1)
+        expected += weight * math.log(own[0, i] + LOG_FLOOR)
+        expected -= weight / 2 * math.log(around[0, i] + LOG_FLOOR)
+    readings = SpanReadings(own=own, around=around, lexical=lexical)
+    assert readout().score(readings).tolist() == pytest.approx([expected])
+
+
+def test_even_attention_is_one_whatever_the_length():
+    """Readings of a short and of a long window compare."""
+    from tests.tiny_models import tiny_tokenizer  # noqa: PLC0415
+
+    draft = DraftModel.from_pair(tiny_model("llama"), tiny_tokenizer())
+    scorer = AttentionScorer(draft, readout())
+    for count in (2, 8):
+        text = "The cat sat on the mat. " * count
+        readings, _ = scorer.read_spans("Who sat?", [text], [ProseSplitter()(text)])
+        assert 0.2 < readings.own.mean() < 5
+
+
+def profile(tmp_path, **changes):
+    draft = DraftModel.from_source(save_tiny_draft(tmp_path / "draft"))
+    found = ReadoutProfile(
+        draft="tiny",
+        shape=shape_of(draft.config),
+        readout=readout(),
+        fitted_on={"cases": 3},
+        measured={"bm25": {"0.1": 0.5}},
+        **changes,
+    )
+    return draft, found
+
+
+def test_a_profile_comes_back_as_it_was_written(tmp_path):
+    _, written = profile(tmp_path, note="by hand")
+    written.save(tmp_path / "deep" / "tiny.json")
+    assert ReadoutProfile.load(tmp_path / "deep" / "tiny.json") == written
+
+
+def test_a_fitted_profile_is_found_by_the_shape_of_the_draft(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPECPREFILL_CACHE", str(tmp_path / "cache"))
+    draft, written = profile(tmp_path)
+    assert find_profile(draft) is None
+    assert isinstance(AttentionScorer(draft).active_readout, CalibratedDifferenceReadout)
+    written.save(fitted_folder() / "tiny.json")
+    assert find_profile(draft) == written
+    assert AttentionScorer(draft).active_readout == written.readout
+
+
+def test_a_broken_profile_is_passed_over_and_named(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("SPECPREFILL_CACHE", str(tmp_path / "cache"))
+    draft, _ = profile(tmp_path)
+    fitted_folder().mkdir(parents=True)
+    (fitted_folder() / "broken.json").write_text("{")
+    with caplog.at_level(logging.WARNING):
+        assert find_profile(draft) is None
+    assert "broken.json" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", json.dumps({"format": 99}), json.dumps({"format": 1})]
+)
+def test_what_is_no_profile_is_refused(tmp_path, content):
+    path = tmp_path / "no.json"
+    path.write_text(content)
+    with pytest.raises(ReadoutProfileError, match=r"no\.json"):
+        ReadoutProfile.load(path)
+
+
+def test_only_the_layers_that_are_read_are_loaded(tmp_path):
+    """And the scores are what the whole draft gives."""
+    place = save_tiny_draft(tmp_path)
+    low = readout(heads=((0, 0), (1, 2)))
+    texts = ["The cat sat on the mat. The dog ran away."]
+    spans = [ProseSplitter()(texts[0])]
+    draft = DraftModel.from_source(place)
+    cut = AttentionScorer(draft, low)
+    found = cut.score_spans("Who ran?", texts, spans)
+    assert len(cut.reading_draft.model.layers) == 2
+    assert not hasattr(cut.reading_draft.model, "lm_head")
+    assert not draft.is_loaded
+    whole = AttentionScorer(DraftModel.from_pair(*draft.load()), low)
+    assert found == whole.score_spans("Who ran?", texts, spans)
