@@ -1,0 +1,1 @@
+"""The texts of the probe: one kind a file, all invented. Standard library only."""
