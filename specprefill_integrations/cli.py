@@ -78,6 +78,9 @@ LAZY_COMMANDS: dict[str, LazyCommand] = {
     "evaluate": LazyCommand(
         "specprefill_integrations.evaluation.evaluate", "Measure what compression keeps."
     ),
+    "calibrate": LazyCommand(
+        "specprefill_integrations.evaluation.calibrate", "Fit a readout to a draft of your own."
+    ),
     "bench": LazyCommand(
         "specprefill_integrations.evaluation.bench", "Measure what scoring costs."
     ),

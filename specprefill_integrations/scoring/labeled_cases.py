@@ -24,11 +24,14 @@ class LabeledCase:
     """Text and stretch of each piece of evidence; any one of them answers the question."""
 
     def __post_init__(self) -> None:
-        """Reject evidence that stands nowhere.
+        """Reject a case without evidence, or with evidence that stands nowhere.
 
         Raises:
-            ValueError: A piece of evidence is not a stretch of its text.
+            ValueError: There is none, or a piece of it is not a stretch of its text.
         """
+        if not self.evidence:
+            msg = f"a case needs evidence; {self.query!r} has none"
+            raise ValueError(msg)
         for document, span in self.evidence:
             inside = 0 <= document < len(self.texts) and 0 <= span.start < span.end
             if not inside or span.end > len(self.texts[document]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 _FORMAT = 1
 _SHIPPED = Path(__file__).parent / "readouts" / "profiles"
+# A list of numbers as `json` lays it out.
+_LIST = re.compile(r"\[[\d\s,.e-]*\]")
 _WEIGHTS = ("own_weights", "around_weights", "lexical_weights")
 _SHAPE = (
     "model_type",
@@ -66,10 +69,12 @@ class ReadoutProfile:
         """Write it as JSON, numbers rounded to five digits."""
         content = {"format": _FORMAT, **asdict(self)}
         readout = content["readout"]
+        readout["heads"] = " ".join(f"{layer}-{head}" for layer, head in self.readout.heads)
         for name in _WEIGHTS:
             readout[name] = [round(weight, 5) for weight in readout[name]]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        written = json.dumps(content, indent=1)
+        path.write_text(_LIST.sub(_on_one_line, written) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> ReadoutProfile:
@@ -81,7 +86,7 @@ class ReadoutProfile:
         try:
             content = _of_this_format(json.loads(path.read_text(encoding="utf-8")))
             readout = content.pop("readout")
-            readout["heads"] = tuple((layer, head) for layer, head in readout["heads"])
+            readout["heads"] = tuple(map(_as_head, readout["heads"].split()))
             for name in ("passes", *_WEIGHTS):
                 readout[name] = tuple(readout[name])
             return cls(readout=LinearReadout(**readout), **content)
@@ -122,6 +127,16 @@ def _of_this_format(content: Any) -> dict[str, Any]:  # noqa: ANN401
         msg = f"it is not of format {_FORMAT}"
         raise ValueError(msg)
     return found
+
+
+def _as_head(name: str) -> tuple[int, int]:
+    """`"15-6"` -> layer 15, head 6: as published lists write them."""
+    layer, head = map(int, name.split("-"))
+    return layer, head
+
+
+def _on_one_line(match: re.Match[str]) -> str:
+    return " ".join(match.group().split())
 
 
 def _profiles(folder: Path) -> Iterator[ReadoutProfile]:
