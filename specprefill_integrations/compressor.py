@@ -15,12 +15,20 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from specprefill_integrations.about_the_whole import asks_about_the_whole
 from specprefill_integrations.encodable import encodable
 from specprefill_integrations.errors import DraftModelError, MissingDependencyError
 from specprefill_integrations.fitting import BudgetFitter, Rendered
 from specprefill_integrations.rendering import GapStyle, render_kept
-from specprefill_integrations.scoring.span_scorer import SpanScorer
-from specprefill_integrations.selection import Selector, select_best, select_fraction
+from specprefill_integrations.scoring.span_scorer import LogScorer, SpanScorer
+from specprefill_integrations.selection import (
+    Selector,
+    masses,
+    select_best,
+    select_covering,
+    select_fraction,
+    select_mass,
+)
 from specprefill_integrations.splitting import LinkingSplitter, Splitter
 from specprefill_integrations.splitting.prose import ProseSplitter
 from specprefill_integrations.token_counting import CountTokens, as_token_counter, count_each
@@ -45,7 +53,7 @@ class ContextCompressor:
         scorer: SpanScorer,
         *,
         splitter: Splitter | None = None,
-        selector: Selector = select_best,
+        selector: Selector | None = None,
         gaps: GapStyle | None = None,
         fraction_of: Literal["tokens", "units"] = "tokens",
         count_tokens: Any = None,  # noqa: ANN401 - see as_token_counter
@@ -56,7 +64,8 @@ class ContextCompressor:
         Args:
             scorer: Says how much a question needs a span.
             splitter: Cuts a text into units; sentences by default.
-            selector: Chooses units within a budget.
+            selector: Chooses units within a budget. None: `select_covering` where the question is
+                about the whole (see `asks_about_the_whole`), else `select_best`.
             gaps: How gaps are shown.
             fraction_of: What `Budget.keep_fraction` is a fraction of. `units` keeps that share of
                 the units, rounded up, as published for chunks, and the text may cost a little
@@ -177,12 +186,12 @@ class ContextCompressor:
         try:
             tokens = count_each(self.count_tokens, readable)
             limit = budget.token_limit(sum(tokens))
-            if sum(tokens) <= limit:
+            if sum(tokens) <= limit and budget.attention_mass is None:
                 return self._pass_through(texts, tokens, "within_budget", started)
             failure = "scorer_failed"
             scored = self._score(readable, query)
             failure = "counter_failed"
-            rendered = self._choose(readable, scored, budget, limit)
+            rendered = self._choose(readable, query, scored, budget, limit)
         except Exception as error:  # noqa: BLE001 - whatever fails must not reach the agent
             return self._pass_through(texts, tokens, failure, started, error)
         return self._results(texts, tokens, rendered, started)
@@ -216,38 +225,62 @@ class ContextCompressor:
     def _choose(
         self,
         texts: Sequence[str],
+        query: str | None,
         scored: Sequence[Sequence[tuple[Span, float]]],
         budget: Budget,
         limit: int,
     ) -> list[Rendered]:
         """Count and select; `texts` hold no lone surrogates."""
-        costs = iter(
-            self.count_tokens(
-                [
-                    text[span.start : span.end]
-                    for text, units in zip(texts, scored, strict=True)
-                    for span, _ in units
-                ]
-            )
-        )
+        by_question = select_covering if asks_about_the_whole(query) else select_best
         fitter = BudgetFitter(
             texts=texts,
-            selector=self.selector,
+            selector=self.selector or by_question,
             gaps=self.gaps,
             count_tokens=self.count_tokens,
         )
-        units: list[Unit] = []
-        for document, found in enumerate(scored):
-            first = len(units)
-            links = self._links(texts[document], [span for span, _ in found])
-            units.extend(
-                Unit(document, span, next(costs), score, tuple(first + i for i in needs))
-                for (span, score), needs in zip(found, links, strict=True)
-            )
+        units = self._units(texts, scored)
+        if budget.attention_mass is not None:
+            rendered = fitter.keep(units, select_mass(units, budget.attention_mass))
+            if sum(document.tokens for document in rendered) <= limit:
+                return rendered
         by_units = self.fraction_of == "units" and budget.max_tokens is None
         if by_units and budget.keep_fraction is not None:
             return fitter.keep(units, select_fraction(units, budget.keep_fraction))
         return fitter.fit(units, limit)
+
+    def _units(
+        self, texts: Sequence[str], scored: Sequence[Sequence[tuple[Span, float]]]
+    ) -> list[Unit]:
+        """All that can be kept or dropped, counted."""
+        found = [
+            (document, span, score)
+            for document, spans in enumerate(scored)
+            for span, score in spans
+        ]
+        tokens = self.count_tokens([texts[d][s.start : s.end] for d, s, _ in found])
+        shares = masses(
+            [score for *_, score in found],
+            tokens,
+            are_logarithms=isinstance(self.scorer, LogScorer) and self.scorer.scores_are_logarithms,
+        )
+        needs = self._needs(texts, scored)
+        return [
+            Unit(document, span, cost, score, share, needed)
+            for (document, span, score), cost, share, needed in zip(
+                found, tokens, shares, needs, strict=True
+            )
+        ]
+
+    def _needs(
+        self, texts: Sequence[str], scored: Sequence[Sequence[tuple[Span, float]]]
+    ) -> list[tuple[int, ...]]:
+        """Which units of the call each unit needs."""
+        needs: list[tuple[int, ...]] = []
+        for text, found in zip(texts, scored, strict=True):
+            first = len(needs)
+            links = self._links(text, [span for span, _ in found])
+            needs.extend(tuple(first + i for i in needed) for needed in links)
+        return needs
 
     def _links(self, text: str, spans: Sequence[Span]) -> Sequence[tuple[int, ...]]:
         """Which units of a text each unit needs."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 
 from specprefill_integrations.types import Unit
 
@@ -13,6 +14,12 @@ Selector = Callable[[Sequence[Unit], int, int], frozenset[int]]
 
 Units come in source order, document by document; `gap_tokens` is what one gap marker costs.
 """
+
+# Into how many stretches a call is cut to be covered.
+_STRETCHES = 16
+
+# Shares of the mass add up to all of it but for this.
+_ROUNDING = 1e-9
 
 
 def select_best(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> frozenset[int]:
@@ -30,18 +37,44 @@ def select_best(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> fro
     Returns:
         Indices into `units`; with every unit those that it needs.
     """
-    needed = {index for unit in units for index in unit.needs}
     chosen = _Chosen(units, gap_tokens)
-    spent = 0
-    for index in sorted(range(len(units)), key=lambda i: (-units[i].score, i)):
-        if index in needed:
-            continue
-        added = [i for i in (*units[index].needs, index) if i not in chosen.indices]
-        cost = sum(chosen.add(i) for i in added)
-        if spent + cost <= token_limit:
-            spent += cost
-        else:
-            chosen.remove(added)
+    for index in _best_first(units):
+        chosen.try_to_add(index, token_limit)
+    return frozenset(chosen.indices)
+
+
+def select_covering(
+    units: Sequence[Unit], token_limit: int, gap_tokens: int, *, floor: float = 0.5
+) -> frozenset[int]:
+    """Keep something of every part, then the highest scores: for questions about the whole.
+
+    As long as a share `floor` of the limit is not spent, the document of which the smallest share
+    is kept so far has its turn; in it the section (what stands below the same headings), in that
+    the stretch (a sixteenth of the call's tokens), and of that the best unit is kept. Among equals
+    the one with the better unit goes first. What is left is spent as in `select_best`.
+
+    Args:
+        units: All units of a call in source order.
+        token_limit: Tokens that the kept units and their gap markers may cost.
+        gap_tokens: Tokens of one gap marker.
+        floor: The share of the limit that is spent on covering, in [0, 1].
+
+    Returns:
+        Indices into `units`; with every unit those that it needs.
+    """
+    chosen = _Chosen(units, gap_tokens)
+    whole = _as_part(units)
+    floor_tokens = int(floor * token_limit)
+    smallest = min((unit.tokens for unit in units), default=0)
+    while whole.waiting and chosen.tokens + smallest <= floor_tokens:
+        path = whole.next_turn()
+        index = path[-1].units.pop()
+        is_kept = chosen.try_to_add(index, floor_tokens)
+        for part in path:
+            part.waiting -= 1
+            part.kept += units[index].tokens if is_kept else 0
+    for index in _best_first(units):
+        chosen.try_to_add(index, token_limit)
     return frozenset(chosen.indices)
 
 
@@ -64,33 +97,151 @@ def select_fraction(units: Sequence[Unit], keep_fraction: float) -> frozenset[in
     return frozenset(best[:count])
 
 
+def select_mass(units: Sequence[Unit], attention_mass: float) -> frozenset[int]:
+    """Keep the best units that together hold a share of the mass, however many that takes.
+
+    Based on AttnComp (arXiv:2509.17486), which keeps the documents that hold a share of attention.
+
+    Args:
+        units: All units of a call in source order.
+        attention_mass: The share, in (0, 1].
+
+    Returns:
+        Indices into `units`; with every unit those that it needs.
+    """
+    kept: set[int] = set()
+    held = 0.0
+    for index in sorted(range(len(units)), key=lambda i: (-units[i].score, i)):
+        if held >= attention_mass - _ROUNDING:
+            break
+        held += units[index].mass
+        kept.update((*units[index].needs, index))
+    return frozenset(kept)
+
+
+def masses(scores: Sequence[float], tokens: Sequence[int], *, are_logarithms: bool) -> list[float]:
+    """What share of all that is needed each unit holds.
+
+    Args:
+        scores: The units' scores.
+        tokens: Their tokens.
+        are_logarithms: Whether exp(score) is how likely a unit is needed; else scores are
+            densities, of which negative ones hold nothing.
+
+    Returns:
+        Shares that sum to 1; even ones by tokens where no unit holds anything.
+    """
+    if are_logarithms:
+        highest = max(scores, default=0.0)
+        held = [math.exp(score - highest) for score in scores]
+    else:
+        held = [max(0.0, s) * t for s, t in zip(scores, tokens, strict=True)]
+    if not sum(held):
+        held = [float(max(1, t)) for t in tokens]
+    total = math.fsum(held)
+    return [share / total for share in held]
+
+
+def _best_first(units: Sequence[Unit]) -> list[int]:
+    """All units but those that others need, by score; ties in source order."""
+    needed = {index for unit in units for index in unit.needs}
+    free = (i for i in range(len(units)) if i not in needed)
+    return sorted(free, key=lambda i: (-units[i].score, i))
+
+
+@dataclass(slots=True)
+class _Part:
+    """A stretch of a call that is to be covered, and what it is made of."""
+
+    size: int
+    """Tokens of all of its units."""
+
+    waiting: int
+    """How many of its units had no turn yet."""
+
+    parts: list[_Part] = field(default_factory=list)
+    """What it is made of, those with better units first."""
+
+    units: list[int] = field(default_factory=list)
+    """Where it is not made of parts: its units that had no turn yet, the best one last."""
+
+    kept: int = 0
+    """Tokens of those of its units that are kept."""
+
+    def next_turn(self) -> list[_Part]:
+        """This part, and within it the least covered one at every level."""
+        waiting = [part for part in self.parts if part.waiting]
+        if not waiting:
+            return [self]
+        return [self, *min(waiting, key=lambda part: part.kept / max(1, part.size)).next_turn()]
+
+
+def _as_part(units: Sequence[Unit]) -> _Part:
+    """A call as documents, sections and stretches; at every level the best come first."""
+    longest = sum(unit.tokens for unit in units) / _STRETCHES
+    stretch_of: dict[int, int] = {}
+    tokens = 0
+    for index, unit in enumerate(units):
+        stretch_of[index] = int(tokens / longest) if longest else 0
+        tokens += unit.tokens
+    levels: list[Callable[[int], Hashable]] = [
+        lambda index: units[index].document,
+        lambda index: units[index].needs,
+        lambda index: stretch_of[index],
+    ]
+    return _grouped(units, _best_first(units), levels)
+
+
+def _grouped(
+    units: Sequence[Unit], indices: list[int], levels: Sequence[Callable[[int], Hashable]]
+) -> _Part:
+    """Units, best first, as a part; grouped by the first level, and so on."""
+    groups: dict[Hashable, list[int]] = {}
+    for index in indices if levels else ():
+        groups.setdefault(levels[0](index), []).append(index)
+    return _Part(
+        size=sum(units[i].tokens for i in indices),
+        waiting=len(indices),
+        parts=[_grouped(units, group, levels[1:]) for group in groups.values()],
+        units=[] if levels else indices[::-1],
+    )
+
+
 class _Chosen:
     """Units that are kept, and what one more would cost."""
 
     def __init__(self, units: Sequence[Unit], gap_tokens: int) -> None:
         """Start with none."""
         self.indices: set[int] = set()
+        self.tokens = 0
         self._units = units
         self._gap_tokens = gap_tokens
         self._in_document: Counter[int] = Counter()
 
-    def add(self, index: int) -> int:
-        """Keep a unit.
+    def try_to_add(self, index: int, token_limit: int) -> bool:
+        """Keep a unit and what it needs, where that stays within the limit.
 
         Returns:
-            What it costs beside the others, in tokens: less than itself where it closes a gap.
+            Whether it is kept.
         """
+        added = [i for i in (*self._units[index].needs, index) if i not in self.indices]
+        before = self.tokens
+        for i in added:
+            self._add(i)
+        if self.tokens <= token_limit:
+            return True
+        for i in added:
+            self.indices.remove(i)
+            self._in_document[self._units[i].document] -= 1
+        self.tokens = before
+        return False
+
+    def _add(self, index: int) -> None:
+        """Keep a unit; it costs less than its own tokens where it closes a gap."""
         unit = self._units[index]
-        cost = unit.tokens + self._gap_tokens * self._gaps_added(index)
+        self.tokens += unit.tokens + self._gap_tokens * self._gaps_added(index)
         self.indices.add(index)
         self._in_document[unit.document] += 1
-        return cost
-
-    def remove(self, indices: Iterable[int]) -> None:
-        """Drop units again."""
-        for index in indices:
-            self.indices.remove(index)
-            self._in_document[self._units[index].document] -= 1
 
     def _gaps_added(self, index: int) -> int:
         """How many gap markers keeping a unit adds: -1 where it closes a gap, 0, 1 or 2.

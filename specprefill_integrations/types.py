@@ -42,6 +42,9 @@ class Unit:
     score: float
     """How much the question needs it; higher is more."""
 
+    mass: float = 0.0
+    """Its share of what all units of the call are needed for, in [0, 1]."""
+
     needs: tuple[int, ...] = ()
     """Which units of the call it cannot be understood without, such as its heading: they are kept
     with it and paid for. They need nothing that is not listed here."""
@@ -49,7 +52,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How much may be kept. Where both limits are given, the stricter one holds.
+    """How much may be kept. Where several limits are given, the strictest one holds.
 
     Raises:
         BudgetError: No limit was given, or one is out of its range.
@@ -61,17 +64,24 @@ class Budget:
     max_tokens: int | None = None
     """Kept tokens, gap markers included; at least 1."""
 
+    attention_mass: float | None = None
+    """Share of what the draft attends to that is to be kept, in (0, 1]: much of a text in which the
+    question finds much, little of one in which it finds little. See `Unit.mass`."""
+
     def __post_init__(self) -> None:
         """Reject a budget that could not be met or means nothing."""
-        if self.keep_fraction is None and self.max_tokens is None:
-            msg = "A Budget needs keep_fraction=, max_tokens= or both."
+        keep, most, mass = self.keep_fraction, self.max_tokens, self.attention_mass
+        if keep is most is mass is None:
+            msg = "A Budget needs keep_fraction=, max_tokens=, attention_mass= or several of them."
             raise BudgetError(msg)
-        keep, most = self.keep_fraction, self.max_tokens
         if keep is not None and not (_is_a(Real, keep) and 0 < keep <= 1):
             msg = f"keep_fraction is kept / original tokens, in (0, 1]; got {keep!r}."
             raise BudgetError(msg)
         if most is not None and not (_is_a(Integral, most) and most >= 1):
             msg = f"max_tokens must be a whole number, at least 1; got {most!r}."
+            raise BudgetError(msg)
+        if mass is not None and not (_is_a(Real, mass) and 0 < mass <= 1):
+            msg = f"attention_mass is a share, in (0, 1]; got {mass!r}."
             raise BudgetError(msg)
 
     def token_limit(self, original_tokens: int) -> int:

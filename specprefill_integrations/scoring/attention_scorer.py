@@ -77,6 +77,11 @@ class AttentionScorer:
         """The readout in use; the draft's config is read to find it where none was given."""
         return self.readout or readout_for(self.draft)
 
+    @property
+    def scores_are_logarithms(self) -> bool:
+        """See `LogScorer`."""
+        return self.active_readout.scores_are_logarithms
+
     @cached_property
     def reading_draft(self) -> DraftModel:
         """The draft as far as the readout needs it: without further layers and output head."""

@@ -34,6 +34,18 @@ class SpanScorer(Protocol):
 
 
 @runtime_checkable
+class LogScorer(Protocol):
+    """A scorer whose scores are logarithms: exp(score) says how likely a span is what is needed.
+
+    Scores of any other scorer are taken for densities: score times tokens is what a span holds.
+    """
+
+    @property
+    def scores_are_logarithms(self) -> bool:
+        """Whether they are."""
+
+
+@runtime_checkable
 class TokenSpanner(Protocol):
     """A scorer that knows where its tokens stand."""
 

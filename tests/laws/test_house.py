@@ -20,6 +20,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 VALUES = {"types", "errors"}
 STEPS = {
     *VALUES,
+    "about_the_whole",
     "encodable",
     "rendering",
     "selection",
@@ -35,6 +36,7 @@ MAY_IMPORT = {
     "errors": set[str](),
     "encodable": set[str](),
     "types": {"errors"},
+    "about_the_whole": set[str](),
     "rendering": VALUES,
     "selection": VALUES,
     "splitting": VALUES,
@@ -84,7 +86,7 @@ HOMES = {
 
 # The pure core needs these and nothing else but the standard library.
 CORE = {*STEPS, "__init__", "compressor", "fitting", "originals", "testing", "token_heat"}
-CORE_NEEDS = {"splitting": {"regex", "sentence_splitter"}}
+CORE_NEEDS = {"about_the_whole": {"regex"}, "splitting": {"regex", "sentence_splitter"}}
 
 
 def part_of(module: str) -> str:

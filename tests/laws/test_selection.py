@@ -11,7 +11,13 @@ from itertools import groupby
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations.selection import select_best, select_fraction
+from specprefill_integrations.selection import (
+    masses,
+    select_best,
+    select_covering,
+    select_fraction,
+    select_mass,
+)
 from specprefill_integrations.types import Span, Unit
 
 
@@ -130,6 +136,81 @@ class TestHeadings:
         assert all(set(units[i].needs) <= kept for i in kept)
         assert all(any(i in units[j].needs for j in kept) for i in kept & heads)
         assert cost(units, kept, gap) <= limit
+
+
+class TestCovering:
+    @given(headed_units(), limits, gap_costs)
+    def test_stays_within_the_limit_and_keeps_headings(
+        self, units: list[Unit], limit: int, gap: int
+    ) -> None:
+        kept = select_covering(units, limit, gap)
+        assert cost(units, kept, gap) <= limit
+        assert all(set(units[i].needs) <= kept for i in kept)
+
+    @given(some_units(min_tokens=1), limits, gap_costs)
+    def test_without_a_floor_it_is_the_best_first(
+        self, units: list[Unit], limit: int, gap: int
+    ) -> None:
+        assert select_covering(units, limit, gap, floor=0) == select_best(units, limit, gap)
+
+    @given(st.integers(2, 6))
+    def test_every_document_speaks_before_one_speaks_twice(self, documents: int) -> None:
+        """Even where all the highest scores stand in one of them."""
+        units = [
+            Unit(d, Span(2 * i, 2 * i + 1), 5, float(i == 0) + 10 * (d == 0))
+            for d in range(documents)
+            for i in range(2 * documents)
+        ]
+        limit = 2 * 5 * documents  # two units a document; half of it is spent on covering
+        assert {units[i].document for i in select_best(units, limit, 0)} == {0}
+        kept = select_covering(units, limit, 0)
+        assert {units[i].document for i in kept} == set(range(documents))
+        assert kept >= set(range(0, len(units), 2 * documents))  # the best unit of each
+
+    def test_a_long_text_without_headings_is_covered_from_end_to_end(self) -> None:
+        units = [Unit(0, Span(2 * i, 2 * i + 1), 5, float(i < 20)) for i in range(160)]
+        kept = select_covering(units, 160, 0)
+        assert {i // 10 for i in kept} == set(range(16))
+
+    def test_sections_are_parts(self) -> None:
+        """Four headings with eight units each, the scores all in the first."""
+        units: list[Unit] = []
+        for _ in range(4):
+            heading = len(units)
+            units.append(Unit(0, Span(2 * heading, 2 * heading + 1), 2, 0.0))
+            units.extend(
+                Unit(0, Span(2 * i, 2 * i + 1), 5, float(heading == 0), needs=(heading,))
+                for i in range(heading + 1, heading + 9)
+            )
+        kept = select_covering(units, 60, 0)
+        assert {units[i].needs for i in kept if units[i].needs} == {(0,), (9,), (18,), (27,)}
+
+
+class TestSelectMass:
+    @given(some_units(), st.floats(0.01, 1))
+    def test_holds_the_share_with_no_unit_too_many(self, units: list[Unit], share: float) -> None:
+        held = masses([u.score for u in units], [u.tokens for u in units], are_logarithms=False)
+        units = [replace(u, mass=m) for u, m in zip(units, held, strict=True)]
+        kept = select_mass(units, share)
+        ranked = best_first(units)[: len(kept)]
+        assert kept == set(ranked)
+        if units:
+            assert sum(units[i].mass for i in kept) >= share - 1e-6
+            assert sum(units[i].mass for i in ranked[:-1]) < share
+
+    @given(
+        st.lists(st.tuples(st.floats(-50, 50), st.integers(0, 9)), min_size=1, max_size=9),
+        st.booleans(),
+    )
+    def test_masses_are_shares(self, found: list[tuple[float, int]], logarithms: bool) -> None:  # noqa: FBT001
+        shares = masses([s for s, _ in found], [t for _, t in found], are_logarithms=logarithms)
+        assert math.isclose(sum(shares), 1, rel_tol=1e-9)
+        assert all(share >= 0 for share in shares)
+
+    def test_a_logarithm_is_a_likelihood_and_a_density_is_held_by_every_token(self) -> None:
+        assert masses([0.0, math.log(3)], [9, 1], are_logarithms=True) == [0.25, 0.75]
+        assert masses([1.0, 3.0, -2.0], [9, 1, 5], are_logarithms=False) == [0.75, 0.25, 0.0]
+        assert masses([0.0, 0.0], [3, 1], are_logarithms=False) == [0.75, 0.25]
 
 
 class TestSelectFraction:

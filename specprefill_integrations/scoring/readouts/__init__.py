@@ -119,6 +119,13 @@ class Readout(Protocol):
     def around_tokens(self) -> int:
         """Tokens on both sides of a span that say something about it."""
 
+    @property
+    def scores_are_logarithms(self) -> bool:
+        """Whether exp(score) says how likely a span is what is needed.
+
+        Else scores are densities of attention: score times tokens says how much falls on a span.
+        """
+
     def layers(self, draft: DraftLayers) -> frozenset[int]:
         """Which layers are read; the draft may be loaded without those that come after them."""
 

@@ -54,6 +54,11 @@ class CalibratedDifferenceReadout:
         """None: no decoding."""
         return 0
 
+    @property
+    def scores_are_logarithms(self) -> bool:
+        """No: they are densities."""
+        return False
+
     def layers(self, draft: DraftLayers) -> frozenset[int]:
         """Middle layers that see the whole prompt; others only where there are none."""
         wide = draft.attention - draft.local or draft.attention

@@ -71,6 +71,11 @@ class LinearReadout:
         """All of them; the question's own words are picked out later."""
         return
 
+    @property
+    def scores_are_logarithms(self) -> bool:
+        """Yes: they are fitted as such."""
+        return True
+
     def layers(self, draft: DraftLayers) -> frozenset[int]:
         """Those with a head that is read."""
         del draft

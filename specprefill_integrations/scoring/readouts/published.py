@@ -58,6 +58,11 @@ class PublishedReadout:
         """None: nothing is calibrated."""
         return
 
+    @property
+    def scores_are_logarithms(self) -> bool:
+        """No: they are shares of attention."""
+        return False
+
     def layers(self, draft: DraftLayers) -> frozenset[int]:
         """All of them."""
         return draft.attention
