@@ -30,7 +30,12 @@ _FORMAT = 1
 _SHIPPED = Path(__file__).parent / "readouts" / "profiles"
 # A list of numbers as `json` lays it out.
 _LIST = re.compile(r"\[[\d\s,.e-]*\]")
-_WEIGHTS = ("own_weights", "around_weights", "lexical_weights")
+_WEIGHTS = {"own_weights", "around_weights", "lexical_weights"}
+_KINDS: dict[str, type[LinearReadout | CalibratedDifferenceReadout]] = {
+    "linear": LinearReadout,
+    "calibrated_difference": CalibratedDifferenceReadout,
+}
+_KIND_OF = {kind: name for name, kind in _KINDS.items()}
 _SHAPE = (
     "model_type",
     "vocab_size",
@@ -51,10 +56,10 @@ class ReadoutProfile:
     """What people call the draft."""
 
     shape: Mapping[str, Any]
-    """The numbers of its config by which it is recognized."""
+    """The numbers of its config by which it is recognized; what is not named may be anything."""
 
-    readout: LinearReadout
-    """What was fitted."""
+    readout: LinearReadout | CalibratedDifferenceReadout
+    """What was fitted; or the calibrated difference, of heads that are known to retrieve."""
 
     fitted_on: Mapping[str, Any]
     """Sources of the training text, numbers of questions, licences."""
@@ -70,8 +75,9 @@ class ReadoutProfile:
         content = {"format": _FORMAT, **asdict(self)}
         readout = content["readout"]
         readout["heads"] = " ".join(f"{layer}-{head}" for layer, head in self.readout.heads)
-        for name in _WEIGHTS:
+        for name in _WEIGHTS & readout.keys():
             readout[name] = [round(weight, 5) for weight in readout[name]]
+        content["readout"] = {"kind": _KIND_OF[type(self.readout)], **readout}
         path.parent.mkdir(parents=True, exist_ok=True)
         written = json.dumps(content, indent=1)
         path.write_text(_LIST.sub(_on_one_line, written) + "\n", encoding="utf-8")
@@ -87,9 +93,11 @@ class ReadoutProfile:
             content = _of_this_format(json.loads(path.read_text(encoding="utf-8")))
             readout = content.pop("readout")
             readout["heads"] = tuple(map(_as_head, readout["heads"].split()))
-            for name in ("passes", *_WEIGHTS):
-                readout[name] = tuple(readout[name])
-            return cls(readout=LinearReadout(**readout), **content)
+            for name, value in readout.items():
+                if isinstance(value, list):
+                    readout[name] = tuple(value)
+            kind = _KINDS[readout.pop("kind")]
+            return cls(readout=kind(**readout), **content)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             msg = f"{str(path)!r} is not a readout profile: {error}"
             raise ReadoutProfileError(msg) from error
@@ -105,7 +113,7 @@ def find_profile(draft: DraftModel) -> ReadoutProfile | None:
     shape = shape_of(draft.config)
     for folder in (fitted_folder(), _SHIPPED):
         for profile in _profiles(folder):
-            if profile.shape == shape:
+            if profile.shape.items() <= shape.items():
                 return profile
     return None
 

@@ -51,7 +51,9 @@ TEXTS = [
 
 
 def kept_of(query, **options):
-    compressor = ContextCompressor(KeywordScorer(), gaps=GapStyle(marker="…", mark_ends=False), **options)
+    compressor = ContextCompressor(
+        KeywordScorer(), gaps=GapStyle(marker="…", mark_ends=False), **options
+    )
     results = compressor.compress_documents(TEXTS, query, budget=Budget(max_tokens=48))
     return [bool(result.text) for result in results]
 

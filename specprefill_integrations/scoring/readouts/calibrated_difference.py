@@ -2,11 +2,13 @@
 
 Based on in-context re-ranking (Chen et al., ICLR 2025): attention under the question minus
 attention under a content-free one ("N/A") over the same context, which takes away what heads look
-at whatever is asked.
+at whatever is asked. Where it is known which few heads retrieve (QRHead, arXiv:2506.09944), only
+those are read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +30,10 @@ class CalibratedDifferenceReadout:
 
     null_question: str = "N/A"
     """The question without content."""
+
+    heads: tuple[tuple[int, int], ...] = ()
+    """(layer, head) of each head that is read, counted from 0; all heads of middle layers where
+    none is named."""
 
     first_depth: float = 0.4
     """Layers before this share of the depth are not read: they hold little of the signal."""
@@ -60,14 +66,19 @@ class CalibratedDifferenceReadout:
         return False
 
     def layers(self, draft: DraftLayers) -> frozenset[int]:
-        """Middle layers that see the whole prompt; others only where there are none."""
+        """Those of the named heads; else middle layers that see the whole prompt.
+
+        Layers that do not see it only where there are no others.
+        """
+        if self.heads:
+            return frozenset(layer for layer, _ in self.heads)
         wide = draft.attention - draft.local or draft.attention
         first, last = self.first_depth * draft.depth, self.last_depth * draft.depth
         return frozenset(layer for layer in wide if first <= layer < last) or wide
 
     def begin(self, layout: PromptLayout) -> CalibratedDifferenceReduction:
         """Start on a batch of prompts."""
-        return CalibratedDifferenceReduction(layout)
+        return CalibratedDifferenceReduction(layout, self.heads)
 
     def score(self, readings: SpanReadings) -> NDArray[np.float64]:
         """The mean score of a span's tokens and of those around it. See `Readout.score`."""
@@ -77,15 +88,23 @@ class CalibratedDifferenceReadout:
 class CalibratedDifferenceReduction:
     """Two running means over layers, heads and rows: under the question, and under none."""
 
-    def __init__(self, layout: PromptLayout) -> None:
+    def __init__(self, layout: PromptLayout, heads: Sequence[tuple[int, int]] = ()) -> None:
         """Start with nothing read."""
         self._layout = layout
+        by_layer: dict[int, list[int]] = {}  # none for all heads
+        for layer, head in heads:
+            by_layer.setdefault(layer, []).append(head)
+        device = layout.is_text.device  # moved there now: the layer loop does not wait for it
+        self._chosen = {
+            layer: torch.tensor(found, device=device) for layer, found in by_layer.items()
+        }
         self._sums: dict[ReadingPass, Tensor] = {}  # (batch, context)
         self._heads: dict[ReadingPass, int] = {}
 
     def add(self, source: ReadingPass, layer: int, weights: Tensor) -> None:
         """Add one layer's rows to the mean of their pass. See `Reduction.add`."""
-        del layer
+        if self._chosen:
+            weights = weights.index_select(1, self._chosen[layer])
         is_text = self._layout.is_text[:, None, :]  # (batch, 1, context)
         mean = weights[..., : self._layout.context_tokens].mean(dim=2) * is_text
         # Only how attention is spread within the text counts, not how much falls beside it. Even

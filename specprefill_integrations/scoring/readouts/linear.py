@@ -37,7 +37,7 @@ class LinearReadout:
     """
 
     heads: tuple[tuple[int, int], ...]
-    """(layer, head) of each head that is read, counted from 0."""
+    """(layer, head) of each head that is read, counted from 0, ascending."""
 
     passes: tuple[ReadingPass, ...]
     """Which passes are read."""
@@ -60,6 +60,20 @@ class LinearReadout:
 
     lookahead_tokens: int = 0
     """Tokens generated after the question."""
+
+    def __post_init__(self) -> None:
+        """Reject what could not be multiplied.
+
+        Raises:
+            ValueError: Heads are not ascending, or there is not one weight for each of each pass.
+        """
+        if list(self.heads) != sorted(set(self.heads)):
+            msg = "heads must be ascending, each once"
+            raise ValueError(msg)
+        features = len(self.heads) * len(self.passes)
+        if not len(self.own_weights) == len(self.around_weights) == features:
+            msg = f"{features} weights of each kind are needed, one for each head and pass"
+            raise ValueError(msg)
 
     @property
     def null_question(self) -> str | None:
@@ -115,10 +129,13 @@ class LinearReduction:
         """Start with nothing read."""
         self._layout = layout
         self._passes = passes
-        self._places = list(heads)  # where each head's row goes
-        self._heads: dict[int, list[int]] = {}
+        by_layer: dict[int, list[int]] = {}
         for layer, head in heads:
-            self._heads.setdefault(layer, []).append(head)
+            by_layer.setdefault(layer, []).append(head)
+        device = layout.is_text.device  # moved there now: the layer loop does not wait for it
+        self._heads = {
+            layer: torch.tensor(found, device=device) for layer, found in by_layer.items()
+        }
         self._rows: dict[tuple[ReadingPass, int], Tensor] = {}  # (batch, heads, context)
         self._step: dict[int, Tensor] = {}  # the generated token's, by layer
         self._steps: Tensor | None = None  # generated rows that count; (batch, 1, 1)
@@ -127,7 +144,8 @@ class LinearReduction:
         """Take the mean row of the heads that are read. See `Reduction.add`."""
         if source not in self._passes:
             return
-        chosen = weights[:, self._heads[layer], :, : self._layout.context_tokens]
+        context = weights[..., : self._layout.context_tokens]
+        chosen = context.index_select(1, self._heads[layer])
         if source == "lookahead":
             self._step[layer] = chosen[:, :, 0]
             return
@@ -151,14 +169,10 @@ class LinearReduction:
         text_tokens = self._layout.is_text.sum(dim=-1)[:, None, None]
         passes = []
         for source in self._passes:
-            rows = [self._row(source, layer, head) for layer, head in self._places]
-            attention = torch.stack(rows, dim=-1) * text_tokens  # (batch, context, heads)
+            rows = torch.cat([self._rows[source, layer] for layer in self._heads], dim=1)
+            attention = rows.transpose(1, 2) * text_tokens  # (batch, context, heads)
             if source == "lookahead":
                 assert self._steps is not None, "rows of generated tokens are counted"
                 attention = attention / self._steps
             passes.append(attention)
         return torch.cat(passes, dim=-1)
-
-    def _row(self, source: ReadingPass, layer: int, head: int) -> Tensor:
-        """One head's row. Shape: (batch, context)."""
-        return self._rows[source, layer][:, self._heads[layer].index(head)]

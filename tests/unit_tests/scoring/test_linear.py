@@ -14,6 +14,7 @@ from specprefill_integrations.errors import ReadoutProfileError
 from specprefill_integrations.scoring.attention_scorer import AttentionScorer
 from specprefill_integrations.scoring.draft_model import DraftModel
 from specprefill_integrations.scoring.profiles import (
+    _SHIPPED,
     ReadoutProfile,
     find_profile,
     fitted_folder,
@@ -30,12 +31,12 @@ from specprefill_integrations.scoring.readouts.calibrated_difference import (
 )
 from specprefill_integrations.scoring.readouts.linear import LOG_FLOOR, LinearReadout
 from specprefill_integrations.splitting.prose import ProseSplitter
-from tests.tiny_models import CONFIGS, save_tiny_draft, tiny_model
+from tests.tiny_models import CONFIGS, save_tiny_draft, tiny_model, tiny_tokenizer
 
 CONTEXTS = ([7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23, 24])
 QUESTION = QuestionTokens([90, 91, 92, 93], slice(1, 3))
 NULL = QuestionTokens([90, 95, 93], slice(1, 2))
-HEADS = ((2, 1), (0, 3))
+HEADS = ((0, 3), (2, 1), (2, 2))
 
 
 def readout(passes=("question", "null_question"), lookahead=0, heads=HEADS):
@@ -100,8 +101,6 @@ def test_features_equal_the_slow_reference_in_a_padded_batch(lookahead):
 
 @pytest.mark.parametrize("architecture", sorted(CONFIGS))
 def test_every_architecture_gives_finite_scores(architecture):
-    from tests.tiny_models import tiny_tokenizer  # noqa: PLC0415
-
     text = "The cat sat on the mat. The dog ran away from the house.\n\nIt was late."
     model = tiny_model(architecture)
     heads = ((1, 0), (2, 1))
@@ -113,10 +112,10 @@ def test_every_architecture_gives_finite_scores(architecture):
 
 
 def test_the_score_is_the_weighted_sum():
-    own, around = np.array([[1.0, 2, 3, 4]]), np.array([[5.0, 6, 7, 8]])
+    own, around = np.array([[1.0, 2, 3, 4, 5, 6]]), np.array([[5.0, 6, 7, 8, 9, 10]])
     lexical = np.array([[0.3, 0.7]])
     expected = 0.5 * 0.3 + 0.25 * 0.7
-    for i in range(4):
+    for i in range(6):
         weight = 0.1 * (i + 1)
         expected += weight * math.log(own[0, i] + LOG_FLOOR)
         expected -= weight / 2 * math.log(around[0, i] + LOG_FLOOR)
@@ -126,14 +125,52 @@ def test_the_score_is_the_weighted_sum():
 
 def test_even_attention_is_one_whatever_the_length():
     """Readings of a short and of a long window compare."""
-    from tests.tiny_models import tiny_tokenizer  # noqa: PLC0415
-
     draft = DraftModel.from_pair(tiny_model("llama"), tiny_tokenizer())
     scorer = AttentionScorer(draft, readout())
     for count in (2, 8):
         text = "The cat sat on the mat. " * count
         readings, _ = scorer.read_spans("Who sat?", [text], [ProseSplitter()(text)])
         assert 0.2 < readings.own.mean() < 5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"heads": ((1, 0), (0, 0)), "own_weights": (1.0,) * 4, "around_weights": (1.0,) * 4},
+        {"heads": ((1, 0), (1, 0)), "own_weights": (1.0,) * 4, "around_weights": (1.0,) * 4},
+        {"heads": ((1, 0),), "own_weights": (1.0,), "around_weights": (1.0, 2.0)},
+    ],
+)
+def test_weights_that_fit_no_heads_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"heads|weights"):
+        LinearReadout(passes=("question", "null_question"), **wrong)
+
+
+def test_named_heads_alone_make_the_difference():
+    """The calibrated difference of two heads is that of a model in which there are no others."""
+    draft = DraftModel.from_pair(tiny_model("llama", dtype=torch.float64), tiny_tokenizer())
+    text = "The cat sat on the mat. The dog ran away from the house.\n\nIt was late."
+    spans = ProseSplitter()(text)
+
+    def scores(*heads):
+        scorer = AttentionScorer(draft, CalibratedDifferenceReadout(heads=heads))
+        return np.array(scorer.score_spans("Who ran away?", [text], [spans])[0])
+
+    both, first, second = scores((1, 0), (2, 3)), scores((1, 0)), scores((2, 3))
+    assert both == pytest.approx((first + second) / 2, rel=1e-6)
+    assert not np.allclose(first, second)
+
+
+def test_every_shipped_profile_can_be_read_and_says_where_it_is_from():
+    shipped = sorted(_SHIPPED.glob("*.json"))
+    assert len(shipped) > 5
+    for path in shipped:
+        found = ReadoutProfile.load(path)
+        assert path.stat().st_size < 200_000
+        assert found.fitted_on
+        assert found.measured or "Not tested by us" in found.note
+        assert all(layer < found.shape["num_hidden_layers"] for layer, _ in found.readout.heads)
+        assert all(head < found.shape["num_attention_heads"] for _, head in found.readout.heads)
 
 
 def profile(tmp_path, **changes):
