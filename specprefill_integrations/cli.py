@@ -330,7 +330,7 @@ def _work(
         scorer_name = type(compressor.scorer).__name__
         recorder = TokenHeatRecorder(compressor.scorer) if with_page else None
         # A scorer without a draft (KeywordScorer) has nothing to load and no name but its own.
-        model = getattr(compressor.scorer, "draft", None)
+        model = getattr(compressor.scorer, "reading_draft", None)
         if recorder is not None:
             compressor.scorer = recorder
         if model is not None:

@@ -20,7 +20,7 @@ from specprefill_integrations.encodable import encodable
 from specprefill_integrations.errors import DraftModelError, MissingDependencyError
 from specprefill_integrations.fitting import BudgetFitter, Rendered
 from specprefill_integrations.rendering import GapStyle, render_kept
-from specprefill_integrations.scoring.span_scorer import LogScorer, SpanScorer
+from specprefill_integrations.scoring.span_scorer import SpanScorer, scores_are_logarithms
 from specprefill_integrations.selection import (
     Selector,
     masses,
@@ -261,7 +261,7 @@ class ContextCompressor:
         shares = masses(
             [score for *_, score in found],
             tokens,
-            are_logarithms=isinstance(self.scorer, LogScorer) and self.scorer.scores_are_logarithms,
+            are_logarithms=scores_are_logarithms(self.scorer),
         )
         needs = self._needs(texts, scored)
         return [

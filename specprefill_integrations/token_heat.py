@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from specprefill_integrations.encodable import encodable
-from specprefill_integrations.scoring.span_scorer import SpanScorer, TokenSpanner
+from specprefill_integrations.scoring.span_scorer import (
+    SpanScorer,
+    TokenSpanner,
+    scores_are_logarithms,
+)
 from specprefill_integrations.types import Span
 
 TokenScores = list[tuple[Span, float]]
@@ -51,6 +55,11 @@ class TokenHeatRecorder:
         return [
             [answer[span] for span in units] for units, answer in zip(spans, answers, strict=True)
         ]
+
+    @property
+    def scores_are_logarithms(self) -> bool:
+        """As the wrapped scorer's. See `LogScorer`."""
+        return scores_are_logarithms(self._scorer)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Count as the wrapped scorer does. See `SpanScorer.count_tokens`."""

@@ -131,8 +131,8 @@ def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
     )
 
 
-def save_tiny_draft(folder: Path) -> Path:
-    """A tiny Llama and its tokenizer in transformers' own format."""
-    tiny_model("llama").save_pretrained(folder)
+def save_tiny_draft(folder: Path, architecture: str = "llama") -> Path:
+    """A tiny model and its tokenizer in transformers' own format."""
+    tiny_model(architecture).save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder

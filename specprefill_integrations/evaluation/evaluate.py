@@ -28,6 +28,7 @@ from specprefill_integrations.evaluation.evidence import (
 )
 from specprefill_integrations.evaluation.evidence_report import EvidenceReport, print_reports
 from specprefill_integrations.scoring.span_scorer import SpanScorer
+from specprefill_integrations.splitting.lines import LineSplitter
 from specprefill_integrations.terminal import (
     USAGE_ERROR,
     clear_errors,
@@ -42,10 +43,14 @@ from specprefill_integrations.types import Budget
 DraftScorerName = Literal["readout", "specprefill"]
 """The scorers of `ContextCompressor.from_draft_model`."""
 
-UnitsName = Literal["sentences", "published"]
+UnitsName = Literal["sentences", "lines", "published"]
 """Whose splitter, gap markers and budget are used."""
 
-_PRESETS: dict[UnitsName, DraftScorerName] = {"sentences": "readout", "published": "specprefill"}
+_PRESETS: dict[UnitsName, DraftScorerName] = {
+    "sentences": "readout",
+    "lines": "readout",
+    "published": "specprefill",
+}
 
 _DRAFT_SCORERS: dict[str, DraftScorerName] = {
     "readout": "readout",
@@ -211,6 +216,8 @@ def _load(choice: DraftChoice, units: UnitsName) -> tuple[ContextCompressor, str
     """The compressor that all scorers are measured in, its draft loaded, and the draft's name."""
     with stderr_console().status(f"loading {printable(choice.draft or 'the draft')} ..."):
         compressor = choice.compressor(_PRESETS[units])
+        if units == "lines":
+            compressor.splitter = LineSplitter()
         # A scorer without a draft (KeywordScorer) has nothing to load and no name but its own.
         draft = getattr(compressor.scorer, "reading_draft", None)
         if draft is None:

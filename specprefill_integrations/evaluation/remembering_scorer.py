@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from specprefill_integrations.scoring.span_scorer import SpanScorer
+from specprefill_integrations.scoring.span_scorer import SpanScorer, scores_are_logarithms
 from specprefill_integrations.types import Span
 
 _Call = tuple[str | None, tuple[str, ...], tuple[tuple[Span, ...], ...]]
@@ -32,6 +32,11 @@ class RememberingScorer:
             self.score_seconds += time.perf_counter() - started
             self._last = call, scores
         return [list(scores) for scores in self._last[1]]
+
+    @property
+    def scores_are_logarithms(self) -> bool:
+        """As the wrapped scorer's. See `LogScorer`."""
+        return scores_are_logarithms(self._scorer)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Count as the wrapped scorer does. See `SpanScorer.count_tokens`."""

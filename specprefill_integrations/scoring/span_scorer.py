@@ -51,3 +51,8 @@ class TokenSpanner(Protocol):
 
     def token_spans(self, text: str) -> list[Span]:
         """Where each token of the text stands, in ascending order."""
+
+
+def scores_are_logarithms(scorer: SpanScorer) -> bool:
+    """Whether a scorer says so of its scores."""
+    return isinstance(scorer, LogScorer) and scorer.scores_are_logarithms

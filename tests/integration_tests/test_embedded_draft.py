@@ -5,13 +5,20 @@ from __future__ import annotations
 import importlib.util
 from pydoc_data.topics import topics
 
+import numpy as np
 import pytest
 import torch
 
 from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations.evaluation.baselines import Bm25Scorer
 from specprefill_integrations.scoring.attention_capture import capture_attention
+from specprefill_integrations.scoring.attention_scorer import AttentionScorer, ReadingPlan
 from specprefill_integrations.scoring.draft_model import DraftModel
 from specprefill_integrations.scoring.draft_tokenizer import DraftTokenizer
+from specprefill_integrations.scoring.labeled_cases import LabeledCase
+from specprefill_integrations.scoring.probe import probe_cases
+from specprefill_integrations.scoring.readouts.linear import LinearReadout
+from specprefill_integrations.splitting.prose import ProseSplitter
 
 pytestmark = [
     pytest.mark.embedded,
@@ -56,6 +63,54 @@ def test_what_answers_the_question_is_kept(compressor):
         assert result.skipped_because is None
         found += words in " ".join(result.text.split())
     assert found >= len(ANSWERS) - 2
+
+
+def hits_by(scorer, cases, keep_fraction=0.1):
+    """Whether the evidence of each case is among its best units."""
+    split = ProseSplitter()
+    found = []
+    for case in cases:
+        spans = [split(text) for text in case.texts]
+        scores = np.concatenate(scorer.score_spans(case.query, case.texts, spans))
+        parts = [t[s.start : s.end] for t, cut in zip(case.texts, spans, strict=True) for s in cut]
+        evidence = [case.texts[d][s.start : s.end] for d, s in case.evidence]
+        best = np.argsort(-scores)[: max(1, int(keep_fraction * len(parts)))]
+        found.append(any(part in parts[i] for part in evidence for i in best))
+    return found
+
+
+@pytest.fixture(scope="module")
+def probe():
+    """Cases of the probe that no profile was fitted to."""
+    return [case for case in probe_cases(24, seed=7, chars=2_500) if case.kind == "facts"]
+
+
+def test_the_shipped_readout_finds_more_than_the_published_one_and_than_keywords(
+    compressor, published, probe
+):
+    assert isinstance(compressor.scorer.active_readout, LinearReadout)
+    ours = sum(hits_by(compressor.scorer, probe))
+    assert ours > sum(hits_by(published.scorer, probe))
+    assert ours > sum(hits_by(Bm25Scorer(compressor.count_tokens), probe))
+
+
+def test_where_the_evidence_stands_does_not_matter(compressor, probe):
+    """First, in the middle or last among the texts, in windows that are far shorter."""
+    plan = ReadingPlan(window_tokens=256)
+    scorer = AttentionScorer(compressor.scorer.draft, plan=plan)
+    hits = {place: hits_by(scorer, [moved(c, place) for c in probe], 0.2) for place in (0, 0.5, 1)}
+    shares = {place: sum(found) / len(found) for place, found in hits.items()}
+    assert min(shares.values()) > 0.5
+    assert max(shares.values()) - min(shares.values()) <= 1.01 / len(probe)
+
+
+def moved(case, place):
+    """The case with the text that holds the evidence at another place among the others."""
+    [(document, span)] = case.evidence
+    others = [text for i, text in enumerate(case.texts) if i != document]
+    at = round(place * len(others))
+    texts = (*others[:at], case.texts[document], *others[at:])
+    return LabeledCase(kind=case.kind, query=case.query, texts=texts, evidence=((at, span),))
 
 
 def test_another_question_keeps_something_else(compressor):

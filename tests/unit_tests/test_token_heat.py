@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations.evaluation.remembering_scorer import RememberingScorer
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.token_heat import TokenHeatRecorder
 
@@ -52,3 +53,20 @@ def test_a_scorer_that_does_not_know_its_tokens_is_named():
 
     with pytest.raises(TypeError, match="Blind"):
         TokenHeatRecorder(Blind())
+
+
+class LogarithmScorer(KeywordScorer):
+    """Says that its scores are logarithms."""
+
+    scores_are_logarithms = True
+
+
+@pytest.mark.parametrize("scorer", [KeywordScorer, LogarithmScorer])
+@pytest.mark.parametrize("wrap", [TokenHeatRecorder, RememberingScorer])
+def test_a_share_of_attention_means_the_same_in_a_wrapper(scorer, wrap):
+    budget = Budget(attention_mass=0.5)
+    plain = ContextCompressor(scorer()).compress(TEXT, "dog", budget=budget)
+    wrapped = ContextCompressor(wrap(scorer())).compress(TEXT, "dog", budget=budget)
+    assert wrapped.kept == plain.kept
+    densities = ContextCompressor(KeywordScorer()).compress(TEXT, "dog", budget=budget)
+    assert (plain.kept == densities.kept) == (scorer is KeywordScorer)
