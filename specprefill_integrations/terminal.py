@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -59,6 +60,18 @@ def quiet_libraries(*, debug: bool) -> Iterator[None]:
         if not debug:
             warnings.simplefilter("ignore")
         yield
+
+
+def progress_bar() -> Progress:
+    """A bar for people, on stderr; nothing where nobody looks."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=stderr_console(),
+        disable=not sys.stderr.isatty(),
+    )
 
 
 def stderr_console() -> Console:

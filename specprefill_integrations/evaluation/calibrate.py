@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from specprefill_integrations.errors import EvaluationDataError
@@ -26,8 +24,8 @@ from specprefill_integrations.terminal import (
     USAGE_ERROR,
     clear_errors,
     fail,
+    progress_bar,
     quiet_libraries,
-    stderr_console,
 )
 from specprefill_integrations.types import Span
 
@@ -91,7 +89,7 @@ def calibrate(  # noqa: PLR0913 - one parameter an option
             window_tokens=window_tokens,
             lookahead=lookahead,
         )
-        with _progress() as progress:
+        with progress_bar() as progress:
             run.read(cases, progress.track)
             recall = {name: dict(found) for name, found in run.compare(compare, progress.track)}
         fitted_on = {
@@ -106,7 +104,7 @@ def calibrate(  # noqa: PLR0913 - one parameter an option
 
 
 def _cases(paths: Sequence[Path], limit: int | None, probe: int) -> list[LabeledCase]:
-    """The user's cases, then those of the probe, and never two of a kind in a row by design."""
+    """The user's cases, then those of the probe."""
     try:
         read = [case for path in paths for case in read_cases(path, limit)]
     except EvaluationDataError as error:
@@ -131,18 +129,6 @@ def _labeled(case: EvaluationCase) -> LabeledCase | None:
 
 def _file_name(draft: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", Path(draft).name).strip("-") or "draft"
-
-
-def _progress() -> Progress:
-    """A bar for people, on stderr."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=stderr_console(),
-        disable=not sys.stderr.isatty(),
-    )
 
 
 def _show(

@@ -16,7 +16,6 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import EvaluationDataError
@@ -34,6 +33,7 @@ from specprefill_integrations.terminal import (
     clear_errors,
     fail,
     printable,
+    progress_bar,
     quiet_libraries,
     stderr_console,
 )
@@ -155,7 +155,7 @@ def evidence(  # noqa: PLR0913 - one parameter an option
         cases, left_out = _judged(_read(data, limit))
         with quiet_libraries(debug=debug):
             like, draft_name = _load(choice, units)
-            with _progress() as progress:
+            with progress_bar() as progress:
                 reports = [
                     EvidenceReport(
                         scorer=name,
@@ -233,18 +233,6 @@ def _build_scorer(name: str, choice: DraftChoice, count_tokens: CountTokens) -> 
     if name in _DRAFT_SCORERS:
         return choice.compressor(_DRAFT_SCORERS[name]).scorer
     return BASELINES[name](count_tokens)
-
-
-def _progress() -> Progress:
-    """A bar for people, on stderr."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=stderr_console(),
-        disable=not sys.stderr.isatty(),
-    )
 
 
 def _show(reports: Sequence[EvidenceReport], *, as_json: bool, per_case: bool) -> None:

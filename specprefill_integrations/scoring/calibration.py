@@ -154,7 +154,7 @@ def cross_validated_scores(
 
     Args:
         cases: What was read.
-        folds: Case i belongs to fold i mod `folds`.
+        folds: Into how many parts the cases are shuffled, the same way every time.
         penalty: As in `fit`.
 
     Returns:
@@ -166,10 +166,12 @@ def cross_validated_scores(
     if not 2 <= folds <= len(cases):  # noqa: PLR2004 - one to fit on, one to score
         msg = f"{len(cases)} cases cannot be cross-validated in {folds} folds."
         raise ValueError(msg)
+    fold_of = np.random.default_rng(0).permutation(len(cases)) % folds
     scores: list[NDArray[np.float64]] = [np.zeros(0)] * len(cases)
     for fold in range(folds):
-        weights = _fitted_weights([c for i, c in enumerate(cases) if i % folds != fold], penalty)
-        for i in range(fold, len(cases), folds):
+        others = [case for case, place in zip(cases, fold_of, strict=True) if place != fold]
+        weights = _fitted_weights(others, penalty)
+        for i in np.nonzero(fold_of == fold)[0].tolist():
             scores[i] = cases[i].features @ weights
     return scores
 
