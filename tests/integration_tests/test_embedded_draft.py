@@ -82,7 +82,7 @@ def hits_by(scorer, cases, keep_fraction=0.1):
 @pytest.fixture(scope="module")
 def probe():
     """Cases of the probe that no profile was fitted to."""
-    return [case for case in probe_cases(24, seed=7, chars=2_500) if case.kind == "facts"]
+    return [case for case in probe_cases(12, seed=7, chars=2_000) if case.kind == "facts"]
 
 
 def test_the_shipped_readout_finds_more_than_the_published_one_and_than_keywords(

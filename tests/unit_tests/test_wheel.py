@@ -61,6 +61,9 @@ USES = {
 from specprefill_integrations.scoring.draft_model import DraftModel
 from specprefill_integrations.scoring.presets import build_stages
 assert ContextCompressor.from_draft_model("nobody/nothing").scorer.draft.name == "nobody/nothing"
+from specprefill_integrations.scoring import profiles
+shipped = {path.stem for path in profiles._SHIPPED.glob("*.json")}
+assert {"smollm2-135m", "gemma-3-270m"} < shipped, shipped
 """,
     "langchain": """
 from langchain_core.documents import Document
