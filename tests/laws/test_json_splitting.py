@@ -1,0 +1,142 @@
+"""What is kept of JSON is JSON: a pruned copy, every value as it was, and counts of the rest."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specprefill_integrations.splitting.json_text import JsonSplitter
+
+KEYS = st.sampled_from(["id", "name", "omitted", "_omitted", "a", "b", "übel", 'qu"ote', "x.y"])
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=12),
+    st.sampled_from(["{", "]", "a,b", "\\", '"', "\ud800", "猫", "x" * 40]),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(KEYS, inner, max_size=5),
+    max_leaves=25,
+)
+STYLES: Any = st.sampled_from(
+    [{}, {"indent": 1}, {"separators": (",", ":")}, {"indent": "\t", "ensure_ascii": False}]
+)
+SPLITTERS = st.builds(
+    JsonSplitter, max_unit_chars=st.integers(1, 60), omitted_key=st.sampled_from(["omitted", None])
+)
+
+
+def is_pruned(kept: Any, full: Any, marker: str | None) -> bool:
+    """Whether `kept` is `full` with things left out; with a marker, each of them counted."""
+    if isinstance(full, dict) and isinstance(kept, dict):
+        counts = [key for key in kept if key not in full]
+        left = sum(key not in kept for key in full)
+        counted = not left if marker is None or not left else [kept[k] for k in counts] == [left]
+        inside = all(is_pruned(kept[k], full[k], marker) for k in kept if k in full)
+        return inside and (counted or (marker is None and not counts))
+    if isinstance(full, list) and isinstance(kept, list):
+        return is_pruned_list(kept, full, marker)
+    return type(kept) is type(full) and kept == full
+
+
+def is_pruned_list(kept: list[Any], full: list[Any], marker: str | None) -> bool:
+    """The same of elements: a marker stands for as many as it says."""
+    if not kept:
+        return not full or marker is None
+    first, rest = kept[0], kept[1:]
+    if marker is None:
+        return any(
+            is_pruned(first, full[i], marker) and is_pruned_list(rest, full[i + 1 :], marker)
+            for i in range(len(full))
+        )
+    if full and is_pruned(first, full[0], marker) and is_pruned_list(rest, full[1:], marker):
+        return True
+    missing = first.get(marker) if isinstance(first, dict) and len(first) == 1 else None
+    if not isinstance(missing, int) or not 0 < missing <= len(full):
+        return False
+    return is_pruned_list(rest, full[missing:], marker)
+
+
+@given(st.data(), VALUES, STYLES, SPLITTERS)
+def test_any_choice_of_units_gives_json_with_every_kept_value_as_it_was(
+    data: Any, value: Any, style: Any, splitter: JsonSplitter
+) -> None:
+    text = json.dumps(value, **style)
+    units = splitter(text)
+    chosen = sorted(data.draw(st.sets(st.sampled_from(range(len(units))), min_size=1)))
+    written = splitter.render(text, [units[i] for i in chosen])
+    assert is_pruned(json.loads(written), value, splitter.omitted_key)
+    for i in chosen:
+        assert text[units[i].start : units[i].end] in written
+
+
+@given(VALUES, STYLES, SPLITTERS)
+def test_all_units_are_the_text_and_none_is_nothing(
+    value: Any, style: Any, splitter: JsonSplitter
+) -> None:
+    text = json.dumps(value, **style)
+    assert splitter.render(text, splitter(text)) == text
+    assert not splitter.render(text, [])
+
+
+@given(VALUES, STYLES, SPLITTERS)
+def test_spans_and_links(value: Any, style: Any, splitter: JsonSplitter) -> None:
+    text = json.dumps(value, **style)
+    units = splitter(text)
+    edges = [edge for unit in units for edge in unit]
+    assert edges == sorted(edges)
+    assert all(start < end for start, end in units)
+    links = splitter.links(text, units)
+    assert len(links) == len(units)
+    for index, needs in enumerate(links):
+        assert index not in needs
+        assert all(set(links[i]) <= set(needs) for i in needs)
+
+
+@given(st.data(), st.lists(VALUES, min_size=2, max_size=6), SPLITTERS)
+def test_json_lines_stay_json_lines(data: Any, values: list[Any], splitter: JsonSplitter) -> None:
+    records = [{"v": value} for value in values]
+    text = "\n".join(map(json.dumps, records))
+    units = splitter(text)
+    chosen = sorted(data.draw(st.sets(st.sampled_from(range(len(units))), min_size=1)))
+    lines = splitter.render(text, [units[i] for i in chosen]).split("\n")
+    assert is_pruned_list([json.loads(line) for line in lines], records, splitter.omitted_key)
+
+
+@given(st.text(max_size=60) | VALUES.map(lambda value: json.dumps(value)[:-1]))
+def test_what_is_no_json_is_lines(text: str) -> None:
+    splitter = JsonSplitter()
+    units = splitter(text)
+    assert len(splitter.links(text, units)) == len(units)
+    left = list(text)
+    for start, end in units:
+        left[start:end] = " " * (end - start)
+    assert not "".join(left).strip() or units
+
+
+def test_a_record_that_is_looked_into_says_which_it_is() -> None:
+    text = json.dumps(
+        {"user": {"id": 7, "name": "Ada", "notes": {"first": "x" * 50, "second": "y" * 50}}}
+    )
+    splitter = JsonSplitter(max_unit_chars=60)
+    units = splitter(text)
+    words = [text[start:end] for start, end in units]
+    needs = dict(zip(words, splitter.links(text, units), strict=True))
+    [second] = [word for word in words if "second" in word]
+    assert [words[i] for i in needs[second]] == ['"id": 7', '"name": "Ada"']
+    kept = splitter.render(text, [units[i] for i in (*needs[second], words.index(second))])
+    assert json.loads(kept) == {
+        "user": {"id": 7, "name": "Ada", "notes": {"second": "y" * 50, "omitted": 1}}
+    }
+
+
+def test_deep_and_broken_texts_are_lines() -> None:
+    for text in ("[" * 150 + "]" * 150, "[" * 100_000, '{"a": 1,}', "{}\nno json", ""):
+        units = JsonSplitter()(text)
+        assert JsonSplitter().links(text, units) == [()] * len(units)
