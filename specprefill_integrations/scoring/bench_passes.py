@@ -67,8 +67,9 @@ class BenchPasses:
         tokenizer = DraftTokenizer(model.tokenizer)
         text = text[: int(tokenizer.tokenize(text, []).offsets[:tokens][-1, 1])]
         units = stages.splitter(text)
-        for parameter in model.model.parameters():  # weights lie on the disk until they are read
-            parameter.sum()
+        for part in (model, stages.scorer.reading_draft):
+            for parameter in part.model.parameters():  # they lie on the disk until they are read
+                parameter.sum()
         found = tokenizer.tokenize(text, [unit.start for unit in units])
         ids = torch.tensor([found.ids], device=model.device)
         longest = model.max_positions or ids.shape[1]
