@@ -19,7 +19,7 @@ from specprefill_integrations.about_the_whole import asks_about_the_whole
 from specprefill_integrations.encodable import encodable
 from specprefill_integrations.errors import DraftModelError, MissingDependencyError
 from specprefill_integrations.fitting import BudgetFitter, Rendered
-from specprefill_integrations.rendering import GapStyle, render_kept
+from specprefill_integrations.rendering import GapStyle
 from specprefill_integrations.scoring.span_scorer import SpanScorer, scores_are_logarithms
 from specprefill_integrations.selection import (
     Selector,
@@ -29,10 +29,11 @@ from specprefill_integrations.selection import (
     select_fraction,
     select_mass,
 )
-from specprefill_integrations.splitting import LinkingSplitter, Splitter
+from specprefill_integrations.split_document import SplitDocument, scored_units
+from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting.prose import ProseSplitter
 from specprefill_integrations.token_counting import CountTokens, as_token_counter, count_each
-from specprefill_integrations.types import Budget, Compression, SkipReason, Span, Unit
+from specprefill_integrations.types import Budget, Compression, SkipReason, Span
 
 if TYPE_CHECKING:
     from specprefill_integrations.scoring.draft_model import DraftSource
@@ -189,12 +190,13 @@ class ContextCompressor:
             if sum(tokens) <= limit and budget.attention_mass is None:
                 return self._pass_through(texts, tokens, "within_budget", started)
             failure = "scorer_failed"
-            scored = self._score(readable, query)
+            documents = [SplitDocument.cut(text, self.splitter) for text in readable]
+            scores = self._score(documents, query)
             failure = "counter_failed"
-            rendered = self._choose(readable, query, scored, budget, limit)
+            rendered = self._choose(documents, query, scores, budget, limit)
         except Exception as error:  # noqa: BLE001 - whatever fails must not reach the agent
             return self._pass_through(texts, tokens, failure, started, error)
-        return self._results(texts, tokens, rendered, started)
+        return self._results(texts, documents, tokens, rendered, started)
 
     async def acompress(
         self, text: str, query: str | None = None, *, budget: Budget
@@ -208,37 +210,41 @@ class ContextCompressor:
         """`compress_documents`, off the event loop."""
         return await asyncio.to_thread(self.compress_documents, texts, query, budget=budget)
 
-    def _score(self, texts: Sequence[str], query: str | None) -> list[list[tuple[Span, float]]]:
-        """Each text's units and their scores; `texts` hold no lone surrogates."""
-        spans = [self.splitter(text) for text in texts]
-        query = encodable(query) if query and query.strip() else None
-        scored: list[list[tuple[Span, float]]] = [[] for _ in texts]
-        filled = [document for document, found in enumerate(spans) if found]
-        if filled:
-            scores = self.scorer.score_spans(
-                query, [texts[d] for d in filled], [spans[d] for d in filled]
-            )
-            for document, found in zip(filled, scores, strict=True):
-                scored[document] = list(zip(spans[document], map(_finite, found), strict=True))
-        return scored
+    def _score(self, documents: Sequence[SplitDocument], query: str | None) -> list[float]:
+        """One score a unit, document after document."""
+        filled = [document for document in documents if document.units]
+        if not filled:
+            return []
+        found = self.scorer.score_spans(
+            encodable(query) if query and query.strip() else None,
+            [document.text for document in filled],
+            [document.units for document in filled],
+        )
+        return [
+            _finite(score)
+            for document, scores in zip(filled, found, strict=True)
+            for _, score in zip(document.units, scores, strict=True)
+        ]
 
     def _choose(
         self,
-        texts: Sequence[str],
+        documents: Sequence[SplitDocument],
         query: str | None,
-        scored: Sequence[Sequence[tuple[Span, float]]],
+        scores: Sequence[float],
         budget: Budget,
         limit: int,
     ) -> list[Rendered]:
-        """Count and select; `texts` hold no lone surrogates."""
+        """Count and select."""
         by_question = select_covering if asks_about_the_whole(query) else select_best
         fitter = BudgetFitter(
-            texts=texts,
+            documents=documents,
             selector=self.selector or by_question,
             gaps=self.gaps,
             count_tokens=self.count_tokens,
         )
-        units = self._units(texts, scored)
+        tokens = self.count_tokens([part for document in documents for part in document.parts])
+        shares = masses(scores, tokens, are_logarithms=scores_are_logarithms(self.scorer))
+        units = scored_units(documents, scores, tokens, shares)
         if budget.attention_mass is not None:
             rendered = fitter.keep(units, select_mass(units, budget.attention_mass))
             if sum(document.tokens for document in rendered) <= limit:
@@ -248,49 +254,10 @@ class ContextCompressor:
             return fitter.keep(units, select_fraction(units, budget.keep_fraction))
         return fitter.fit(units, limit)
 
-    def _units(
-        self, texts: Sequence[str], scored: Sequence[Sequence[tuple[Span, float]]]
-    ) -> list[Unit]:
-        """All that can be kept or dropped, counted."""
-        found = [
-            (document, span, score)
-            for document, spans in enumerate(scored)
-            for span, score in spans
-        ]
-        tokens = self.count_tokens([texts[d][s.start : s.end] for d, s, _ in found])
-        shares = masses(
-            [score for *_, score in found],
-            tokens,
-            are_logarithms=scores_are_logarithms(self.scorer),
-        )
-        needs = self._needs(texts, scored)
-        return [
-            Unit(document, span, cost, score, share, needed)
-            for (document, span, score), cost, share, needed in zip(
-                found, tokens, shares, needs, strict=True
-            )
-        ]
-
-    def _needs(
-        self, texts: Sequence[str], scored: Sequence[Sequence[tuple[Span, float]]]
-    ) -> list[tuple[int, ...]]:
-        """Which units of the call each unit needs."""
-        needs: list[tuple[int, ...]] = []
-        for text, found in zip(texts, scored, strict=True):
-            first = len(needs)
-            links = self._links(text, [span for span, _ in found])
-            needs.extend(tuple(first + i for i in needed) for needed in links)
-        return needs
-
-    def _links(self, text: str, spans: Sequence[Span]) -> Sequence[tuple[int, ...]]:
-        """Which units of a text each unit needs."""
-        if isinstance(self.splitter, LinkingSplitter):
-            return self.splitter.links(text, spans)
-        return [()] * len(spans)
-
     def _results(
         self,
         texts: Sequence[str],
+        documents: Sequence[SplitDocument],
         tokens: Sequence[int],
         rendered: Sequence[Rendered],
         started: float,
@@ -299,7 +266,7 @@ class ContextCompressor:
         return [
             Compression(
                 # Written from the caller's own text: scoring saw one without lone surrogates.
-                text=render_kept(text, choice.kept, self.gaps),
+                text=document.written(choice.kept, self.gaps, text),
                 kept=choice.kept,
                 original_tokens=original,
                 kept_tokens=choice.tokens,
@@ -307,7 +274,9 @@ class ContextCompressor:
             )
             if text
             else self._whole(text, original, "empty_text", elapsed)
-            for text, original, choice in zip(texts, tokens, rendered, strict=True)
+            for text, document, original, choice in zip(
+                texts, documents, tokens, rendered, strict=True
+            )
         ]
 
     def _pass_through(

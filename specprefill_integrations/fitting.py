@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from specprefill_integrations.rendering import GapStyle, merge_adjacent, render_kept
+from specprefill_integrations.rendering import GapStyle
 from specprefill_integrations.selection import Selector
+from specprefill_integrations.split_document import SplitDocument
 from specprefill_integrations.splitting.finer import split_words
 from specprefill_integrations.token_counting import CountTokens, count_each
 from specprefill_integrations.types import Span, Unit
@@ -49,8 +50,8 @@ class _Choice(NamedTuple):
 class BudgetFitter:
     """Chooses units so that the rendered documents together stay within a number of tokens."""
 
-    texts: Sequence[str]
-    """The originals."""
+    documents: Sequence[SplitDocument]
+    """The originals, cut."""
 
     selector: Selector
     """Chooses by estimated cost."""
@@ -116,36 +117,42 @@ class BudgetFitter:
         )
 
     def _cut_best(self, units: Sequence[Unit], token_limit: int) -> list[Rendered]:
-        """Of the best unit, as many leading words as fit, perhaps none."""
-        if not units:
-            return self._render(units, ())
+        """Of the best unit that may be cut, as many leading words as fit, perhaps none."""
         needed = {index for unit in units for index in unit.needs}
-        best = max(
-            (unit for i, unit in enumerate(units) if i not in needed), key=lambda unit: unit.score
-        )
-        words = split_words(self.texts[best.document], best.span)
+        free = [
+            unit
+            for i, unit in enumerate(units)
+            if i not in needed and self.documents[unit.document].may_be_cut_finer
+        ]
+        if not free:
+            return self._render(units, ())
+        best = max(free, key=lambda unit: unit.score)
+        words = split_words(self.documents[best.document].text, best.span)
         return _longest_fit(
             lambda count: self._render_words(best.document, words[:count]), len(words), token_limit
         )
 
     def _render(self, units: Sequence[Unit], kept: Iterable[int]) -> list[Rendered]:
-        by_document: list[list[Span]] = [[] for _ in self.texts]
+        by_document: list[list[Span]] = [[] for _ in self.documents]
         for index in sorted(kept):
             by_document[units[index].document].append(units[index].span)
         return self._render_spans(
-            [merge_adjacent(*pair) for pair in zip(self.texts, by_document, strict=True)]
+            [
+                document.joined(spans)
+                for document, spans in zip(self.documents, by_document, strict=True)
+            ]
         )
 
     def _render_words(self, document: int, words: Sequence[Span]) -> list[Rendered]:
-        kept: list[tuple[Span, ...]] = [() for _ in self.texts]
+        kept: list[tuple[Span, ...]] = [() for _ in self.documents]
         if words:
             kept[document] = (Span(words[0].start, words[-1].end),)
         return self._render_spans(kept)
 
     def _render_spans(self, kept: Sequence[tuple[Span, ...]]) -> list[Rendered]:
         written = [
-            render_kept(text, spans, self.gaps)
-            for text, spans in zip(self.texts, kept, strict=True)
+            document.written(spans, self.gaps)
+            for document, spans in zip(self.documents, kept, strict=True)
         ]
         tokens = count_each(self.count_tokens, written)
         return [Rendered(*document) for document in zip(kept, written, tokens, strict=True)]

@@ -20,3 +20,14 @@ class LinkingSplitter(Protocol):
 
     def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
         """For each unit the indices of those that it needs, and of those that they need."""
+
+
+@runtime_checkable
+class RenderingSplitter(Protocol):
+    """A splitter whose texts cannot be written as spans with markers between them."""
+
+    def __call__(self, text: str) -> list[Span]:
+        """Cut `text`. See `Splitter`; what belongs to no unit may be more than white space."""
+
+    def render(self, text: str, kept: Sequence[Span]) -> str:
+        """Write the kept units of `text`, and what says that others are missing."""

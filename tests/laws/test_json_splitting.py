@@ -8,7 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.splitting.json_text import JsonSplitter
+from specprefill_integrations.testing import KeywordScorer
 
 KEYS = st.sampled_from(["id", "name", "omitted", "_omitted", "a", "b", "übel", 'qu"ote', "x.y"])
 SCALARS = st.one_of(
@@ -140,3 +142,15 @@ def test_deep_and_broken_texts_are_lines() -> None:
     for text in ("[" * 150 + "]" * 150, "[" * 100_000, '{"a": 1,}', "{}\nno json", ""):
         units = JsonSplitter()(text)
         assert JsonSplitter().links(text, units) == [()] * len(units)
+
+
+@given(VALUES, STYLES, SPLITTERS, st.integers(1, 60))
+def test_a_compressed_text_is_json_within_its_budget(
+    value: Any, style: Any, splitter: JsonSplitter, limit: int
+) -> None:
+    text = json.dumps(value, **style)
+    compressor = ContextCompressor(KeywordScorer(), splitter=splitter, on_error="raise")
+    result = compressor.compress(text, "name", budget=Budget(max_tokens=limit))
+    assert result.kept_tokens <= limit
+    if result.skipped_because is None and result.text:
+        assert is_pruned(json.loads(result.text), value, splitter.omitted_key)

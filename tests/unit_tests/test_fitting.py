@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from specprefill_integrations.fitting import BudgetFitter
 from specprefill_integrations.rendering import GapStyle
 from specprefill_integrations.selection import Selector, select_best
+from specprefill_integrations.split_document import SplitDocument
+from specprefill_integrations.splitting.prose import ProseSplitter
 from specprefill_integrations.types import Span, Unit
 
 TEXT = "aa bb cc dd ee ff"
@@ -21,7 +23,10 @@ def fitted(selector: Selector, limit: int, *, marker_tokens: int = 1) -> tuple[s
         return [sum(marker_tokens if w == "@" else 1 for w in text.split()) for text in texts]
 
     fitter = BudgetFitter(
-        texts=[TEXT], selector=selector, gaps=GapStyle(marker="@"), count_tokens=count
+        documents=[SplitDocument.cut(TEXT, ProseSplitter())],
+        selector=selector,
+        gaps=GapStyle(marker="@"),
+        count_tokens=count,
     )
     [rendered] = fitter.fit(UNITS, limit)
     return rendered.text, rendered.tokens
@@ -71,7 +76,7 @@ def test_a_selector_that_keeps_too_little_is_asked_for_more() -> None:
 
 def test_no_units_no_text() -> None:
     fitter = BudgetFitter(
-        texts=[" ", ""],
+        documents=[SplitDocument.cut(text, ProseSplitter()) for text in (" ", "")],
         selector=select_best,
         gaps=GapStyle(),
         count_tokens=lambda texts: [len(text) for text in texts],
