@@ -5,6 +5,7 @@ Knows no framework, no `torch` and no HTML.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from specprefill_integrations.encodable import encodable
@@ -14,6 +15,9 @@ from specprefill_integrations.scoring.span_scorer import (
     scores_are_logarithms,
 )
 from specprefill_integrations.types import Span
+
+# Tokens on both sides of a token that its score is about, where units are what scores are made for.
+_REACH_TOKENS = 6
 
 TokenScores = list[tuple[Span, float]]
 """Each token's span and its score, in ascending order."""
@@ -43,18 +47,38 @@ class TokenHeatRecorder:
     ) -> list[list[float]]:
         """Score spans, and every token beside them. See `SpanScorer.score_spans`."""
         tokens = [self._spanner.token_spans(text) for text in texts]
-        asked = [sorted({*u, *t}) for u, t in zip(spans, tokens, strict=True)]
+        around = [self._around(found, units) for found, units in zip(tokens, spans, strict=True)]
+        asked = [sorted({*u, *w}) for u, w in zip(spans, around, strict=True)]
         answers = [
             dict(zip(both, scores, strict=True))
             for both, scores in zip(
                 asked, self._scorer.score_spans(query, texts, asked), strict=True
             )
         ]
-        for text, found, answer in zip(texts, tokens, answers, strict=True):
-            self._heat[text] = [(span, answer[span]) for span in found]
+        for text, found, wide, answer in zip(texts, tokens, around, answers, strict=True):
+            self._heat[text] = [
+                (token, answer[span]) for token, span in zip(found, wide, strict=True)
+            ]
         return [
             [answer[span] for span in units] for units, answer in zip(spans, answers, strict=True)
         ]
+
+    def _around(self, tokens: Sequence[Span], units: Sequence[Span]) -> list[Span]:
+        """What is asked of each token: itself, or the stretch of its unit around it.
+
+        Scores that are logarithms are fitted to units; of a single token they say little.
+        """
+        if not self.scores_are_logarithms:
+            return list(tokens)
+        starts = [unit.start for unit in units]
+        unit_of = [bisect_right(starts, token.start) for token in tokens]
+        stretches = []
+        for number, unit in enumerate(unit_of):
+            first = bisect_left(unit_of, unit, max(0, number - _REACH_TOKENS), number)
+            end = min(len(tokens), number + _REACH_TOKENS + 1)
+            last = bisect_right(unit_of, unit, number, end) - 1
+            stretches.append(Span(tokens[first].start, tokens[last].end))
+        return stretches
 
     @property
     def scores_are_logarithms(self) -> bool:

@@ -61,6 +61,15 @@ class LogarithmScorer(KeywordScorer):
     scores_are_logarithms = True
 
 
+def test_logarithms_are_told_of_stretches_that_stay_within_the_unit():
+    """One word that is asked for warms the words around it, not the next sentence."""
+    text = "A b c d e f g h i j dog k. Long after that nothing was heard."
+    recorder = TokenHeatRecorder(LogarithmScorer())
+    ContextCompressor(recorder).compress(text, "dog", budget=Budget(max_tokens=13))
+    warm = [text[span.start : span.end] for span, score in recorder.heat_of(text) if score > 0]
+    assert warm == ["e", "f", "g", "h", "i", "j", "dog", "k", "."]
+
+
 @pytest.mark.parametrize("scorer", [KeywordScorer, LogarithmScorer])
 @pytest.mark.parametrize("wrap", [TokenHeatRecorder, RememberingScorer])
 def test_a_share_of_attention_means_the_same_in_a_wrapper(scorer, wrap):
