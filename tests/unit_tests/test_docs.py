@@ -17,7 +17,7 @@ import typer
 
 import specprefill_integrations
 from specprefill_integrations import ContextCompressor, cli, langchain, llama_index
-from specprefill_integrations.evaluation import bench, evaluate
+from specprefill_integrations.evaluation import bench, calibrate, evaluate
 from specprefill_integrations.langchain import document_compressor
 from specprefill_integrations.llama_index import node_postprocessor
 from specprefill_integrations.testing import KeywordScorer
@@ -103,6 +103,7 @@ def command_line_options() -> dict[str, set[str]]:
     app = typer.main.get_command(cli.build_app())
     found = {name: options_of(command) for name, command in app.commands.items()}
     found["bench"] = options_of(typer.main.get_command(bench.app))
+    found["calibrate"] = options_of(typer.main.get_command(calibrate.app))
     for name, command in typer.main.get_command(evaluate.app).commands.items():
         found[f"evaluate {name}"] = options_of(command)
     demo = (ROOT / "examples" / "rag_demo.py").read_text("utf-8")
