@@ -34,7 +34,7 @@ _FEWEST_CASES = 8
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.callback(invoke_without_command=True)
+@app.command()
 def calibrate(  # noqa: PLR0913 - one parameter an option
     *,
     draft: Annotated[
