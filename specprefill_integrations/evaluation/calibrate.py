@@ -146,3 +146,19 @@ def _show(
     console = Console(highlight=False)
     console.print(table)
     console.print(f"The profile is in {path}", soft_wrap=True)
+    rival = _unbeaten(recall)
+    if rival:
+        console.print(
+            f"It finds no more than {rival}: give it more cases, or delete it.", soft_wrap=True
+        )
+
+
+def _unbeaten(recall: Mapping[str, Mapping[str, float]]) -> str | None:
+    """What finds as much as the readout on the same cases; None where nothing does."""
+    means = {name: sum(found.values()) for name, found in recall.items()}
+    _, *same_cases = means
+    if not same_cases:
+        return None
+    ours, *others = same_cases
+    best = max(others, key=lambda name: means[name])
+    return best if means[best] >= means[ours] else None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from specprefill_integrations.evaluation.calibrate import app
+from specprefill_integrations.evaluation.calibrate import _unbeaten, app
 from specprefill_integrations.scoring.attention_scorer import AttentionScorer
 from specprefill_integrations.scoring.draft_model import DraftModel
 from specprefill_integrations.scoring.profiles import ReadoutProfile, find_profile
@@ -112,6 +112,15 @@ def test_lookahead_that_does_not_pay_leaves_no_trace(tmp_path):
     assert (tried.readout.lookahead_tokens, plain.readout.lookahead_tokens) == (0, 0)
     assert tried.readout.heads == plain.readout.heads
     assert np.allclose(tried.readout.own_weights, plain.readout.own_weights, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "rival"), [(0.9, 0.5, None), (0.5, 0.9, "bm25"), (0.5, 0.5, "bm25")]
+)
+def test_what_is_not_beaten_is_named(ours, theirs, rival):
+    recall = {"all": {"0.1": 0.7}, "readout": {"0.1": ours}, "x": {"0.1": 0.1}}
+    assert _unbeaten({**recall, "bm25": {"0.1": theirs}}) == rival
+    assert _unbeaten({"all": {"0.1": 0.7}}) is None
 
 
 @pytest.mark.parametrize(
