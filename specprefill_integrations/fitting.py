@@ -19,6 +19,7 @@ from specprefill_integrations.token_counting import CountTokens, count_each
 from specprefill_integrations.types import Span, Unit
 
 _ROUNDS = 4
+_TYPICAL_GAP = "x\n" * 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class BudgetFitter:
 
     def _choices(self, units: Sequence[Unit], token_limit: int) -> Iterator[_Choice]:
         """Ask the selector a few times, correcting its allowance by what the estimate was off."""
-        [gap_tokens] = self.count_tokens([f" {self.gaps.marker} "])
+        [gap_tokens] = self.count_tokens([f" {self.gaps.marked(_TYPICAL_GAP)} "])
         allowance = token_limit
         seen: set[frozenset[int]] = set()
         for _ in range(_ROUNDS):

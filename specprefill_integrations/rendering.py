@@ -13,11 +13,21 @@ class GapStyle:
     """How a gap is shown."""
 
     marker: str = "[...]"
-    """What stands for the missing text."""
+    """What stands for the missing text; `{lines}` in it becomes the number of missing lines. Where
+    it is empty, nothing but white space does."""
 
     mark_ends: bool = True
     """Whether a cut at the very start or end of a text is marked too."""
 
+    def marked(self, missing: str) -> str:
+        """The marker for a stretch of text that is missing."""
+        if "{lines}" not in self.marker:
+            return self.marker
+        return self.marker.replace("{lines}", str(sum(map(bool, missing.split("\n")))))
+
+
+LINE_GAPS = GapStyle(marker="[... {lines} lines omitted ...]")
+"""For texts that are read by lines: logs, code, tables."""
 
 PUBLISHED_PROSE_GAPS = GapStyle(mark_ends=False)
 """Between selected chunks only (arXiv 2603.02631, cross-family reconstruction)."""
@@ -72,9 +82,11 @@ def _gap(missing: str, gaps: GapStyle, *, at_start: bool = False, at_end: bool =
     """What stands for `missing`: nothing for white space at the ends, else the marker."""
     if not missing.strip():
         return "" if at_start or at_end else missing
+    blank = "\n" if "\n" in missing else " "
     if (at_start or at_end) and not gaps.mark_ends:
         return ""
-    blank = "\n" if "\n" in missing else " "
+    if not gaps.marker:
+        return "" if at_start or at_end else blank
     before = "" if at_start else blank
     after = "" if at_end else blank
-    return f"{before}{gaps.marker}{after}"
+    return f"{before}{gaps.marked(missing.strip())}{after}"

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations.rendering import (
+    LINE_GAPS,
     PUBLISHED_CODE_GAPS,
     GapStyle,
     merge_adjacent,
@@ -101,3 +102,18 @@ class TestRenderKept:
         assert render_kept("a b c", [Span(2, 3)], GapStyle()) == "[...] b [...]"
         assert render_kept("a\nb\nc", [Span(2, 3)], GapStyle()) == "[...]\nb\n[...]"
         assert render_kept("a b c", [Span(2, 3)], GapStyle(mark_ends=False)) == "b"
+
+
+class TestLineGaps:
+    def test_says_how_many_lines_are_missing(self) -> None:
+        text = "a\nb\n\nc\nd\ne"
+        assert render_kept(text, [Span(2, 3), Span(9, 10)], LINE_GAPS) == (
+            "[... 1 lines omitted ...]\nb\n[... 2 lines omitted ...]\ne"
+        )
+
+    @given(st.data())
+    def test_without_a_marker_only_white_space_stands_between(self, data: st.DataObject) -> None:
+        kept = Kept(data)
+        written = render_kept(kept.text, kept.merged, GapStyle(marker=""))
+        pieces = "".join(kept.text[a:b] for a, b in kept.merged)
+        assert "".join(written.split()) == "".join(pieces.split())
