@@ -22,6 +22,28 @@ _TITLE_RANK = 0
 _LINE_RANK = 8
 
 
+class OpenHeadings:
+    """The headings that a place in a text stands below."""
+
+    def __init__(self) -> None:
+        """Start below none."""
+        self._open: list[tuple[int, int]] = []  # rank, index
+
+    @property
+    def above(self) -> tuple[int, ...]:
+        """Indices of the headings, from the title down."""
+        return tuple(index for _, index in self._open)
+
+    def close(self, rank: int) -> None:
+        """Leave what stands below headings of this rank or a lower one."""
+        while self._open and self._open[-1][0] >= rank:
+            self._open.pop()
+
+    def open(self, rank: int, index: int) -> None:
+        """Go below a unit that is a heading of this rank; those of its rank must be closed."""
+        self._open.append((rank, index))
+
+
 def heading_links(text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
     """Which units each unit stands below.
 
@@ -32,16 +54,15 @@ def heading_links(text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
     Returns:
         For each unit the indices of its headings, from the title down.
     """
-    open_headings: list[tuple[int, int]] = []  # rank, index
+    headings = OpenHeadings()
     links = []
     for index in range(len(units)):
         rank = _rank(text, units, index)
         if rank is not None:
-            while open_headings and open_headings[-1][0] >= rank:
-                open_headings.pop()
-        links.append(tuple(heading for _, heading in open_headings))
+            headings.close(rank)
+        links.append(headings.above)
         if rank is not None:
-            open_headings.append((rank, index))
+            headings.open(rank, index)
     return links
 
 
