@@ -1,0 +1,88 @@
+"""How the first line of a log entry looks: time stamps and levels in the forms programs write.
+
+Knows lines, not entries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from specprefill_integrations.types import Span
+
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec)"
+_DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_TIME = r"\d{1,2}:\d{2}:\d{2}"
+_DOTTED_TIME = r"\d{2}\.\d{2}\.\d{2}"
+_LEVEL = (
+    r"(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERR(?:OR)?|SEVERE|FATAL|CRIT(?:ICAL)?|ALERT|EMERG"
+    r"|VERBOSE)"
+)
+
+# What `docker compose`, `kubectl logs`, syslog and others put before a program's own line.
+_PREFIX = (
+    r"\ufeff?(?:[\w./-]{1,60} {1,30}\| ?|\[pod/[^\]\s]{1,120}\] )?"
+    r"(?:[-*!>] |[A-Z]{2,12} +)?(?:<\d{1,3}>(?:\d )?)?[\[({]?"
+)
+
+_STAMPS = {
+    "iso": rf"\d{{4}}(?P<mark>[-/.])\d\d?(?P=mark)\d\d?"
+    rf"(?:[T ,_-]{{1,2}}(?:{_TIME}|{_DOTTED_TIME}|\d\d:\d\d)|\b)",
+    "short_date": rf"\d\d?[/.-]\d\d?(?:[/.-]\d{{2,4}})?[ ,T-]{{1,2}}{_TIME}",
+    "named_month": rf"(?:{_DAY},? )?(?:\d\d? {_MONTH}|{_MONTH} +\d\d?),? (?:\d{{4}},? )?{_TIME}",
+    "slashed_month": rf"\d\d?[/-]{_MONTH}[/-]\d{{4}}[: ]",
+    "access": rf"\S{{1,100}} \S{{1,60}} \S{{1,60}} \[\d\d?/{_MONTH}/\d{{4}}:",
+    "compact": rf"\d{{8}}(?:[-T ]{_TIME}|[-T]\d{{6}}\b)|\d{{6}} \d{{6}}\b",
+    "epoch": r"1\d{9}(?:\d{3}|\d{6}|\d{9})?(?:\.\d{1,9})?\b",
+    "time": rf"{_TIME}|\d\d?:\d\d ?[AaPp][Mm]\b",
+    "uptime": r" *\d{1,7}\.\d{3,9}[\])]",
+    "glog": rf"[IWEFD]\d{{4}} {_TIME}",
+    "android": r"[VDIWEF]/[\w.$-]{1,60}[(:]",
+    "level": rf"{_LEVEL}(?![\w-])",
+    "lower_level": rf"{_LEVEL.lower()}(?=[\]:|])",
+    "logfmt": r"(?:time|ts|timestamp|level|lvl)=\S",
+    "json": r"(?<=\{)\"[^\"]{1,60}\": ?[^\r\n]*\}\s*$",
+}
+
+_START = re.compile(
+    _PREFIX + "(?:" + "|".join(f"(?P<{kind}>{stamp})" for kind, stamp in _STAMPS.items()) + ")"
+)
+_INDENTED = re.compile(r"\s")
+
+# A form that is this much rarer than the commonest one starts no entries: it stands within them.
+_RARE = 20
+
+# These start an entry in a log of levels; below a time stamp they are part of what is told.
+_WITHOUT_TIME = frozenset({"level", "lower_level", "android"})
+
+# How many of the lines that could start an entry must look like it.
+_LEAST_SHARE = 0.25
+
+
+def start_kind(text: str, line: Span) -> str | None:
+    """The form of the time stamp or level that a line starts with."""
+    found = _START.match(text, line.start, line.end)
+    return found.lastgroup if found else None
+
+
+def start_share(text: str, lines: Sequence[Span]) -> float:
+    """How many of the lines that are not indented start with a time stamp or a level."""
+    outer = [line for line in lines if not _INDENTED.match(text, line.start, line.end)]
+    return sum(start_kind(text, line) is not None for line in outer) / max(1, len(outer))
+
+
+def entry_starts(text: str, lines: Sequence[Span]) -> set[int] | None:
+    """Which lines look like the others that start an entry; None where few look like any."""
+    kinds = [start_kind(text, line) for line in lines]
+    outer = sum(not _INDENTED.match(text, line.start, line.end) for line in lines)
+    counts = Counter(kind for kind in kinds if kind)
+    if sum(counts.values()) < max(2, _LEAST_SHARE * outer):
+        return None
+    [(commonest, most)] = counts.most_common(1)
+    usual = {
+        kind
+        for kind, count in counts.items()
+        if count * (_RARE if commonest in _WITHOUT_TIME or kind not in _WITHOUT_TIME else 2) >= most
+    }
+    return {index for index, kind in enumerate(kinds) if kind in usual}
