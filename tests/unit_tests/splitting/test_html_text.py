@@ -1,0 +1,76 @@
+"""Blocks of HTML."""
+
+from __future__ import annotations
+
+from specprefill_integrations.splitting.html_text import HtmlSplitter
+from tests.unit_tests.splitting.reading import needs, pieces
+
+PAGE = """\
+<!DOCTYPE html>
+<html><head><title>Shop</title>
+<script>if (a < b) { p = "<p>no</p>"; }</script></head>
+<body class="x"><h1>Fruit &amp; more</h1>
+<p>We sell <b>ripe</b> fruit.</p><p>Cheap.
+<ul><li>Figs<li>Pears</ul>
+<h2>Prices</h2>
+<table><thead><tr><th>Name<th>Price</thead>
+<tr><td>Fig</td><td><p>1</p></td></tr>
+<tr><td>Pear<td>2</table>
+<h1>About</h1>
+Open all day.
+</body></html>"""
+
+
+def test_blocks_need_their_headings_and_rows_their_header():
+    fruit = '</head>\n<body class="x"><h1>Fruit &amp; more</h1>'
+    prices, header = "<h2>Prices</h2>", "<table><thead><tr><th>Name<th>Price</thead>"
+    assert needs(HtmlSplitter(), PAGE) == {
+        "<!DOCTYPE html>\n<html><head><title>Shop</title>": [],
+        '<script>if (a < b) { p = "<p>no</p>"; }</script>': [],
+        fruit: [],
+        "<p>We sell <b>ripe</b> fruit.</p>": [fruit],
+        "<p>Cheap.": [fruit],
+        "<ul><li>Figs": [fruit],
+        "<li>Pears</ul>": [fruit],
+        prices: [fruit],
+        header: [fruit, prices],
+        "<tr><td>Fig</td><td><p>1</p></td></tr>": [fruit, prices, header],
+        "<tr><td>Pear<td>2</table>": [fruit, prices, header],
+        "<h1>About</h1>": [],
+        "Open all day.\n</body></html>": ["<h1>About</h1>"],
+    }
+
+
+def test_a_header_without_thead_is_a_row_of_nothing_but_names():
+    rows = ["<tr><th>a</th></tr>", "<tr><th>1</th><td>2</td></tr>", "<tr><th>x</th></tr>"]
+    found = needs(HtmlSplitter(), "".join(["<table>", *rows, "</table>"]))
+    header, first, last = found
+    assert header == "<table><tr><th>a</th></tr>"
+    assert found[first] == found[last] == [header]
+
+
+def test_a_table_without_a_header():
+    assert not any(needs(HtmlSplitter(), "<table><tr><td>1</tr><tr><td>2</tr></table>").values())
+
+
+def test_a_table_within_a_row_has_a_header_of_its_own():
+    inner = "<table><tr><th>b</th></tr><tr><td>2</td></tr></table>"
+    found = needs(HtmlSplitter(), f"<table><tr><th>a</tr><tr><td>{inner}</td></tr></table>")
+    assert found["<tr><td>2</td></tr></table></td></tr></table>"] == [
+        "<tr><td><table><tr><th>b</th></tr>"
+    ]
+
+
+def test_a_long_script_is_cut_at_lines_and_needs_nothing():
+    script = "<script>\nlet a = 1;\nlet b = 2;\n</script>"
+    found = needs(HtmlSplitter(max_unit_chars=21), f"<h1>A</h1>{script}")
+    assert found == {
+        "<h1>A</h1>": [],
+        "<script>\nlet a = 1;": [],
+        "let b = 2;\n</script>": [],
+    }
+
+
+def test_broken_markup_is_text():
+    text = "<p <p>one</p </p> <!-- two <p>three"
+    assert pieces(HtmlSplitter(), text) == ["<p", "<p>one</p </p> <!-- two <p>three"]
