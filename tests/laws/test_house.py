@@ -96,7 +96,10 @@ CORE = {
     "testing",
     "token_heat",
 }
-CORE_NEEDS = {"about_the_whole": {"regex"}, "splitting": {"regex", "sentence_splitter"}}
+CORE_NEEDS = {
+    "about_the_whole": {"regex"},
+    "splitting": {"markdown_it", "regex", "sentence_splitter"},
+}
 
 
 def part_of(module: str) -> str:

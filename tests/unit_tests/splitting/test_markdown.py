@@ -1,0 +1,115 @@
+"""Blocks of markdown."""
+
+from __future__ import annotations
+
+import pytest
+
+from specprefill_integrations.splitting.lines import LineSplitter
+from specprefill_integrations.splitting.markdown import MarkdownSplitter
+from tests.unit_tests.splitting.reading import needs, pieces
+
+CODE = "```python\ndef f():\n    return 1\n\n\ndef g():\n    return 2\n```"
+
+
+def test_all_stands_below_its_headings():
+    text = """\
+---
+title: A guide
+---
+# Guide
+
+Read this. Then go on.
+
+Install
+-------
+
+1. Run pip.
+2. Wait.
+
+### On Windows
+
+> Use the other one.
+> It is better.
+
+## Use
+
+| name | price |
+|------|-------|
+| Fig  | 1     |
+
+[ref]: http://example.org
+"""
+    assert needs(MarkdownSplitter(), text) == {
+        "---\ntitle: A guide\n---": [],
+        "# Guide": [],
+        "Read this.": ["# Guide"],
+        "Then go on.": ["# Guide"],
+        "Install\n-------": ["# Guide"],
+        "1. Run pip.": ["# Guide", "Install\n-------"],
+        "2. Wait.": ["# Guide", "Install\n-------"],
+        "### On Windows": ["# Guide", "Install\n-------"],
+        "> Use the other one.\n> It is better.": ["# Guide", "Install\n-------", "### On Windows"],
+        "## Use": ["# Guide"],
+        "| name | price |": ["# Guide", "## Use"],
+        "|------|-------|": ["# Guide", "## Use", "| name | price |"],
+        "| Fig  | 1     |": ["# Guide", "## Use", "| name | price |", "|------|-------|"],
+        "[ref]: http://example.org": ["# Guide", "## Use"],
+    }
+
+
+def test_a_short_item_keeps_what_is_nested_in_it():
+    text = "- Fruit\n  - figs\n  - pears\n- Nuts\n"
+    assert pieces(MarkdownSplitter(), text) == ["- Fruit\n  - figs\n  - pears", "- Nuts"]
+
+
+def test_what_is_nested_in_a_long_item_needs_its_first_sentence():
+    text = "- Buy fruit. Ripe ones.\n  - figs\n\n    in a bag\n  - pears\n"
+    assert needs(MarkdownSplitter(max_item_chars=25), text) == {
+        "- Buy fruit.": [],
+        "Ripe ones.": [],
+        "  - figs\n\n    in a bag": ["- Buy fruit."],
+        "  - pears": ["- Buy fruit."],
+    }
+
+
+def test_short_code_is_whole_and_pieces_of_long_code_need_the_fence():
+    assert pieces(MarkdownSplitter(), f"Look:\n\n{CODE}\n") == ["Look:", CODE]
+    assert needs(MarkdownSplitter(max_code_chars=30), CODE) == {
+        "```python": [],
+        "def f():\n    return 1": ["```python"],
+        "def g():\n    return 2\n```": ["```python"],
+    }
+
+
+def test_long_code_is_cut_by_another_splitter():
+    splitter = MarkdownSplitter(max_code_chars=30, code=LineSplitter())
+    assert needs(splitter, CODE) == {
+        "```python": [],
+        "def f():": ["```python"],
+        "return 1": ["```python"],
+        "def g():": ["```python"],
+        "return 2": ["```python"],
+        "```": ["```python"],
+    }
+
+
+def test_a_fence_that_is_never_closed():
+    text = CODE.removesuffix("\n```")
+    splitter = MarkdownSplitter(max_code_chars=30, code=LineSplitter())
+    assert pieces(splitter, text)[-1] == "return 2"
+
+
+@pytest.mark.parametrize("block", ["<div>\n<b>x</b>\n</div>", "    indented\n      code", "***"])
+def test_other_blocks_are_kept_as_they_are(block):
+    found = needs(MarkdownSplitter(), f"# A\n\n{block}\n\nEnd.")
+    assert found == {"# A": [], block: ["# A"], "End.": ["# A"]}
+
+
+def test_a_number_sign_in_code_is_no_heading():
+    found = needs(MarkdownSplitter(), "```sh\n# install\n```\n\nSo it is.")
+    assert found["So it is."] == []
+
+
+def test_a_heading_that_is_too_long_heads_nothing():
+    found = needs(MarkdownSplitter(max_unit_chars=20), "# A heading of many words\n\nText.")
+    assert found["Text."] == []
