@@ -1,0 +1,77 @@
+"""Kinds of text, and the file names and MIME types that say which one a text is of. Data only."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+Kind = Literal[
+    "prose",
+    "markdown",
+    "code",
+    "json",
+    "jsonl",
+    "yaml",
+    "toml",
+    "csv",
+    "log",
+    "diff",
+    "html",
+    "chat",
+    "lines",
+]
+"""What a text is cut as; `lines` is what is of no other kind and consists of short lines."""
+
+_EXTENSIONS: dict[Kind, str] = {
+    "markdown": "md markdown mdx mkd qmd rmd",
+    "code": "py pyi pyx js mjs cjs jsx ts mts cts tsx java kt kts scala groovy go rs c h cc cpp "
+    "cxx hpp hh hxx m mm cs fs vb swift rb php pl pm lua r jl dart ex exs erl hs ml clj zig nim "
+    "sol sh bash zsh fish ps1 sql css scss less vue svelte proto tf",
+    "json": "json geojson webmanifest ipynb har jsonc json5",
+    "jsonl": "jsonl ndjson jsonlines",
+    "yaml": "yaml yml",
+    "toml": "toml",
+    "csv": "csv tsv tab psv",
+    "log": "log",
+    "diff": "diff patch",
+    "html": "html htm xhtml",
+}
+
+_MIME_TYPES: dict[Kind, str] = {
+    "markdown": "text/markdown text/x-markdown",
+    "code": "text/javascript application/javascript application/x-javascript text/css "
+    "application/x-sh application/x-shellscript application/typescript application/x-httpd-php "
+    "application/sql text/x-python text/x-script.python application/x-python-code text/x-java "
+    "text/x-java-source text/x-c text/x-csrc text/x-chdr text/x-c++src text/x-c++hdr text/x-c++ "
+    "text/x-go text/x-rust text/x-ruby text/x-php text/x-perl text/x-lua text/x-sh text/x-kotlin "
+    "text/x-scala text/x-swift text/x-typescript text/x-csharp text/x-sql text/rust",
+    "json": "application/json text/json",
+    "jsonl": "application/jsonl application/x-ndjson application/ndjson application/json-lines "
+    "application/jsonlines application/x-jsonlines",
+    "yaml": "application/yaml application/x-yaml text/yaml text/x-yaml text/vnd.yaml",
+    "toml": "application/toml text/toml text/x-toml",
+    "csv": "text/csv application/csv text/tab-separated-values",
+    "log": "text/x-log",
+    "diff": "text/x-diff text/x-patch",
+    "html": "text/html application/xhtml+xml",
+}
+
+_KIND_OF_EXTENSION = {name: kind for kind, names in _EXTENSIONS.items() for name in names.split()}
+_KIND_OF_MIME_TYPE = {name: kind for kind, names in _MIME_TYPES.items() for name in names.split()}
+
+# Rotated logs too: app.log.1, app.log.2024-05-01.
+_EXTENSION = re.compile(r"\.(?:(log)\.\d[\w.-]{0,30}|(\w{1,12}))$")
+
+
+def kind_of_name(name: str) -> Kind | None:
+    """What a file's name says; None where it says nothing definite."""
+    found = _EXTENSION.search(name.strip())
+    return _KIND_OF_EXTENSION.get((found[1] or found[2]).lower()) if found else None
+
+
+def kind_of_mime_type(mime_type: str) -> Kind | None:
+    """What a MIME type says, its parameters left aside; None where it says nothing definite."""
+    name = mime_type.partition(";")[0].strip().lower()
+    if name.endswith("+json"):
+        return "json"
+    return "yaml" if name.endswith("+yaml") else _KIND_OF_MIME_TYPE.get(name)

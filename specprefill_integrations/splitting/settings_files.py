@@ -1,0 +1,36 @@
+"""Does a text look like YAML or TOML? By its lines, and only where nearly all of them fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_LEAST_SHARE = 0.9
+_LEAST_KEYS = 2
+
+_YAML_KEY = re.compile(r"\s*(?:- +)*(?:[\w./$@*-]{1,60}|\"[^\"]{1,60}\"|'[^']{1,60}'):(?: +\S|$)")
+_YAML_OTHER = re.compile(r"\s*(?:#|- \S|-$|---$|\.{3}$)|\s{2,}\S")
+_YAML_NESTED = re.compile(r"(?:\s+|\s*- +)[\w./$@*\"'-]{1,60}:(?: |$)|---$|\s*- \S")
+
+_TOML_VALUE = r"(?:[\"'\[{]|true\b|false\b|[+-]?(?:\d|inf|nan))"
+_TOML_KEY = re.compile(rf"\s*(?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\.[\w\"'-]+)* *= *{_TOML_VALUE}")
+_TOML_TABLE = re.compile(r"\s*\[{1,2}[\w.\"'-]+\]{1,2}\s*(?:#|$)")
+_TOML_OTHER = re.compile(r"\s*#|\s+\S|[\]}]")
+
+
+def looks_like_yaml(lines: Sequence[str]) -> bool:
+    """Whether nearly all lines are keys, items or nested, and some keys have something below."""
+    keys = [line for line in lines if _YAML_KEY.match(line)]
+    others = sum(bool(_YAML_OTHER.match(line)) for line in lines if not _YAML_KEY.match(line))
+    is_nested = any(_YAML_NESTED.match(line) for line in lines)
+    fits = len(keys) + others >= _LEAST_SHARE * len(lines) and len(keys) > others / 2
+    return is_nested and fits and len(keys) >= _LEAST_KEYS
+
+
+def looks_like_toml(lines: Sequence[str]) -> bool:
+    """Whether nearly all lines are assignments of TOML's values, names of tables or nested."""
+    keys = sum(bool(_TOML_KEY.match(line)) for line in lines)
+    tables = sum(bool(_TOML_TABLE.match(line)) for line in lines)
+    others = sum(bool(_TOML_OTHER.match(line)) for line in lines)
+    fits = keys + tables + others >= _LEAST_SHARE * len(lines) and keys > others / 2
+    return tables > 0 and fits and keys >= _LEAST_KEYS

@@ -1,0 +1,141 @@
+"""Which kind a text is of."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from specprefill_integrations.splitting.detection import guess_kind
+from tests.unit_tests.splitting import test_diffs, test_html_text, test_logs
+
+PROSE = """\
+The house stood on a hill, white and silent. Nobody had lived there for years: the last of them
+left in 1931, and took the dog along. It is said that she wrote letters, none of which survived.
+
+He came back once. "Not again," he said, and closed the door."""
+
+SCRIPT = """\
+# Moves files about
+# and says so
+import shutil
+
+def move(a, b):
+    shutil.move(a, b)
+    print(a, b)
+"""
+
+LISTING = """\
+total 12
+-rw-r--r--  1 ann  ann   123 May  1 a.txt
+-rw-r--r--  1 ann  ann  4567 May  1 b.txt
+-rw-r--r--  1 ann  ann    89 May  1 c.txt
+-rw-r--r--  1 ann  ann     0 May  1 a file with a long name.txt
+"""
+
+TEXTS = {
+    "prose": [
+        *("", " \n", "word", PROSE, "First, this.\nSecond, that.\nThird, those.", "{not json}"),
+        *("[1] A citation, and so on.", "Note: one thing.\nNote: another.", "<3 and more <3"),
+        *(
+            "One day:\nit rained all day and nobody came.",
+            "2024-05-01 was a fine day for all of us.",
+        ),
+    ],
+    "json": ['{"a": [1, 2]}', "[\n 1,\n 2\n]", '\ufeff{"a": 1}', json.dumps({"a": PROSE})],
+    "jsonl": ['{"a": 1}\n{"a": 2}\n', "[1]\n\n[2]", '{"text": "x"}\n' * 5_000],
+    "yaml": [
+        "name: shop\non:\n  push:\n    - main\njobs:\n  test: {}\n",
+        "---\n- name: install\n  apt: nginx\n- name: start\n  service: nginx\n",
+    ],
+    "toml": [
+        '[project]\nname = "shop"\nversion = "1"\n\n[tool.x]\non = true\nlist = [\n  "a",\n]\n'
+    ],
+    "csv": [
+        "name,price,note\nFig,1,\nPear,2,x\n",
+        "a\tb\n1\t2\n3\t4\n",
+        "a;b\n1;2\n3;4\n",
+        "time,value,state\n2024-05-01T12:00:00,1,a\n2024-05-01T12:00:01,2,b\n",
+        'a,b,c\n1,"x\ny",3\n4,5,6\n',
+    ],
+    "log": [
+        *(
+            "\n".join(form.format(i) for i in range(9))
+            for name, form in test_logs.FORMS.items()
+            if name != "json"
+        ),
+        f"12:00:00 a\n12:00:01 b\n{test_logs.JAVA}\n12:00:02 c",
+        "2024-05-01 12:00:00 worker: a\n2024-05-01 12:00:01 web: b\n2024-05-01 12:00:02 worker: c",
+        "12:00:00 INFO worker: a\n12:00:01 INFO web: b\n12:00:02 INFO worker: c\n" * 3,
+    ],
+    "diff": [
+        f"commit 12\n\n    Why\n\n{test_diffs.HEADER}\n@@ -1,3 +1,3 @@\n ```sh\n-x\n+y\n ```\n",
+        f"{test_diffs.HEADER}\n{test_diffs.HUNK}",
+        "--- a\n+++ b\n@@ -1 +1 @@\n-x\n+y\n",
+    ],
+    "html": [test_html_text.PAGE, "<div>\n<p>a</p>\n<p>b</p>\n</div>"],
+    "chat": [
+        "User: Hi\nAssistant: Hello. How\nare you?",
+        "Ann: Hi\nBen: Ho\nAnn: Hu\n",
+        "[8 May, 2023]\nAnn: Hi\nBen: Ho\nAnn: Hu\n",
+        "[12:03] <ann> hi\n[12:04] <ben> ho\n[12:05] <ann> hu\n",
+        "12/05/23, 10:15 - Ann: Hi\n12/05/23, 10:16 - Ben: Ho\n12/05/23, 10:17 - Ann: Hu\n",
+    ],
+    "markdown": [
+        "# Guide\n\nRead **this**.\n",
+        "Some text.\n\n```python\nx = 1\n```\n",
+        "| a | b |\n|---|---|\n| 1 | 2 |\n",
+        "- one thing\n- another\n- a third\n",
+        f"Look:\n\n```diff\n{test_diffs.HEADER}\n{test_diffs.HUNK}\n```\n",
+    ],
+    "lines": [
+        "apple\npear\nfig\nplum\nnut\ncherry\n",
+        LISTING,
+        SCRIPT,
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [(kind, text) for kind, texts in TEXTS.items() for text in texts]
+)
+def test_evidence(kind, text):
+    assert guess_kind(text) == kind
+
+
+def test_code_is_what_the_caller_says_is_code():
+    assert guess_kind(SCRIPT, is_code=lambda head: "python" if head == SCRIPT else None) == "code"
+    assert guess_kind(PROSE, is_code=lambda head: None) == "prose"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("README.md", "markdown"), ("src/Main.JAVA", "code"), ("a.ndjson", "jsonl")),
+        *(("app.log.1", "log"), ("app.log.2024-05-01", "log"), ("b.tsv", "csv"), ("x.yml", "yaml")),
+        *(("notes.txt", "prose"), ("get_user", "prose"), ("", "prose"), ("a.unknown", "prose")),
+    ],
+)
+def test_names(name, kind):
+    assert guess_kind(PROSE, name) == kind
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "kind"),
+    [
+        *(("application/json; charset=utf-8", "json"), ("application/ld+json", "json")),
+        *(("Text/HTML", "html"), ("text/x-python", "code"), ("application/vnd.x+yaml", "yaml")),
+        *(("text/plain", "prose"), ("application/octet-stream", "prose"), ("", "prose")),
+    ],
+)
+def test_mime_types(mime_type, kind):
+    assert guess_kind(PROSE, mime_type=mime_type) == kind
+
+
+def test_a_name_is_believed_before_a_mime_type():
+    assert guess_kind(PROSE, "a.py", "text/html") == "code"
+
+
+def test_only_the_beginning_is_looked_at():
+    lines = "".join(f"12:00:{i % 60:02} step {i}\n" for i in range(2_000))
+    assert guess_kind(lines + PROSE * 200) == "log"
