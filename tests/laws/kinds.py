@@ -1,0 +1,110 @@
+"""Documents of every kind, whole and damaged."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from tests.laws.texts import texts
+
+LINE_ENDS = ("\n", "\n", "\n", "\r\n", "\r", "\n\n", "\u2028", "\f", "\v")
+
+ODDITIES = (
+    *("\ufeff", "\u0301", "\u0903", "\u200d", "\u0600", "\ufe0f", "\x00", "\ud800", "\x1c"),
+    *(
+        "👩‍👩‍👧‍👦",
+        "🇩🇪🇫",
+        "👍🏽",
+        "我们今天讨论。",
+        "สวัสดีครับ",
+        "مرحبا",
+        "क्षि",
+        "e\u0301",
+        "\u1100\u1161",
+    ),
+    *("\t", " ", "\r", "\n", '"', "|", ",", "<", ">", "```", "---", "# ", "- ", "> ", "@@ "),
+)
+
+LINES: dict[str, tuple[str, ...]] = {
+    "log": (
+        *("2024-05-01 12:00:01,123 INFO app: started", "2024-05-01T12:00:02Z ERROR [db] lost it"),
+        *("May  1 12:00:03 host sshd[42]: Failed password", "[Wed May 01 12:00:04 2024] [error] x"),
+        *("Traceback (most recent call last):", '  File "a.py", line 3, in f', "    f(1)"),
+        *(
+            "ValueError: 我们今天讨论。",
+            "\tat org.example.Main.run(Main.java:3)",
+            "Caused by: x: y",
+        ),
+        *("goroutine 1 [running]:", "main.main()", "panic: no", "web_1  | 12:00:05 GET /"),
+        *('1.2.3.4 - - [01/May/2024:12:00:06 +0000] "GET / HTTP/1.1" 200 5', '{"level":"info"}'),
+        *("1714564807 tick", "I0501 12:00:08 x.go:1] y", "plain words", "  more", ""),
+        "During handling of the above exception, another exception occurred:",
+    ),
+    "chat": (
+        *(
+            "Anna: Hi there!",
+            "Ben: Oh, hello.",
+            "Zoë (12:03): text",
+            "[12:04] Anna: two",
+            "<ben> x",
+        ),
+        *("**Anna:** bold", "User: what?", "Assistant: That.", "and a line below", "  indented"),
+        *("[1:56 pm on 8 May, 2023]", "--- Monday ---", "Session 2", "2024-05-01", "Note: no"),
+        *("李雷：你好。", "12/05/23, 10:15 - Ben: hm", "Anna:\u0301 x", "Anna:", ""),
+    ),
+    "diff": (
+        *("diff --git a/x.py b/x.py", "index 123..456 100644", "--- a/x.py", "+++ b/x.py"),
+        *("@@ -1,3 +1,4 @@ def f():", "@@ -9 +10 @@", " same", "+new", "-old", "--- old comment"),
+        *("\\ No newline at end of file", "Binary files a and b differ", "commit 1234", "    why"),
+        *("rename from a", "-- ", "2.40.1", "@@@ -1 -1 +1,2 @@@", "words", ""),
+    ),
+    "table": (
+        *("name,price,note", 'Apple,1,"red, round"', 'Pear,2,"two', 'lines"', "Fig,,", "a,b"),
+        *("a\tb\tc", "\t\t", "1;2;3", "x|y|z", "| a | b |", "|---|:-:|", "| 1 | 2 |"),
+        *(" id | name ", "----+------", "+--+--+", '"unclosed,1', '"say ""hi""",2,3', ""),
+    ),
+    "markdown": (
+        *("# Guide", "## Part", "Setext", "------", "======", "A sentence. And one more."),
+        *("- item", "  - nested item with some words", "1. first", "   more of it", "* star"),
+        *("> quote", "> > deeper", "```python", "def f():", "    return 1", "```", "~~~"),
+        *("| a | b |", "|---|---|", "| 1 | 2 |", "<div>", "</div>", "    code", "---", "title: x"),
+        *("[a]: http://x", "***", "", "", "- - - x", "+ > - # odd", "\tcode", "\\", "- ```"),
+    ),
+    "html": (
+        *("<!DOCTYPE html>", "<html><body>", "<h1>Shop</h1>", "<h2 id='a'>Prices</h2>", "<p>One."),
+        *("<p>Two <b>bold</b> words</p>", "<ul><li>a<li>b</ul>", "<table><thead><tr><th>n"),
+        *("<tr><td>1<td>2</tr>", "</table>", "<tr><th>x</th></tr>", "<div>", "</div>", "</p>"),
+        *("<script>if (a < b) {}</script>", "<style>p {}", "<!-- c -->", "<!--", "&amp;", "<p"),
+        *('<a href="x>y">', "<h3>\u0301", "\u0600<p>", "<br/>", "text", "</h1>", "<td>", ""),
+    ),
+}
+
+
+@st.composite
+def documents(draw: st.DrawFn, kind: str) -> str:
+    """Lines of a kind in any order, and one in two such texts damaged."""
+    lines = draw(st.lists(st.sampled_from(LINES[kind]), max_size=25))
+    if draw(st.booleans()):
+        return draw(st.sampled_from(["\n", "\r\n"])).join(lines)
+    text = "".join(line + draw(st.sampled_from(LINE_ENDS)) for line in lines)
+    for _ in range(draw(st.integers(0, 4))):
+        text = draw(damaged(text))
+    return text
+
+
+@st.composite
+def damaged(draw: st.DrawFn, text: str) -> str:
+    """A text with a slice deleted, doubled or put elsewhere, or with something odd inserted."""
+    start, end = sorted(draw(st.tuples(*[st.integers(0, len(text))] * 2)))
+    piece, rest = text[start:end], text[:start] + text[end:]
+    place = draw(st.integers(0, len(rest)))
+    return draw(
+        st.sampled_from(
+            [
+                rest,
+                text[:end] + piece + text[end:],
+                rest[:place] + piece + rest[place:],
+                text[:start] + draw(st.sampled_from(ODDITIES)) + text[start:],
+                text[:start] + draw(texts) + text[start:],
+            ]
+        )
+    )

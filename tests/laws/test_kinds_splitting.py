@@ -1,0 +1,175 @@
+"""Laws of cutting structured text, over documents of every kind, whole and damaged."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specprefill_integrations.splitting import LinkingSplitter
+from specprefill_integrations.splitting.chat import ChatSplitter
+from specprefill_integrations.splitting.detection import guess_kind
+from specprefill_integrations.splitting.diffs import DiffSplitter
+from specprefill_integrations.splitting.html_text import HtmlSplitter
+from specprefill_integrations.splitting.lines import (
+    LineSplitter,
+    source_lines,
+    split_at_lines,
+    without_blank_ends,
+)
+from specprefill_integrations.splitting.logs import LogSplitter
+from specprefill_integrations.splitting.markdown import MarkdownSplitter
+from specprefill_integrations.splitting.outline import OutlineSplitter
+from specprefill_integrations.splitting.tables import TableSplitter
+from specprefill_integrations.types import Span
+from tests.laws.kinds import LINES, documents
+from tests.laws.texts import assert_units, clusters, spans_in, texts, torn_clusters
+
+SPLITTERS: dict[str, type[OutlineSplitter]] = {
+    "log": LogSplitter,
+    "chat": ChatSplitter,
+    "diff": DiffSplitter,
+    "table": TableSplitter,
+    "markdown": MarkdownSplitter,
+    "html": HtmlSplitter,
+}
+kinds = pytest.mark.parametrize("kind", SPLITTERS)
+limits = st.one_of(st.integers(1, 60), st.just(600))
+
+
+def splitter_of(kind: str, most: int) -> OutlineSplitter:
+    """The kind's splitter, every limit of which is `most`."""
+    if kind == "markdown":
+        code = LineSplitter(max_unit_chars=most) if most % 2 else None
+        return MarkdownSplitter(
+            max_unit_chars=most, max_item_chars=most, max_code_chars=most, code=code
+        )
+    return SPLITTERS[kind](max_unit_chars=most)
+
+
+def assert_links(links: list[tuple[int, ...]], count: int) -> None:
+    """They lead upwards, ascend, and hold all that those above need."""
+    assert len(links) == count
+    for index, above in enumerate(links):
+        assert list(above) == sorted(set(above))
+        assert all(0 <= i < index for i in above)
+        assert all(set(links[i]) <= set(above) for i in above)
+
+
+@kinds
+@given(data=st.data(), most=limits)
+def test_units_and_links_of_a_document(kind: str, data: st.DataObject, most: int) -> None:
+    text = data.draw(documents(kind))
+    splitter = splitter_of(kind, most)
+    units = splitter(text)
+    assert_units(text, units)
+    assert torn_clusters(text, units) == []
+    assert_links(splitter.links(text, units), len(units))
+    for a, b in units:
+        assert b - a <= most or len(clusters(text[a:b])) == 1
+
+
+@kinds
+@given(data=st.data())
+def test_units_and_links_of_other_kinds_and_of_none(kind: str, data: st.DataObject) -> None:
+    other = data.draw(st.sampled_from(sorted(LINES)))
+    text = data.draw(st.one_of(texts, documents(other)))
+    splitter = SPLITTERS[kind]()
+    units = splitter(text)
+    assert_units(text, units)
+    assert torn_clusters(text, units) == []
+    assert_links(splitter.links(text, units), len(units))
+
+
+@kinds
+@given(data=st.data())
+def test_units_that_were_cut_otherwise_are_linked_too(kind: str, data: st.DataObject) -> None:
+    text = data.draw(documents(kind))
+    units = data.draw(spans_in(text))
+    assert_links(SPLITTERS[kind]().links(text, units), len(units))
+
+
+@kinds
+@pytest.mark.parametrize("text", ["", " ", "\n\n", "\r\n\t\u2028", "\ufeff", "x"])
+def test_next_to_nothing(kind: str, text: str) -> None:
+    splitter = SPLITTERS[kind]()
+    units = splitter(text)
+    assert isinstance(splitter, LinkingSplitter)
+    assert [text[a:b] for a, b in units] == [text.strip()] * bool(text.strip())
+    assert splitter.links(text, units) == [()] * len(units)
+
+
+@kinds
+def test_a_unit_has_at_least_one_character(kind: str) -> None:
+    with pytest.raises(ValueError, match="max_unit_chars must be at least 1; got 0"):
+        SPLITTERS[kind](max_unit_chars=0)
+
+
+class TestGuessing:
+    @given(st.sampled_from(sorted(LINES)).flatmap(documents) | texts)
+    def test_it_is_always_some_kind(self, text: str) -> None:
+        assert guess_kind(text) == guess_kind(text, "no-name", "application/octet-stream")
+
+    @given(texts)
+    def test_a_name_wins(self, text: str) -> None:
+        assert guess_kind(text, "a/b.CSV", "text/html") == "csv"
+        assert guess_kind(text, "b", "text/html; charset=utf-8") == "html"
+
+
+class TestLines:
+    @given(texts)
+    def test_source_lines_are_those_of_a_file(self, text: str) -> None:
+        lines = [text[a:b] for a, b in source_lines(text)]
+        assert "".join(lines) == text
+        assert lines == list(io.StringIO(text, newline=""))
+
+    @given(texts)
+    def test_without_blank_ends(self, text: str) -> None:
+        start, end = without_blank_ends(text, Span(0, len(text)))
+        kept = text[start:end]
+        assert kept.strip() == text.strip()
+        assert kept == kept.rstrip()
+        assert not kept or start == 0 or text[start - 1] in "\r\n"
+        assert not {"\r", "\n"} & set(kept[: len(kept) - len(kept.lstrip())])
+
+    @given(texts, limits)
+    def test_split_at_lines(self, text: str, most: int) -> None:
+        pieces = split_at_lines(text, Span(0, len(text)), most)
+        assert_units(text, pieces)
+        assert torn_clusters(text, pieces) == []
+        assert all(b - a <= most or len(clusters(text[a:b])) == 1 for a, b in pieces)
+
+
+# Each could make a search start again and again.
+GIANTS = {
+    "log": ["a" * 200_000, "12:00:00 " * 20_000, "  at x\n" * 20_000, "goroutine 1 [x]\n" * 10_000],
+    "chat": [
+        "A: " * 60_000,
+        "[12:00" * 30_000,
+        "A: b\n" * 30_000,
+        "-- " * 60_000,
+        "1:00 " * 40_000,
+    ],
+    "diff": ["@@ -1 +1 @@\n" * 10_000, "--- a\n" * 30_000, "--- a\n+++ b\n" * 15_000],
+    "table": [
+        '"a,b\n' * 8_000,
+        '"' * 200_000,
+        "a,b\n" * 20_000,
+        "|-" * 100_000,
+        " " * 99_000 + "-",
+    ],
+    "markdown": ["> " * 50_000, "- " * 50_000, "[a" * 50_000, "---\na\n" * 9_000, "```\n" * 20_001],
+    "html": ["<a " * 60_000, '<a "' * 50_000, "<!--" * 50_000, "<p>" * 60_000, "<tr>" * 50_000],
+}
+
+
+@kinds
+def test_time_grows_with_the_text_and_no_faster(kind: str) -> None:
+    for text in GIANTS[kind]:
+        started = time.process_time()
+        units = SPLITTERS[kind]()(text)
+        assert time.process_time() - started < 5
+        assert_units(text, units)
