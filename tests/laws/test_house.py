@@ -83,6 +83,7 @@ HOMES = {
     "tokenizers": "scoring",
     "torch": "scoring",
     "transformers": "scoring",
+    "tree_sitter": "splitting",
 }
 
 # The pure core needs these and nothing else but the standard library.
@@ -98,7 +99,7 @@ CORE = {
 }
 CORE_NEEDS = {
     "about_the_whole": {"regex"},
-    "splitting": {"markdown_it", "regex", "sentence_splitter"},
+    "splitting": {"markdown_it", "regex", "sentence_splitter", "tree_sitter"},
 }
 
 
@@ -184,12 +185,13 @@ MODULES = [module_of(file) for file in FILES]
 TORCH = ("torch", "transformers", "tokenizers")
 LANGCHAIN = ("langchain", "langchain_core", "langgraph")
 LLAMA_INDEX = ("llama_index",)
+TREE_SITTER = ("tree_sitter", "tree_sitter_python")
 
 
 @pytest.mark.parametrize(
     ("parts", "forbidden"),
     [
-        ({*CORE, "heat_map", "terminal", "cli"}, (*TORCH, *LANGCHAIN, *LLAMA_INDEX)),
+        ({*CORE, "heat_map", "terminal", "cli"}, (*TORCH, *LANGCHAIN, *LLAMA_INDEX, *TREE_SITTER)),
         ({"langchain"}, (*TORCH, *LLAMA_INDEX)),
         ({"llama_index"}, (*TORCH, *LANGCHAIN)),
     ],

@@ -1,0 +1,255 @@
+"""What differs between programming languages: their grammars, file names and kinds of syntax.
+
+Data only. One table serves all languages where their grammars name the same thing alike.
+"""
+
+from __future__ import annotations
+
+GRAMMARS = {
+    "bash": ("tree_sitter_bash", "language"),
+    "c": ("tree_sitter_c", "language"),
+    "c#": ("tree_sitter_c_sharp", "language"),
+    "c++": ("tree_sitter_cpp", "language"),
+    "go": ("tree_sitter_go", "language"),
+    "java": ("tree_sitter_java", "language"),
+    "javascript": ("tree_sitter_javascript", "language"),
+    "php": ("tree_sitter_php", "language_php"),
+    "python": ("tree_sitter_python", "language"),
+    "ruby": ("tree_sitter_ruby", "language"),
+    "rust": ("tree_sitter_rust", "language"),
+    "tsx": ("tree_sitter_typescript", "language_tsx"),
+    "typescript": ("tree_sitter_typescript", "language_typescript"),
+}
+"""A language -> the module that holds its grammar, and the function that returns it."""
+
+EXTENSIONS = {
+    "bash": ("bash", "sh", "zsh", "ksh", "bats"),
+    "c": ("c", "h"),
+    "c#": ("cs", "csx"),
+    "c++": ("cc", "cpp", "cxx", "c++", "hh", "hpp", "hxx", "h++", "ipp", "tpp", "cu", "cuh", "ino"),
+    "go": ("go",),
+    "java": ("java",),
+    "javascript": ("js", "mjs", "cjs", "jsx"),
+    "php": ("php", "php5", "php7", "phtml"),
+    "python": ("py", "pyi", "pyw"),
+    "ruby": ("rb", "rake", "gemspec", "ru"),
+    "rust": ("rs",),
+    "tsx": ("tsx",),
+    "typescript": ("ts", "mts", "cts"),
+}
+"""A language -> how its files' names end."""
+
+FILE_NAMES = {
+    "bash": (".bashrc", ".bash_profile", ".profile", ".zshrc"),
+    "python": ("sconstruct", "sconscript"),
+    "ruby": ("gemfile", "rakefile", "vagrantfile"),
+}
+"""A language -> names of files without an ending, in lower case."""
+
+INTERPRETERS = {
+    "bash": ("sh", "bash", "zsh", "ksh", "dash"),
+    "javascript": ("node", "nodejs"),
+    "php": ("php",),
+    "python": ("python", "pypy"),
+    "ruby": ("ruby",),
+    "typescript": ("deno", "bun", "ts-node"),
+}
+"""A language -> what runs a script of it."""
+
+FUNCTIONS = frozenset(
+    {
+        *("arrow_function", "class_static_block", "compact_constructor_declaration"),
+        *("constructor_declaration", "conversion_operator_declaration", "destructor_declaration"),
+        *("function_declaration", "function_definition", "function_expression", "function_item"),
+        *("generator_function", "generator_function_declaration", "indexer_declaration"),
+        *("local_function_statement", "macro_definition", "method", "method_declaration"),
+        *("method_definition", "operator_declaration", "singleton_method", "static_initializer"),
+    }
+)
+"""Nodes that are one function with its body."""
+
+CONTAINERS = frozenset(
+    {
+        *("abstract_class_declaration", "annotation_type_declaration", "class"),
+        *("class_declaration", "class_definition", "class_specifier", "enum_declaration"),
+        *("enum_item", "enum_specifier", "foreign_mod_item", "impl_item", "interface_declaration"),
+        *("internal_module", "linkage_specification", "mod_item", "module"),
+        *("namespace_declaration", "namespace_definition", "preproc_elif", "preproc_else"),
+        *("preproc_if", "preproc_ifdef", "record_declaration", "singleton_class"),
+        *("struct_declaration", "struct_item", "struct_specifier", "trait_declaration"),
+        *("trait_item", "type_declaration", "type_definition", "union_item", "union_specifier"),
+    }
+)
+"""Nodes that have members."""
+
+IMPORTS = frozenset(
+    {
+        *("extern_crate_declaration", "file_scoped_namespace_declaration"),
+        *("future_import_statement", "import_declaration", "import_from_statement"),
+        *("import_statement", "namespace_use_declaration", "package_clause"),
+        *("package_declaration", "preproc_include", "use_declaration", "using_declaration"),
+        "using_directive",
+    }
+)
+"""Nodes that say what a file uses, or what it is part of."""
+
+LEADS = frozenset(
+    {
+        *("access_specifier", "attribute", "attribute_declaration", "attribute_item"),
+        *("attribute_list", "decorator", "marker_annotation"),
+    }
+)
+"""Nodes that belong to what follows them. So do comments, whose names end in `comment`."""
+
+TAILS = frozenset({"heredoc_body"})
+"""Nodes that belong to what stands before them. So do brackets and words that close a block."""
+
+GUARDS = frozenset({"#ifndef"})
+"""Words that open what nothing in it needs: most guard a header against a second inclusion."""
+
+BLOCKS = frozenset(
+    {
+        *("block", "body_statement", "class_body", "compound_statement", "declaration_list"),
+        *("do_group", "enum_body", "enum_declaration_list", "enum_variant_list"),
+        *("enumerator_list", "field_declaration_list", "interface_body", "statement_block"),
+        *("switch_block", "switch_body", "then"),
+    }
+)
+"""Nodes that only hold the statements or members of another."""
+
+WRAPPERS = {
+    "ambient_declaration": "",
+    "assignment_expression": "right",
+    "decorated_definition": "definition",
+    "export_statement": "declaration value",
+    "expression_statement": "",
+    "field_definition": "value",
+    "lexical_declaration": "",
+    "pair": "value",
+    "public_field_definition": "value",
+    "template_declaration": "",
+    "variable_declaration": "",
+    "variable_declarator": "value",
+}
+"""Nodes that may hold a definition -> the fields it would be in; none: their last named child."""
+
+LEAVES = (
+    *("char_literal", "comment", "heredoc_body", "heredoc_redirect", "heredoc", "jsx_text"),
+    *("nowdoc", "regex", "string", "string_content", "string_expression", "string_literal"),
+    *("template_string", "text"),
+)
+"""How the names of nodes end that are read as one, whatever they are made of."""
+
+EVIDENCE = {
+    "bash": (
+        r"(?:if|elif|while|until) .*; (?:then|do)$",
+        r"(?:then|fi|esac|done)$",
+        r"for \w+ in .*",
+        r'case "?\$.*" in$',
+        r"set -[eux]+(?:o pipefail)?$",
+        r"(?:local|export|readonly|declare) \w+=",
+        r"[\w-]+\(\) *\{$",
+        r"echo [\"'$]",
+        r"[A-Za-z_]+=[\"']?\$[({\w]",
+    ),
+    "c": (
+        r"# *include *(?:<[\w/.-]+\.h>|\"[\w/.-]+\")$",
+        r"# *(?:ifndef|ifdef|define|endif|undef)\b",
+        r"(?:(?:static|extern|const) )*(?:void|int|char|\w+_t|bool) \**\w+\([^()]*\) *[{;]?$",
+        r"typedef (?:struct|enum|union|unsigned|int|void|char)\b",
+        r"(?:struct \w+|int|char|size_t|u?int\d+_t) \**\w+(?:\[\w*\])?(?: = .*)?;$",
+    ),
+    "c#": (
+        r"using (?:static )?(?:System|Microsoft)(?:\.\w+)*;$",
+        r"namespace [A-Z][\w.]*[;{]?$",
+        r"(?:public|private|protected|internal) .*\{ get;.*\}",
+        r"(?:public|private) (?:static |async |override )*[\w<>\[\]?]+ [A-Z]\w*\(.*\)$",
+        r"(?:public|internal) (?:\w+ )?(?:class|record|struct|interface) \w+(?:<\w+>)?(?: : .*)?$",
+        r"var \w+ = .*;$",
+    ),
+    "c++": (
+        r"# *include *<\w+>$",
+        r"using namespace \w+;$",
+        r"template *<.*>",
+        r"namespace [\w:]+ *\{$",
+        r"(?:public|private|protected):$",
+        r".*\bstd::\w+.*[;{,)]$",
+        r".*\w+::~?\w+\(.*\).*\{$",
+        r"(?:class|struct) \w+ (?:final )?: (?:public|private) ",
+    ),
+    "go": (
+        r"package \w+$",
+        r"func (?:\(\w+ \*?[\w\[\]]+\) )?\w+(?:\[.*\])?\(.*\{$",
+        r"type \w+ (?:struct|interface) \{$",
+        r"if err != nil \{$",
+        r"import \($",
+        r"[a-z]\w*(?:, \w+)* := ",
+        r"defer \w+.*\)$",
+    ),
+    "java": (
+        r"import (?:static )?(?:java|javax|jakarta|org|com|io|net)(?:\.\w+)+(?:\.\*)?;$",
+        r"package [a-z][\w.]*;$",
+        r"@(?:Override|Test|Autowired|Nullable|Deprecated)\b",
+        r"(?:(?:public|private|static|final|abstract) )+(?:class|interface|enum) .*\{$",
+        r"(?:(?:public|private|protected|static) )+[\w<>\[\],.? ]+\(.*\)(?: throws .*)? *[{;]$",
+        r"(?:private|protected|public) (?:static )?(?:final )?[\w<>\[\], ]+ \w+(?: = .*)?;$",
+    ),
+    "javascript": (
+        r"(?:const|let|var) (?:\w+|\{[\w, ]+\}|\[[\w, ]+\]) = ",
+        r"(?:export (?:default )?)?(?:async )?function\*? *\w*\(.*\) *\{$",
+        r"(?:import|export) (?:.* from )?['\"].*['\"];?$",
+        r"module\.exports\b",
+        r".*\brequire\(['\"].*['\"]\)",
+        r".*(?:=>|\bfunction *\(.*\)) *\{$",
+        r".*(?:===|!==).*[{;)]$",
+        r"export (?:default )?(?:const|let|class) ",
+        r"['\"]use strict['\"];?$",
+    ),
+    "php": (
+        r"<\?php\b",
+        r"(?:public|private|protected) (?:static )?function ",
+        r"\$\w+ = .*;$",
+        r"\$this->\w+",
+        r"use [A-Z]\w*(?:\\\w+)+.*;$",
+        r"function \w+\(.*\$\w+.*\)",
+    ),
+    "python": (
+        r"(?:async )?def \w+\(.*[:(,]$",
+        r"class \w+(?:\(.*\))?:$",
+        r"from [\w.]+ import [\w(*]",
+        r"import [\w.]+(?: as \w+)?$",
+        r"(?:if|elif|while) .*[\w)\]\"']:$",
+        r"for [\w, ()]+ in .*:$",
+        r"(?:else|try|finally|except.*):$",
+        r"with .* as \w+:$",
+        r"self\.\w+ = ",
+    ),
+    "ruby": (
+        r"require(?:_relative)? ['\"].*['\"]$",
+        r"def (?:self\.)?\w+[?!]?(?:\(.*\))?$",
+        r"class [A-Z]\w*(?: < [A-Z][\w:]*)?$",
+        r"module [A-Z]\w*$",
+        r"end$",
+        r"attr_\w+ :",
+        r".* do \|.*\|$",
+        r"(?:puts ['\"]|raise [A-Z]\w+)",
+    ),
+    "rust": (
+        r"(?:pub(?:\(\w+\))? )?(?:async |unsafe |const )*fn \w+.*(?:[{(;,>]|where)$",
+        r"let (?:mut )?\w+(?:: .*)? = .*[;{(]$",
+        r"use (?:std|crate|super|self|\w+)::.*[;{]$",
+        r"impl(?:<.*>)? .*\{$",
+        r"#!?\[\w+.*\]$",
+        r"(?:pub )?(?:struct|enum|trait|mod) \w+.*[{;(]$",
+        r".*\b\w+!\(.*\);$",
+    ),
+    "typescript": (
+        r"(?:export )?(?:declare )?(?:interface|enum|namespace) \w+.*\{$",
+        r"(?:export )?type \w+(?:<.*>)? =",
+        r"import type ",
+        r"(?:public|private|protected|readonly) \w+\??: .*[;{]$",
+        r".*\w\??: (?:string|number|boolean|void|unknown|any|never)\b(?:\[\])? *[;,){=|]",
+        r".*\): (?:Promise<.*>|[\w<>\[\]|]+) *(?:\{|=>)",
+    ),
+}
+"""A language -> how its lines begin that hardly any other text has."""
