@@ -113,3 +113,7 @@ def test_a_number_sign_in_code_is_no_heading():
 def test_a_heading_that_is_too_long_heads_nothing():
     found = needs(MarkdownSplitter(max_unit_chars=20), "# A heading of many words\n\nText.")
     assert found["Text."] == []
+
+
+def test_a_byte_order_mark_hides_no_heading():
+    assert needs(MarkdownSplitter(), "\ufeff# Guide\n\nText.")["Text."] == ["\ufeff# Guide"]
