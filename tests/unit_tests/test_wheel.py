@@ -23,6 +23,7 @@ BROUGHT_BY = {
     "langchain": ["langchain", "langchain_classic", "langchain_community", "langchain_core"],
     "llama-index": ["llama_index"],
     "cli": ["bm25s", "jinja2", "rich", "typer"],
+    "code": ["tree_sitter", "tree_sitter_python"],
 }
 
 # What others bring too, without which an extra's own packages do not run.
@@ -31,6 +32,7 @@ SHARED = {
     "langchain": set[str](),
     "llama-index": {"filelock", "jinja2", "platformdirs", "rich"},
     "cli": set[str](),
+    "code": set[str](),
 }
 
 WITHOUT = """
@@ -87,6 +89,12 @@ cli.build_compressor = lambda options: compressor
 command = ["compress", "-", "--query", "dog", "--max-tokens", "10", "--html", "page.html"]
 done = CliRunner().invoke(cli.build_app(), command, input=text)
 assert done.exit_code == 0 and "dog" in done.stdout, done
+""",
+    "code": """
+from specprefill_integrations.splitting.code import CodeSplitter
+source = "class A:\\n    def f(self):\\n        return 1\\n\\n    def g(self):\\n        pass\\n"
+units = [source[a:b] for a, b in CodeSplitter(language="python")(source)]
+assert any("def f" in unit and "return 1" in unit and "def g" not in unit for unit in units), units
 """,
 }
 
@@ -152,6 +160,7 @@ class TestContents:
             line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line
         ]
         assert sorted(re.split("[<>=]", line)[0] for line in required) == [
+            "markdown-it-py",
             "regex",
             "sentence-splitter",
         ]
