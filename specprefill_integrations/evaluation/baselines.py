@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import regex
 
 from specprefill_integrations.errors import MissingDependencyError
+from specprefill_integrations.scoring.lexical import UNSPACED_SCRIPTS
 from specprefill_integrations.scoring.span_scorer import SpanScorer
 from specprefill_integrations.token_counting import CountTokens
 from specprefill_integrations.types import Span
@@ -24,9 +25,7 @@ except ImportError as error:
         raise
     raise MissingDependencyError(package="bm25s", extra="cli") from error
 
-# Scripts that put no spaces between words: each character counts as a word.
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
-_WORD = regex.compile(rf"[{_UNSPACED}]\p{{M}}*+|[^\W{_UNSPACED}]++")
+_WORD = regex.compile(rf"[{UNSPACED_SCRIPTS}]\p{{M}}*+|[^\W{UNSPACED_SCRIPTS}]++")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from specprefill_integrations.scoring.attention_scorer import AttentionScorer, ReadingPlan
+from specprefill_integrations.scoring.attention_scorer import AttentionScorer
 from specprefill_integrations.scoring.draft_model import DraftModel
 from specprefill_integrations.scoring.labeled_cases import LabeledCase
 from specprefill_integrations.scoring.prompt_reader import draft_layers
@@ -104,7 +104,7 @@ def read_cases(
     Yields:
         What was read of each case.
     """
-    scorer = AttentionScorer(draft, readout, ReadingPlan())
+    scorer = AttentionScorer(draft, readout)
     for case in cases:
         split = splitter_of(case.kind)
         spans = [split(text) for text in case.texts]

@@ -13,9 +13,11 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-# Scripts without spaces between words: every character is one.
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
-_WORD = regex.compile(rf"(?V1)[{_UNSPACED}]|[\w--[{_UNSPACED}]]+")
+UNSPACED_SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
+"""Scripts without spaces between words, as members of a regular expression's set: there every
+character counts as a word."""
+
+_WORD = regex.compile(rf"(?V1)[{UNSPACED_SCRIPTS}]|[\w--[{UNSPACED_SCRIPTS}]]+")
 
 # Words that begin alike count as one: "published" and "publisher".
 _PREFIX_CHARS = 5

@@ -6,10 +6,12 @@ slow, obvious version of its formula, and pass it to `AttentionScorer(draft, rea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -54,6 +56,22 @@ class PromptLayout:
     is_text: Tensor
     """Which keys before the question are tokens of the texts: neither padding nor what stands
     before or between them. Shape: (batch, context_tokens)."""
+
+
+def heads_by_layer(heads: Sequence[tuple[int, int]], layout: PromptLayout) -> dict[int, Tensor]:
+    """Indices of the heads that are read, layer by layer in the order of the heads.
+
+    They are moved to the device now, so that the layer loop does not wait for it.
+
+    Args:
+        heads: (layer, head) of each.
+        layout: Of the batch that they are read of.
+    """
+    by_layer: dict[int, list[int]] = {}
+    for layer, head in heads:
+        by_layer.setdefault(layer, []).append(head)
+    device = layout.is_text.device
+    return {layer: torch.tensor(found, device=device) for layer, found in by_layer.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from specprefill_integrations.scoring.readouts import (
     PromptLayout,
     ReadingPass,
     SpanReadings,
+    heads_by_layer,
 )
 
 
@@ -91,13 +92,7 @@ class CalibratedDifferenceReduction:
     def __init__(self, layout: PromptLayout, heads: Sequence[tuple[int, int]] = ()) -> None:
         """Start with nothing read."""
         self._layout = layout
-        by_layer: dict[int, list[int]] = {}  # none for all heads
-        for layer, head in heads:
-            by_layer.setdefault(layer, []).append(head)
-        device = layout.is_text.device  # moved there now: the layer loop does not wait for it
-        self._chosen = {
-            layer: torch.tensor(found, device=device) for layer, found in by_layer.items()
-        }
+        self._chosen = heads_by_layer(heads, layout)  # none for all heads
         self._sums: dict[ReadingPass, Tensor] = {}  # (batch, context)
         self._heads: dict[ReadingPass, int] = {}
 

@@ -21,6 +21,7 @@ from specprefill_integrations.scoring.readouts import (
     PromptLayout,
     ReadingPass,
     SpanReadings,
+    heads_by_layer,
 )
 
 LOG_FLOOR = 1e-3
@@ -129,13 +130,7 @@ class LinearReduction:
         """Start with nothing read."""
         self._layout = layout
         self._passes = passes
-        by_layer: dict[int, list[int]] = {}
-        for layer, head in heads:
-            by_layer.setdefault(layer, []).append(head)
-        device = layout.is_text.device  # moved there now: the layer loop does not wait for it
-        self._heads = {
-            layer: torch.tensor(found, device=device) for layer, found in by_layer.items()
-        }
+        self._heads = heads_by_layer(heads, layout)
         self._rows: dict[tuple[ReadingPass, int], Tensor] = {}  # (batch, heads, context)
         self._step: dict[int, Tensor] = {}  # the generated token's, by layer
         self._steps: Tensor | None = None  # generated rows that count; (batch, 1, 1)
