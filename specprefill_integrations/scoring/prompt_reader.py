@@ -1,7 +1,7 @@
-"""Runs the draft over a batch of contexts and a question, and hands the rows to a readout.
+"""Runs the draft over a batch of prompts, and hands the rows to a readout.
 
-Context first, with its keys kept; then, on those keys, the question, a few generated tokens and a
-question without content: each is a short pass. Knows token ids, not texts.
+Contexts first, with their keys kept; then, on those keys, the questions, a few generated tokens and
+a question without content: each is a short pass. Knows token ids, not texts.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -31,17 +32,6 @@ _SOFTMAX = {"full_attention", "sliding_attention", "chunked_attention"}
 
 
 @dataclass(frozen=True, slots=True)
-class ContextTokens:
-    """What the draft reads before the question."""
-
-    ids: Sequence[int]
-    """Token ids."""
-
-    is_text: Sequence[bool]
-    """Which of them belong to the texts, and not to what stands before and between them."""
-
-
-@dataclass(frozen=True, slots=True)
 class QuestionTokens:
     """What the draft reads after the context."""
 
@@ -53,7 +43,25 @@ class QuestionTokens:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prompts:
+class Prompt:
+    """A context and what is asked about it."""
+
+    context: Sequence[int]
+    """Token ids of the context."""
+
+    is_text: Sequence[bool]
+    """Which of them belong to the texts, and not to what stands before and between them."""
+
+    question: QuestionTokens
+    """What follows the context."""
+
+    longest_tokens: int
+    """Tokens of the longest prompt that this one is compared with: all of them are read in the
+    layers that are right for that one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
     """A batch of prompts of which the first `length` tokens have been read."""
 
     mask: Tensor
@@ -71,6 +79,41 @@ class _Prompts:
         return self.mask.shape[1]
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Neighboring rows of a batch whose questions are as long, read in the same layers."""
+
+    rows: slice
+    """Which rows."""
+
+    layers: frozenset[int]
+    """Which layers are read."""
+
+    padding: int
+    """Tokens behind their questions, up to the longest question of the batch."""
+
+    question_rows: int
+    """How many of the questions' last rows are read."""
+
+    reduction: Reduction
+    """Takes what is read."""
+
+    def take(self, source: ReadingPass, layer: int, weights: Tensor) -> None:
+        """Hand on what was read of these rows, as if they had been read alone.
+
+        Args:
+            source: Which pass.
+            layer: Which layer.
+            weights: The last rows of the pass. Shape: (batch, heads, rows, keys).
+        """
+        if layer not in self.layers:
+            return
+        own = weights[self.rows]
+        if source == "question" and self.padding:
+            own = own[:, :, : -self.padding, : -self.padding][:, :, -self.question_rows :]
+        self.reduction.add(source, layer, own)
+
+
 class PromptReader:
     """Reads prompts with a draft model for one readout."""
 
@@ -79,111 +122,137 @@ class PromptReader:
         self._draft = draft
         self._readout = readout
 
-    def read(
-        self,
-        contexts: Sequence[ContextTokens],
-        question: QuestionTokens,
-        null_question: QuestionTokens | None,
-    ) -> Reduction:
-        """Read a question over each of several contexts.
+    def read(self, prompts: Sequence[Prompt], null_question: QuestionTokens | None) -> list[Tensor]:
+        """Read prompts together, each as if alone.
+
+        Nothing that pads changes a distance within a prompt, or is seen from it: it stands before
+        the context and behind the question. So where tokens are generated after the question,
+        only prompts whose questions are as long are read together.
 
         Args:
-            contexts: The tokens of each context; where all are as long, nothing is padded.
-            question: What follows each context.
+            prompts: What is read; where all are as long, nothing is padded.
             null_question: The question without content, where the readout wants one.
 
         Returns:
-            What the readout made of it.
+            What the readout made of the tokens of each context, padding included, which comes
+            first. Shape of each: (tokens, features).
 
         Raises:
             DraftModelUnsupportedError: No attention could be read, or the draft cannot generate.
         """
+        order = sorted(range(len(prompts)), key=lambda row: self._kind(prompts[row]))
+        together = [order]
+        if self._readout.lookahead_tokens:
+            by_length = groupby(order, key=lambda row: len(prompts[row].question.ids))
+            together = [list(rows) for _, rows in by_length]
+        found: dict[int, Tensor] = {}
         with self._draft.lock, torch.inference_mode():
-            prompts = self._read_contexts(contexts)
-            layout = self._layout(contexts, question, null_question)
-            layers = self._readout.layers(draft_layers(self._draft.config, layout.prompt_tokens))
-            reduction = self._readout.begin(layout)
-            self._read_question(prompts, question.ids, reduction, layers)
-            if null_question is not None:
-                ids = self._repeated(null_question.ids, len(contexts))
-                self._pass(_branch(prompts), ids, "null_question", reduction, layers)
-            return reduction
+            for rows in together:
+                features = self._read([prompts[row] for row in rows], null_question)
+                found.update(zip(rows, features, strict=True))
+        return [found[row] for row in range(len(prompts))]
 
-    def _layout(
-        self,
-        contexts: Sequence[ContextTokens],
-        question: QuestionTokens,
-        null_question: QuestionTokens | None,
-    ) -> PromptLayout:
-        """Where things stand in a batch."""
-        longest = max(len(context.ids) for context in contexts)
-        is_text = [[False] * (longest - len(c.ids)) + list(c.is_text) for c in contexts]
-        return PromptLayout(
-            context_tokens=longest,
-            prompt_tokens=longest + len(question.ids),
-            question_words=question.words,
-            null_words=null_question.words if null_question else slice(0),
-            is_text=torch.tensor(is_text, device=self._draft.device),
-        )
+    def _kind(self, prompt: Prompt) -> tuple[int, int, int, list[int]]:
+        """What prompts have in common that one reduction can take."""
+        words = prompt.question.words
+        layers = self._readout.layers(draft_layers(self._draft.config, prompt.longest_tokens))
+        return len(prompt.question.ids), words.start, words.stop, sorted(layers)
 
-    def _read_contexts(self, contexts: Sequence[ContextTokens]) -> _Prompts:
+    def _read(
+        self, prompts: Sequence[Prompt], null_question: QuestionTokens | None
+    ) -> list[Tensor]:
+        """Read prompts, sorted by kind, as one batch."""
+        batch = self._read_contexts([prompt.context for prompt in prompts])
+        groups = self._groups(prompts, null_question)
+        self._read_questions(batch, [prompt.question.ids for prompt in prompts], groups)
+        if null_question is not None:
+            ids = self._padded([null_question.ids] * len(prompts))
+            self._pass(_branch(batch), ids, "null_question", groups)
+        return [row for group in groups for row in group.reduction.features()]
+
+    def _groups(
+        self, prompts: Sequence[Prompt], null_question: QuestionTokens | None
+    ) -> list[_Group]:
+        """The prompts of a batch, sorted by kind, in groups of one kind."""
+        context_tokens = max(len(prompt.context) for prompt in prompts)
+        question_tokens = max(len(prompt.question.ids) for prompt in prompts)
+        groups = []
+        start = 0
+        for (own_tokens, first, end, layers), found in groupby(prompts, key=self._kind):
+            alike = list(found)
+            padding = [[False] * (context_tokens - len(prompt.context)) for prompt in alike]
+            is_text = [pad + list(p.is_text) for pad, p in zip(padding, alike, strict=True)]
+            layout = PromptLayout(
+                context_tokens=context_tokens,
+                prompt_tokens=context_tokens + own_tokens,
+                question_words=slice(first, end),
+                null_words=null_question.words if null_question else slice(0),
+                is_text=torch.tensor(is_text, device=self._draft.device),
+            )
+            groups.append(
+                _Group(
+                    rows=slice(start, start + len(alike)),
+                    layers=frozenset(layers),
+                    padding=question_tokens - own_tokens,
+                    question_rows=self._readout.question_rows or own_tokens,
+                    reduction=self._readout.begin(layout),
+                )
+            )
+            start += len(alike)
+        return groups
+
+    def _read_contexts(self, contexts: Sequence[Sequence[int]]) -> _Batch:
         """The contexts' keys and values, padded on the left; no attention is read."""
-        longest = max(len(context.ids) for context in contexts)
-        pads = [longest - len(context.ids) for context in contexts]
-        ids = [[0] * pad + list(context.ids) for pad, context in zip(pads, contexts, strict=True)]
+        longest = max(map(len, contexts))
+        pads = [longest - len(context) for context in contexts]
+        ids = [[0] * pad + list(context) for pad, context in zip(pads, contexts, strict=True)]
         real = [[False] * pad + [True] * (longest - pad) for pad in pads]
         device = self._draft.device
-        prompts = _Prompts(
+        batch = _Batch(
             torch.tensor(real, device=device),
             _empty_cache(self._draft.model),
             is_padded=any(pads),
         )
-        self._forward(prompts, torch.tensor(ids, device=device), self._draft.model.base_model)
-        return prompts
+        self._forward(batch, torch.tensor(ids, device=device), self._draft.model.base_model)
+        return batch
 
-    def _read_question(
-        self,
-        prompts: _Prompts,
-        question: Sequence[int],
-        reduction: Reduction,
-        layers: frozenset[int],
+    def _read_questions(
+        self, batch: _Batch, questions: Sequence[Sequence[int]], groups: Sequence[_Group]
     ) -> None:
-        """The question's rows, then those of the tokens that the draft generates after it."""
-        batch = prompts.mask.shape[0]
-        ids = self._repeated(question, batch)
-        prompts, output = self._pass(_branch(prompts), ids, "question", reduction, layers)
-        finished = torch.zeros(batch, dtype=torch.bool, device=ids.device)
-        reduction.end_step(finished)
+        """The questions' rows, then those of the tokens that the draft generates after them."""
+        ids = self._padded(questions)
+        batch, output = self._pass(_branch(batch), ids, "question", groups)
+        finished = torch.zeros(len(questions), dtype=torch.bool, device=ids.device)
+        _end_step(groups, finished)
         ends = torch.tensor(self._draft.end_token_ids, device=ids.device)
         for _ in range(self._readout.lookahead_tokens):
             ids = output.logits[:, -1:].argmax(dim=-1)  # greedy, (batch, 1)
             # Rows after an end-of-sequence token are dropped; its own row still counts.
             ended_now = torch.isin(ids[:, 0], ends)
-            prompts, output = self._pass(prompts, ids, "lookahead", reduction, layers)
-            reduction.end_step(finished)
+            batch, output = self._pass(batch, ids, "lookahead", groups)
+            _end_step(groups, finished)
             finished = finished | ended_now
 
     def _pass(
-        self,
-        prompts: _Prompts,
-        ids: Tensor,
-        source: ReadingPass,
-        reduction: Reduction,
-        layers: frozenset[int],
-    ) -> tuple[_Prompts, Any]:
+        self, batch: _Batch, ids: Tensor, source: ReadingPass, groups: Sequence[_Group]
+    ) -> tuple[_Batch, Any]:
         """Read `ids` after the prompts and hand rows of attention on."""
         layers_read = 0
 
         def take(layer: int, weights: Tensor) -> None:
             nonlocal layers_read
             layers_read += 1
-            reduction.add(source, layer, weights)
+            for group in groups:
+                group.take(source, layer, weights)
 
-        rows = (self._readout.question_rows if source == "question" else None) or ids.shape[1]
+        rows = ids.shape[1]
+        if source == "question":
+            rows = max(group.question_rows + group.padding for group in groups)
         generates = source != "null_question" and self._readout.lookahead_tokens > 0
         model = self._draft.model if generates else self._draft.model.base_model
-        mask = torch.cat([prompts.mask, torch.ones_like(ids, dtype=torch.bool)], dim=1)
-        longer = _Prompts(mask, prompts.cache, prompts.is_padded)
+        mask = torch.cat([batch.mask, torch.ones_like(ids, dtype=torch.bool)], dim=1)
+        longer = _Batch(mask, batch.cache, batch.is_padded)
+        layers = frozenset(layer for group in groups for layer in group.layers)
         with capture_attention(self._draft.model, rows=rows, on_layer=take, layers=layers):
             output = self._forward(longer, ids, model)
         if not layers_read:
@@ -198,20 +267,23 @@ class PromptReader:
             raise DraftModelUnsupportedError(msg)
         return longer, output
 
-    def _forward(self, prompts: _Prompts, ids: Tensor, model: Any) -> Any:  # noqa: ANN401
-        """Run the draft over the last tokens of `prompts`; its cache grows in place."""
+    def _forward(self, batch: _Batch, ids: Tensor, model: Any) -> Any:  # noqa: ANN401
+        """Run the draft over the last tokens of the prompts; its cache grows in place."""
         # Without padding no mask is needed, and attention may take its fastest path.
         options: dict[str, Any] = {}
-        if prompts.is_padded:
-            options["attention_mask"] = prompts.mask.long()
-            positions = prompts.mask.long().cumsum(dim=1) - 1
+        if batch.is_padded:
+            options["attention_mask"] = batch.mask.long()
+            positions = batch.mask.long().cumsum(dim=1) - 1
             options["position_ids"] = positions.clamp_min(0)[:, -ids.shape[1] :]
         if model is self._draft.model and model is not model.base_model:
             options["logits_to_keep"] = 1
-        return model(input_ids=ids, past_key_values=prompts.cache, use_cache=True, **options)
+        return model(input_ids=ids, past_key_values=batch.cache, use_cache=True, **options)
 
-    def _repeated(self, ids: Sequence[int], batch: int) -> Tensor:
-        return torch.tensor([list(ids)] * batch, device=self._draft.device)
+    def _padded(self, questions: Sequence[Sequence[int]]) -> Tensor:
+        """Questions, padded on the right: nothing sees what comes after it. Shape: (batch, ids)."""
+        longest = max(map(len, questions))
+        ids = [[*question, *[0] * (longest - len(question))] for question in questions]
+        return torch.tensor(ids, device=self._draft.device)
 
 
 def _empty_cache(model: Any) -> Any:  # noqa: ANN401
@@ -256,14 +328,19 @@ def _layer_kinds(config: Any) -> list[tuple[str, int | None]]:  # noqa: ANN401
     return [(kind, reach.get(kind)) for kind in kinds]
 
 
-def _branch(prompts: _Prompts) -> _Prompts:
+def _end_step(groups: Sequence[_Group], finished: Tensor) -> None:
+    for group in groups:
+        group.reduction.end_step(finished[group.rows])
+
+
+def _branch(batch: _Batch) -> _Batch:
     """The same prompts with a cache of their own: what is read next leaves the first one as it is.
 
     Growing a layer makes new tensors, so the old ones are shared; other layers work in place.
     """
-    cache = copy.copy(prompts.cache)
+    cache = copy.copy(batch.cache)
     cache.layers = [
         copy.copy(layer) if type(layer) is DynamicLayer else copy.deepcopy(layer)
-        for layer in prompts.cache.layers
+        for layer in batch.cache.layers
     ]
-    return _Prompts(prompts.mask, cache, prompts.is_padded)
+    return _Batch(batch.mask, cache, batch.is_padded)

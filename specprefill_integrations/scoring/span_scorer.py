@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from specprefill_integrations.types import Span
@@ -31,6 +32,50 @@ class SpanScorer(Protocol):
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Count the tokens of each text, without special tokens."""
+
+
+@runtime_checkable
+class AsyncSpanScorer(Protocol):
+    """A scorer that can be waited for without a thread."""
+
+    async def ascore_spans(
+        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[list[float]]:
+        """Score as `SpanScorer.score_spans` does, and never block the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """What one call of `SpanScorer.score_spans` asks."""
+
+    query: str | None
+    """The question, or None where there is none."""
+
+    texts: Sequence[str]
+    """The texts."""
+
+    spans: Sequence[Sequence[Span]]
+    """For each text, the spans to score, in ascending order."""
+
+
+@runtime_checkable
+class BatchSpanScorer(Protocol):
+    """A scorer that answers several callers in less time together than one after another."""
+
+    def score_batch(self, requests: Sequence[ScoreRequest]) -> list[list[list[float]]]:
+        """Score each request as if it were alone.
+
+        Args:
+            requests: What is asked.
+
+        Returns:
+            For each request, what `SpanScorer.score_spans` gives for it, but for noise of
+            floating-point numbers.
+        """
+
+    @property
+    def batch_chars(self) -> int:
+        """Characters of texts from which on more of them are not scored faster together."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Long texts -> windows that the draft reads one at a time. Pure; counts tokens, sees no text.
+"""Long texts -> windows -> batches that the draft reads. Pure; counts tokens, sees no text.
 
 Windows are as even as the texts allow, so that no window's scores stand out for its length, and
 are cut between documents where possible, else between units.
@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 # Windows are planned a little short, so that a cut can wait for the end of a unit.
 _FILL = 0.9
+
+# Most tokens that pad questions in a batch, as a share of what the batch may hold.
+_QUESTION_PADDING = 1 / 8
 
 # A cut between documents is preferred if it leaves at least this share of an even window.
 _EARLIEST = 0.6
@@ -33,7 +36,7 @@ class Piece:
 
 
 Window = tuple[Piece, ...]
-"""What the draft reads at a time, in source order."""
+"""What the draft reads in one piece, in source order."""
 
 
 def plan_windows(
@@ -61,6 +64,40 @@ def plan_windows(
         windows.append(_pieces(position, end, starts, lengths))
         position = end
     return windows
+
+
+def plan_batches(
+    lengths: Sequence[int], question_lengths: Sequence[int], batch_tokens: int
+) -> list[list[int]]:
+    """Put windows together that are about as long.
+
+    Args:
+        lengths: Tokens of each window.
+        question_lengths: Tokens of what is asked about each.
+        batch_tokens: Tokens that the windows of a batch may hold, padded to the longest of them;
+            a window counts at least as much as its question.
+
+    Returns:
+        Batches of indices into `lengths`, each in one of them, longest windows first.
+    """
+    costs = [max(pair) for pair in zip(lengths, question_lengths, strict=True)]
+    batches: list[list[int]] = []
+    longest = longest_question = questions = 0
+    for index in sorted(range(len(costs)), key=lambda index: -costs[index]):
+        rows = len(batches[-1]) + 1 if batches else 0
+        question = max(longest_question, question_lengths[index])
+        padding = question * rows - questions - question_lengths[index]
+        if (
+            not batches
+            or longest * rows > batch_tokens
+            or padding > batch_tokens * _QUESTION_PADDING
+        ):
+            batches.append([])
+            longest, question, questions = costs[index], question_lengths[index], 0
+        batches[-1].append(index)
+        longest_question = question
+        questions += question_lengths[index]
+    return batches
 
 
 def _next_cut(

@@ -21,7 +21,7 @@ from specprefill_integrations.scoring.profiles import (
     shape_of,
 )
 from specprefill_integrations.scoring.prompt_reader import (
-    ContextTokens,
+    Prompt,
     PromptReader,
     QuestionTokens,
 )
@@ -88,11 +88,11 @@ def test_features_equal_the_slow_reference_in_a_padded_batch(lookahead):
     draft = DraftModel.from_pair(model, None)
     passes = ("question", "null_question", *(("lookahead",) if lookahead else ()))
     is_text = [[False, *[True] * (len(context) - 1)] for context in CONTEXTS]
-    contexts = [ContextTokens(*pair) for pair in zip(CONTEXTS, is_text, strict=True)]
-    found = PromptReader(draft, readout(passes, lookahead)).read(contexts, QUESTION, NULL)
+    prompts = [Prompt(*pair, QUESTION, 100) for pair in zip(CONTEXTS, is_text, strict=True)]
+    found = PromptReader(draft, readout(passes, lookahead)).read(prompts, NULL)
     eager = tiny_model("llama", attention="eager", dtype=torch.float64)
     longest = max(map(len, CONTEXTS))
-    for row, context, real in zip(found.features(), CONTEXTS, is_text, strict=True):
+    for row, context, real in zip(found, CONTEXTS, is_text, strict=True):
         expected = slow_features(eager, context, real, lookahead)
         assert row[longest - len(context) :].tolist() == [
             pytest.approx(values, rel=1e-5) for values in expected

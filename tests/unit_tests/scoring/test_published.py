@@ -10,7 +10,7 @@ import torch
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.scoring.draft_model import DraftModel
 from specprefill_integrations.scoring.prompt_reader import (
-    ContextTokens,
+    Prompt,
     PromptReader,
     QuestionTokens,
 )
@@ -63,17 +63,30 @@ def slow_scores(architecture, prompt, ends, rows=8, kernel=13):
     return [value / (1 + len(generated)) for value in total]
 
 
+class Watching(PublishedReadout):
+    """Remembers what it began, for the scores of the question's tokens."""
+
+    def __init__(self):
+        super().__init__()
+        object.__setattr__(self, "reductions", [])
+
+    def begin(self, layout):
+        self.reductions.append(super().begin(layout))
+        return self.reductions[-1]
+
+
 def streamed_scores(architecture, ends, contexts=CONTEXTS):
     model = tiny_model(architecture, dtype=torch.float64)
     model.generation_config.eos_token_id = list(ends)
     draft = DraftModel.from_pair(model, None)
-    tokens = [ContextTokens(context, [True] * len(context)) for context in contexts]
-    reduction = PromptReader(draft, PublishedReadout()).read(
-        tokens, QuestionTokens(QUESTION, slice(0, 4)), None
-    )
+    question = QuestionTokens(QUESTION, slice(0, 4))
+    prompts = [Prompt(context, [True] * len(context), question, 100) for context in contexts]
+    readout = Watching()
+    features = PromptReader(draft, readout).read(prompts, None)
+    [reduction] = readout.reductions
     scores = reduction.prompt_scores()
     longest = max(map(len, contexts))
-    assert torch.equal(reduction.features(), scores[:, :longest, None])
+    assert torch.equal(torch.stack(features), scores[:, :longest, None])
     return [
         row[longest - len(context) :].tolist()
         for row, context in zip(scores, contexts, strict=True)
