@@ -1,9 +1,13 @@
-"""Does a text look like YAML or TOML? By its lines, and only where nearly all of them fit."""
+"""Does a text look like YAML or TOML? By its lines, and only where nearly all of them fit.
+
+Of a text that is known to be one of them, `settings_form` says which.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 _LEAST_SHARE = 0.9
 _LEAST_KEYS = 2
@@ -15,6 +19,7 @@ _YAML_NESTED = re.compile(r"(?:\s+|\s*- +)[\w./$@*\"'-]{1,60}:(?: |$)|---$|\s*- 
 _TOML_VALUE = r"(?:[\"'\[{]|true\b|false\b|[+-]?(?:\d|inf|nan))"
 _TOML_KEY = re.compile(rf"\s*(?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\.[\w\"'-]+)* *= *{_TOML_VALUE}")
 _TOML_TABLE = re.compile(r"\s*\[{1,2}[\w.\"'-]+\]{1,2}\s*(?:#|$)")
+_ASSIGNMENT = re.compile(r"\s*[\w.\"'-]{1,200}[ \t]*=")
 _TOML_OTHER = re.compile(r"\s*#|\s+\S|[\]}]")
 
 
@@ -34,3 +39,10 @@ def looks_like_toml(lines: Sequence[str]) -> bool:
     others = sum(bool(_TOML_OTHER.match(line)) for line in lines)
     fits = keys + tables + others >= _LEAST_SHARE * len(lines) and keys > others / 2
     return tables > 0 and fits and keys >= _LEAST_KEYS
+
+
+def settings_form(lines: Sequence[str]) -> Literal["yaml", "toml"]:
+    """Which of the two a settings file is, by what more of its lines look like."""
+    toml = sum(bool(_ASSIGNMENT.match(line) or _TOML_TABLE.match(line)) for line in lines)
+    yaml = sum(bool(_YAML_KEY.match(line)) for line in lines)
+    return "toml" if toml > yaml else "yaml"
