@@ -8,10 +8,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from specprefill_integrations.splitting import LinkingSplitter, Splitter
 from specprefill_integrations.splitting.lines import split_at_lines, without_blank_ends
+from specprefill_integrations.splitting.recent_parses import RecentParses
 from specprefill_integrations.types import Span
 
 Needs = tuple[int, ...]
@@ -119,6 +120,11 @@ class OutlineSplitter(ABC):
     max_unit_chars: int = 600
     """Characters of a unit; longer ones are cut at lines, sentences, clauses, then words."""
 
+    _recent: RecentParses[Outline] = field(
+        default_factory=RecentParses, init=False, repr=False, compare=False
+    )
+    """What was found in texts that were cut and are not linked yet."""
+
     def __post_init__(self) -> None:
         """Reject a limit that nothing meets."""
         if self.max_unit_chars < 1:
@@ -127,11 +133,14 @@ class OutlineSplitter(ABC):
 
     def __call__(self, text: str) -> list[Span]:
         """Cut `text` into units: disjoint, ascending, together all but its white space."""
-        return self.outline(text).spans
+        outline = self.outline(text)
+        self._recent.keep(text, outline)
+        return list(outline.spans)
 
     def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
         """For each unit the indices of those that it needs, from the first to the last."""
-        return self.outline(text).links(units)
+        outline = self._recent.take(text) or self.outline(text)
+        return outline.links(units)
 
     @abstractmethod
     def outline(self, text: str) -> Outline:

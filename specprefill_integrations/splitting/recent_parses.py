@@ -1,0 +1,48 @@
+"""What a splitter found in a text, kept from the call that cuts it to the one that links it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import Lock
+from typing import Generic, TypeVar
+
+Parsed = TypeVar("Parsed")
+
+# As many texts are kept as have this many characters together; a longer one is parsed again.
+_MOST_CHARS = 2_000_000
+
+
+class RecentParses(Generic[Parsed]):
+    """What was found in the texts that were parsed last, each until it is taken out.
+
+    A splitter holds one of its own; any number of threads may use it. A copy starts empty.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._found: OrderedDict[str, Parsed] = OrderedDict()
+        self._chars = 0
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[RecentParses[Parsed]], tuple[()]]:
+        return (type(self), ())
+
+    def keep(self, text: str, found: Parsed) -> None:
+        """Keep what was found in a text, in place of the oldest if need be."""
+        with self._lock:
+            self._forget(text)
+            self._found[text] = found
+            self._chars += len(text)
+            while self._chars > _MOST_CHARS:
+                self._forget(next(iter(self._found)))
+
+    def take(self, text: str) -> Parsed | None:
+        """Take out what was found in a text; None where that is not known any more."""
+        with self._lock:
+            return self._forget(text)
+
+    def _forget(self, text: str) -> Parsed | None:
+        found = self._found.pop(text, None)
+        if found is not None:
+            self._chars -= len(text)
+        return found
