@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from specprefill_integrations.compressor import ContextCompressor
     from specprefill_integrations.errors import SpecPrefillError
     from specprefill_integrations.rendering import GapStyle
-    from specprefill_integrations.types import Budget, Compression, Span
+    from specprefill_integrations.types import Budget, Compression, Span, TextHint
 
 __version__ = version("specprefill-integrations")
 
@@ -24,6 +24,7 @@ _HOMES = {
     "GapStyle": "rendering",
     "Span": "types",
     "SpecPrefillError": "errors",
+    "TextHint": "types",
 }
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "GapStyle",
     "Span",
     "SpecPrefillError",
+    "TextHint",
     "__version__",
 ]
 

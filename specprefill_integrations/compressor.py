@@ -7,33 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import threading
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from specprefill_integrations.about_the_whole import asks_about_the_whole
-from specprefill_integrations.encodable import encodable
-from specprefill_integrations.errors import DraftModelError, MissingDependencyError
-from specprefill_integrations.fitting import BudgetFitter, Rendered
+from specprefill_integrations.compression_run import CompressionRun, ScoringTask, Stages
+from specprefill_integrations.errors import MissingDependencyError
+from specprefill_integrations.protection import DEFAULT_PROTECTION, ProtectionRule
 from specprefill_integrations.rendering import GapStyle
-from specprefill_integrations.scoring.span_scorer import SpanScorer, scores_are_logarithms
-from specprefill_integrations.selection import (
-    Selector,
-    masses,
-    select_best,
-    select_covering,
-    select_fraction,
-    select_mass,
-)
-from specprefill_integrations.split_document import SplitDocument, scored_units
+from specprefill_integrations.scoring.span_scorer import AsyncSpanScorer, SpanScorer
+from specprefill_integrations.selection import Selector
 from specprefill_integrations.splitting import Splitter
-from specprefill_integrations.splitting.prose import ProseSplitter
-from specprefill_integrations.token_counting import CountTokens, as_token_counter, count_each
-from specprefill_integrations.types import Budget, Compression, SkipReason, Span
+from specprefill_integrations.splitting.by_kind import SplitByKind
+from specprefill_integrations.token_counting import CountTokens, as_token_counter
+from specprefill_integrations.types import Budget, Compression, SkipReason, TextHint
 
 if TYPE_CHECKING:
     from specprefill_integrations.scoring.draft_model import DraftSource
@@ -56,6 +45,7 @@ class ContextCompressor:
         splitter: Splitter | None = None,
         selector: Selector | None = None,
         gaps: GapStyle | None = None,
+        protect: Sequence[ProtectionRule] = DEFAULT_PROTECTION,
         fraction_of: Literal["tokens", "units"] = "tokens",
         count_tokens: Any = None,  # noqa: ANN401 - see as_token_counter
         on_error: OnError = "pass_through",
@@ -64,10 +54,13 @@ class ContextCompressor:
 
         Args:
             scorer: Says how much a question needs a span.
-            splitter: Cuts a text into units; sentences by default.
+            splitter: Cuts a text into units; by default by the kind of text, see `SplitByKind`.
             selector: Chooses units within a budget. None: `select_covering` where the question is
                 about the whole (see `asks_about_the_whole`), else `select_best`.
-            gaps: How gaps are shown.
+            gaps: How gaps are shown. None: `[...]`, or the number of missing lines in texts that
+                are read by lines. JSON has a way of its own, see `JsonSplitter`.
+            protect: What is kept before all else, as far as half of the limit goes: errors, exit
+                codes and totals in what programs write, by default.
             fraction_of: What `Budget.keep_fraction` is a fraction of. `units` keeps that share of
                 the units, rounded up, as published for chunks, and the text may cost a little
                 more than that share of the tokens. `max_tokens` is never exceeded.
@@ -80,9 +73,10 @@ class ContextCompressor:
             TokenCounterError: `count_tokens` cannot count tokens.
         """
         self.scorer = scorer
-        self.splitter: Splitter = splitter or ProseSplitter()
+        self.splitter: Splitter = splitter or SplitByKind()
         self.selector = selector
-        self.gaps = gaps or GapStyle()
+        self.gaps = gaps
+        self.protect = tuple(protect)
         self.fraction_of = fraction_of
         self.count_tokens: CountTokens = (
             scorer.count_tokens if count_tokens is None else as_token_counter(count_tokens)
@@ -151,165 +145,148 @@ class ContextCompressor:
         with self._skips_lock:
             return dict(self._skips)
 
-    def compress(self, text: str, query: str | None = None, *, budget: Budget) -> Compression:
+    def compress(
+        self,
+        text: str,
+        query: str | None = None,
+        *,
+        budget: Budget,
+        hint: TextHint | None = None,
+    ) -> Compression:
         """Keep what the question needs of one text.
 
         Args:
             text: The text.
             query: The question; None or blank keeps what matters for the text as a whole.
             budget: How much may be kept.
+            hint: What is known of the text: its kind, its file name, the tool that wrote it.
 
         Returns:
             What was kept and where it stood.
         """
-        [compression] = self.compress_documents([text], query, budget=budget)
+        [compression] = self.compress_documents([text], query, budget=budget, hints=[hint])
         return compression
 
     def compress_documents(
-        self, texts: Sequence[str], query: str | None = None, *, budget: Budget
+        self,
+        texts: Sequence[str],
+        query: str | None = None,
+        *,
+        budget: Budget,
+        hints: Sequence[TextHint | None] | None = None,
     ) -> list[Compression]:
         """Keep what the question needs of several texts, under one budget for all of them.
 
-        A text of which nothing is needed comes back empty.
+        A text of which nothing is needed comes back empty. One whose kind is not to be cut comes
+        back whole and is not counted in the budget.
 
         Args:
             texts: The texts; scored together, in batches.
             query: The question; None or blank keeps what matters for the texts as a whole.
             budget: How much may be kept of all texts together.
+            hints: What is known of each text.
 
         Returns:
             One result a text, in the same order.
         """
-        started = time.perf_counter()
-        readable = [encodable(text) for text in texts]
-        tokens = [0] * len(texts)
-        failure: SkipReason = "counter_failed"
+        run = self._run(texts, query, budget, hints)
         try:
-            tokens = count_each(self.count_tokens, readable)
-            limit = budget.token_limit(sum(tokens))
-            if sum(tokens) <= limit and budget.attention_mass is None:
-                return self._pass_through(texts, tokens, "within_budget", started)
-            failure = "scorer_failed"
-            documents = [SplitDocument.cut(text, self.splitter) for text in readable]
-            scores = self._score(documents, query)
-            failure = "counter_failed"
-            rendered = self._choose(documents, query, scores, budget, limit)
+            task = run.split()
+            if task is None:
+                return self._noted(run.whole())
+            scores = self._scores(task)
+            return self._noted(run.choose(scores))
         except Exception as error:  # noqa: BLE001 - whatever fails must not reach the agent
-            return self._pass_through(texts, tokens, failure, started, error)
-        return self._results(texts, documents, tokens, rendered, started)
+            return self._failed(run, error)
 
     async def acompress(
-        self, text: str, query: str | None = None, *, budget: Budget
+        self,
+        text: str,
+        query: str | None = None,
+        *,
+        budget: Budget,
+        hint: TextHint | None = None,
     ) -> Compression:
         """`compress`, off the event loop."""
-        return await asyncio.to_thread(self.compress, text, query, budget=budget)
+        [compression] = await self.acompress_documents([text], query, budget=budget, hints=[hint])
+        return compression
 
     async def acompress_documents(
-        self, texts: Sequence[str], query: str | None = None, *, budget: Budget
-    ) -> list[Compression]:
-        """`compress_documents`, off the event loop."""
-        return await asyncio.to_thread(self.compress_documents, texts, query, budget=budget)
-
-    def _score(self, documents: Sequence[SplitDocument], query: str | None) -> list[float]:
-        """One score a unit, document after document."""
-        filled = [document for document in documents if document.units]
-        if not filled:
-            return []
-        found = self.scorer.score_spans(
-            encodable(query) if query and query.strip() else None,
-            [document.text for document in filled],
-            [document.units for document in filled],
-        )
-        return [
-            _finite(score)
-            for document, scores in zip(filled, found, strict=True)
-            for _, score in zip(document.units, scores, strict=True)
-        ]
-
-    def _choose(
         self,
-        documents: Sequence[SplitDocument],
-        query: str | None,
-        scores: Sequence[float],
+        texts: Sequence[str],
+        query: str | None = None,
+        *,
         budget: Budget,
-        limit: int,
-    ) -> list[Rendered]:
-        """Count and select."""
-        by_question = select_covering if asks_about_the_whole(query) else select_best
-        fitter = BudgetFitter(
-            documents=documents,
-            selector=self.selector or by_question,
+        hints: Sequence[TextHint | None] | None = None,
+    ) -> list[Compression]:
+        """`compress_documents`, off the event loop.
+
+        Where the scorer has a queue of its own (`AsyncSpanScorer`), no thread waits for it.
+        """
+        run = self._run(texts, query, budget, hints)
+        try:
+            task = await asyncio.to_thread(run.split)
+            if task is None:
+                return self._noted(run.whole())
+            scores = await self._ascores(task)
+            return self._noted(await asyncio.to_thread(run.choose, scores))
+        except Exception as error:  # noqa: BLE001 - see compress_documents
+            return self._failed(run, error)
+
+    def _run(
+        self,
+        texts: Sequence[str],
+        query: str | None,
+        budget: Budget,
+        hints: Sequence[TextHint | None] | None,
+    ) -> CompressionRun:
+        if hints is not None and len(hints) != len(texts):
+            msg = f"There must be as many hints as texts; got {len(hints)} for {len(texts)}."
+            raise ValueError(msg)
+        stages = Stages(
+            scorer=self.scorer,
+            splitter=self.splitter,
+            selector=self.selector,
             gaps=self.gaps,
+            protect=self.protect,
+            fraction_of=self.fraction_of,
             count_tokens=self.count_tokens,
         )
-        tokens = self.count_tokens([part for document in documents for part in document.parts])
-        shares = masses(scores, tokens, are_logarithms=scores_are_logarithms(self.scorer))
-        units = scored_units(documents, scores, tokens, shares)
-        if budget.attention_mass is not None:
-            rendered = fitter.keep(units, select_mass(units, budget.attention_mass))
-            if sum(document.tokens for document in rendered) <= limit:
-                return rendered
-        by_units = self.fraction_of == "units" and budget.max_tokens is None
-        if by_units and budget.keep_fraction is not None:
-            return fitter.keep(units, select_fraction(units, budget.keep_fraction))
-        return fitter.fit(units, limit)
+        return CompressionRun(stages, texts, query, budget, hints or [None] * len(texts))
 
-    def _results(
-        self,
-        texts: Sequence[str],
-        documents: Sequence[SplitDocument],
-        tokens: Sequence[int],
-        rendered: Sequence[Rendered],
-        started: float,
-    ) -> list[Compression]:
-        elapsed = time.perf_counter() - started
-        return [
-            Compression(
-                # Written from the caller's own text: scoring saw one without lone surrogates.
-                text=document.written(choice.kept, self.gaps, text),
-                kept=choice.kept,
-                original_tokens=original,
-                kept_tokens=choice.tokens,
-                elapsed_seconds=elapsed,
-            )
-            if text
-            else self._whole(text, original, "empty_text", elapsed)
-            for text, document, original, choice in zip(
-                texts, documents, tokens, rendered, strict=True
-            )
-        ]
+    def _scores(self, task: ScoringTask) -> list[list[float]]:
+        if not task.texts:
+            return []
+        return self.scorer.score_spans(task.query, task.texts, task.spans)
 
-    def _pass_through(
-        self,
-        texts: Sequence[str],
-        tokens: Sequence[int],
-        reason: SkipReason,
-        started: float,
-        error: Exception | None = None,
-    ) -> list[Compression]:
+    async def _ascores(self, task: ScoringTask) -> list[list[float]]:
+        if task.texts and isinstance(self.scorer, AsyncSpanScorer):
+            return await self.scorer.ascore_spans(task.query, task.texts, task.spans)
+        return await asyncio.to_thread(self._scores, task)
+
+    def _failed(self, run: CompressionRun, error: Exception) -> list[Compression]:
         """All texts whole, or the error where the caller asked for it."""
-        if error is not None:
-            if self.on_error == "raise":
-                raise error
-            logger.warning("Passed %d texts through whole: %s", len(texts), reason, exc_info=error)
-        elapsed = time.perf_counter() - started
-        return [
-            self._whole(text, original, reason if text else "empty_text", elapsed)
-            for text, original in zip(texts, tokens, strict=True)
-        ]
-
-    def _whole(self, text: str, tokens: int, reason: SkipReason, elapsed: float) -> Compression:
-        with self._skips_lock:
-            self._skips[reason] += 1
-        logger.debug("Passed a text of %d tokens through whole: %s", tokens, reason)
-        return Compression(
-            text=text,
-            kept=(Span(0, len(text)),) if text else (),
-            original_tokens=tokens,
-            kept_tokens=tokens,
-            elapsed_seconds=elapsed,
-            skipped_because=reason,
+        if self.on_error == "raise":
+            raise error
+        results = run.whole(error)
+        reasons = sorted({result.skipped_because or "" for result in results} - {"empty_text"})
+        logger.warning(
+            "Passed %d texts through whole: %s", len(results), ", ".join(reasons), exc_info=error
         )
+        return self._noted(results)
+
+    def _noted(self, results: list[Compression]) -> list[Compression]:
+        """The results, those counted that came back whole."""
+        for result in results:
+            if result.skipped_because is not None:
+                with self._skips_lock:
+                    self._skips[result.skipped_because] += 1
+                logger.debug(
+                    "Passed a text of %d tokens through whole: %s",
+                    result.original_tokens,
+                    result.skipped_because,
+                )
+        return results
 
 
 @cache
@@ -321,11 +298,3 @@ def shared_compressor() -> ContextCompressor:
         DraftModelNotFoundError: There is no default draft.
     """
     return ContextCompressor.from_draft_model()
-
-
-def _finite(score: float) -> float:
-    """The score, where it is a number to sort by."""
-    if not math.isfinite(score):
-        msg = f"The draft gave a score that is not a finite number: {score!r}."
-        raise DraftModelError(msg)
-    return score

@@ -5,10 +5,12 @@ SpecPrefillError
 ├── UnknownLanguageError      (ValueError)   no sentence rules for that language
 ├── TokenCounterError         (TypeError)    an object that cannot count tokens
 ├── EvaluationDataError       (ValueError)   a file that holds no evaluation cases
+├── OriginalStoreError        (ValueError)   a store of originals that cannot be
 ├── DraftModelError
 │   ├── DraftModelNotFoundError              no draft where we were told to look
 │   ├── DraftModelUnsupportedError           a draft whose attention or tokenizer cannot be read
 │   └── ReadoutProfileError                  a file that is no readout profile of ours
+├── DeadlineExceededError     (TimeoutError) scoring took longer than was allowed
 └── MissingDependencyError    (ImportError)  an extra that is not installed
 """
 
@@ -35,6 +37,10 @@ class EvaluationDataError(SpecPrefillError, ValueError):
     """A file of evaluation cases that cannot be read, or a line in it that is no case."""
 
 
+class OriginalStoreError(SpecPrefillError, ValueError):
+    """A store of originals with limits that mean nothing, or a file that cannot be one."""
+
+
 class DraftModelError(SpecPrefillError):
     """Something is wrong with the draft model."""
 
@@ -49,6 +55,10 @@ class DraftModelUnsupportedError(DraftModelError):
 
 class ReadoutProfileError(DraftModelError):
     """A file that is no readout profile, or one of another version."""
+
+
+class DeadlineExceededError(SpecPrefillError, TimeoutError):
+    """Scoring took longer than was allowed, waiting for its turn included."""
 
 
 class MissingDependencyError(SpecPrefillError, ImportError):

@@ -7,19 +7,24 @@ are brought together.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
-from specprefill_integrations.rendering import GapStyle
-from specprefill_integrations.selection import Selector
+from specprefill_integrations.selection import KeptUnits, Selector, best_first, with_needs
 from specprefill_integrations.split_document import SplitDocument
 from specprefill_integrations.splitting.finer import split_words
 from specprefill_integrations.token_counting import CountTokens, count_each
 from specprefill_integrations.types import Span, Unit
 
 _ROUNDS = 4
-_TYPICAL_GAP = "x\n" * 12
+
+# How often what is left of a limit is tried on one more unit.
+_TRIES = 64
+
+# So many tokens at a joint an estimate may be off.
+_JOINT_TOKENS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class _Choice(NamedTuple):
         return _total(self.rendered)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class BudgetFitter:
     """Chooses units so that the rendered documents together stay within a number of tokens."""
 
@@ -57,17 +62,18 @@ class BudgetFitter:
     selector: Selector
     """Chooses by estimated cost."""
 
-    gaps: GapStyle
-    """How gaps are shown."""
-
     count_tokens: CountTokens
     """Counts what the caller will pay."""
+
+    tops_up: bool = True
+    """Whether what the selector left of the limit is spent on further units."""
 
     def fit(self, units: Sequence[Unit], token_limit: int) -> list[Rendered]:
         """Choose, render, count, and keep the choice that uses most of the limit.
 
-        Where no choice fits, the widest gives up its lowest scores; where no unit fits, the best
-        one is cut at words.
+        What is left is spent on further units, best first, as long as one fits. Where no choice
+        fits, the widest gives up its lowest scores; where no unit fits, the best one is cut at
+        words.
 
         Args:
             units: All units of all texts, in source order.
@@ -77,15 +83,14 @@ class BudgetFitter:
             One entry a text, together within `token_limit`.
         """
         choices = [choice for choice in self._choices(units, token_limit) if choice.kept]
-        fitting = [choice.rendered for choice in choices if choice.tokens <= token_limit]
-        if fitting:
-            return max(fitting, key=_total)
-        if choices:
+        fitting = [choice for choice in choices if choice.tokens <= token_limit]
+        if not fitting and choices:
             widest = max((choice.kept for choice in choices), key=len)
-            rendered = self._keep_best(units, widest, token_limit)
-            if any(document.kept for document in rendered):
-                return rendered
-        return self._cut_best(units, token_limit)
+            fitting = [self._keep_best(units, widest, token_limit)]
+        best = max(fitting, key=lambda choice: choice.tokens, default=None)
+        if best is None or not best.kept:
+            return self._cut_best(units, token_limit)
+        return self._topped_up(units, best, token_limit) if self.tops_up else best.rendered
 
     def keep(self, units: Sequence[Unit], kept: frozenset[int]) -> list[Rendered]:
         """Render a choice that was made elsewhere, whatever it costs."""
@@ -93,7 +98,7 @@ class BudgetFitter:
 
     def _choices(self, units: Sequence[Unit], token_limit: int) -> Iterator[_Choice]:
         """Ask the selector a few times, correcting its allowance by what the estimate was off."""
-        [gap_tokens] = self.count_tokens([f" {self.gaps.marked(_TYPICAL_GAP)} "])
+        gap_tokens = self._gap_tokens
         allowance = token_limit
         seen: set[frozenset[int]] = set()
         for _ in range(_ROUNDS):
@@ -105,74 +110,94 @@ class BudgetFitter:
             yield choice
             allowance = max(0, allowance + token_limit - choice.tokens)
 
-    def _keep_best(
-        self, units: Sequence[Unit], kept: frozenset[int], token_limit: int
-    ) -> list[Rendered]:
+    @cached_property
+    def _gap_tokens(self) -> int:
+        """What a gap marker costs at most, of all documents."""
+        return max(self.count_tokens(sorted({one.typical_gap for one in self.documents})))
+
+    def _keep_best(self, units: Sequence[Unit], kept: frozenset[int], token_limit: int) -> _Choice:
         """Of the units in `kept`, as many as fit, best first, each with what it needs."""
-        needed = {i for index in kept for i in units[index].needs}
-        ranked = sorted(kept - needed, key=lambda i: (-units[i].score, i))
-        return _longest_fit(
-            lambda count: self._render(units, _with_needs(units, ranked[:count])),
-            len(ranked),
-            token_limit,
-        )
+        ranked = [i for i in best_first(units) if i in kept]
+        ranked.sort(key=lambda i: not units[i].is_protected)
+
+        def render(count: int) -> list[Rendered]:
+            return self._render(units, with_needs(units, ranked[:count]))
+
+        count = _longest_fit(render, len(ranked), token_limit)
+        return _Choice(frozenset(with_needs(units, ranked[:count])), render(count))
+
+    def _topped_up(
+        self, units: Sequence[Unit], choice: _Choice, token_limit: int
+    ) -> list[Rendered]:
+        """A choice with further units, best first, until none fits into what it left."""
+        kept = KeptUnits(units, self._gap_tokens, choice.kept)
+        rendered, left, tries = list(choice.rendered), token_limit - choice.tokens, 0
+        for index in best_first(units):
+            if index in kept.indices or kept.cost_of(index) > left + _JOINT_TOKENS:
+                continue
+            if tries == _TRIES:
+                break
+            tries += 1
+            number = units[index].document
+            trial = with_needs(units, [index]) | kept.indices
+            [again] = self._render_spans({number: self._spans(units, trial)[number]})
+            cost = again.tokens - rendered[number].tokens
+            if cost <= left:
+                rendered[number] = again
+                left -= cost
+                kept = KeptUnits(units, self._gap_tokens, trial)
+        return rendered
 
     def _cut_best(self, units: Sequence[Unit], token_limit: int) -> list[Rendered]:
         """Of the best unit that may be cut, as many leading words as fit, perhaps none."""
-        needed = {index for unit in units for index in unit.needs}
         free = [
-            unit
-            for i, unit in enumerate(units)
-            if i not in needed and self.documents[unit.document].may_be_cut_finer
+            units[i]
+            for i in best_first(units)
+            if self.documents[units[i].document].may_be_cut_finer
         ]
         if not free:
             return self._render(units, ())
-        best = max(free, key=lambda unit: unit.score)
+        best = free[0]
         words = split_words(self.documents[best.document].text, best.span)
-        return _longest_fit(
-            lambda count: self._render_words(best.document, words[:count]), len(words), token_limit
+        count = _longest_fit(
+            lambda n: self._render_words(best.document, words[:n]), len(words), token_limit
         )
+        return self._render_words(best.document, words[:count])
 
     def _render(self, units: Sequence[Unit], kept: Iterable[int]) -> list[Rendered]:
-        by_document: list[list[Span]] = [[] for _ in self.documents]
-        for index in sorted(kept):
-            by_document[units[index].document].append(units[index].span)
-        return self._render_spans(
-            [
-                document.joined(spans)
-                for document, spans in zip(self.documents, by_document, strict=True)
-            ]
-        )
+        return self._render_spans(dict(enumerate(self._spans(units, kept))))
 
     def _render_words(self, document: int, words: Sequence[Span]) -> list[Rendered]:
-        kept: list[tuple[Span, ...]] = [() for _ in self.documents]
+        kept: dict[int, tuple[Span, ...]] = dict.fromkeys(range(len(self.documents)), ())
         if words:
             kept[document] = (Span(words[0].start, words[-1].end),)
         return self._render_spans(kept)
 
-    def _render_spans(self, kept: Sequence[tuple[Span, ...]]) -> list[Rendered]:
-        written = [
-            document.written(spans, self.gaps)
-            for document, spans in zip(self.documents, kept, strict=True)
+    def _spans(self, units: Sequence[Unit], kept: Iterable[int]) -> list[tuple[Span, ...]]:
+        """What is kept of each document, joined."""
+        by_document: list[list[Span]] = [[] for _ in self.documents]
+        for index in sorted(kept):
+            by_document[units[index].document].append(units[index].span)
+        return [
+            document.joined(spans)
+            for document, spans in zip(self.documents, by_document, strict=True)
         ]
+
+    def _render_spans(self, kept: Mapping[int, tuple[Span, ...]]) -> list[Rendered]:
+        """Write and count some documents, in the order of `kept`."""
+        written = [self.documents[number].written(spans) for number, spans in kept.items()]
         tokens = count_each(self.count_tokens, written)
-        return [Rendered(*document) for document in zip(kept, written, tokens, strict=True)]
-
-
-def _with_needs(units: Sequence[Unit], indices: Iterable[int]) -> set[int]:
-    return {i for index in indices for i in (index, *units[index].needs)}
+        found = zip(kept.values(), written, tokens, strict=True)
+        return [Rendered(*document) for document in found]
 
 
 def _total(rendered: Sequence[Rendered]) -> int:
     return sum(document.tokens for document in rendered)
 
 
-def _longest_fit(
-    render: Callable[[int], list[Rendered]], most: int, token_limit: int
-) -> list[Rendered]:
-    """`render(count)` for the largest count up to `most` that was seen to fit; `render(0)` does.
+def _longest_fit(render: Callable[[int], list[Rendered]], most: int, token_limit: int) -> int:
+    """The largest count up to `most` for which `render(count)` was seen to fit; 0 does.
 
     By bisection: a counter for which more text sometimes costs less may have a larger one.
     """
-    fitting = bisect_right(range(1, most + 1), token_limit, key=lambda count: _total(render(count)))
-    return render(fitting)
+    return bisect_right(range(1, most + 1), token_limit, key=lambda count: _total(render(count)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from specprefill_integrations.types import Unit
@@ -21,13 +21,18 @@ _STRETCHES = 16
 # Shares of the mass add up to all of it but for this.
 _ROUNDING = 1e-9
 
+# So much of a limit goes to what rules protect; what is left, to what the question needs.
+_PROTECTED_SHARE = 0.5
+
 
 def select_best(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> frozenset[int]:
     """Keep the highest scores that fit, best first; a unit that does not fit is passed over.
 
-    A unit brings those that it needs along and is charged for those that are not kept yet; what
-    others need is never kept for its own sake. A unit next to kept ones needs fewer gap markers
-    than one that stands alone, and is charged accordingly. Ties go to the unit that comes first.
+    A unit brings those that it needs along and is charged for those that are not kept yet; one
+    that only heads others is never kept for its own sake. A unit next to kept ones needs fewer gap
+    markers than one that stands alone, and is charged accordingly; what costs no more than the
+    marker in its place is kept too. Protected units have the first half of the limit to
+    themselves. Ties go to the unit that comes first.
 
     Args:
         units: All units of a call in source order.
@@ -37,10 +42,9 @@ def select_best(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> fro
     Returns:
         Indices into `units`; with every unit those that it needs.
     """
-    chosen = _Chosen(units, gap_tokens)
-    for index in _best_first(units):
-        chosen.try_to_add(index, token_limit)
-    return frozenset(chosen.indices)
+    chosen = KeptUnits(units, gap_tokens)
+    chosen.add_protected(int(_PROTECTED_SHARE * token_limit))
+    return _filled(chosen, token_limit)
 
 
 def select_covering(
@@ -62,20 +66,19 @@ def select_covering(
     Returns:
         Indices into `units`; with every unit those that it needs.
     """
-    chosen = _Chosen(units, gap_tokens)
+    chosen = KeptUnits(units, gap_tokens)
+    chosen.add_protected(int(_PROTECTED_SHARE * token_limit))
     whole = _as_part(units)
     floor_tokens = int(floor * token_limit)
     smallest = min((unit.tokens for unit in units), default=0)
     while whole.waiting and chosen.tokens + smallest <= floor_tokens:
         path = whole.next_turn()
         index = path[-1].units.pop()
-        is_kept = chosen.try_to_add(index, floor_tokens)
+        is_kept = chosen.try_to_add([index], floor_tokens)
         for part in path:
             part.waiting -= 1
             part.kept += units[index].tokens if is_kept else 0
-    for index in _best_first(units):
-        chosen.try_to_add(index, token_limit)
-    return frozenset(chosen.indices)
+    return _filled(chosen, token_limit)
 
 
 def select_fraction(units: Sequence[Unit], keep_fraction: float) -> frozenset[int]:
@@ -98,7 +101,7 @@ def select_fraction(units: Sequence[Unit], keep_fraction: float) -> frozenset[in
 
 
 def select_mass(units: Sequence[Unit], attention_mass: float) -> frozenset[int]:
-    """Keep the best units that together hold a share of the mass, however many that takes.
+    """Keep the best units that together hold a share of the mass, and all protected ones.
 
     Based on AttnComp (arXiv:2509.17486), which keeps the documents that hold a share of attention.
 
@@ -109,13 +112,14 @@ def select_mass(units: Sequence[Unit], attention_mass: float) -> frozenset[int]:
     Returns:
         Indices into `units`; with every unit those that it needs.
     """
-    kept: set[int] = set()
-    held = 0.0
-    for index in sorted(range(len(units)), key=lambda i: (-units[i].score, i)):
+    kept = with_needs(units, (i for i, unit in enumerate(units) if unit.is_protected))
+    held = math.fsum(units[index].mass for index in kept)
+    for index in best_first(units):
         if held >= attention_mass - _ROUNDING:
             break
-        held += units[index].mass
-        kept.update((*units[index].needs, index))
+        added = with_needs(units, [index]) - kept
+        held += math.fsum(units[i].mass for i in added)
+        kept |= added
     return frozenset(kept)
 
 
@@ -142,11 +146,23 @@ def masses(scores: Sequence[float], tokens: Sequence[int], *, are_logarithms: bo
     return [share / total for share in held]
 
 
-def _best_first(units: Sequence[Unit]) -> list[int]:
-    """All units but those that others need, by score; ties in source order."""
-    needed = {index for unit in units for index in unit.needs}
-    free = (i for i in range(len(units)) if i not in needed)
+def with_needs(units: Sequence[Unit], indices: Iterable[int]) -> set[int]:
+    """Some units, and what they need."""
+    return {i for index in indices for i in (index, *units[index].needs)}
+
+
+def best_first(units: Sequence[Unit]) -> list[int]:
+    """All units that may be kept for their own sake, by score; ties in source order."""
+    free = (i for i, unit in enumerate(units) if not unit.only_heads)
     return sorted(free, key=lambda i: (-units[i].score, i))
+
+
+def _filled(chosen: KeptUnits, token_limit: int) -> frozenset[int]:
+    """Spend what is left of a limit on the highest scores."""
+    for index in best_first(chosen.units):
+        chosen.try_to_add([index], token_limit)
+    chosen.close_cheap_gaps()
+    return frozenset(chosen.indices)
 
 
 @dataclass(slots=True)
@@ -189,7 +205,7 @@ def _as_part(units: Sequence[Unit]) -> _Part:
         lambda index: units[index].needs,
         lambda index: stretch_of[index],
     ]
-    return _grouped(units, _best_first(units), levels)
+    return _grouped(units, best_first(units), levels)
 
 
 def _grouped(
@@ -207,52 +223,93 @@ def _grouped(
     )
 
 
-class _Chosen:
-    """Units that are kept, and what one more would cost."""
+class KeptUnits:
+    """Units that are kept, and what more of them would cost."""
 
-    def __init__(self, units: Sequence[Unit], gap_tokens: int) -> None:
-        """Start with none."""
+    def __init__(self, units: Sequence[Unit], gap_tokens: int, indices: Iterable[int] = ()) -> None:
+        """Start with some.
+
+        Args:
+            units: All units of a call in source order.
+            gap_tokens: Tokens of one gap marker.
+            indices: Those that are kept already.
+        """
+        self.units = units
         self.indices: set[int] = set()
         self.tokens = 0
-        self._units = units
         self._gap_tokens = gap_tokens
         self._in_document: Counter[int] = Counter()
+        for index in indices:
+            self._add(index)
 
-    def try_to_add(self, index: int, token_limit: int) -> bool:
-        """Keep a unit and what it needs, where that stays within the limit.
+    def try_to_add(self, indices: Iterable[int], token_limit: int) -> bool:
+        """Keep units and what they need, where that stays within the limit.
 
         Returns:
-            Whether it is kept.
+            Whether they are kept.
         """
-        added = [i for i in (*self._units[index].needs, index) if i not in self.indices]
+        added = sorted(with_needs(self.units, indices) - self.indices)
         before = self.tokens
         for i in added:
             self._add(i)
         if self.tokens <= token_limit:
             return True
         for i in added:
-            self.indices.remove(i)
-            self._in_document[self._units[i].document] -= 1
+            self._remove(i)
         self.tokens = before
         return False
 
+    def cost_of(self, index: int) -> int:
+        """What one more unit would cost, with what it needs; less than 0 where it saves tokens."""
+        added = sorted(with_needs(self.units, [index]) - self.indices)
+        before = self.tokens
+        for i in added:
+            self._add(i)
+        cost = self.tokens - before
+        for i in added:
+            self._remove(i)
+        self.tokens = before
+        return cost
+
+    def add_protected(self, token_limit: int) -> None:
+        """Keep protected units, best first, as far as they fit."""
+        for index in best_first(self.units):
+            if self.units[index].is_protected:
+                self.try_to_add([index], token_limit)
+
+    def close_cheap_gaps(self) -> None:
+        """Keep what costs no more than the markers that stand for it."""
+        gap: list[int] = []
+        for index, unit in enumerate(self.units):
+            if gap and (index in self.indices or self.units[gap[0]].document != unit.document):
+                self.try_to_add(gap, self.tokens)
+                gap = []
+            if index not in self.indices and self._in_document[unit.document]:
+                gap.append(index)
+        if gap:
+            self.try_to_add(gap, self.tokens)
+
     def _add(self, index: int) -> None:
         """Keep a unit; it costs less than its own tokens where it closes a gap."""
-        unit = self._units[index]
+        unit = self.units[index]
         self.tokens += unit.tokens + self._gap_tokens * self._gaps_added(index)
         self.indices.add(index)
         self._in_document[unit.document] += 1
+
+    def _remove(self, index: int) -> None:
+        self.indices.remove(index)
+        self._in_document[self.units[index].document] -= 1
 
     def _gaps_added(self, index: int) -> int:
         """How many gap markers keeping a unit adds: -1 where it closes a gap, 0, 1 or 2.
 
         A gap is a run of dropped units in a document of which something is kept.
         """
-        document = self._units[index].document
+        document = self.units[index].document
         was_a_gap = self._in_document[document] > 0
         return self._is_gap(index - 1, document) + self._is_gap(index + 1, document) - was_a_gap
 
     def _is_gap(self, index: int, document: int) -> bool:
         """Whether there is such a unit in the document, and it is not kept."""
-        inside = 0 <= index < len(self._units) and self._units[index].document == document
+        inside = 0 <= index < len(self.units) and self.units[index].document == document
         return inside and index not in self.indices

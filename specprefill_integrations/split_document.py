@@ -5,15 +5,31 @@ Knows no scores and no budget.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+from specprefill_integrations.protection import ProtectionRule, protected
 from specprefill_integrations.rendering import GapStyle, merge_adjacent, render_kept
-from specprefill_integrations.splitting import LinkingSplitter, RenderingSplitter, Splitter
-from specprefill_integrations.types import Span, Unit
+from specprefill_integrations.splitting import (
+    HeadedSplitter,
+    LinkingSplitter,
+    RenderingSplitter,
+    Splitter,
+)
+from specprefill_integrations.splitting.finer import split_oversized, trimmed
+from specprefill_integrations.types import Kind, Span, TextHint, Unit
+
+_TYPICAL_GAP = "x\n" * 12
+
+# A piece is a little smaller than a limit of tokens allows on average.
+_SHRINK = 0.9
+
+# So many pieces of a unit that is too large fit into what may be kept, if they are no shreds.
+_PIECES = 4
+_LEAST_PIECE_TOKENS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SplitDocument:
     """A text that was cut into units."""
 
@@ -23,13 +39,31 @@ class SplitDocument:
     splitter: Splitter
     """What cut it."""
 
+    gaps: GapStyle
+    """How its gaps are shown, where its kind has no way of its own."""
+
     units: tuple[Span, ...]
     """Its units in ascending order."""
 
+    kind: Kind = "prose"
+    """What kind of text it is."""
+
+    hint: TextHint | None = None
+    """What else is known of it."""
+
     @classmethod
-    def cut(cls, text: str, splitter: Splitter) -> SplitDocument:
+    def cut(
+        cls,
+        text: str,
+        splitter: Splitter,
+        gaps: GapStyle,
+        *,
+        kind: Kind = "prose",
+        hint: TextHint | None = None,
+    ) -> SplitDocument:
         """Cut a text."""
-        return cls(text, splitter, tuple(splitter(text)))
+        units = tuple(splitter(text))
+        return cls(text=text, splitter=splitter, gaps=gaps, units=units, kind=kind, hint=hint)
 
     @property
     def parts(self) -> list[str]:
@@ -41,28 +75,82 @@ class SplitDocument:
         """Whether part of a unit is still of use; of JSON it would be no JSON."""
         return not isinstance(self.splitter, RenderingSplitter)
 
+    @property
+    def heads_stand_alone(self) -> bool:
+        """Whether units that others need may be kept without them."""
+        return isinstance(self.splitter, HeadedSplitter) and self.splitter.heads_stand_alone
+
+    @property
+    def typical_gap(self) -> str:
+        """A gap marker as it often looks, for estimates."""
+        if isinstance(self.splitter, RenderingSplitter):
+            return ' {"omitted": 12},'
+        return f" {self.gaps.marked(_TYPICAL_GAP)} "
+
     def links(self) -> Sequence[tuple[int, ...]]:
         """For each unit the indices of those that it needs."""
         if isinstance(self.splitter, LinkingSplitter):
             return self.splitter.links(self.text, self.units)
         return [()] * len(self.units)
 
+    def protected(self, rules: Sequence[ProtectionRule]) -> list[bool]:
+        """Which units some rule protects."""
+        tool = self.hint.tool if self.hint else None
+        return protected(self.text, self.units, rules, kind=self.kind, tool=tool)
+
+    def with_units_within(
+        self, most: int, tokens: Sequence[int], count: Callable[[Sequence[str]], Sequence[int]]
+    ) -> SplitDocument:
+        """The same text with units cut finer that alone cost more than all that may be kept.
+
+        Args:
+            most: Tokens that may be kept. Where that is too little for a piece that can be read,
+                nothing is cut.
+            tokens: What each unit costs.
+            count: Counts the tokens of texts.
+        """
+        left = most - 2 * count([self.typical_gap])[0]
+        if not self.may_be_cut_finer or left < _LEAST_PIECE_TOKENS:
+            return self
+        room = max(_LEAST_PIECE_TOKENS, left // _PIECES)
+        units: list[Span] = []
+        for unit, cost in zip(self.units, tokens, strict=True):
+            units.extend([unit] if cost <= most else self._cut_finer(unit, cost, room, count))
+        return replace(self, units=tuple(units))
+
+    def _cut_finer(
+        self, unit: Span, cost: int, most: int, count: Callable[[Sequence[str]], Sequence[int]]
+    ) -> list[Span]:
+        """Pieces of a unit within a limit of tokens."""
+        chars = max(1, int((unit.end - unit.start) * most / cost * _SHRINK))
+        pieces = split_oversized(self.text, trimmed(self.text, unit), chars)
+        if len(pieces) < 2:  # noqa: PLR2004 - one piece is no cut
+            return pieces
+        costs = count([self.text[piece.start : piece.end] for piece in pieces])
+        return [
+            finer
+            for piece, tokens in zip(pieces, costs, strict=True)
+            for finer in (
+                [piece] if tokens <= most else self._cut_finer(piece, tokens, most, count)
+            )
+        ]
+
     def joined(self, spans: Sequence[Span]) -> tuple[Span, ...]:
         """Spans with nothing between them as one, where they are written one after the other."""
         return merge_adjacent(self.text, spans) if self.may_be_cut_finer else tuple(spans)
 
-    def written(self, kept: Sequence[Span], gaps: GapStyle, text: str | None = None) -> str:
+    def written(self, kept: Sequence[Span], text: str | None = None) -> str:
         """What is kept of the text, gaps marked.
 
         Args:
             kept: Disjoint spans in ascending order, joined.
-            gaps: How gaps are shown, where the text's kind has no way of its own.
             text: The caller's own text, where that is another than what was scored.
         """
         source = self.text if text is None else text
+        reference = self.hint.reference if self.hint else None
         if isinstance(self.splitter, RenderingSplitter):
-            return self.splitter.render(source, kept)
-        return render_kept(source, kept, gaps)
+            return self.splitter.render(source, kept, reference)
+        return render_kept(source, kept, self.gaps, reference)
 
 
 def scored_units(
@@ -70,6 +158,7 @@ def scored_units(
     scores: Sequence[float],
     tokens: Sequence[int],
     masses: Sequence[float],
+    rules: Sequence[ProtectionRule] = (),
 ) -> list[Unit]:
     """All units of all documents, in source order.
 
@@ -78,12 +167,26 @@ def scored_units(
         scores: One number a unit, document after document.
         tokens: What each costs.
         masses: What share of all that is needed each holds.
+        rules: Which of them are protected.
     """
     units: list[Unit] = []
     for number, document in enumerate(documents):
         first = len(units)
-        for span, needs in zip(document.units, document.links(), strict=True):
-            at = len(units)
-            needed = tuple(first + i for i in needs)
-            units.append(Unit(number, span, tokens[at], scores[at], masses[at], needed))
+        links = document.links()
+        heads = set() if document.heads_stand_alone else {i for needs in links for i in needs}
+        is_protected = document.protected(rules)
+        for index, (span, needs) in enumerate(zip(document.units, links, strict=True)):
+            at = first + index
+            units.append(
+                Unit(
+                    number,
+                    span,
+                    tokens[at],
+                    scores[at],
+                    masses[at],
+                    tuple(first + i for i in needs),
+                    only_heads=index in heads,
+                    is_protected=is_protected[index],
+                )
+            )
     return units

@@ -12,8 +12,34 @@ from typing import Literal, NamedTuple
 
 from specprefill_integrations.errors import BudgetError
 
-SkipReason = Literal["empty_text", "within_budget", "scorer_failed", "counter_failed"]
-"""Why a text came back whole: nothing in it, small enough, or the draft or the counter failed."""
+SkipReason = Literal[
+    "empty_text",
+    "within_budget",
+    "kind_excluded",
+    "splitter_failed",
+    "scorer_failed",
+    "deadline_exceeded",
+    "counter_failed",
+]
+"""Why a text came back whole: nothing in it, small enough, of a kind that is not to be cut; or the
+splitter, the draft or the counter failed, or the draft took too long."""
+
+Kind = Literal[
+    "prose",
+    "markdown",
+    "code",
+    "json",
+    "jsonl",
+    "yaml",
+    "toml",
+    "csv",
+    "log",
+    "diff",
+    "html",
+    "chat",
+    "lines",
+]
+"""What a text is cut as; `lines` is what is of no other kind and consists of short lines."""
 
 
 class Span(NamedTuple):
@@ -24,6 +50,26 @@ class Span(NamedTuple):
 
     end: int
     """One past the last character."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextHint:
+    """What is known of a text besides the text."""
+
+    kind: Kind | None = None
+    """What it is cut as; by its name, its MIME type and its looks where this is not given."""
+
+    name: str | None = None
+    """The name or path of the file that it comes from."""
+
+    mime_type: str | None = None
+    """What a server or a framework called it."""
+
+    tool: str | None = None
+    """The tool whose result it is."""
+
+    reference: str | None = None
+    """What its first gap marker names, so that a tool can fetch the original back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +94,12 @@ class Unit:
     needs: tuple[int, ...] = ()
     """Which units of the call it cannot be understood without, such as its heading: they are kept
     with it and paid for. They need nothing that is not listed here."""
+
+    only_heads: bool = False
+    """Whether it says nothing by itself, such as a heading: it is kept with what needs it alone."""
+
+    is_protected: bool = False
+    """Whether a rule says that it is to be kept, such as an error of a tool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from specprefill_integrations.scoring.draft_model import DraftModel
 from specprefill_integrations.scoring.draft_tokenizer import DraftTokenizer
 from specprefill_integrations.scoring.presets import build_stages
 from specprefill_integrations.scoring.windows import plan_windows
+from specprefill_integrations.splitting.prose import ProseSplitter
 from specprefill_integrations.types import Span
 
 
@@ -66,7 +67,7 @@ class BenchPasses:
         model = stages.scorer.draft
         tokenizer = DraftTokenizer(model.tokenizer)
         text = text[: int(tokenizer.tokenize(text, []).offsets[:tokens][-1, 1])]
-        units = stages.splitter(text)
+        units = ProseSplitter()(text)
         for part in (model, stages.scorer.reading_draft):
             for parameter in part.model.parameters():  # they lie on the disk until they are read
                 parameter.sum()

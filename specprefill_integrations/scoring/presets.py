@@ -14,7 +14,6 @@ from specprefill_integrations.scoring.attention_scorer import AttentionScorer, R
 from specprefill_integrations.scoring.draft_model import DraftModel, DraftSource
 from specprefill_integrations.scoring.readouts.published import PublishedReadout
 from specprefill_integrations.splitting import Splitter
-from specprefill_integrations.splitting.prose import ProseSplitter
 from specprefill_integrations.splitting.token_chunks import (
     CODE_CHUNK_TOKENS,
     PROSE_CHUNK_TOKENS,
@@ -29,11 +28,11 @@ class Stages:
     scorer: AttentionScorer
     """Says how much a question needs a span."""
 
-    splitter: Splitter
-    """Cuts a text into units."""
+    splitter: Splitter | None
+    """Cuts a text into units; None: by its kind."""
 
-    gaps: GapStyle
-    """How gaps are shown."""
+    gaps: GapStyle | None
+    """How gaps are shown; None: by the text's kind."""
 
     fraction_of: Literal["tokens", "units"]
     """What a kept fraction is a fraction of."""
@@ -56,7 +55,7 @@ def build_stages(  # noqa: PLR0913 - mirrors from_draft_model
     model = DraftModel.from_source(draft, device=device, dtype=dtype)
     plan = ReadingPlan(window_tokens=window_tokens)
     if scorer == "readout":
-        return Stages(AttentionScorer(model, plan=plan), ProseSplitter(), GapStyle(), "tokens")
+        return Stages(AttentionScorer(model, plan=plan), None, None, "tokens")
     if scorer != "specprefill":
         msg = f"scorer must be 'readout' or 'specprefill'; got {scorer!r}."
         raise ValueError(msg)

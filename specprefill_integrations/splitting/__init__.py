@@ -23,11 +23,29 @@ class LinkingSplitter(Protocol):
 
 
 @runtime_checkable
+class HeadedSplitter(LinkingSplitter, Protocol):
+    """A splitter that knows whether what others need also says something by itself."""
+
+    @property
+    def heads_stand_alone(self) -> bool:
+        """Whether a unit that others need may be kept without them.
+
+        A function's signature may, a heading may not. Not so of a splitter that does not say.
+        """
+
+
+@runtime_checkable
 class RenderingSplitter(Protocol):
     """A splitter whose texts cannot be written as spans with markers between them."""
 
     def __call__(self, text: str) -> list[Span]:
         """Cut `text`. See `Splitter`; what belongs to no unit may be more than white space."""
 
-    def render(self, text: str, kept: Sequence[Span]) -> str:
-        """Write the kept units of `text`, and what says that others are missing."""
+    def render(self, text: str, kept: Sequence[Span], reference: str | None = None) -> str:
+        """Write the kept units of `text`, and what says that others are missing.
+
+        Args:
+            text: The original.
+            kept: Some of its units, ascending.
+            reference: What the first of the marks is to name.
+        """

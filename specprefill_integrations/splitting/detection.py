@@ -12,11 +12,12 @@ from itertools import pairwise
 from statistics import median
 
 from specprefill_integrations.splitting.chat import ROLES, turn_lines
-from specprefill_integrations.splitting.kind_names import Kind, kind_of_mime_type, kind_of_name
+from specprefill_integrations.splitting.kind_names import kind_of_mime_type, kind_of_name
 from specprefill_integrations.splitting.lines import source_lines
 from specprefill_integrations.splitting.log_starts import start_kind, start_share
 from specprefill_integrations.splitting.settings_files import looks_like_toml, looks_like_yaml
 from specprefill_integrations.splitting.tables import cell_counts, is_rule, sniff_delimiter
+from specprefill_integrations.types import Kind
 
 _HEAD_CHARS = 20_000
 

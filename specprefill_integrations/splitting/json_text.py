@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
+from typing import ClassVar
 
 from specprefill_integrations.splitting.lines import LineSplitter
 from specprefill_integrations.types import Span
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
 
-# Deeper texts are no records that someone reads.
+# What is nested deeper is not looked into.
 _DEEPEST = 100
 
 # Members that say which record this is.
@@ -27,6 +28,8 @@ _IDENTITY = re.compile(
 )
 _LONGEST_IDENTITY_CHARS = 100
 _MOST_IDENTITIES = 3
+
+_REFERENCE_KEY = "reference"
 
 
 @dataclass(slots=True, eq=False)
@@ -72,6 +75,9 @@ class JsonSplitter:
     """Names the counts of what was left out: `{"omitted": 12}` among elements, `"omitted": 3` among
     members, underscores before it where a member has that name. None: nothing is said."""
 
+    heads_stand_alone: ClassVar[bool] = True
+    """See `HeadedSplitter`: what names a record may be all that is asked of it."""
+
     def __call__(self, text: str) -> list[Span]:
         """Cut `text`: disjoint, ascending, none empty."""
         root = _parsed(text)
@@ -96,12 +102,13 @@ class JsonSplitter:
             links.append(tuple(named))
         return links
 
-    def render(self, text: str, kept: Sequence[Span]) -> str:
+    def render(self, text: str, kept: Sequence[Span], reference: str | None = None) -> str:
         """Write the kept units as JSON: what is around them stays, what is beside them is counted.
 
         Args:
             text: The original.
             kept: Some of its units, ascending.
+            reference: What a `"reference"` beside the first count says.
 
         Returns:
             JSON, or JSON lines; empty where nothing is kept.
@@ -109,7 +116,7 @@ class JsonSplitter:
         root = _parsed(text)
         if root is None or not kept:
             return "\n".join(text[span.start : span.end] for span in kept)
-        return self._written(text, root, frozenset(kept)) or ""
+        return _Writer(text, frozenset(kept), self.omitted_key, reference).write(root) or ""
 
     def _units(
         self, node: _Node, records: tuple[_Node, ...]
@@ -123,51 +130,87 @@ class JsonSplitter:
         for child in node.children:
             yield from self._units(child, inside)
 
-    def _written(self, text: str, node: _Node, kept: frozenset[Span]) -> str | None:
+
+@dataclass(slots=True)
+class _Writer:
+    """Writes what is kept of one text, from its beginning to its end."""
+
+    text: str
+    """The original."""
+
+    kept: frozenset[Span]
+    """Its units that are kept."""
+
+    omitted_key: str | None
+    """See `JsonSplitter`."""
+
+    reference: str | None
+    """What the next count has to say beside the number; no other does."""
+
+    def write(self, node: _Node) -> str | None:
         """A value with what is kept of it; None where nothing is."""
-        if node.span in kept and not (node.children and not node.bracket):
-            return text[node.start : node.end]
-        written = [self._written(text, child, kept) for child in node.children]
+        if node.span in self.kept and not (node.children and not node.bracket):
+            return self.text[node.start : node.end]
+        written = [self.write(child) for child in node.children]
         if all(part is None for part in written):
             return None
         if node.bracket == "{":
-            parts = self._members(text, node, written)
+            parts = self._members(node, written)
         else:
-            parts = list(self._elements(text, node, written))
+            parts = list(self._elements(node, written))
         if not node.bracket:
             return "\n".join(part.strip() for part in parts)
-        head = text[node.start : node.value_start + 1]
-        return head + ",".join(parts) + text[node.children[-1].end : node.end]
+        head = self.text[node.start : node.value_start + 1]
+        return head + ",".join(parts) + self.text[node.children[-1].end : node.end]
 
-    def _members(self, text: str, node: _Node, written: Sequence[str | None]) -> list[str]:
+    def _members(self, node: _Node, written: Sequence[str | None]) -> list[str]:
         """The kept members, and how many are not."""
         pairs = zip(node.children, written, strict=True)
-        parts = [child.lead(text) + part for child, part in pairs if part is not None]
+        parts = [child.lead(self.text) + part for child, part in pairs if part is not None]
         missing = len(written) - len(parts)
         if missing and self.omitted_key is not None:
-            keys = {json.loads(_key(text, child)) for child in node.children}
-            name = self.omitted_key
-            while name in keys:
-                name = f"_{name}"
-            parts.append(f"{node.children[-1].lead(text)}{json.dumps(name)}: {missing}")
+            keys = {json.loads(_key(self.text, child)) for child in node.children}
+            count = {_free(name, keys): value for name, value in self._count(missing).items()}
+            parts.append(node.children[-1].lead(self.text) + json.dumps(count)[1:-1])
         return parts
 
-    def _elements(self, text: str, node: _Node, written: Sequence[str | None]) -> Iterator[str]:
+    def _elements(self, node: _Node, written: Sequence[str | None]) -> Iterator[str]:
         """The kept elements, and between them how many are not."""
         missing = 0
         for child, part in zip(node.children, written, strict=True):
             if part is None:
                 missing += 1
                 continue
-            yield from self._count(child.lead(text), missing)
+            yield from self._gap(child.lead(self.text), missing)
             missing = 0
-            yield child.lead(text) + part
-        yield from self._count(node.children[-1].lead(text), missing)
+            yield child.lead(self.text) + part
+        yield from self._gap(node.children[-1].lead(self.text), missing)
 
-    def _count(self, lead: str, missing: int) -> Iterator[str]:
+    def _gap(self, lead: str, missing: int) -> Iterator[str]:
         """The element that says how many are missing, where some are."""
         if missing and self.omitted_key is not None:
-            yield lead + json.dumps({self.omitted_key: missing})
+            yield lead + json.dumps(self._count(missing))
+
+    def _count(self, missing: int) -> dict[str, int | str]:
+        """How many are missing, and once where they are to be found."""
+        assert self.omitted_key is not None, "nobody counts without a name for it"
+        count: dict[str, int | str] = {self.omitted_key: missing}
+        if self.reference is not None:
+            count[_REFERENCE_KEY] = self.reference
+            self.reference = None
+        return count
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is JSON or JSON lines."""
+    return _parsed(text) is not None
+
+
+def _free(name: str, keys: Container[str]) -> str:
+    """The name, with underscores before it where there is such a key."""
+    while name in keys:
+        name = f"_{name}"
+    return name
 
 
 def _identities(text: str, record: _Node) -> list[_Node]:
@@ -213,8 +256,8 @@ def _parsed_value(text: str, span: Span) -> _Node | None:
     return _scanned(text, Span(start, span.end))
 
 
-def _scanned(text: str, span: Span) -> _Node | None:
-    """Where the values of valid JSON stand; None where they are nested too deep."""
+def _scanned(text: str, span: Span) -> _Node:
+    """Where the values of valid JSON stand."""
     above: list[_Node] = [_Node(span.start, span.start, span.start)]
     key_start: int | None = None
     after_separator = span.start
@@ -230,11 +273,10 @@ def _scanned(text: str, span: Span) -> _Node | None:
                 continue
             first = start if key_start is None else key_start
             node = _Node(after_separator, first, start, end=end)
-            above[-1].children.append(node)
+            if len(above) <= _DEEPEST:
+                above[-1].children.append(node)
             if mark in "[{":
                 node.bracket = mark
                 after_separator, key_start = end, None
                 above.append(node)
-                if len(above) > _DEEPEST:
-                    return None
     return above[0].children[0]

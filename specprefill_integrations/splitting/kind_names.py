@@ -3,24 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
-Kind = Literal[
-    "prose",
-    "markdown",
-    "code",
-    "json",
-    "jsonl",
-    "yaml",
-    "toml",
-    "csv",
-    "log",
-    "diff",
-    "html",
-    "chat",
-    "lines",
-]
-"""What a text is cut as; `lines` is what is of no other kind and consists of short lines."""
+from specprefill_integrations.types import Kind
 
 _EXTENSIONS: dict[Kind, str] = {
     "markdown": "md markdown mdx mkd qmd rmd",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from specprefill_integrations.splitting.finer import split_oversized, trimmed
 from specprefill_integrations.splitting.lines import source_lines
@@ -37,6 +38,9 @@ class LogSplitter(OutlineSplitter):
 
     max_unit_chars: int = 2_000
     """Characters of a unit; longer entries are cut at lines."""
+
+    heads_stand_alone: ClassVar[bool] = True
+    """See `HeadedSplitter`: an entry's first line may be all that is asked of it."""
 
     def outline(self, text: str) -> Outline:
         """Find the entries of `text`."""

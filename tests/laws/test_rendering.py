@@ -108,7 +108,7 @@ class TestLineGaps:
     def test_says_how_many_lines_are_missing(self) -> None:
         text = "a\nb\n\nc\nd\ne"
         assert render_kept(text, [Span(2, 3), Span(9, 10)], LINE_GAPS) == (
-            "[... 1 lines omitted ...]\nb\n[... 2 lines omitted ...]\ne"
+            "[... 1 line omitted ...]\nb\n[... 2 lines omitted ...]\ne"
         )
 
     @given(st.data())

@@ -38,16 +38,17 @@ def some_units(draw: st.DrawFn, min_tokens: int = 0) -> list[Unit]:
 
 
 @st.composite
-def headed_units(draw: st.DrawFn) -> list[Unit]:
+def headed_units(draw: st.DrawFn, min_tokens: int = 0) -> list[Unit]:
     """The same, some of them below others of their document."""
-    units = draw(some_units())
+    units = draw(some_units(min_tokens))
     headed: list[Unit] = []
     for index, unit in enumerate(units):
         above = [i for i in range(index) if units[i].document == unit.document]
         heading = draw(st.none() | st.sampled_from(above)) if above else None
         needs = () if heading is None else (*headed[heading].needs, heading)
         headed.append(replace(unit, needs=needs))
-    return headed
+    heads = {i for unit in headed for i in unit.needs}
+    return [replace(unit, only_heads=i in heads) for i, unit in enumerate(headed)]
 
 
 limits = st.integers(0, 80)
@@ -68,6 +69,19 @@ def best_first(units: Sequence[Unit]) -> list[int]:
     return sorted(range(len(units)), key=lambda i: (-units[i].score, i))
 
 
+def with_cheap_gaps(units: Sequence[Unit], kept: set[int], gap_tokens: int) -> set[int]:
+    """What is kept, and the gaps that cost no more than their markers, from the first on."""
+    for _, group in groupby(range(len(units)), key=lambda i: units[i].document):
+        members = list(group)
+        if not kept.intersection(members):
+            continue
+        for is_kept, run in groupby(members, key=frozenset(kept).__contains__):
+            wider = kept | {j for i in run for j in (i, *units[i].needs)}
+            if not is_kept and cost(units, wider, gap_tokens) <= cost(units, kept, gap_tokens):
+                kept = wider
+    return kept
+
+
 class TestSelectBest:
     @given(some_units(), limits, gap_costs)
     def test_stays_within_the_limit(self, units: list[Unit], limit: int, gap: int) -> None:
@@ -79,7 +93,7 @@ class TestSelectBest:
         for index in best_first(units):
             if cost(units, kept | {index}, gap) <= limit:
                 kept.add(index)
-        assert select_best(units, limit, gap) == kept
+        assert select_best(units, limit, gap) == with_cheap_gaps(units, kept, gap)
 
     @given(some_units(), limits, gap_costs)
     def test_keeps_the_best_unit_that_fits_alone(
@@ -119,23 +133,47 @@ class TestSelectBest:
 class TestHeadings:
     @given(headed_units(), limits, gap_costs)
     def test_equals_the_slow_reference(self, units: list[Unit], limit: int, gap: int) -> None:
-        heads = {i for unit in units for i in unit.needs}
         kept: set[int] = set()
         for index in best_first(units):
             wanted = kept | {index, *units[index].needs}
-            if index not in heads and cost(units, wanted, gap) <= limit:
+            if not units[index].only_heads and cost(units, wanted, gap) <= limit:
                 kept = wanted
-        assert select_best(units, limit, gap) == kept
+        assert select_best(units, limit, gap) == with_cheap_gaps(units, kept, gap)
 
-    @given(headed_units(), limits, gap_costs)
+    @given(headed_units(min_tokens=1), limits, gap_costs)
     def test_nothing_is_kept_without_its_headings_nor_a_heading_for_its_own_sake(
         self, units: list[Unit], limit: int, gap: int
     ) -> None:
         kept = select_best(units, limit, gap)
-        heads = {i for unit in units for i in unit.needs}
         assert all(set(units[i].needs) <= kept for i in kept)
-        assert all(any(i in units[j].needs for j in kept) for i in kept & heads)
+        before = select_best(units, limit, 0)
+        assert all(any(i in units[j].needs for j in before) for i in before if units[i].only_heads)
         assert cost(units, kept, gap) <= limit
+
+
+class TestProtected:
+    @given(headed_units(), st.data(), limits, gap_costs)
+    def test_they_have_the_first_half_of_the_limit(
+        self, units: list[Unit], data: st.DataObject, limit: int, gap: int
+    ) -> None:
+        flags = data.draw(st.lists(st.booleans(), min_size=len(units), max_size=len(units)))
+        units = [replace(u, is_protected=flag) for u, flag in zip(units, flags, strict=True)]
+        first: set[int] = set()
+        for index in best_first(units):
+            wanted = first | {index, *units[index].needs}
+            may_be_kept = units[index].is_protected and not units[index].only_heads
+            if may_be_kept and cost(units, wanted, gap) <= limit // 2:
+                first = wanted
+        for select in (select_best, select_covering):
+            kept = select(units, limit, gap)
+            assert first <= kept
+            assert cost(units, kept, gap) <= limit
+
+    def test_the_other_half_is_the_questions(self) -> None:
+        units = [
+            Unit(0, Span(2 * i, 2 * i + 1), 5, float(i), is_protected=i < 10) for i in range(20)
+        ]
+        assert select_best(units, 40, 0) == {6, 7, 8, 9, 16, 17, 18, 19}
 
 
 class TestCovering:
@@ -177,7 +215,7 @@ class TestCovering:
         units: list[Unit] = []
         for _ in range(4):
             heading = len(units)
-            units.append(Unit(0, Span(2 * heading, 2 * heading + 1), 2, 0.0))
+            units.append(Unit(0, Span(2 * heading, 2 * heading + 1), 2, 0.0, only_heads=True))
             units.extend(
                 Unit(0, Span(2 * i, 2 * i + 1), 5, float(heading == 0), needs=(heading,))
                 for i in range(heading + 1, heading + 9)

@@ -23,10 +23,10 @@ def fitted(selector: Selector, limit: int, *, marker_tokens: int = 1) -> tuple[s
         return [sum(marker_tokens if w == "@" else 1 for w in text.split()) for text in texts]
 
     fitter = BudgetFitter(
-        documents=[SplitDocument.cut(TEXT, ProseSplitter())],
+        documents=[SplitDocument.cut(TEXT, ProseSplitter(), GapStyle(marker="@"))],
         selector=selector,
-        gaps=GapStyle(marker="@"),
         count_tokens=count,
+        tops_up=False,
     )
     [rendered] = fitter.fit(UNITS, limit)
     return rendered.text, rendered.tokens
@@ -76,9 +76,8 @@ def test_a_selector_that_keeps_too_little_is_asked_for_more() -> None:
 
 def test_no_units_no_text() -> None:
     fitter = BudgetFitter(
-        documents=[SplitDocument.cut(text, ProseSplitter()) for text in (" ", "")],
+        documents=[SplitDocument.cut(text, ProseSplitter(), GapStyle()) for text in (" ", "")],
         selector=select_best,
-        gaps=GapStyle(),
         count_tokens=lambda texts: [len(text) for text in texts],
     )
     assert [rendered.text for rendered in fitter.fit([], 1)] == ["", ""]

@@ -1,0 +1,95 @@
+"""A text and what is known of it -> the splitter for its kind.
+
+What was guessed or told wrongly is still cut and written correctly: every splitter takes any text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from specprefill_integrations.splitting import Splitter
+from specprefill_integrations.splitting.chat import ChatSplitter
+from specprefill_integrations.splitting.code import CodeSplitter
+from specprefill_integrations.splitting.detection import guess_kind
+from specprefill_integrations.splitting.diffs import DiffSplitter
+from specprefill_integrations.splitting.guess_language import guess_language
+from specprefill_integrations.splitting.html_text import HtmlSplitter
+from specprefill_integrations.splitting.json_text import JsonSplitter, is_json
+from specprefill_integrations.splitting.lines import LineSplitter
+from specprefill_integrations.splitting.logs import LogSplitter
+from specprefill_integrations.splitting.markdown import MarkdownSplitter
+from specprefill_integrations.splitting.prose import ProseSplitter
+from specprefill_integrations.splitting.tables import TableSplitter
+from specprefill_integrations.types import Kind, Span, TextHint
+
+_SPLITTERS: Mapping[Kind, Callable[[], Splitter]] = {
+    "prose": ProseSplitter,
+    "markdown": MarkdownSplitter,
+    "json": JsonSplitter,
+    "jsonl": JsonSplitter,
+    "yaml": LineSplitter,
+    "toml": LineSplitter,
+    "csv": TableSplitter,
+    "log": LogSplitter,
+    "diff": DiffSplitter,
+    "html": HtmlSplitter,
+    "chat": ChatSplitter,
+    "lines": LineSplitter,
+}
+
+READ_BY_LINES: frozenset[Kind] = frozenset(
+    {"code", "yaml", "toml", "csv", "log", "diff", "chat", "lines"}
+)
+"""Kinds of which people say how many lines are missing."""
+
+_JSON: frozenset[Kind] = frozenset({"json", "jsonl"})
+
+# A loader often hands over the text of a page under the page's name.
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,500}>")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitByKind:
+    """Cuts each text by what it is: told, by its name, by its MIME type, or by how it looks."""
+
+    json: Literal["valid", "pass_through"] = "valid"
+    """Whether JSON is compressed to valid JSON, or not compressed at all."""
+
+    def __call__(self, text: str) -> list[Span]:
+        """Cut `text`: disjoint, ascending; one that is not to be cut is one unit."""
+        splitter = self.splitter(text, self.kind(text))
+        return splitter(text) if splitter else [Span(0, len(text))]
+
+    def kind(self, text: str, hint: TextHint | None = None) -> Kind:
+        """Say which kind a text is of.
+
+        Args:
+            text: The text.
+            hint: What is known of it; a kind that it names is not doubted.
+        """
+        hint = hint or TextHint()
+        if hint.kind:
+            return hint.kind
+        kind = guess_kind(text, hint.name, hint.mime_type, is_code=guess_language)
+        if kind == "html" and not _TAG.search(text):
+            return guess_kind(text, is_code=guess_language)
+        return kind
+
+    def splitter(self, text: str, kind: Kind, name: str | None = None) -> Splitter | None:
+        """What cuts a text of a kind; None where it is not to be cut.
+
+        Args:
+            text: The text.
+            kind: Its kind.
+            name: Its file name, which says what code is written in.
+        """
+        if kind in _JSON and not is_json(text):
+            return LineSplitter()
+        if kind in _JSON and self.json == "pass_through":
+            return None
+        if kind == "code":
+            return CodeSplitter(language=guess_language(text, name))
+        return _SPLITTERS[kind]()
