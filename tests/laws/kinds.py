@@ -76,6 +76,20 @@ LINES: dict[str, tuple[str, ...]] = {
         *("<script>if (a < b) {}</script>", "<style>p {}", "<!-- c -->", "<!--", "&amp;", "<p"),
         *('<a href="x>y">', "<h3>\u0301", "\u0600<p>", "<br/>", "text", "</h1>", "<td>", ""),
     ),
+    "yaml": (
+        *("---", "...", "%YAML 1.2", "# about it", "    # deeper", "app:", "  name: shop # x"),
+        *("  script: |", "    set -e", "  folded: >-2", "  list:", "  - a", "  - b: 1", "    c: 2"),
+        *("- - x", "-", "? key", ": value", "  flow: [1, {a: b},", "    'two', \"x]", "  ]", "}"),
+        *('  quoted: "one', '    two"', "  single: 'it''s", "<<: *base", "base: &base !tag", "  "),
+        *("{{- if .x }}", "{% if y %}", "words", "\twords: in tab", "a:b", "键: 值", '"k": v', ""),
+    ),
+    "toml": (
+        *("[project]", "[project.urls]", "[[package]]", "[[package.parts]]", "[a.'b.c'.\"d\"] # x"),
+        *('name = "x"', "version = '1'", "a.b.c = 1", "list = [", '  "one", # x', "  [2],", "]"),
+        *('text = """', "words", "[no.table]", '"""', "text = '''", "'''", "t = { a = 1 }"),
+        *("# about it", "  # indented", "d = 1979-05-27", "[", "[[", "[x", "{", "}", "= 1"),
+        *('"quoted key" = true', "key", "y = {", "z = [{", "键 = 1", "", ""),
+    ),
 }
 
 

@@ -131,6 +131,15 @@ def assert_units(text: str, units: Sequence[Span]) -> None:
     assert position == len(text)
 
 
+def assert_links(links: Sequence[tuple[int, ...]], count: int) -> None:
+    """What outlines promise: links lead upwards, ascend, and hold all that those above need."""
+    assert len(links) == count
+    for index, above in enumerate(links):
+        assert list(above) == sorted(set(above))
+        assert all(0 <= i < index for i in above)
+        assert all(set(links[i]) <= set(above) for i in above)
+
+
 def count_words(text: str) -> int:
     """Exactly additive over words with white space between them."""
     return len(text.split())
