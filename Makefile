@@ -15,7 +15,7 @@ INSTALLED := $(VENV)/.installed
 CONSTRAINTS := requirements-dev.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs bench install clean
+.PHONY: help demo test nightly lint types docs bench install clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list
@@ -26,6 +26,9 @@ demo: $(INSTALLED)  ## Ask Python's documentation a question, with and without c
 
 test: $(INSTALLED)  ## Run all tests, offline
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal
+
+nightly: $(INSTALLED)  ## Try to break the laws: hours (NIGHTLY_EXAMPLES=500 for minutes)
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal --hypothesis-profile nightly tests/laws
 
 lint: $(INSTALLED)  ## Check style
 	@$(RUN) -m ruff check
