@@ -1,0 +1,116 @@
+"""What an agent reads that asks for an original: the text or a part of it, or why there is none.
+
+Knows no framework and no store; every answer is text that an agent can go on with.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+
+from specprefill_integrations.originals.excerpts import ExcerptWriter, Wanted
+from specprefill_integrations.originals.numbered_text import NumberedText
+from specprefill_integrations.originals.original_store import REFERENCE_CHARS
+from specprefill_integrations.token_counting import CountTokens
+
+logger = logging.getLogger(__name__)
+
+_REFERENCE = re.compile(rf"(?<![0-9a-z])[0-9a-f]{{{REFERENCE_CHARS}}}(?![0-9a-z])")
+
+# "120", "line 120", "lines 120-140": how our own first lines name them.
+_LINES = re.compile(
+    r"(?:lines?\s*)?(\d{1,9})(?:\s*[-\u2013]\s*(\d{1,9}))?", re.ASCII | re.IGNORECASE
+)
+
+# So much of an agent's own words is repeated to it.
+_QUOTED_CHARS = 60
+
+
+def find_reference(words: str) -> str | None:
+    """The reference in what an agent says, which may repeat what stands around it; else None."""
+    found = _REFERENCE.search(words.lower())
+    return found and found.group()
+
+
+def answer_recall(
+    words: str, text: str | None, around: str, *, max_tokens: int, count_tokens: CountTokens
+) -> str:
+    """Answer an agent that asks for an original.
+
+    Args:
+        words: The reference, as the agent wrote it.
+        text: What the store gave for it.
+        around: A line number, lines from one to another, or words of the text; blank for all.
+        max_tokens: Tokens of the answer.
+        count_tokens: Counts them. Where that fails, each byte counts as one: no tokenizer makes
+            more of a text.
+    """
+    try:
+        writer = ExcerptWriter(max_tokens=max_tokens, count_tokens=count_tokens)
+        return _answer(words, text, around, writer)
+    except Exception:
+        logger.warning("Tokens of an original could not be counted.", exc_info=True)
+        writer = ExcerptWriter(max_tokens=max_tokens, count_tokens=_count_bytes)
+        return _answer(words, text, around, writer)
+
+
+def _answer(words: str, text: str | None, around: str, writer: ExcerptWriter) -> str:
+    if text is None:
+        return writer.cut(_no_original(words))
+    around = around.strip(" \t\r\n\"'`")
+    if not around and writer.fits(text):
+        return text
+    source = NumberedText(text)
+    wanted = _wanted(source, around) if around else _beginning(source)
+    if not wanted.centers:
+        return writer.cut(_not_there(around, len(source.lines)))
+    return writer.write(source, wanted)
+
+
+def _beginning(source: NumberedText) -> Wanted:
+    numbers = "a line number, lines such as 20-40, or " if len(source.lines) > 1 else ""
+    return Wanted(
+        centers=range(len(source.pieces)),
+        advice=f'for more, call again with "around": {numbers}words that stand in the text',
+    )
+
+
+def _wanted(source: NumberedText, around: str) -> Wanted:
+    """The lines that `around` names, else those with its words: perhaps none."""
+    named = _LINES.fullmatch(around)
+    if named:
+        first, last = int(named[1]), int(named[2] or named[1])
+        if 1 <= first <= last <= len(source.lines):
+            return Wanted(centers=source.pieces_of_lines(first, last))
+    return Wanted(centers=source.pieces_with(around), name=_quoted(around))
+
+
+def _not_there(around: str, lines: int) -> str:
+    return (
+        f"{_quoted(around)} is not in this original, which has lines 1 to {lines}. Call again with "
+        '"around": fewer or other words that stand in it, or a line number; or without it.'
+    )
+
+
+def _no_original(words: str) -> str:
+    reference = find_reference(words)
+    if reference is None:
+        return (
+            f"There is no reference in {_quoted(words)}. A reference is the {REFERENCE_CHARS} "
+            "characters, 0-9 and a-f, that a shortened text names."
+        )
+    return (
+        f"The original {reference} is not kept here, or no longer. Call the tool that the text "
+        "came from again, or go on without it."
+    )
+
+
+def _quoted(words: str) -> str:
+    if len(words) > _QUOTED_CHARS:
+        words = f"{words[:_QUOTED_CHARS]}..."
+    return f'"{words}"'
+
+
+def _count_bytes(texts: Sequence[str]) -> list[int]:
+    return [len(text.encode()) for text in texts]
