@@ -1,4 +1,4 @@
-"""Doors for LangChain: a document compressor and a document transformer.
+"""Doors for LangChain: a document compressor, a document transformer, a tool that recalls.
 
 The only folder that imports LangChain; what to keep is decided elsewhere.
 """
@@ -12,10 +12,11 @@ try:
     from specprefill_integrations.langchain.document_transformer import (
         SpecPrefillDocumentTransformer,
     )
+    from specprefill_integrations.langchain.recall_tool import RecallTool
 except ImportError as error:
     # A broken installation must not look like a missing one.
     if (error.name or "").partition(".")[0] != "langchain_core":
         raise
     raise MissingDependencyError(package="langchain-core", extra="langchain") from error
 
-__all__ = ["SpecPrefillDocumentCompressor", "SpecPrefillDocumentTransformer"]
+__all__ = ["RecallTool", "SpecPrefillDocumentCompressor", "SpecPrefillDocumentTransformer"]
