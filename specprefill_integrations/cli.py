@@ -19,7 +19,7 @@ from specprefill_integrations import __version__
 from specprefill_integrations.encodable import encodable
 from specprefill_integrations.errors import BudgetError, MissingDependencyError
 from specprefill_integrations.token_heat import TokenHeatRecorder
-from specprefill_integrations.types import Budget, Compression, Span
+from specprefill_integrations.types import Budget, Compression, Kind, Span, TextHint
 
 try:
     import typer
@@ -54,13 +54,6 @@ class ScorerName(str, Enum):
 
     READOUT = "readout"
     SPECPREFILL = "specprefill"
-
-
-class TextKind(str, Enum):
-    """Which chunk lengths and gap markers the published algorithm uses."""
-
-    PROSE = "prose"
-    CODE = "code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +91,9 @@ class DraftOptions:
     scorer: ScorerName = ScorerName.READOUT
     """How attention becomes a score."""
 
-    kind: TextKind = TextKind.PROSE
-    """What kind of text the published algorithm is to expect."""
+    kind: Kind | None = None
+    """What the texts are; None: by each text's name and looks. The published algorithm tells code
+    from all else."""
 
     device: str | None = None
     """Where the draft runs."""
@@ -189,7 +183,7 @@ def build_compressor(options: DraftOptions) -> ContextCompressor:
         device=options.device,
         dtype=options.dtype,
         scorer=options.scorer.value,
-        kind=options.kind.value,
+        kind="code" if options.kind == "code" else "prose",
         window_tokens=options.window_tokens,
         on_error="raise",
     )
@@ -217,7 +211,9 @@ def compress(  # noqa: PLR0913 - one parameter an option
     scorer: Annotated[
         ScorerName, typer.Option(help="Ours, or the published algorithm.")
     ] = ScorerName.READOUT,
-    kind: Annotated[TextKind, typer.Option(help="For --scorer specprefill.")] = TextKind.PROSE,
+    kind: Annotated[
+        Kind | None, typer.Option(help="What the files are. Default: by their names and looks.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cuda, cpu, mps ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="bfloat16, float32 ...")] = None,
     window_tokens: Annotated[
@@ -338,7 +334,12 @@ def _work(
         status.update("scoring ...")
         report = Report(
             sources=sources,
-            results=compressor.compress_documents(texts, query, budget=budget),
+            results=compressor.compress_documents(
+                texts,
+                query,
+                budget=budget,
+                hints=[TextHint(kind=options.kind, name=source.path) for source in sources],
+            ),
             query=query,
             budget=budget,
             draft=scorer_name if model is None else model.name,

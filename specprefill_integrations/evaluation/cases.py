@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.splitting.json_text import is_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class EvaluationCase:
     """The question; None where there is none."""
 
     texts: tuple[str, ...]
-    """The documents, each below its title."""
+    """The documents, each below its title if it is no JSON."""
 
     answers: tuple[str, ...]
     """Texts of which one must be found."""
@@ -115,7 +116,7 @@ def _parse_case(line: bytes) -> EvaluationCase:
 
 
 def _texts(record: Mapping[str, Any]) -> Iterator[str]:
-    """Each document as one text: its title, a blank line, its text."""
+    """Each document as one text: its title, a blank line, its text; JSON stays JSON."""
     documents = _field(record, "documents", list, "a list")
     if not documents:
         msg = "'documents' is empty"
@@ -126,7 +127,7 @@ def _texts(record: Mapping[str, Any]) -> Iterator[str]:
             raise EvaluationDataError(msg)
         text = _field(document, "text", str, "a text")
         title = _field({"title": None, **document}, "title", (str, type(None)), "a text")
-        yield f"{title}\n\n{text}" if title else text
+        yield f"{title}\n\n{text}" if title and not is_json(text) else text
 
 
 def _answers(record: Mapping[str, Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -26,8 +26,11 @@ from specprefill_integrations.evaluation.evidence import (
     why_left_out,
 )
 from specprefill_integrations.evaluation.evidence_report import EvidenceReport, print_reports
+from specprefill_integrations.rendering import GapStyle
 from specprefill_integrations.scoring.span_scorer import SpanScorer
+from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting.lines import LineSplitter
+from specprefill_integrations.splitting.prose import ProseSplitter
 from specprefill_integrations.terminal import (
     USAGE_ERROR,
     clear_errors,
@@ -43,13 +46,19 @@ from specprefill_integrations.types import Budget
 DraftScorerName = Literal["readout", "specprefill"]
 """The scorers of `ContextCompressor.from_draft_model`."""
 
-UnitsName = Literal["sentences", "lines", "published"]
+UnitsName = Literal["auto", "sentences", "lines", "published"]
 """Whose splitter, gap markers and budget are used."""
 
 _PRESETS: dict[UnitsName, DraftScorerName] = {
+    "auto": "readout",
     "sentences": "readout",
     "lines": "readout",
     "published": "specprefill",
+}
+
+_PLAIN_SPLITTERS: dict[UnitsName, Callable[[], Splitter]] = {
+    "sentences": ProseSplitter,
+    "lines": LineSplitter,
 }
 
 _DRAFT_SCORERS: dict[str, DraftScorerName] = {
@@ -129,7 +138,7 @@ def evidence(  # noqa: PLR0913 - one parameter an option
     ] = None,
     units: Annotated[
         UnitsName, typer.Option(help="What is kept or dropped as a whole, for all scorers.")
-    ] = "sentences",
+    ] = "auto",
     draft: Annotated[str | None, typer.Option(help="As in `compress`.")] = None,
     kind: Annotated[
         Literal["prose", "code"], typer.Option(help="For --units published.")
@@ -216,8 +225,9 @@ def _load(choice: DraftChoice, units: UnitsName) -> tuple[ContextCompressor, str
     """The compressor that all scorers are measured in, its draft loaded, and the draft's name."""
     with stderr_console().status(f"loading {printable(choice.draft or 'the draft')} ..."):
         compressor = choice.compressor(_PRESETS[units])
-        if units == "lines":
-            compressor.splitter = LineSplitter()
+        if units in _PLAIN_SPLITTERS:  # as a baseline: nothing but the units
+            compressor.splitter = _PLAIN_SPLITTERS[units]()
+            compressor.gaps, compressor.protect = GapStyle(), ()
         # A scorer without a draft (KeywordScorer) has nothing to load and no name but its own.
         draft = getattr(compressor.scorer, "reading_draft", None)
         if draft is None:

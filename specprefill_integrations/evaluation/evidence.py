@@ -15,6 +15,7 @@ from specprefill_integrations.evaluation.cases import EvaluationCase
 from specprefill_integrations.evaluation.remembering_scorer import RememberingScorer
 from specprefill_integrations.evaluation.wilson import wilson_interval
 from specprefill_integrations.scoring.span_scorer import SpanScorer
+from specprefill_integrations.splitting.json_text import is_json
 from specprefill_integrations.types import Budget
 
 LeftOutReason = Literal[
@@ -43,6 +44,12 @@ class CaseOutcome:
     kept_tokens: Mapping[str, int]
     """Tokens of what was kept, gap markers included."""
 
+    json_texts: int
+    """How many of the texts are JSON."""
+
+    broken_json: Mapping[str, int]
+    """Of those, how many became something that is neither empty nor JSON."""
+
     context_tokens: int
     """Tokens of the texts."""
 
@@ -65,6 +72,12 @@ class EvidenceSummary:
 
     kept_tokens_fraction: Mapping[str, float]
     """Kept tokens / original tokens, of all cases together."""
+
+    json_texts: int
+    """How many of all texts are JSON."""
+
+    broken_json: Mapping[str, int]
+    """Of those, how many became something that is neither empty nor JSON."""
 
     context_tokens: int
     """Tokens of all texts."""
@@ -115,6 +128,7 @@ def measure_evidence(
         splitter=like.splitter,
         selector=like.selector,
         gaps=like.gaps,
+        protect=like.protect,
         fraction_of=like.fraction_of,
         on_error="raise",
     )
@@ -135,6 +149,8 @@ def summarize(outcomes: Sequence[CaseOutcome]) -> EvidenceSummary:
             key: sum(outcome.kept_tokens[key] for outcome in outcomes) / max(1, tokens)
             for key in keys
         },
+        json_texts=sum(outcome.json_texts for outcome in outcomes),
+        broken_json={key: sum(outcome.broken_json[key] for outcome in outcomes) for key in keys},
         context_tokens=tokens,
         score_seconds=seconds,
         tokens_per_second=tokens / seconds if seconds else None,
@@ -162,6 +178,7 @@ def _measure(
         )
         for keep in keep_fractions
     }
+    is_json_text = [is_json(text) for text in case.texts]
     return CaseOutcome(
         id=case.id,
         task=case.task,
@@ -171,6 +188,14 @@ def _measure(
         },
         kept_tokens={
             key: sum(result.kept_tokens for result in found) for key, found in results.items()
+        },
+        json_texts=sum(is_json_text),
+        broken_json={
+            key: sum(
+                was_json and bool(result.text) and not is_json(result.text)
+                for was_json, result in zip(is_json_text, found, strict=True)
+            )
+            for key, found in results.items()
         },
         context_tokens=sum(result.original_tokens for result in next(iter(results.values()))),
         score_seconds=remembering.score_seconds - seconds_before,

@@ -78,6 +78,14 @@ def print_reports(console: Console, reports: Sequence[EvidenceReport]) -> None:
     console.print(_cost_table(reports, list(summary.recall)))
     console.print(Text(printable(f"draft: {first.draft}; units: {first.units}")))
     console.print(Text(f"context tokens: {summary.context_tokens:,}"))
+    if summary.json_texts:
+        broken = (
+            f"{sum(summarize(report.outcomes).broken_json.values())} by {report.scorer}"
+            for report in reports
+        )
+        console.print(
+            Text(f"JSON texts: {summary.json_texts:,}; made no JSON: {', '.join(broken)}")
+        )
     console.print(Text(f"cases left out: {_left_out_in_words(first.left_out)}"))
 
 

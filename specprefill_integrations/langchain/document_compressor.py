@@ -16,7 +16,8 @@ from pydantic import ConfigDict
 from typing_extensions import Self
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
-from specprefill_integrations.types import METADATA_KEY, Budget, Compression
+from specprefill_integrations.splitting.hints import hint_from_metadata
+from specprefill_integrations.types import METADATA_KEY, Budget, Compression, TextHint
 
 
 class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
@@ -60,7 +61,9 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         if not texts:
             return list(_rewritten(documents, []))
         compressor = self.compressor or shared_compressor()
-        results = compressor.compress_documents(texts, query, budget=self.budget)
+        results = compressor.compress_documents(
+            texts, query, budget=self.budget, hints=_hints(documents)
+        )
         return list(_rewritten(documents, results))
 
     async def acompress_documents(
@@ -76,7 +79,9 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         compressor = self.compressor
         if compressor is None:  # building it imports torch, which would hold up the event loop
             compressor = await asyncio.to_thread(shared_compressor)
-        results = await compressor.acompress_documents(texts, query, budget=self.budget)
+        results = await compressor.acompress_documents(
+            texts, query, budget=self.budget, hints=_hints(documents)
+        )
         return list(_rewritten(documents, results))
 
     def as_runnable(self) -> Runnable[dict[str, Any], list[Document]]:
@@ -99,6 +104,10 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
 
 def _open_texts(documents: Sequence[Document]) -> list[str]:
     return [document.page_content for document in documents if _is_open(document)]
+
+
+def _hints(documents: Sequence[Document]) -> list[TextHint]:
+    return [hint_from_metadata(document.metadata) for document in documents if _is_open(document)]
 
 
 def _is_open(document: Document) -> bool:

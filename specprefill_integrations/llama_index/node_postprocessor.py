@@ -24,7 +24,8 @@ from llama_index.core.schema import (
 from typing_extensions import Self
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
-from specprefill_integrations.types import METADATA_KEY, Budget, Compression
+from specprefill_integrations.splitting.hints import hint_from_metadata
+from specprefill_integrations.types import METADATA_KEY, Budget, Compression, TextHint
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,9 @@ class SpecPrefillNodePostprocessor(BaseNodePostprocessor):
             return list(_rewritten(nodes, []))
         compressor = self.compressor or shared_compressor()
         query = query_bundle.query_str if query_bundle else None
-        results = compressor.compress_documents(texts, query, budget=self.budget)
+        results = compressor.compress_documents(
+            texts, query, budget=self.budget, hints=_hints(nodes)
+        )
         return list(_rewritten(nodes, results))
 
     async def _apostprocess_nodes(
@@ -85,7 +88,9 @@ class SpecPrefillNodePostprocessor(BaseNodePostprocessor):
         if compressor is None:  # building it imports torch, which would hold up the event loop
             compressor = await asyncio.to_thread(shared_compressor)
         query = query_bundle.query_str if query_bundle else None
-        results = await compressor.acompress_documents(texts, query, budget=self.budget)
+        results = await compressor.acompress_documents(
+            texts, query, budget=self.budget, hints=_hints(nodes)
+        )
         return list(_rewritten(nodes, results))
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
@@ -104,6 +109,10 @@ class SpecPrefillNodePostprocessor(BaseNodePostprocessor):
 
 def _text(node: BaseNode) -> str:
     return node.get_content(metadata_mode=MetadataMode.NONE)
+
+
+def _hints(nodes: Sequence[NodeWithScore]) -> list[TextHint]:
+    return [hint_from_metadata(found.node.metadata) for found in nodes if _is_open(found.node)]
 
 
 def _is_open(node: BaseNode) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from specprefill_integrations.splitting import Splitter
@@ -18,11 +19,12 @@ from specprefill_integrations.splitting.diffs import DiffSplitter
 from specprefill_integrations.splitting.guess_language import guess_language
 from specprefill_integrations.splitting.html_text import HtmlSplitter
 from specprefill_integrations.splitting.json_text import JsonSplitter, is_json
-from specprefill_integrations.splitting.lines import LineSplitter
+from specprefill_integrations.splitting.lines import LineSplitter, source_lines
 from specprefill_integrations.splitting.logs import LogSplitter
 from specprefill_integrations.splitting.markdown import MarkdownSplitter
 from specprefill_integrations.splitting.prose import ProseSplitter
-from specprefill_integrations.splitting.tables import TableSplitter
+from specprefill_integrations.splitting.settings import SettingsSplitter
+from specprefill_integrations.splitting.tables import TableSplitter, sniff_delimiter
 from specprefill_integrations.types import Kind, Span, TextHint
 
 _SPLITTERS: Mapping[Kind, Callable[[], Splitter]] = {
@@ -30,8 +32,8 @@ _SPLITTERS: Mapping[Kind, Callable[[], Splitter]] = {
     "markdown": MarkdownSplitter,
     "json": JsonSplitter,
     "jsonl": JsonSplitter,
-    "yaml": LineSplitter,
-    "toml": LineSplitter,
+    "yaml": partial(SettingsSplitter, form="yaml"),
+    "toml": partial(SettingsSplitter, form="toml"),
     "csv": TableSplitter,
     "log": LogSplitter,
     "diff": DiffSplitter,
@@ -47,8 +49,22 @@ READ_BY_LINES: frozenset[Kind] = frozenset(
 
 _JSON: frozenset[Kind] = frozenset({"json", "jsonl"})
 
-# A loader often hands over the text of a page under the page's name.
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,500}>")
+_HEAD_CHARS = 20_000
+
+
+def _may_be_table(text: str) -> bool:
+    head = text[:_HEAD_CHARS]
+    return sniff_delimiter(head, source_lines(head)) is not None
+
+
+# A loader often hands over the text of a page, a record or a row under the file's name.
+_MAY_BE: Mapping[Kind, Callable[[str], object]] = {
+    "html": _TAG.search,
+    "json": is_json,
+    "jsonl": is_json,
+    "csv": _may_be_table,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +84,15 @@ class SplitByKind:
 
         Args:
             text: The text.
-            hint: What is known of it; a kind that it names is not doubted.
+            hint: What is known of it. A kind that it names is not doubted; a file name or a MIME
+                type is where the text looks like nothing of the sort.
         """
         hint = hint or TextHint()
         if hint.kind:
             return hint.kind
         kind = guess_kind(text, hint.name, hint.mime_type, is_code=guess_language)
-        if kind == "html" and not _TAG.search(text):
-            return guess_kind(text, is_code=guess_language)
-        return kind
+        may_be = _MAY_BE.get(kind)
+        return kind if may_be is None or may_be(text) else guess_kind(text, is_code=guess_language)
 
     def splitter(self, text: str, kind: Kind, name: str | None = None) -> Splitter | None:
         """What cuts a text of a kind; None where it is not to be cut.

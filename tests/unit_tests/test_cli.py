@@ -168,7 +168,7 @@ class TestOptions:
             cli.DraftOptions(
                 draft="some/draft",
                 scorer=cli.ScorerName.SPECPREFILL,
-                kind=cli.TextKind.CODE,
+                kind="code",
                 device="cpu",
                 dtype="float32",
                 window_tokens=512,

@@ -26,6 +26,8 @@ NUMBERS = {
     "recall_interval",
     "kept_tokens_fraction",
     "context_tokens",
+    "json_texts",
+    "broken_json",
     "score_seconds",
     "tokens_per_second",
 }
@@ -81,7 +83,7 @@ class TestJson:
     def test_shape(self, data: Path, draft: str) -> None:
         found = run_json(data, "--draft", draft, "--scorer", "bm25", "--keep", ".05,.5,1")
         assert set(found) == {"scorer", "draft", "units", "left_out", "tasks", *NUMBERS}
-        assert (found["scorer"], found["draft"], found["units"]) == ("bm25", draft, "sentences")
+        assert (found["scorer"], found["draft"], found["units"]) == ("bm25", draft, "auto")
         assert found["cases"] == 2
         assert found["left_out"] == {
             "answer_not_in_full_text": 1,
