@@ -34,6 +34,7 @@ BELOW_DOORS = {
     "compression_run",
     "compressor",
     "fitting",
+    "ledger",
     "originals",
     "split_document",
 }
@@ -53,6 +54,7 @@ MAY_IMPORT = {
     "scoring.span_scorer": VALUES,
     "testing": {*VALUES, "scoring.span_scorer"},
     "heat_map": VALUES,
+    "ledger": set[str](),
     "terminal": set[str](),
     "token_heat": {*VALUES, "encodable", "scoring.span_scorer"},
     "originals": STEPS,
@@ -103,6 +105,7 @@ CORE = {
     "compression_run",
     "compressor",
     "fitting",
+    "ledger",
     "originals",
     "split_document",
     "testing",
