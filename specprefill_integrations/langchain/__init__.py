@@ -1,22 +1,50 @@
-"""Doors for LangChain: a document compressor, a document transformer, a tool that recalls.
+"""Doors for LangChain: documents, agents, long conversations, and a tool that recalls.
 
 The only folder that imports LangChain; what to keep is decided elsewhere.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from specprefill_integrations.errors import MissingDependencyError
 
+if TYPE_CHECKING:
+    from specprefill_integrations.langchain.middleware import SpecPrefillMiddleware
+
 try:
+    from specprefill_integrations.langchain.compress_messages import compress_messages
+    from specprefill_integrations.langchain.context_edit import SpecPrefillContextEdit
     from specprefill_integrations.langchain.document_compressor import SpecPrefillDocumentCompressor
     from specprefill_integrations.langchain.document_transformer import (
         SpecPrefillDocumentTransformer,
     )
     from specprefill_integrations.langchain.recall_tool import RecallTool
+    from specprefill_integrations.langchain.tool_policy import ToolPolicy
 except ImportError as error:
     # A broken installation must not look like a missing one.
     if (error.name or "").partition(".")[0] != "langchain_core":
         raise
     raise MissingDependencyError(package="langchain-core", extra="langchain") from error
 
-__all__ = ["RecallTool", "SpecPrefillDocumentCompressor", "SpecPrefillDocumentTransformer"]
+__all__ = [
+    "RecallTool",
+    "SpecPrefillContextEdit",
+    "SpecPrefillDocumentCompressor",
+    "SpecPrefillDocumentTransformer",
+    "SpecPrefillMiddleware",
+    "ToolPolicy",
+    "compress_messages",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import the middleware when it is asked for: it alone needs `langchain` itself."""
+    if name != "SpecPrefillMiddleware":
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from specprefill_integrations.langchain.middleware import (  # noqa: PLC0415
+        SpecPrefillMiddleware,
+    )
+
+    return SpecPrefillMiddleware

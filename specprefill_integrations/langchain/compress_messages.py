@@ -1,0 +1,68 @@
+"""A step for graphs and chains that manage their own messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langchain_core.messages import AnyMessage, BaseMessage
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+
+from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.langchain.history import HistoryCompressor
+from specprefill_integrations.langchain.message_task import DEFAULT_MIN_TOKENS
+from specprefill_integrations.ledger import Ledger
+from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.types import Budget
+
+
+def compress_messages(  # noqa: PLR0913 - one keyword a choice
+    *,
+    compressor: ContextCompressor | None = None,
+    budget: Budget,
+    trigger_tokens: int = 0,
+    keep_results: int = 3,
+    min_tokens: int = DEFAULT_MIN_TOKENS,
+    exclude_tools: Sequence[str] = (),
+    query: str | None = None,
+    originals: OriginalStore | None = None,
+    ledger: Ledger | None = None,
+) -> Runnable[Sequence[AnyMessage], list[BaseMessage]]:
+    """Make a step that shrinks old tool results and old long human messages.
+
+    Make it once and use it for every turn: it remembers what became of each message, so that the
+    next turn shows the same text again. Ids stay, so a graph may put the messages back in place.
+
+    Args:
+        compressor: See `HistoryCompressor`, as for all that follow.
+        budget: How much may be kept of each message.
+        trigger_tokens: A conversation of no more tokens than this is left as it is; they are
+            counted approximately, as LangChain does.
+        keep_results: So many of the latest tool results are left whole.
+        min_tokens: A message of fewer tokens is left whole.
+        exclude_tools: Names or globs of tools whose results are left whole.
+        query: The question; None is the last human message.
+        originals: Where the originals go, where the model has a `RecallTool` for them.
+        ledger: What adds up what happened.
+
+    Returns:
+        Messages in, as many messages out.
+    """
+    history = HistoryCompressor(
+        compressor=compressor,
+        budget=budget,
+        trigger_tokens=trigger_tokens,
+        keep_results=keep_results,
+        min_tokens=min_tokens,
+        exclude_tools=exclude_tools,
+        query=query,
+        originals=originals,
+        ledger=ledger,
+    )
+
+    def shrink(messages: Sequence[AnyMessage], config: RunnableConfig) -> list[BaseMessage]:
+        return history.compress(messages, config=config)
+
+    async def ashrink(messages: Sequence[AnyMessage], config: RunnableConfig) -> list[BaseMessage]:
+        return await history.acompress(messages, config=config)
+
+    return RunnableLambda(shrink, ashrink, name="compress_messages")

@@ -1,0 +1,212 @@
+"""Long conversations: old tool results and long pastes, each compressed once and then remembered.
+
+Knows which messages of a conversation may shrink, and no agent.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.runnables import RunnableConfig
+
+from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.langchain.events import aannounce, announce, event_data
+from specprefill_integrations.langchain.message_compressor import MessageCompressor
+from specprefill_integrations.langchain.message_task import (
+    DEFAULT_MIN_TOKENS,
+    CompressedMessage,
+    MessageTask,
+    reason_to_skip,
+)
+from specprefill_integrations.langchain.query_source import (
+    Query,
+    is_spoken,
+    query_of_conversation,
+    query_of_setting,
+)
+from specprefill_integrations.langchain.text_blocks import texts_of
+from specprefill_integrations.langchain.tool_policy import is_among
+from specprefill_integrations.ledger import Ledger
+from specprefill_integrations.originals import OriginalStore, reference_of
+from specprefill_integrations.types import Budget, TextHint
+
+CountMessageTokens = Callable[[Sequence[BaseMessage]], int]
+"""Counts the tokens of a conversation."""
+
+# What was left whole for one of these reasons may shrink the next time.
+_PASSING = {"counter_failed", "deadline_exceeded", "failed", "scorer_failed", "splitter_failed"}
+
+# Of so many messages is remembered what became of them; the longest unused are forgotten first.
+_MAX_REMEMBERED = 10_000
+
+_Key = tuple[str, str]
+
+
+@dataclass(kw_only=True, eq=False)
+class HistoryCompressor:
+    """Shrinks old tool results and old long human messages by the question at hand.
+
+    What became of a message is remembered by its id for as long as this object lives: with the
+    next question it is the same text again, so that a provider's prompt cache stays warm.
+
+    System and AI messages, tool calls, the last human message and the latest tool results are left
+    as they are; so is what `SpecPrefillMiddleware` compressed, and what was fetched back.
+    """
+
+    compressor: ContextCompressor | None = None
+    """What compresses; None is the shared default, loaded at first use."""
+
+    budget: Budget
+    """How much may be kept of each message."""
+
+    trigger_tokens: int = 0
+    """A conversation of no more tokens than this is left as it is."""
+
+    keep_results: int = 3
+    """So many of the latest tool results are left whole."""
+
+    min_tokens: int = DEFAULT_MIN_TOKENS
+    """A message of fewer tokens, by the compressor's counter, is left whole."""
+
+    exclude_tools: Sequence[str] = ()
+    """Names or globs of tools whose results are left whole."""
+
+    query: str | None = None
+    """The question; None is the last human message."""
+
+    originals: OriginalStore | None = None
+    """Where the originals go, so that marks of what is missing name a reference. Give it only where
+    the model has a `RecallTool` for the same store."""
+
+    ledger: Ledger | None = None
+    """What adds up what happened; None is the one of this process."""
+
+    _messages: MessageCompressor = field(init=False, repr=False)
+    _remembered: OrderedDict[_Key, CompressedMessage[BaseMessage]] = field(init=False, repr=False)
+    _lock: threading.Lock = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing to remember."""
+        self._messages = MessageCompressor(compressor=self.compressor, ledger=self.ledger)
+        self._remembered = OrderedDict()
+        self._lock = threading.Lock()
+
+    def compress(
+        self,
+        messages: Sequence[BaseMessage],
+        *,
+        count_tokens: CountMessageTokens = count_tokens_approximately,
+        config: RunnableConfig | None = None,
+    ) -> list[BaseMessage]:
+        """Shrink a conversation.
+
+        Args:
+            messages: The conversation, which is not changed.
+            count_tokens: Counts what `trigger_tokens` is about.
+            config: Of the run that this happens in.
+
+        Returns:
+            As many messages, in the same order and with the same ids.
+        """
+        shown = self._as_remembered(messages)
+        for index in self._due(messages, shown, count_tokens):
+            done = self._messages.compress(self._task(messages, index))
+            announce(event_data(done), config)
+            shown[index] = self._remember(messages[index], done)
+        return shown
+
+    async def acompress(
+        self,
+        messages: Sequence[BaseMessage],
+        *,
+        count_tokens: CountMessageTokens = count_tokens_approximately,
+        config: RunnableConfig | None = None,
+    ) -> list[BaseMessage]:
+        """`compress`, off the event loop."""
+        shown = self._as_remembered(messages)
+        for index in self._due(messages, shown, count_tokens):
+            done = await self._messages.acompress(self._task(messages, index))
+            await aannounce(event_data(done), config)
+            shown[index] = self._remember(messages[index], done)
+        return shown
+
+    def _as_remembered(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+        """The messages as they were shown the last time."""
+        shown = []
+        for message in messages:
+            done = self._recollect(message)
+            shown.append(done.onto(message) if done else message)
+        return shown
+
+    def _due(
+        self,
+        messages: Sequence[BaseMessage],
+        shown: Sequence[BaseMessage],
+        count_tokens: CountMessageTokens,
+    ) -> list[int]:
+        """Which messages are to shrink now."""
+        if count_tokens(shown) <= self.trigger_tokens:
+            return []
+        results = [i for i, m in enumerate(messages) if isinstance(m, ToolMessage)]
+        human = [i for i, m in enumerate(messages) if is_spoken(m)]
+        old = {*results[: max(0, len(results) - self.keep_results)], *human[:-1]}
+        return [index for index in sorted(old) if self._is_open(messages, index)]
+
+    def _is_open(self, messages: Sequence[BaseMessage], index: int) -> bool:
+        """Whether nobody has decided yet what becomes of a message."""
+        message = messages[index]
+        if is_among(_tool_of(message, messages) or "", self.exclude_tools):
+            return False
+        return reason_to_skip(message) is None and self._recollect(message) is None
+
+    def _task(self, messages: Sequence[BaseMessage], index: int) -> MessageTask[BaseMessage]:
+        message = messages[index]
+        return MessageTask(
+            message=message,
+            budget=self.budget,
+            min_tokens=self.min_tokens,
+            query=lambda: self._query(messages),
+            hint=TextHint(tool=_tool_of(message, messages)),
+            originals=self.originals,
+        )
+
+    def _query(self, messages: Sequence[BaseMessage]) -> Query:
+        return query_of_setting(self.query) or query_of_conversation(messages)
+
+    def _remember(self, message: BaseMessage, done: CompressedMessage[BaseMessage]) -> BaseMessage:
+        """Note what became of a message, unless another try may do better."""
+        if done.skipped_because not in _PASSING:
+            with self._lock:
+                self._remembered[_key(message)] = done
+                while len(self._remembered) > _MAX_REMEMBERED:
+                    self._remembered.popitem(last=False)
+        return done.message
+
+    def _recollect(self, message: BaseMessage) -> CompressedMessage[BaseMessage] | None:
+        if not isinstance(message, (HumanMessage, ToolMessage)):
+            return None
+        key = _key(message)
+        with self._lock:
+            done = self._remembered.get(key)
+            if done:
+                self._remembered.move_to_end(key)
+            return done
+
+
+def _tool_of(message: BaseMessage, messages: Sequence[BaseMessage]) -> str | None:
+    """The tool whose result a message is; by the call that it answers where it does not say so."""
+    if not isinstance(message, ToolMessage) or message.name:
+        return message.name
+    calls = (call for m in messages if isinstance(m, AIMessage) for call in m.tool_calls)
+    return next((call["name"] for call in calls if call["id"] == message.tool_call_id), None)
+
+
+def _key(message: BaseMessage) -> _Key:
+    """What a message is known by: its id and its text, because others may edit it."""
+    call = message.tool_call_id if isinstance(message, ToolMessage) else ""
+    return message.id or call, reference_of("\n".join(texts_of(message.content)))

@@ -1,0 +1,202 @@
+"""One message -> the same message with less text in it, or whole with the reason why.
+
+Translates between messages and the compressor; which messages, and for which question, is for
+those to say who hold them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Generic
+
+from specprefill_integrations.compressor import ContextCompressor, shared_compressor
+from specprefill_integrations.langchain.message_task import (
+    CompressedMessage,
+    MessageSkipReason,
+    MessageT,
+    MessageTask,
+)
+from specprefill_integrations.langchain.query_source import Query
+from specprefill_integrations.langchain.text_blocks import texts_of, with_texts
+from specprefill_integrations.ledger import Ledger, shared_ledger
+from specprefill_integrations.rendering import GapStyle
+from specprefill_integrations.token_counting import count_each
+from specprefill_integrations.types import Compression, TextHint
+
+logger = logging.getLogger(__name__)
+
+
+class MessageCompressor:
+    """Compresses messages, each for itself, and writes down what happened."""
+
+    def __init__(
+        self, *, compressor: ContextCompressor | None = None, ledger: Ledger | None = None
+    ) -> None:
+        """Say who compresses and where it is written down.
+
+        Args:
+            compressor: What compresses; None is the shared default, loaded at first use.
+            ledger: What adds up what happened; None is the one of this process.
+        """
+        self.compressor = compressor
+        self.ledger = shared_ledger() if ledger is None else ledger
+
+    def compress(self, task: MessageTask[MessageT]) -> CompressedMessage[MessageT]:
+        """Compress a message. Raises only where the compressor was told to (`on_error`)."""
+        try:
+            return self._noted(_whole_at_sight(task) or self._compress(task))
+        except Exception as error:  # noqa: BLE001 - whatever fails must not reach the agent
+            return self._noted(self._failed(task, error))
+
+    async def acompress(self, task: MessageTask[MessageT]) -> CompressedMessage[MessageT]:
+        """`compress`, off the event loop."""
+        try:
+            return self._noted(_whole_at_sight(task) or await self._acompress(task))
+        except Exception as error:  # noqa: BLE001 - see compress
+            return self._noted(self._failed(task, error))
+
+    def _compress(self, task: MessageTask[MessageT]) -> CompressedMessage[MessageT]:
+        reading = self._begin(task)
+        if isinstance(reading, CompressedMessage):
+            return reading
+        store = task.originals
+        references = [store.put(text) if store and text else None for text in reading.texts]
+        results = reading.compressor.compress_documents(
+            reading.texts, reading.query.text, budget=task.budget, hints=reading.hints(references)
+        )
+        return reading.finish(results, references)
+
+    async def _acompress(self, task: MessageTask[MessageT]) -> CompressedMessage[MessageT]:
+        # Begins with counting tokens, and perhaps with loading the draft.
+        reading = await asyncio.to_thread(self._begin, task)
+        if isinstance(reading, CompressedMessage):
+            return reading
+        store = task.originals
+        references = [await store.aput(text) if store and text else None for text in reading.texts]
+        results = await reading.compressor.acompress_documents(
+            reading.texts, reading.query.text, budget=task.budget, hints=reading.hints(references)
+        )
+        return await asyncio.to_thread(reading.finish, results, references)
+
+    def _begin(
+        self, task: MessageTask[MessageT]
+    ) -> CompressedMessage[MessageT] | _Reading[MessageT]:
+        """Count, and find the question; the message whole where there is too little in it."""
+        compressor = self.compressor or shared_compressor()
+        texts = texts_of(task.message.content)
+        tokens = sum(count_each(compressor.count_tokens, texts))
+        if tokens < task.min_tokens:
+            return _whole(task, "too_small", tokens=tokens)
+        return _Reading(task, compressor, texts, tokens, task.query())
+
+    def _failed(self, task: MessageTask[MessageT], error: Exception) -> CompressedMessage[MessageT]:
+        """The message whole, or the error where the caller asked for it."""
+        if self.compressor is not None and self.compressor.on_error == "raise":
+            raise error
+        logger.warning("A message could not be compressed.", exc_info=error)
+        return _whole(task, "failed")
+
+    def _noted(self, done: CompressedMessage[MessageT]) -> CompressedMessage[MessageT]:
+        self.ledger.record(
+            tokens_before=done.original_tokens or 0,
+            tokens_after=done.kept_tokens or 0,
+            draft_seconds=done.elapsed_seconds,
+            skipped_because=done.skipped_because,
+        )
+        logger.debug("A message was looked at: %s", done.counts())
+        return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading(Generic[MessageT]):
+    """A message that the draft is to read."""
+
+    task: MessageTask[MessageT]
+    """What is to be done."""
+
+    compressor: ContextCompressor
+    """Who does it."""
+
+    texts: Sequence[str]
+    """The message's texts."""
+
+    tokens: int
+    """What they cost."""
+
+    query: Query
+    """The question."""
+
+    def hints(self, references: Sequence[str | None]) -> list[TextHint]:
+        """What is known of each text."""
+        return [replace(self.task.hint, reference=reference) for reference in references]
+
+    def finish(
+        self, results: Sequence[Compression], references: Sequence[str | None]
+    ) -> CompressedMessage[MessageT]:
+        """Write what is kept, unless there is a reason to leave the message whole."""
+        seconds = results[0].elapsed_seconds
+        reason = _reason_for_all(results)
+        if reason:
+            return _whole(self.task, reason, tokens=self.tokens, seconds=seconds, query=self.query)
+        texts = [
+            result.text or self._gap(text, reference)
+            for text, result, reference in zip(self.texts, results, references, strict=True)
+        ]
+        done = CompressedMessage(
+            message=self.task.message,
+            original_tokens=self.tokens,
+            kept_tokens=sum(count_each(self.compressor.count_tokens, texts)),
+            elapsed_seconds=seconds,
+            query_sources=self.query.sources,
+        )
+        return replace(done, message=done.stamped(with_texts(self.task.message.content, texts)))
+
+    def _gap(self, text: str, reference: str | None) -> str:
+        """What stands for a block of which nothing is kept: providers take no empty one."""
+        gaps = self.compressor.gaps or GapStyle()
+        marker = gaps.marked(text.strip(), reference).strip() or GapStyle().marker
+        return marker if len(marker) < len(text) else text
+
+
+def _whole_at_sight(task: MessageTask[MessageT]) -> CompressedMessage[MessageT] | None:
+    """The message whole, where that can be told without counting tokens."""
+    texts = texts_of(task.message.content)
+    # No tokenizer makes more tokens of a text than it has bytes.
+    most_tokens = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    if task.skip:
+        return _whole(task, task.skip)
+    if not any(text.strip() for text in texts):
+        return _whole(task, "no_text")
+    return _whole(task, "too_small") if most_tokens < task.min_tokens else None
+
+
+def _whole(
+    task: MessageTask[MessageT],
+    reason: MessageSkipReason,
+    *,
+    tokens: int | None = None,
+    seconds: float = 0.0,
+    query: Query | None = None,
+) -> CompressedMessage[MessageT]:
+    done = CompressedMessage(
+        message=task.message,
+        original_tokens=tokens,
+        kept_tokens=tokens,
+        elapsed_seconds=seconds,
+        query_sources=query.sources if query else (),
+        skipped_because=reason,
+    )
+    return replace(done, message=done.stamped(task.message.content))
+
+
+def _reason_for_all(results: Sequence[Compression]) -> MessageSkipReason | None:
+    """Why nothing was cut, or why what was cut is not to be used."""
+    reasons = [r.skipped_because for r in results if r.skipped_because != "empty_text"]
+    if None not in reasons:
+        return reasons[0] if reasons else "no_text"
+    if not any(result.text.strip() for result in results):
+        return "nothing_kept"
+    return None
