@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from specprefill_integrations.splitting.code_cutting import CodeCutter, Scope
 from specprefill_integrations.splitting.code_regions import Lines
 from specprefill_integrations.splitting.code_tree import as_ascii, parse
 from specprefill_integrations.splitting.guess_language import guess_language
+from specprefill_integrations.splitting.recent_parses import RecentParses
 from specprefill_integrations.types import Span
 
 
@@ -36,6 +38,14 @@ class CodeSplitter:
     """Characters of a unit; a longer definition is opened. Statements that follow each other are
     joined up to a third of it."""
 
+    _recent: RecentParses[list[Scope]] = field(
+        default_factory=RecentParses, init=False, repr=False, compare=False
+    )
+    """What was found in texts that were cut and are not linked yet."""
+
+    heads_stand_alone: ClassVar[bool] = True
+    """See `HeadedSplitter`: a signature may be all that is asked of a function."""
+
     def __post_init__(self) -> None:
         """Reject a size that no unit can have."""
         if self.max_unit_chars < 1:
@@ -44,11 +54,16 @@ class CodeSplitter:
 
     def __call__(self, text: str) -> list[Span]:
         """Cut `text`: disjoint, ascending, together all but its white space."""
-        return self._cut(text).units
+        cutter = self._cut(text)
+        self._recent.keep(text, cutter.scopes)
+        return cutter.units
 
     def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
         """For each unit the indices of the headers that it stands below, outermost first."""
-        return _closed(_headers(units, self._cut(text).scopes))
+        scopes = self._recent.take(text)
+        if scopes is None:
+            scopes = self._cut(text).scopes
+        return _closed(_headers(units, scopes))
 
     def _cut(self, text: str) -> CodeCutter:
         source = as_ascii(text)
