@@ -87,13 +87,14 @@ class TestStores:
 
     @few_files
     @given(
-        calls=st.lists(st.tuples(st.sampled_from(["put", "get"]), st.integers(0, 9)), max_size=30),
-        limit=st.integers(1, 120),
+        calls=st.lists(
+            st.tuples(st.sampled_from(["put", "get"]), st.integers(0, 5)), min_size=10, max_size=40
+        ),
+        limit=st.integers(10, 40),
     )
     @stores
     def test_the_longest_unused_go_where_room_runs_out(self, opened, size, calls, limit) -> None:
-        """Sizes differ: compressed, these texts take 9 to 22 bytes."""
-        drawn = [f"{n} {'abcdefghijklmnopqrstuvwxyz'[: n + 2]}" for n in range(10)]
+        drawn = ["abcdefghijklmnopqrstuvwxyz"[n : 2 * n + 3] for n in range(6)]
         expected = LeastRecentlyUsed(limit, size)
         with opened(limit) as store:
             for call, n in calls:
