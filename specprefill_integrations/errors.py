@@ -11,6 +11,9 @@ SpecPrefillError
 │   ├── DraftModelUnsupportedError           a draft whose attention or tokenizer cannot be read
 │   └── ReadoutProfileError                  a file that is no readout profile of ours
 ├── DeadlineExceededError     (TimeoutError) scoring took longer than was allowed
+├── ScoringEngineError                       an engine that lost what it was asked
+│   ├── EngineBusyError                      too many calls wait in it already
+│   └── EngineClosedError                    it was closed
 └── MissingDependencyError    (ImportError)  an extra that is not installed
 """
 
@@ -59,6 +62,18 @@ class ReadoutProfileError(DraftModelError):
 
 class DeadlineExceededError(SpecPrefillError, TimeoutError):
     """Scoring took longer than was allowed, waiting for its turn included."""
+
+
+class ScoringEngineError(SpecPrefillError):
+    """A scoring engine that lost what it was asked."""
+
+
+class EngineBusyError(ScoringEngineError):
+    """A scoring engine in which as many calls wait already as it lets in."""
+
+
+class EngineClosedError(ScoringEngineError):
+    """A scoring engine that was closed before it could answer."""
 
 
 class MissingDependencyError(SpecPrefillError, ImportError):
