@@ -1,4 +1,4 @@
-"""Doors for LlamaIndex: a node postprocessor.
+"""Doors for LlamaIndex: a node postprocessor, and tools of agents.
 
 The only folder that imports LlamaIndex; what to keep is decided elsewhere.
 """
@@ -8,11 +8,27 @@ from __future__ import annotations
 from specprefill_integrations.errors import MissingDependencyError
 
 try:
+    from specprefill_integrations.llama_index.events import (
+        ContextCompressionEndEvent,
+        ContextCompressionSkippedEvent,
+        ContextCompressionStartEvent,
+    )
     from specprefill_integrations.llama_index.node_postprocessor import SpecPrefillNodePostprocessor
+    from specprefill_integrations.llama_index.recall_tool import recall_tool
+    from specprefill_integrations.llama_index.tool_request import ToolRequest
+    from specprefill_integrations.llama_index.tools import compress_tool
 except ImportError as error:
     # A broken installation must not look like a missing one.
     if (error.name or "").partition(".")[0] != "llama_index":
         raise
     raise MissingDependencyError(package="llama-index-core", extra="llama-index") from error
 
-__all__ = ["SpecPrefillNodePostprocessor"]
+__all__ = [
+    "ContextCompressionEndEvent",
+    "ContextCompressionSkippedEvent",
+    "ContextCompressionStartEvent",
+    "SpecPrefillNodePostprocessor",
+    "ToolRequest",
+    "compress_tool",
+    "recall_tool",
+]

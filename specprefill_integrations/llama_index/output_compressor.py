@@ -1,0 +1,198 @@
+"""One output of a tool -> the same output with less text in it, or as it is with the reason why.
+
+Asks the compressor and sends the events; which question, and what a tool is, is for others to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llama_index.core.tools import ToolOutput
+
+from specprefill_integrations.compressor import ContextCompressor, shared_compressor
+from specprefill_integrations.encodable import encodable
+from specprefill_integrations.llama_index.events import CallEvents, DoorSkipReason
+from specprefill_integrations.llama_index.tool_output import (
+    holds_compressed_nodes,
+    texts_of,
+    with_texts,
+)
+from specprefill_integrations.llama_index.tool_request import (
+    MakeQuery,
+    Query,
+    ToolRequest,
+    query_of,
+)
+from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.rendering import GapStyle
+from specprefill_integrations.token_counting import count_each
+from specprefill_integrations.types import Budget, Compression, Kind, TextHint
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputCompressor:
+    """Compresses outputs, one at a time, for as long as a tool lives."""
+
+    compressor: ContextCompressor | None
+    """What compresses; None is the shared default, loaded at first use."""
+
+    budget: Budget
+    """How much may be kept of all texts of an output together."""
+
+    min_tokens: int
+    """An output of fewer tokens is left whole."""
+
+    query: str | MakeQuery | None
+    """The question, or what makes one of a call."""
+
+    kind: Kind | None
+    """What the texts are cut as; by their looks where this is not given."""
+
+    originals: OriginalStore | None
+    """Where the originals go; None where nobody could fetch them back."""
+
+    def compress(
+        self, output: ToolOutput, request: ToolRequest, skip: DoorSkipReason | None = None
+    ) -> ToolOutput:
+        """Compress an output. Raises only where the compressor was told to (`on_error`).
+
+        Args:
+            output: What the tool gave; it is not changed.
+            request: The call that it answers.
+            skip: Why it is to be left whole.
+        """
+        reason = skip or self._reason_at_sight(output)
+        if reason:
+            return _left_whole(output, request, reason)
+        try:
+            work = self._begin(output, request)
+            if isinstance(work, ToolOutput):
+                return work
+            store = self.originals
+            references = [store.put(text) if store else None for text in work.texts]
+            work.events.start()
+            results = work.compressor.compress_documents(
+                work.texts, work.query.text, budget=self.budget, hints=self._hints(work, references)
+            )
+            return work.finish(results, references)
+        except Exception as error:  # noqa: BLE001 - whatever fails must not cost the result
+            return self._failed(output, request, error)
+
+    async def acompress(
+        self, output: ToolOutput, request: ToolRequest, skip: DoorSkipReason | None = None
+    ) -> ToolOutput:
+        """`compress`, off the event loop."""
+        reason = skip or self._reason_at_sight(output)
+        if reason:
+            return _left_whole(output, request, reason)
+        try:
+            work = await asyncio.to_thread(self._begin, output, request)
+            if isinstance(work, ToolOutput):
+                return work
+            store = self.originals
+            references = [await store.aput(text) if store else None for text in work.texts]
+            work.events.start()
+            results = await work.compressor.acompress_documents(
+                work.texts, work.query.text, budget=self.budget, hints=self._hints(work, references)
+            )
+            return work.finish(results, references)
+        except Exception as error:  # noqa: BLE001 - see compress
+            return self._failed(output, request, error)
+
+    def _reason_at_sight(self, output: ToolOutput) -> DoorSkipReason | None:
+        """Why an output is left whole, where that can be seen without counting tokens."""
+        if output.is_error:
+            return "tool_error"
+        if holds_compressed_nodes(output):
+            return "already_compressed"
+        texts = texts_of(output)
+        if not texts:
+            return "no_text"
+        # No tokenizer makes more tokens of a text than it has bytes.
+        if sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) < self.min_tokens:
+            return "too_small"
+        return None
+
+    def _begin(self, output: ToolOutput, request: ToolRequest) -> _Work | ToolOutput:
+        """Count, and find the question; this may load the draft."""
+        compressor = self.compressor or shared_compressor()
+        texts = texts_of(output)
+        tokens = sum(count_each(compressor.count_tokens, [encodable(text) for text in texts]))
+        if tokens < self.min_tokens:
+            return _left_whole(output, request, "too_small", tokens)
+        return _Work(output, request, compressor, texts, query_of(request, self.query))
+
+    def _hints(self, work: _Work, references: Sequence[str | None]) -> list[TextHint]:
+        """What is known of each text."""
+        tool = work.request.tool_name
+        return [TextHint(kind=self.kind, tool=tool, reference=found) for found in references]
+
+    def _failed(self, output: ToolOutput, request: ToolRequest, error: Exception) -> ToolOutput:
+        """The output whole, or the error where the caller asked for it."""
+        if self.compressor is not None and self.compressor.on_error == "raise":
+            raise error
+        logger.warning("A result of %s could not be compressed.", request.tool_name, exc_info=error)
+        return _left_whole(output, request, "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """An output that the draft is to read."""
+
+    output: ToolOutput
+    """The output."""
+
+    request: ToolRequest
+    """The call that it answers."""
+
+    compressor: ContextCompressor
+    """Who reads it."""
+
+    texts: Sequence[str]
+    """Its texts."""
+
+    query: Query
+    """The question."""
+
+    @property
+    def events(self) -> CallEvents:
+        """Says what happens to it."""
+        return CallEvents(
+            door="tool",
+            tool_name=self.request.tool_name,
+            query_sources=self.query.sources,
+            text_count=len(self.texts),
+        )
+
+    def finish(
+        self, results: Sequence[Compression], references: Sequence[str | None]
+    ) -> ToolOutput:
+        """Write the output, unless there is a reason to leave it whole.
+
+        A text of which nothing is kept leaves its gap marker: what is missing must be seen.
+        """
+        if not any(result.kept for result in results):
+            self.events.skip("nothing_kept", sum(result.original_tokens for result in results))
+            return self.output
+        self.events.end(results)
+        if all(result.skipped_because for result in results):
+            return self.output
+        written = zip(self.texts, results, references, strict=True)
+        return with_texts(
+            self.output,
+            [result.text or GapStyle().marked(text, found) for text, result, found in written],
+        )
+
+
+def _left_whole(
+    output: ToolOutput, request: ToolRequest, reason: DoorSkipReason, tokens: int | None = None
+) -> ToolOutput:
+    """The output as it is, and an event that says why."""
+    events = CallEvents(door="tool", tool_name=request.tool_name, text_count=len(texts_of(output)))
+    events.skip(reason, tokens)
+    return output

@@ -1,0 +1,47 @@
+"""A tool's output -> its texts, and the same output with other texts. Changes nothing given to it.
+
+Knows nothing about what is kept or why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeGuard
+
+from llama_index.core.base.llms.types import ContentBlock, TextBlock
+from llama_index.core.schema import BaseNode, NodeWithScore
+from llama_index.core.tools import ToolOutput
+
+from specprefill_integrations.types import METADATA_KEY
+
+
+def texts_of(output: ToolOutput) -> list[str]:
+    """The texts of an output's text blocks, blank ones left out, in their order."""
+    return [block.text for block in output.blocks if _is_open(block)]
+
+
+def with_texts(output: ToolOutput, texts: Sequence[str]) -> ToolOutput:
+    """A copy of an output with other texts; images, citations and all other blocks stay put.
+
+    Args:
+        output: The output; what it holds besides blocks is shared.
+        texts: One for each of `texts_of(output)`.
+    """
+    return output.model_copy(update={"blocks": list(_blocks(output, texts))})
+
+
+def holds_compressed_nodes(output: ToolOutput) -> bool:
+    """Whether these are retrieved nodes of which some were compressed by their retriever."""
+    nodes = output.raw_output if isinstance(output.raw_output, list) else []
+    found = [node for node in nodes if isinstance(node, BaseNode | NodeWithScore)]
+    return any(METADATA_KEY in node.metadata for node in found)
+
+
+def _blocks(output: ToolOutput, texts: Sequence[str]) -> Iterator[ContentBlock]:
+    remaining = iter(texts)
+    for block in output.blocks:
+        yield block.model_copy(update={"text": next(remaining)}) if _is_open(block) else block
+
+
+def _is_open(block: ContentBlock) -> TypeGuard[TextBlock]:
+    return isinstance(block, TextBlock) and bool(block.text.strip())

@@ -1,0 +1,144 @@
+"""A tool of a LlamaIndex agent -> the same tool with less text in its results.
+
+Passes calls on; what becomes of the results is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from llama_index.core.tools import BaseTool, FunctionTool, ToolOutput, adapt_to_async_tool
+from typing_extensions import Self
+
+from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.llama_index.events import DoorSkipReason
+from specprefill_integrations.llama_index.output_compressor import OutputCompressor
+from specprefill_integrations.llama_index.recall_tool import RecallTool
+from specprefill_integrations.llama_index.tool_request import MakeQuery, ToolRequest
+from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.types import Budget, Kind
+
+DEFAULT_MIN_TOKENS = 500
+"""A result of fewer tokens is left whole, where nothing else is said: there is little to save."""
+
+# The name under which agents hand over their context where the tool has no parameter for it. It
+# stands in no schema.
+_CONTEXT = "specprefill_context"
+
+# Where agents keep what the user asked.
+_USER_MESSAGE = "user_msg_str"
+
+
+class CompressedTool(FunctionTool):
+    """A tool with less text in its results. `compress_tool` makes it.
+
+    It is a `FunctionTool` because agents give their context to no other. `fn`, `async_fn` and
+    `real_fn` are the tool's own, uncompressed.
+    """
+
+    def __init__(self, tool: BaseTool, outputs: OutputCompressor) -> None:
+        """Use `compress_tool` instead."""
+        self.tool = adapt_to_async_tool(tool)
+        """The tool itself."""
+        self._outputs = outputs
+        if isinstance(tool, FunctionTool):
+            super().__init__(fn=tool.fn, async_fn=tool.async_fn, metadata=tool.metadata)
+            self._real_fn = tool.real_fn
+            self.ctx_param_name = tool.ctx_param_name
+        else:
+            super().__init__(fn=self.tool.call, async_fn=self.tool.acall, metadata=tool.metadata)
+        self._context_name = self.ctx_param_name or _CONTEXT
+        self.requires_context = True
+        self.ctx_param_name = self._context_name
+
+    def call(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - LlamaIndex's signature
+        """Call the tool and compress its result. What the user asked the agent is not known here.
+
+        Args:
+            args: What the tool takes.
+            kwargs: What the tool takes; an agent's context may be among them.
+        """
+        output = self.tool.call(*args, **self._handed_on(kwargs))
+        return self._outputs.compress(output, self._request(args, kwargs), self._reason_to_skip)
+
+    async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401
+        """`call`, off the event loop, with what the user asked the agent in the question."""
+        output = await self.tool.acall(*args, **self._handed_on(kwargs))
+        context = kwargs.get(self._context_name)
+        message = await context.store.get(_USER_MESSAGE, default=None) if context else None
+        request = self._request(args, kwargs, message)
+        return await self._outputs.acompress(output, request, self._reason_to_skip)
+
+    @property
+    def _reason_to_skip(self) -> DoorSkipReason | None:
+        """Why no result of the tool is compressed."""
+        if isinstance(self.tool, RecallTool):
+            return "recalled"
+        # What a handoff says goes to the next agent.
+        if self.metadata.return_direct or self.metadata.name == "handoff":
+            return "return_direct"
+        return None
+
+    def _handed_on(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What the tool is called with: the context only where it takes one."""
+        return {name: value for name, value in kwargs.items() if name != _CONTEXT}
+
+    def _request(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], user_message: str | None = None
+    ) -> ToolRequest:
+        named = {name: value for name, value in kwargs.items() if name != self._context_name}
+        return ToolRequest(
+            tool_name=self.metadata.get_name(),
+            arguments={**{str(place): value for place, value in enumerate(args)}, **named},
+            user_message=user_message,
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy with the same compressor and store: they own locks and a model."""
+        return type(self)(copy.deepcopy(self.tool, memo), self._outputs)
+
+
+def compress_tool(  # noqa: PLR0913 - one keyword a choice
+    tool: BaseTool,
+    *,
+    compressor: ContextCompressor | None = None,
+    budget: Budget,
+    min_tokens: int = DEFAULT_MIN_TOKENS,
+    query: str | MakeQuery | None = None,
+    kind: Kind | None = None,
+    originals: OriginalStore | None = None,
+) -> CompressedTool:
+    """Wrap a tool so that an agent reads of its results what it asked for.
+
+    Name, description and schema are the tool's. Agents give the wrapper their context, and it
+    hands it on where the tool takes one. Only text changes: other blocks, `raw_input` and
+    `raw_output` stay, and what the tool raises is raised.
+
+    Left whole, each with an event that says why: errors, results of tools that return directly or
+    hand off, recalled originals, nodes that their retriever compressed, little or no text, and
+    results of which nothing would be kept. So is what cannot be compressed, with a warning in the
+    log, unless the compressor says `on_error="raise"`: then an agent gets the error in place of
+    the result.
+
+    Args:
+        tool: The tool; one that was wrapped before gets these settings in place of its own.
+        compressor: What compresses; None is the shared default, loaded at first use.
+        budget: How much may be kept of all texts of a result together. Where nothing is kept of
+            one of several texts, its gap marker comes on top.
+        min_tokens: A result of fewer tokens is left whole.
+        query: The question of every call, or what makes one of a call. None: what the user asked
+            the agent, and the call with its arguments.
+        kind: What the results are cut as, whatever they look like.
+        originals: Where originals are put, so that the first gap of a text can name its reference.
+            Give the agent `recall_tool(originals)` too; to one that has none, give no store.
+    """
+    outputs = OutputCompressor(
+        compressor=compressor,
+        budget=budget,
+        min_tokens=min_tokens,
+        query=query,
+        kind=kind,
+        originals=originals,
+    )
+    return CompressedTool(tool.tool if isinstance(tool, CompressedTool) else tool, outputs)
