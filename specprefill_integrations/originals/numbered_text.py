@@ -34,11 +34,6 @@ class NumberedText:
         """The lines again, long ones in parts; together they are the whole text."""
         return [piece for line in self.lines for piece in _pieces_of(self.text, line)]
 
-    def pieces_in(self, span: Span) -> range:
-        """The indices of the pieces that a span, not empty, touches."""
-        first = bisect_right(self._piece_starts, span.start) - 1
-        return range(first, bisect_left(self._piece_starts, span.end))
-
     def pieces_of_lines(self, first: int, last: int) -> range:
         """The indices of the pieces of some lines.
 
@@ -46,10 +41,18 @@ class NumberedText:
             first: Number of the first of them.
             last: Number of the last of them.
         """
-        return self.pieces_in(Span(self.lines[first - 1].start, self.lines[last - 1].end))
+        starts = self._piece_starts
+        return range(
+            bisect_left(starts, self.lines[first - 1].start),
+            bisect_left(starts, self.lines[last - 1].end),
+        )
 
     def pieces_with(self, words: str) -> list[int]:
-        """The indices of the pieces in which some words begin, whatever case and white space."""
+        """The indices of the pieces in which some words begin, in any case, with any white space.
+
+        Args:
+            words: The words; at least one.
+        """
         pattern = re.compile(r"\s+".join(map(re.escape, words.split())), re.IGNORECASE)
         starts = (m.start() for m in pattern.finditer(self.text))
         return list(dict.fromkeys(bisect_right(self._piece_starts, at) - 1 for at in starts))

@@ -58,7 +58,7 @@ def answer_recall(
 def _answer(words: str, text: str | None, around: str, writer: ExcerptWriter) -> str:
     if text is None:
         return writer.cut(_no_original(words))
-    around = around.strip(" \t\r\n\"'`")
+    around = " ".join(around.split()).strip(" \"'`")
     if not around and writer.fits(text):
         return text
     source = NumberedText(text)

@@ -74,7 +74,7 @@ class TestWhole:
         assert first_line.startswith("[lines 1-14 of 300; for more, call again with")
         assert shown == "".join(LINES[:14])
 
-    @pytest.mark.parametrize("nothing", [None, "", "  ", '""'])
+    @pytest.mark.parametrize("nothing", [None, "", " \xa0\n", '""', "' '"])
     def test_nothing_means_the_beginning(self, tool, nothing) -> None:
         assert recall(tool, nothing) == recall(tool)
 
