@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 _LEAST_SHARE = 0.9
@@ -25,6 +26,7 @@ _TOML_OTHER = re.compile(r"\s*#|\s+\S|[\]}]")
 
 def looks_like_yaml(lines: Sequence[str]) -> bool:
     """Whether nearly all lines are keys, items or nested, and some keys have something below."""
+    lines = _without_long_comments(lines)
     keys = [line for line in lines if _YAML_KEY.match(line)]
     others = sum(bool(_YAML_OTHER.match(line)) for line in lines if not _YAML_KEY.match(line))
     is_nested = any(_YAML_NESTED.match(line) for line in lines)
@@ -39,6 +41,12 @@ def looks_like_toml(lines: Sequence[str]) -> bool:
     others = sum(bool(_TOML_OTHER.match(line)) for line in lines)
     fits = keys + tables + others >= _LEAST_SHARE * len(lines) and keys > others / 2
     return tables > 0 and fits and keys >= _LEAST_KEYS
+
+
+def _without_long_comments(lines: Sequence[str]) -> list[str]:
+    """Lines without those of a comment that follow its first: headings of markdown do not."""
+    pairs = pairwise(["", *lines])
+    return [line for above, line in pairs if not (line[:1] == above[:1] == "#")]
 
 
 def settings_form(lines: Sequence[str]) -> Literal["yaml", "toml"]:

@@ -113,8 +113,8 @@ def torn_clusters(text: str, spans: Sequence[Span]) -> list[str]:
     return [
         text[cluster.start : cluster.end]
         for cluster in clusters(text)
-        for border in borders
-        if cluster.start < border < cluster.end
+        for border in range(cluster.start + 1, cluster.end)
+        if border in borders
         and text[cluster.start : border].strip()
         and text[border : cluster.end].strip()
     ]
