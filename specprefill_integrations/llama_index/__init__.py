@@ -13,6 +13,7 @@ try:
         ContextCompressionSkippedEvent,
         ContextCompressionStartEvent,
     )
+    from specprefill_integrations.llama_index.ingestion import SpecPrefillTransform
     from specprefill_integrations.llama_index.node_postprocessor import SpecPrefillNodePostprocessor
     from specprefill_integrations.llama_index.recall_tool import recall_tool
     from specprefill_integrations.llama_index.tool_request import ToolRequest
@@ -28,6 +29,7 @@ __all__ = [
     "ContextCompressionSkippedEvent",
     "ContextCompressionStartEvent",
     "SpecPrefillNodePostprocessor",
+    "SpecPrefillTransform",
     "ToolRequest",
     "compress_tool",
     "recall_tool",

@@ -16,7 +16,7 @@ from specprefill_integrations.compressor import shared_compressor
 from specprefill_integrations.llama_index.events import CallEvents, DoorSkipReason
 from specprefill_integrations.llama_index.nodes import (
     copied,
-    hints_of,
+    hint_of,
     holds_media,
     is_open,
     text_of,
@@ -64,7 +64,10 @@ class SpecPrefillNodePostprocessor(WithCompressor, BaseNodePostprocessor):
         query = query_bundle.query_str if query_bundle else None
         events = _start(opened, query)
         results = compressor.compress_documents(
-            [text_of(node) for node in opened], query, budget=self.budget, hints=hints_of(opened)
+            [text_of(node) for node in opened],
+            query,
+            budget=self.budget,
+            hints=[hint_of(node) for node in opened],
         )
         events.end(results)
         return list(_rewritten(nodes, results))
@@ -81,7 +84,10 @@ class SpecPrefillNodePostprocessor(WithCompressor, BaseNodePostprocessor):
         query = query_bundle.query_str if query_bundle else None
         events = _start(opened, query)
         results = await compressor.acompress_documents(
-            [text_of(node) for node in opened], query, budget=self.budget, hints=hints_of(opened)
+            [text_of(node) for node in opened],
+            query,
+            budget=self.budget,
+            hints=[hint_of(node) for node in opened],
         )
         events.end(results)
         return list(_rewritten(nodes, results))

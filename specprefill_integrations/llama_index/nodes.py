@@ -6,7 +6,6 @@ Knows nothing about what is kept or why.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 from llama_index.core.schema import BaseNode, ImageNode, MetadataMode, Node, TextNode
 
@@ -24,9 +23,9 @@ def is_open(node: BaseNode) -> bool:
     return METADATA_KEY not in node.metadata and bool(text_of(node).strip())
 
 
-def hints_of(nodes: Sequence[BaseNode]) -> list[TextHint]:
-    """What the metadata of each node says of its text."""
-    return [hint_from_metadata(node.metadata) for node in nodes]
+def hint_of(node: BaseNode) -> TextHint:
+    """What the metadata of a node says of its text."""
+    return hint_from_metadata(node.metadata)
 
 
 def copied(node: BaseNode) -> BaseNode:
