@@ -80,8 +80,9 @@ def _wanted(source: NumberedText, around: str) -> Wanted:
     """The lines that `around` names, else those with its words: perhaps none."""
     named = _LINES.fullmatch(around)
     if named:
-        first, last = int(named[1]), int(named[2] or named[1])
-        if 1 <= first <= last <= len(source.lines):
+        first = int(named[1])
+        last = min(int(named[2] or first), len(source.lines))
+        if 1 <= first <= last:
             return Wanted(centers=source.pieces_of_lines(first, last))
     return Wanted(centers=source.pieces_with(around), name=_quoted(around))
 

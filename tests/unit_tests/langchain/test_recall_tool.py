@@ -102,6 +102,7 @@ class TestAround:
     def test_lines_from_one_to_another(self, tool) -> None:
         assert recall(tool, "lines 100-110").startswith("[lines 96-113 of 300]\n")
         assert recall(tool, "100\u2013299") == "[lines 100-117 of 300]\n" + "".join(LINES[99:117])
+        assert recall(tool, "295-400") == "[lines 282-300 of 300]\n" + "".join(LINES[281:])
 
     def test_words_are_found_in_any_case_and_over_any_white_space(self, tool) -> None:
         answer = recall(tool, "disk failure")
