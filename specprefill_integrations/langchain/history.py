@@ -117,7 +117,8 @@ class HistoryCompressor:
         for index in self._due(messages, shown, count_tokens):
             done = self._messages.compress(self._task(messages, index))
             announce(event_data(done), config)
-            shown[index] = self._remember(messages[index], done)
+            self._remember(messages[index], done)
+            shown[index] = _shown(messages[index], done)
         return shown
 
     async def acompress(
@@ -132,16 +133,13 @@ class HistoryCompressor:
         for index in self._due(messages, shown, count_tokens):
             done = await self._messages.acompress(self._task(messages, index))
             await aannounce(event_data(done), config)
-            shown[index] = self._remember(messages[index], done)
+            self._remember(messages[index], done)
+            shown[index] = _shown(messages[index], done)
         return shown
 
     def _as_remembered(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
         """The messages as they were shown the last time."""
-        shown = []
-        for message in messages:
-            done = self._recollect(message)
-            shown.append(done.onto(message) if done else message)
-        return shown
+        return [_shown(message, self._recollect(message)) for message in messages]
 
     def _due(
         self,
@@ -178,14 +176,13 @@ class HistoryCompressor:
     def _query(self, messages: Sequence[BaseMessage]) -> Query:
         return query_of_setting(self.query) or query_of_conversation(messages)
 
-    def _remember(self, message: BaseMessage, done: CompressedMessage[BaseMessage]) -> BaseMessage:
+    def _remember(self, message: BaseMessage, done: CompressedMessage[BaseMessage]) -> None:
         """Note what became of a message, unless another try may do better."""
         if done.skipped_because not in _PASSING:
             with self._lock:
                 self._remembered[_key(message)] = done
                 while len(self._remembered) > _MAX_REMEMBERED:
                     self._remembered.popitem(last=False)
-        return done.message
 
     def _recollect(self, message: BaseMessage) -> CompressedMessage[BaseMessage] | None:
         if not isinstance(message, (HumanMessage, ToolMessage)):
@@ -196,6 +193,11 @@ class HistoryCompressor:
             if done:
                 self._remembered.move_to_end(key)
             return done
+
+
+def _shown(message: BaseMessage, done: CompressedMessage[BaseMessage] | None) -> BaseMessage:
+    """What is shown of a message: one that is left whole is not even marked as such."""
+    return message if done is None or done.skipped_because else done.onto(message)
 
 
 def _tool_of(message: BaseMessage, messages: Sequence[BaseMessage]) -> str | None:

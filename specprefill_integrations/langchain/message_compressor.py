@@ -197,6 +197,4 @@ def _reason_for_all(results: Sequence[Compression]) -> MessageSkipReason | None:
     reasons = [r.skipped_because for r in results if r.skipped_because != "empty_text"]
     if None not in reasons:
         return reasons[0] if reasons else "no_text"
-    if not any(result.text.strip() for result in results):
-        return "nothing_kept"
-    return None
+    return None if any(result.kept for result in results) else "nothing_kept"
