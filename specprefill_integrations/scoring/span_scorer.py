@@ -59,7 +59,7 @@ class ScoreRequest:
 
 
 @runtime_checkable
-class BatchSpanScorer(Protocol):
+class BatchSpanScorer(SpanScorer, Protocol):
     """A scorer that answers several callers in less time together than one after another."""
 
     def score_batch(self, requests: Sequence[ScoreRequest]) -> list[list[list[float]]]:

@@ -1,11 +1,14 @@
-"""Windows hold every token once, in order, evenly, and are cut where a reader would cut."""
+"""Windows hold every token once, in order, evenly, and are cut where a reader would cut.
+
+Batches hold every window once, and not much padding.
+"""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations.scoring.windows import Piece, plan_windows
+from specprefill_integrations.scoring.windows import Piece, plan_batches, plan_windows
 
 
 @st.composite
@@ -63,3 +66,32 @@ def test_a_unit_larger_than_a_window_is_cut_anyway():
 def test_nothing_gives_no_window():
     assert plan_windows([], [], 10) == []
     assert plan_windows([0, 0], [[], []], 10) == []
+
+
+WINDOWS = st.lists(st.tuples(st.integers(1, 300), st.integers(1, 60)), max_size=30)
+
+
+@given(WINDOWS, st.integers(1, 2000))
+def test_every_window_stands_in_one_batch(windows, batch_tokens):
+    batches = plan_batches(*(zip(*windows, strict=True) if windows else ([], [])), batch_tokens)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(windows)))
+    assert all(batches)
+
+
+@given(WINDOWS, st.integers(1, 2000))
+def test_batches_hold_no_more_than_they_may_padding_included(windows, batch_tokens):
+    lengths, questions = zip(*windows, strict=True) if windows else ((), ())
+    for batch in plan_batches(lengths, questions, batch_tokens):
+        asked = [questions[index] for index in batch]
+        if len(batch) > 1:
+            assert max(lengths[index] for index in batch) * len(batch) <= batch_tokens
+            assert max(asked) * len(batch) <= batch_tokens
+            assert max(asked) * len(batch) - sum(asked) <= batch_tokens / 8
+
+
+def test_windows_of_a_length_are_read_together():
+    assert plan_batches([100, 20, 100, 20, 90], [9] * 5, 200) == [[0, 2], [4, 1], [3]]
+
+
+def test_a_long_question_is_not_padded_to():
+    assert plan_batches([100] * 4, [10, 10, 500, 10], 1000) == [[2], [0, 1, 3]]
