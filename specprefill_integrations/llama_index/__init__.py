@@ -1,4 +1,4 @@
-"""Doors for LlamaIndex: a node postprocessor, and tools of agents.
+"""Doors for LlamaIndex: a node postprocessor, an ingestion step, tools and memory of agents.
 
 The only folder that imports LlamaIndex; what to keep is decided elsewhere.
 """
@@ -14,6 +14,7 @@ try:
         ContextCompressionStartEvent,
     )
     from specprefill_integrations.llama_index.ingestion import SpecPrefillTransform
+    from specprefill_integrations.llama_index.memory_block import SpecPrefillMemoryBlock
     from specprefill_integrations.llama_index.node_postprocessor import SpecPrefillNodePostprocessor
     from specprefill_integrations.llama_index.recall_tool import recall_tool
     from specprefill_integrations.llama_index.tool_request import ToolRequest
@@ -28,6 +29,7 @@ __all__ = [
     "ContextCompressionEndEvent",
     "ContextCompressionSkippedEvent",
     "ContextCompressionStartEvent",
+    "SpecPrefillMemoryBlock",
     "SpecPrefillNodePostprocessor",
     "SpecPrefillTransform",
     "ToolRequest",

@@ -70,7 +70,7 @@ class SpecPrefillTransform(WithCompressor, TransformComponent):
         if self.compressor is None:
             self.compressor_name = SHARED_COMPRESSOR_NAME
         elif not self.compressor_name or self.compressor_name == SHARED_COMPRESSOR_NAME:
-            msg = "No cache can look into a compressor: name it by compressor_name=, and by no other's."
+            msg = "No cache can look into a compressor: give it a compressor_name= of its own."
             raise ValueError(msg)
         return self
 
