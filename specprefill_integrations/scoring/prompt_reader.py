@@ -126,8 +126,8 @@ class PromptReader:
         """Read prompts together, each as if alone.
 
         Nothing that pads changes a distance within a prompt, or is seen from it: it stands before
-        the context and behind the question. So where tokens are generated after the question,
-        only prompts whose questions are as long are read together.
+        the context and behind the question. Where tokens are generated there, or the draft has no
+        positions for it, only prompts whose questions are as long are read together.
 
         Args:
             prompts: What is read; where all are as long, nothing is padded.
@@ -142,7 +142,7 @@ class PromptReader:
         """
         order = sorted(range(len(prompts)), key=lambda row: self._kind(prompts[row]))
         together = [order]
-        if self._readout.lookahead_tokens:
+        if self._readout.lookahead_tokens or not self._has_room(prompts):
             by_length = groupby(order, key=lambda row: len(prompts[row].question.ids))
             together = [list(rows) for _, rows in by_length]
         found: dict[int, Tensor] = {}
@@ -151,6 +151,13 @@ class PromptReader:
                 features = self._read([prompts[row] for row in rows], null_question)
                 found.update(zip(rows, features, strict=True))
         return [found[row] for row in range(len(prompts))]
+
+    def _has_room(self, prompts: Sequence[Prompt]) -> bool:
+        """Whether the longest question fits behind the longest context, though not asked of it."""
+        positions = self._draft.max_positions
+        context_tokens = max(len(prompt.context) for prompt in prompts)
+        question_tokens = max(len(prompt.question.ids) for prompt in prompts)
+        return positions is None or context_tokens + question_tokens <= positions
 
     def _kind(self, prompt: Prompt) -> tuple[int, int, int, list[int]]:
         """What prompts have in common that one reduction can take."""

@@ -110,6 +110,24 @@ def test_a_context_is_read_in_one_pass_with_others_and_questions_in_another():
     assert [rows for rows, _ in shapes] == [windows] * 3  # contexts, questions, "N/A"
 
 
+def test_no_pass_goes_beyond_the_drafts_positions():
+    """A window that fills them is read with another whose question is longer."""
+    draft = DraftModel.from_pair(
+        tiny_model("llama", dtype=torch.float64, max_position_embeddings=120), tiny_tokenizer()
+    )
+    shared = AttentionScorer(draft, LINEAR)
+    alone = [shared.score_spans(r.query, r.texts, r.spans) for r in requests()]
+    read = []
+    draft.model.base_model.register_forward_pre_hook(
+        lambda module, args, kwargs: read.append(
+            kwargs["input_ids"].shape[1] + kwargs["past_key_values"].get_seq_length()
+        ),
+        with_kwargs=True,
+    )
+    assert noise(shared.score_batch(requests()), alone) < DOUBLE_PRECISION
+    assert max(read) <= 120
+
+
 def test_an_answer_does_not_depend_on_the_order_of_requests():
     shared = scorer("llama", LINEAR, torch.float64)
     forward, backward = shared.score_batch(requests()), shared.score_batch(requests()[::-1])
