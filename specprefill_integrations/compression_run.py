@@ -196,11 +196,11 @@ class CompressionRun:
         """Count the units, and cut those finer that alone cost more than may be kept."""
         for index, document in self._documents.items():
             tokens = self._count(document)
-            if max(tokens, default=0) > self._limit and not self._counts_units:
+            if not self._counts_units:
                 count = self._stages.count_tokens
-                document = document.with_units_within(self._limit, tokens, count)  # noqa: PLW2901
-                tokens = self._count(document)
-                self._documents[index] = document
+                finer = document.with_units_within(self._limit, tokens, count)
+                tokens = tokens if finer is document else self._count(finer)
+                self._documents[index] = finer
             self._costs += tokens
 
     @property

@@ -94,6 +94,11 @@ DEFAULT_PROTECTION: tuple[ProtectionRule, ...] = (
         r"|^Ran \d+ tests? ",
         kinds=_OUTPUT,
     ),
+    # What a record is known by: agents hand it to the next tool.
+    ProtectionRule(
+        pattern=r'\A"(?:id|uuid|\w+(?:_id|Id|ID|_number|Number))"\s*:\s*(?:"[^"]*"|[\w.+-]+)\Z',
+        kinds=("json", "jsonl"),
+    ),
 )
 """What is protected where nothing else was asked for."""
 

@@ -5,7 +5,7 @@ Knows no scores and no budget.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from specprefill_integrations.protection import ProtectionRule, protected
@@ -14,9 +14,11 @@ from specprefill_integrations.splitting import (
     HeadedSplitter,
     LinkingSplitter,
     RenderingSplitter,
+    SizedSplitter,
     Splitter,
 )
 from specprefill_integrations.splitting.finer import split_oversized, trimmed
+from specprefill_integrations.token_counting import CountTokens
 from specprefill_integrations.types import Kind, Span, TextHint, Unit
 
 _TYPICAL_GAP = "x\n" * 12
@@ -24,7 +26,7 @@ _TYPICAL_GAP = "x\n" * 12
 # A piece is a little smaller than a limit of tokens allows on average.
 _SHRINK = 0.9
 
-# So many pieces of a unit that is too large fit into what may be kept, if they are no shreds.
+# So many pieces fit into what may be kept, if they are no shreds.
 _PIECES = 4
 _LEAST_PIECE_TOKENS = 16
 
@@ -99,28 +101,44 @@ class SplitDocument:
         return protected(self.text, self.units, rules, kind=self.kind, tool=tool)
 
     def with_units_within(
-        self, most: int, tokens: Sequence[int], count: Callable[[Sequence[str]], Sequence[int]]
+        self, limit: int, tokens: Sequence[int], count: CountTokens
     ) -> SplitDocument:
-        """The same text with units cut finer that alone cost more than all that may be kept.
+        """The same text, cut finer where a unit costs too much of what may be kept.
+
+        A unit must not cost more than all of it; of JSON, whose smallest members can be read alone,
+        not more than a quarter. It is cut at the finer boundaries that the text's kind has, then,
+        where that is not enough, at sentences, clauses and words.
 
         Args:
-            most: Tokens that may be kept. Where that is too little for a piece that can be read,
+            limit: Tokens that may be kept. Where that is too little for a piece that can be read,
                 nothing is cut.
             tokens: What each unit costs.
             count: Counts the tokens of texts.
         """
-        left = most - 2 * count([self.typical_gap])[0]
-        if not self.may_be_cut_finer or left < _LEAST_PIECE_TOKENS:
+        dearest = max(tokens, default=0)
+        if not self.may_be_cut_finer:
+            most = max(1, limit // _PIECES)
+            return self._recut(most, sum(tokens)) if dearest > most else self
+        room = limit - 2 * count([self.typical_gap])[0]
+        if dearest <= limit or room < _LEAST_PIECE_TOKENS:
             return self
-        room = max(_LEAST_PIECE_TOKENS, left // _PIECES)
+        finer = self._recut(room // 2, sum(tokens))
+        most = max(_LEAST_PIECE_TOKENS, room // _PIECES)
         units: list[Span] = []
-        for unit, cost in zip(self.units, tokens, strict=True):
-            units.extend([unit] if cost <= most else self._cut_finer(unit, cost, room, count))
-        return replace(self, units=tuple(units))
+        for unit, cost in zip(finer.units, count(finer.parts), strict=True):
+            units.extend([unit] if cost <= limit else self._cut_finer(unit, cost, most, count))
+        return replace(finer, units=tuple(units))
 
-    def _cut_finer(
-        self, unit: Span, cost: int, most: int, count: Callable[[Sequence[str]], Sequence[int]]
-    ) -> list[Span]:
+    def _recut(self, most: int, tokens: int) -> SplitDocument:
+        """The same text in units of about `most` tokens, where its splitter makes smaller ones."""
+        chars = max(1, int(len(self.text) * most / max(1, tokens) * _SHRINK))
+        splitter = self.splitter
+        if not isinstance(splitter, SizedSplitter) or splitter.max_unit_chars <= chars:
+            return self
+        smaller = splitter.with_max_unit_chars(chars)
+        return replace(self, splitter=smaller, units=tuple(smaller(self.text)))
+
+    def _cut_finer(self, unit: Span, cost: int, most: int, count: CountTokens) -> list[Span]:
         """Pieces of a unit within a limit of tokens."""
         chars = max(1, int((unit.end - unit.start) * most / cost * _SHRINK))
         pieces = split_oversized(self.text, trimmed(self.text, unit), chars)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, cast
 
 from specprefill_integrations.errors import TokenCounterError
 
@@ -19,8 +20,9 @@ def as_token_counter(counter: Any) -> CountTokens:  # noqa: ANN401 - that is the
     Args:
         counter: One of: a LangChain model (`get_num_tokens`), a tokenizer with `encode` (Hugging
             Face `transformers` or `tokenizers`, tiktoken, sentencepiece), a LlamaIndex or other
-            object that carries such a tokenizer as `.tokenizer` or `._tokenizer`, or a function
-            from a text to its number of tokens or to its tokens.
+            object that carries such a tokenizer as `.tokenizer` or `._tokenizer`, a function
+            from a text to its number of tokens or to its tokens, or what another compressor or
+            scorer counts with (`compressor.count_tokens`).
 
     Returns:
         A function from texts to their numbers of tokens.
@@ -28,8 +30,21 @@ def as_token_counter(counter: Any) -> CountTokens:  # noqa: ANN401 - that is the
     Raises:
         TokenCounterError: `counter` is none of these.
     """
-    count = _count_one(counter)
-    return lambda texts: [count(text) for text in texts]
+    if isinstance(counter, _Counter) or hasattr(getattr(counter, "__self__", None), "score_spans"):
+        return cast("CountTokens", counter)  # a counter of several texts already
+    return _Counter(_count_one(counter))
+
+
+@dataclass(frozen=True, slots=True)
+class _Counter:
+    """Counts text by text."""
+
+    count: Callable[[str], int]
+    """Counts one."""
+
+    def __call__(self, texts: Sequence[str]) -> list[int]:
+        """Count each."""
+        return [self.count(text) for text in texts]
 
 
 def count_each(count_tokens: CountTokens, texts: Sequence[str]) -> list[int]:

@@ -35,6 +35,21 @@ class HeadedSplitter(LinkingSplitter, Protocol):
 
 
 @runtime_checkable
+class SizedSplitter(Protocol):
+    """A splitter whose units are as large as is wanted."""
+
+    @property
+    def max_unit_chars(self) -> int:
+        """Characters of a unit."""
+
+    def __call__(self, text: str) -> list[Span]:
+        """Cut `text`. See `Splitter`."""
+
+    def with_max_unit_chars(self, max_unit_chars: int) -> Splitter:
+        """The same splitter with another size of units."""
+
+
+@runtime_checkable
 class RenderingSplitter(Protocol):
     """A splitter whose texts cannot be written as spans with markers between them."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from specprefill_integrations.splitting.code_cutting import CodeCutter, Scope
@@ -51,6 +51,10 @@ class CodeSplitter:
         if self.max_unit_chars < 1:
             msg = f"max_unit_chars must be at least 1; got {self.max_unit_chars!r}."
             raise ValueError(msg)
+
+    def with_max_unit_chars(self, max_unit_chars: int) -> CodeSplitter:
+        """See `SizedSplitter`."""
+        return replace(self, max_unit_chars=max_unit_chars)
 
     def __call__(self, text: str) -> list[Span]:
         """Cut `text`: disjoint, ascending, together all but its white space."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from typing import ClassVar
@@ -24,7 +24,8 @@ _DEEPEST = 100
 
 # Members that say which record this is.
 _IDENTITY = re.compile(
-    r'"(?:_?id|uuid|guid|key|code|number|name|title|type|kind|slug|label|\w+_id|\w+Id)"'
+    r'"(?:_?id|uuid|guid|key|code|number|name|title|type|kind|slug|label'
+    r'|\w+(?:_id|Id|ID|_number|Number|_code|Code))"'
 )
 _LONGEST_IDENTITY_CHARS = 100
 _MOST_IDENTITIES = 3
@@ -77,6 +78,10 @@ class JsonSplitter:
 
     heads_stand_alone: ClassVar[bool] = True
     """See `HeadedSplitter`: what names a record may be all that is asked of it."""
+
+    def with_max_unit_chars(self, max_unit_chars: int) -> JsonSplitter:
+        """See `SizedSplitter`."""
+        return replace(self, max_unit_chars=max_unit_chars)
 
     def __call__(self, text: str) -> list[Span]:
         """Cut `text`: disjoint, ascending, none empty."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from specprefill_integrations.splitting import LinkingSplitter, Splitter
 from specprefill_integrations.splitting.lines import split_at_lines, without_blank_ends
@@ -130,6 +130,10 @@ class OutlineSplitter(ABC):
         if self.max_unit_chars < 1:
             msg = f"max_unit_chars must be at least 1; got {self.max_unit_chars!r}."
             raise ValueError(msg)
+
+    def with_max_unit_chars(self, max_unit_chars: int) -> OutlineSplitter:
+        """See `SizedSplitter`."""
+        return replace(self, max_unit_chars=max_unit_chars)
 
     def __call__(self, text: str) -> list[Span]:
         """Cut `text` into units: disjoint, ascending, together all but its white space."""

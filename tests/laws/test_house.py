@@ -58,7 +58,7 @@ MAY_IMPORT = {
     "terminal": set[str](),
     "token_heat": {*VALUES, "encodable", "scoring.span_scorer"},
     "originals": STEPS,
-    "split_document": {*VALUES, "protection", "rendering", "splitting"},
+    "split_document": {*VALUES, "protection", "rendering", "splitting", "token_counting"},
     "fitting": {*STEPS, "split_document"},
     "compression_run": {*STEPS, "fitting", "split_document"},
     "scoring": STEPS,

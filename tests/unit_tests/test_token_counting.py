@@ -15,7 +15,9 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
+from specprefill_integrations import ContextCompressor
 from specprefill_integrations.errors import TokenCounterError
+from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.token_counting import as_token_counter, count_each
 
 TEXTS = ["the cat sat", "cat", "the the cat dog"]
@@ -121,3 +123,13 @@ def test_a_function_to_something_else_is_refused_when_it_counts(wrong: object) -
 def test_an_empty_text_costs_nothing() -> None:
     count = as_token_counter(lambda text: 3 + len(text))
     assert count_each(count, ["", "ab", ""]) == [0, 5, 0]
+
+
+def test_what_another_compressor_counts_with() -> None:
+    """A counter of several texts, which would take a text for a list of letters."""
+    first = ContextCompressor(KeywordScorer(), count_tokens=lambda text: len(text.split()))
+    assert ContextCompressor(KeywordScorer(), count_tokens=first.count_tokens).count_tokens(
+        ["a b c", "d"]
+    ) == [3, 1]
+    scorer = KeywordScorer()
+    assert as_token_counter(scorer.count_tokens)(["a, b", "c"]) == [3, 1]
