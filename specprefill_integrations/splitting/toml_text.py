@@ -16,10 +16,10 @@ from specprefill_integrations.splitting.settings_entries import Entries, Entry
 from specprefill_integrations.types import Span
 
 _WORD = r"(?:[^\s\"'.=\[\]{}#,]{1,200}|\"(?:[^\"\\\r\n]|\\.){0,200}\"|'[^'\r\n]{0,200}')"
-_NAME = rf"[ \t]*{_WORD}(?:[ \t]*\.[ \t]*{_WORD}){{0,50}}[ \t]*"
+_NAME = rf"{_WORD}(?:[ \t]*\.[ \t]*{_WORD}){{0,50}}[ \t]*"
 _LINE = re.compile(
     rf"\ufeff?[ \t]*(?:(?P<comment>#)|(?P<key>{_NAME}=)"
-    rf"|(?P<brackets>\[\[?)(?P<table>{_NAME})\]\]?[ \t]*(?:[#\r\n]|\Z))"
+    rf"|(?P<brackets>\[\[?)[ \t]*(?P<table>{_NAME})\]\]?[ \t]*(?:[#\r\n]|\Z))"
 )
 _PART = re.compile(_WORD)
 
@@ -32,7 +32,7 @@ _TOKEN = regex.compile(
 )
 
 # How an array in an array begins, which might be taken for a table.
-_ELEMENT = re.compile(r"[ \t]*(?:[\"'+-]|\d|true\b|false\b|inf\b|nan\b)")
+_ELEMENT = re.compile(r"(?:[\"'+-]|\d|true\b|false\b|inf\b|nan\b)")
 
 # Tables in tables in tables: deeper ones are taken for neighbors.
 _DEEPEST = 20
