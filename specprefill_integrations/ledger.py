@@ -14,27 +14,26 @@ class LedgerTotals:
     """What a ledger held at one moment."""
 
     calls: int = 0
-    """Texts that a door was to compress, those that were left whole included."""
+    """Tool results, messages or texts that a door was to compress, those left whole included."""
 
     compressed: int = 0
     """Those of them that came back compressed."""
 
     tokens_before: int = 0
-    """Tokens of the texts that were counted, before. Texts that are left whole at sight, such as
-    errors, are not counted."""
+    """Their tokens before; of what is left whole at sight, such as errors, they are not counted."""
 
     tokens_after: int = 0
-    """Tokens of the same texts, after."""
+    """Their tokens after, gap markers included."""
 
     draft_seconds: float = 0.0
     """Wall-clock time spent on compressing, the draft's reading and its queue included."""
 
     skips: Mapping[str, int] = field(default_factory=dict)
-    """How many texts were left whole, by reason."""
+    """How many were left whole, by reason."""
 
     @property
     def deadline_misses(self) -> int:
-        """How many texts were left whole because the draft took too long."""
+        """How many were left whole because the draft took too long."""
         return self.skips.get("deadline_exceeded", 0)
 
 
@@ -55,7 +54,7 @@ class Ledger:
         draft_seconds: float = 0.0,
         skipped_because: str | None = None,
     ) -> None:
-        """Add one text.
+        """Add one tool result, message or text.
 
         Args:
             tokens_before: Its tokens; 0 where they were not counted.
@@ -94,17 +93,17 @@ def shared_ledger() -> Ledger:
 
 def _prometheus_lines(totals: LedgerTotals) -> Iterator[str]:
     counters: list[tuple[str, str, float]] = [
-        ("calls", "Texts that were to be compressed.", totals.calls),
-        ("compressed", "Texts that came back compressed.", totals.compressed),
-        ("tokens_before", "Tokens of the texts before.", totals.tokens_before),
-        ("tokens_after", "Tokens of the texts after.", totals.tokens_after),
+        ("calls", "Tool results, messages or texts to compress.", totals.calls),
+        ("compressed", "Those that came back compressed.", totals.compressed),
+        ("tokens_before", "Their tokens before.", totals.tokens_before),
+        ("tokens_after", "Their tokens after.", totals.tokens_after),
         ("draft_seconds", "Seconds spent on compressing.", totals.draft_seconds),
-        ("deadline_misses", "Texts for which the draft took too long.", totals.deadline_misses),
+        ("deadline_misses", "Those for which the draft took too long.", totals.deadline_misses),
     ]
     for name, meaning, value in counters:
         yield from _head(name, meaning)
         yield f"specprefill_{name}_total {value}"
-    yield from _head("skips", "Texts that were left whole, by reason.")
+    yield from _head("skips", "Those that were left whole, by reason.")
     for reason, count in sorted(totals.skips.items()):
         yield f'specprefill_skips_total{{reason="{_escaped(reason)}"}} {count}'
 

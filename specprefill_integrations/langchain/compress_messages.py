@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from langchain_core.messages import AnyMessage, BaseMessage
+from langchain_core.messages import BaseMessage, convert_to_messages
+from langchain_core.messages.utils import MessageLikeRepresentation
+from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from specprefill_integrations.compressor import ContextCompressor
@@ -13,6 +15,9 @@ from specprefill_integrations.langchain.message_task import DEFAULT_MIN_TOKENS
 from specprefill_integrations.ledger import Ledger
 from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.types import Budget
+
+MessagesLike = Sequence[MessageLikeRepresentation] | PromptValue
+"""Messages in any form that LangChain's models take."""
 
 
 def compress_messages(  # noqa: PLR0913 - one keyword a choice
@@ -26,7 +31,7 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
     query: str | None = None,
     originals: OriginalStore | None = None,
     ledger: Ledger | None = None,
-) -> Runnable[Sequence[AnyMessage], list[BaseMessage]]:
+) -> Runnable[MessagesLike, list[BaseMessage]]:
     """Make a step that shrinks old tool results and old long human messages.
 
     Make it once and use it for every turn: it remembers what became of each message, so that the
@@ -45,7 +50,7 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
         ledger: What adds up what happened.
 
     Returns:
-        Messages in, as many messages out.
+        Messages in, as many messages out; a prompt's value will do too.
     """
     history = HistoryCompressor(
         compressor=compressor,
@@ -59,10 +64,10 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
         ledger=ledger,
     )
 
-    def shrink(messages: Sequence[AnyMessage], config: RunnableConfig) -> list[BaseMessage]:
-        return history.compress(messages, config=config)
+    def shrink(messages: MessagesLike, config: RunnableConfig) -> list[BaseMessage]:
+        return history.compress(convert_to_messages(messages), config=config)
 
-    async def ashrink(messages: Sequence[AnyMessage], config: RunnableConfig) -> list[BaseMessage]:
-        return await history.acompress(messages, config=config)
+    async def ashrink(messages: MessagesLike, config: RunnableConfig) -> list[BaseMessage]:
+        return await history.acompress(convert_to_messages(messages), config=config)
 
     return RunnableLambda(shrink, ashrink, name="compress_messages")

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import RunnableConfig
 
@@ -30,6 +30,7 @@ from specprefill_integrations.langchain.query_source import (
     query_of_setting,
 )
 from specprefill_integrations.langchain.text_blocks import texts_of
+from specprefill_integrations.langchain.tool_calls import call_behind, hint_of_call
 from specprefill_integrations.langchain.tool_policy import is_among
 from specprefill_integrations.ledger import Ledger
 from specprefill_integrations.originals import OriginalStore, reference_of
@@ -158,18 +159,19 @@ class HistoryCompressor:
     def _is_open(self, messages: Sequence[BaseMessage], index: int) -> bool:
         """Whether nobody has decided yet what becomes of a message."""
         message = messages[index]
-        if is_among(_tool_of(message, messages) or "", self.exclude_tools):
+        if is_among(_tool_of(message, messages), self.exclude_tools):
             return False
         return reason_to_skip(message) is None and self._recollect(message) is None
 
     def _task(self, messages: Sequence[BaseMessage], index: int) -> MessageTask[BaseMessage]:
         message = messages[index]
+        call = call_behind(message, messages)
         return MessageTask(
             message=message,
             budget=self.budget,
             min_tokens=self.min_tokens,
             query=lambda: self._query(messages),
-            hint=TextHint(tool=_tool_of(message, messages)),
+            hint=hint_of_call(call) if call else TextHint(),
             originals=self.originals,
         )
 
@@ -200,12 +202,10 @@ def _shown(message: BaseMessage, done: CompressedMessage[BaseMessage] | None) ->
     return message if done is None or done.skipped_because else done.onto(message)
 
 
-def _tool_of(message: BaseMessage, messages: Sequence[BaseMessage]) -> str | None:
+def _tool_of(message: BaseMessage, messages: Sequence[BaseMessage]) -> str:
     """The tool whose result a message is; by the call that it answers where it does not say so."""
-    if not isinstance(message, ToolMessage) or message.name:
-        return message.name
-    calls = (call for m in messages if isinstance(m, AIMessage) for call in m.tool_calls)
-    return next((call["name"] for call in calls if call["id"] == message.tool_call_id), None)
+    call = None if message.name else call_behind(message, messages)
+    return call["name"] if call else message.name or ""
 
 
 def _key(message: BaseMessage) -> _Key:

@@ -63,7 +63,7 @@ class MessageCompressor:
         if isinstance(reading, CompressedMessage):
             return reading
         store = task.originals
-        references = [store.put(text) if store and text else None for text in reading.texts]
+        references = [store.put(text) if store is not None else None for text in reading.texts]
         results = reading.compressor.compress_documents(
             reading.texts, reading.query.text, budget=task.budget, hints=reading.hints(references)
         )
@@ -75,7 +75,9 @@ class MessageCompressor:
         if isinstance(reading, CompressedMessage):
             return reading
         store = task.originals
-        references = [await store.aput(text) if store and text else None for text in reading.texts]
+        references = [
+            await store.aput(text) if store is not None else None for text in reading.texts
+        ]
         results = await reading.compressor.acompress_documents(
             reading.texts, reading.query.text, budget=task.budget, hints=reading.hints(references)
         )
@@ -163,13 +165,13 @@ class _Reading(Generic[MessageT]):
 
 def _whole_at_sight(task: MessageTask[MessageT]) -> CompressedMessage[MessageT] | None:
     """The message whole, where that can be told without counting tokens."""
-    texts = texts_of(task.message.content)
-    # No tokenizer makes more tokens of a text than it has bytes.
-    most_tokens = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
     if task.skip:
         return _whole(task, task.skip)
+    texts = texts_of(task.message.content)
     if not any(text.strip() for text in texts):
         return _whole(task, "no_text")
+    # No tokenizer makes more tokens of a text than it has bytes.
+    most_tokens = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
     return _whole(task, "too_small") if most_tokens < task.min_tokens else None
 
 

@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import ToolMessage
+from langchain_core.runnables import RunnableConfig
 
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import MissingDependencyError
-from specprefill_integrations.langchain.events import aannounce, announce, event_data
+from specprefill_integrations.langchain.events import StreamWriter, aannounce, announce, event_data
 from specprefill_integrations.langchain.message_compressor import MessageCompressor
 from specprefill_integrations.langchain.message_task import (
     DEFAULT_MIN_TOKENS,
@@ -25,14 +26,13 @@ from specprefill_integrations.langchain.query_source import (
     messages_of,
     query_of_setting,
     query_of_tool_call,
-    searches,
 )
 from specprefill_integrations.langchain.recall_tool import RecallTool
+from specprefill_integrations.langchain.tool_calls import hint_of_call
 from specprefill_integrations.langchain.tool_policy import ToolPolicy, is_among, policy_for
 from specprefill_integrations.ledger import Ledger
 from specprefill_integrations.originals import OriginalStore
-from specprefill_integrations.splitting.hints import hint_from_metadata
-from specprefill_integrations.types import Budget, TextHint
+from specprefill_integrations.types import Budget
 
 try:
     from langchain.agents.middleware import AgentMiddleware, AgentState, ToolCallRequest
@@ -99,7 +99,9 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self.tool_policies = dict(tool_policies or {})
         self.query = query
         self.originals = originals
-        self.tools = [RecallTool(originals=originals, compressor=compressor)] if originals else []
+        self.tools = []
+        if originals is not None:
+            self.tools = [RecallTool(originals=originals, compressor=compressor)]
         self._name = name or type(self).__name__
         self._messages = MessageCompressor(compressor=compressor, ledger=ledger)
 
@@ -128,7 +130,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         answers = []
         for answer in answers_in(output, request.tool_call["id"]):
             done = self._messages.compress(self._task(request, answer))
-            announce(event_data(done), request.runtime.config, request.runtime.stream_writer)
+            announce(event_data(done), *_listeners(request))
             answers.append(done.message)
         return with_answers(output, request.tool_call["id"], answers)
 
@@ -142,7 +144,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         answers = []
         for answer in answers_in(output, request.tool_call["id"]):
             done = await self._messages.acompress(self._task(request, answer))
-            await aannounce(event_data(done), request.runtime.config, request.runtime.stream_writer)
+            await aannounce(event_data(done), *_listeners(request))
             answers.append(done.message)
         return with_answers(output, request.tool_call["id"], answers)
 
@@ -155,7 +157,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             budget=policy.budget or self.budget,
             min_tokens=self.min_tokens if policy.min_tokens is None else policy.min_tokens,
             query=lambda: self._query(request),
-            hint=_hint(request.tool_call, policy),
+            hint=hint_of_call(request.tool_call, policy.kind),
             originals=self._reachable_originals(request),
             skip=self._reason_to_skip(request, answer),
         )
@@ -185,11 +187,11 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return None
 
 
+def _listeners(request: ToolCallRequest) -> tuple[RunnableConfig | None, StreamWriter | None]:
+    """Whom to tell of what was done; outside of a graph there is no runtime that says it."""
+    runtime: object = request.runtime
+    return getattr(runtime, "config", None), getattr(runtime, "stream_writer", None)
+
+
 def _fetches_from(tool: object, originals: OriginalStore | None) -> bool:
     return isinstance(tool, RecallTool) and tool.originals is originals
-
-
-def _hint(call: Mapping[str, Any], policy: ToolPolicy) -> TextHint:
-    """What a call says of its result: the file that it names, unless it searches in that file."""
-    name = None if searches(call["args"]) else hint_from_metadata(call["args"]).name
-    return TextHint(kind=policy.kind, name=name, tool=call["name"])

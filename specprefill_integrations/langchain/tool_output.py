@@ -41,6 +41,8 @@ def with_answers(
         tool_call_id: The call's id.
         answers: One for each message that answers the call.
     """
+    if not answers:
+        return output
     remaining = iter(answers)
 
     def replaced(item: Any) -> Any:  # noqa: ANN401 - commands update states with anything

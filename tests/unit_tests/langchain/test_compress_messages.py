@@ -9,6 +9,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, MessagesState, StateGraph
 
@@ -245,6 +246,11 @@ class TestRunnable:
         chain = make() | model
         chain.invoke(conversation(result(1), result(2)))
         assert contents(model.requests[0]) == [SHORT, SHORT, LONG]
+
+    def test_a_prompts_value_will_do(self, make) -> None:
+        prompt = ChatPromptTemplate.from_messages([MessagesPlaceholder("said"), ("human", "Dog?")])
+        out = (prompt | make()).invoke({"said": conversation(result(1), result(2))})
+        assert contents(out) == [SHORT, SHORT, LONG]
 
     def test_in_a_graph_that_replaces_its_messages(self, make) -> None:
         graph = StateGraph(MessagesState)

@@ -6,7 +6,7 @@ import copy
 import logging
 import subprocess
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from langchain.agents import create_agent
@@ -17,11 +17,12 @@ from langchain_core.tools import StructuredTool, tool
 from pydantic import BaseModel
 
 import specprefill_integrations.langchain as doors
-from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations import Budget, ContextCompressor, TextHint
 from specprefill_integrations.errors import DeadlineExceededError
 from specprefill_integrations.langchain import RecallTool, SpecPrefillMiddleware, ToolPolicy
 from specprefill_integrations.ledger import Ledger, shared_ledger
 from specprefill_integrations.originals import InMemoryOriginals, reference_of
+from specprefill_integrations.splitting.by_kind import SplitByKind
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.langchain.agents import (
     EVIDENCE,
@@ -261,32 +262,35 @@ class TestPolicies:
         assert (first, last) == ("animal;noon", "dog;bark")  # a table's header is kept
 
 
+class NotingSplitter(SplitByKind):
+    """Notes what is known of each text."""
+
+    hints: ClassVar[list[TextHint | None]] = []
+
+    def kind(self, text: str, hint: TextHint | None = None) -> Any:
+        self.hints.append(hint)
+        return super().kind(text, hint)
+
+
 class TestHints:
-    SOURCE = "\n".join(
-        f"def f{n}():\n    return {'bark' if n == 9 else 'rain'}_{n}\n" for n in range(20)
+    @pytest.mark.parametrize(
+        ("call", "name"),
+        [
+            (calls("read", path="lib/a.py"), "lib/a.py"),
+            (calls("read", path="lib/a.py", pattern="bark"), None),  # hits in a file are not it
+            (calls("read", depth=3), None),
+        ],
     )
-
-    def hints(self, monkeypatch, compressor, call: AIMessage) -> Any:
-        seen = []
-        run = compressor.compress_documents
-
-        def note(texts: Any, query: Any, *, budget: Any, hints: Any) -> Any:
-            seen.extend(hints)
-            return run(texts, query, budget=budget, hints=hints)
-
-        monkeypatch.setattr(compressor, "compress_documents", note)
-        middleware = SpecPrefillMiddleware(compressor=compressor, budget=BUDGET, min_tokens=9)
-        answer(middleware, returning(self.SOURCE), call)
-        [hint] = seen
-        return hint
-
-    def test_a_tool_and_the_file_that_it_reads(self, monkeypatch, compressor) -> None:
-        hint = self.hints(monkeypatch, compressor, calls("read", path="lib/a.py"))
-        assert (hint.tool, hint.name, hint.kind) == ("read", "lib/a.py", None)
-
-    def test_hits_in_a_file_are_not_the_file(self, monkeypatch, compressor) -> None:
-        hint = self.hints(monkeypatch, compressor, calls("read", path="a.py", pattern="bark"))
-        assert (hint.tool, hint.name) == ("read", None)
+    def test_a_tool_and_the_file_that_it_reads(self, scorer, call, name) -> None:
+        NotingSplitter.hints.clear()
+        middleware = SpecPrefillMiddleware(
+            compressor=ContextCompressor(scorer, splitter=NotingSplitter(), on_error="raise"),
+            budget=BUDGET,
+            min_tokens=50,
+            tool_policies={"read": ToolPolicy(kind="prose")},
+        )
+        answer(middleware, returning(LONG), call)
+        assert NotingSplitter.hints == [TextHint(kind="prose", name=name, tool="read")]
 
 
 class TestReversible:
@@ -312,6 +316,19 @@ class TestReversible:
     def test_without_a_store_there_is_no_tool_and_no_reference(self, middleware) -> None:
         assert list(middleware.tools) == []
         assert "reference" not in answer(middleware, read).content
+
+    def test_an_empty_store_is_one(self, compressor) -> None:
+        class Counted(InMemoryOriginals):
+            def __len__(self) -> int:
+                return 0
+
+        middleware = SpecPrefillMiddleware(
+            compressor=compressor,
+            budget=Budget(max_tokens=40),
+            min_tokens=50,
+            originals=Counted(),
+        )
+        assert "[reference " in answer(middleware, read).content
 
     def test_what_cannot_be_kept_is_not_named(self, compressor) -> None:
         full = InMemoryOriginals(max_chars=5)

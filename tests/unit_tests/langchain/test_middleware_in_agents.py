@@ -17,6 +17,7 @@ from langchain.agents.middleware import (
     HumanInTheLoopMiddleware,
     ModelRetryMiddleware,
     SummarizationMiddleware,
+    ToolCallRequest,
     ToolRetryMiddleware,
     wrap_tool_call,
 )
@@ -256,6 +257,12 @@ class TestOtherGraphs:
         [message] = tool_messages(state)
         assert EVIDENCE in message.content
         assert ("[reference " in message.content) == has_tool
+
+    def test_outside_of_a_graph(self, middleware) -> None:
+        call = calls("read").tool_calls[0]
+        request = ToolCallRequest(tool_call=call, tool=read, state=ASK, runtime=None)
+        message = middleware.wrap_tool_call(request, lambda r: read.invoke(r.tool_call))
+        assert message.content == SHORT
 
 
 class TestInterrupts:

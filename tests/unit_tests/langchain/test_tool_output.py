@@ -1,0 +1,61 @@
+"""What a tool call gives: its answers are found and replaced, and nothing else is touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage, ToolMessage
+from langgraph.types import Command, Overwrite
+
+from specprefill_integrations.langchain.tool_output import answers_in, with_answers
+
+OLD = ToolMessage("old", tool_call_id="0")
+MINE = ToolMessage("mine", tool_call_id="1")
+NEW = ToolMessage("new", tool_call_id="1")
+HUMAN = HumanMessage("Hello.")
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        (MINE, NEW),
+        ([OLD, MINE], [OLD, NEW]),
+        (Command(update={"messages": [OLD, MINE]}), Command(update={"messages": [OLD, NEW]})),
+        (Command(update={"chat": [MINE], "n": 3}), Command(update={"chat": [NEW], "n": 3})),
+        (Command(update=[HUMAN, MINE], goto="x"), Command(update=[HUMAN, NEW], goto="x")),
+        (
+            [Command(update={"n": [1]}), MINE, Command(goto="x")],
+            [Command(update={"n": [1]}), NEW, Command(goto="x")],
+        ),
+    ],
+)
+def test_the_answer_is_replaced_wherever_it_stands(output: Any, expected: Any) -> None:
+    before = repr(output)
+    assert answers_in(output, "1") == [MINE]
+    assert with_answers(output, "1", [NEW]) == expected
+    assert repr(output) == before
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        OLD,
+        [],
+        Command(),
+        Command(resume="yes"),
+        Command(update={"messages": Overwrite([MINE])}),
+        Command(update={"messages": [OLD, {"role": "tool", "content": "x", "tool_call_id": "1"}]}),
+        Command(update=[("messages", [MINE])]),
+    ],
+)
+def test_without_an_answer_the_output_is_the_same_object(output: Any) -> None:
+    assert answers_in(output, "1") == []
+    assert with_answers(output, "1", []) is output
+
+
+def test_several_answers_keep_their_order() -> None:
+    others = [ToolMessage(text, tool_call_id="1") for text in "ab"]
+    output = Command(update={"messages": [MINE, OLD], "log": [MINE]})
+    replaced = with_answers(output, "1", others)
+    assert replaced.update == {"messages": [others[0], OLD], "log": [others[1]]}
