@@ -5,7 +5,8 @@ Knows nothing about budgets, selection or frameworks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -119,7 +120,9 @@ class AttentionScorer:
         [scores] = self.score_batch([ScoreRequest(query, texts, spans)])
         return scores
 
-    def score_batch(self, requests: Sequence[ScoreRequest]) -> list[list[list[float]]]:
+    def score_batch(
+        self, requests: Sequence[ScoreRequest], *, is_wanted: Callable[[], bool] | None = None
+    ) -> list[list[list[float]]]:
         """Score several requests, whose windows are read together.
 
         Each is cut into windows as if it were alone, and nothing of it sees the others. What
@@ -129,14 +132,16 @@ class AttentionScorer:
 
         Args:
             requests: What is asked. See `BatchSpanScorer.score_batch`.
+            is_wanted: Asked before each batch of windows.
 
         Raises:
+            CancelledError: `is_wanted` said no.
             DraftModelNotFoundError: There is no such draft.
             DraftModelUnsupportedError: The draft cannot be read.
         """
         return [
             self._scores(request, *found)
-            for request, found in zip(requests, self._read(requests), strict=True)
+            for request, found in zip(requests, self._read(requests, is_wanted), strict=True)
         ]
 
     def read_spans(
@@ -185,7 +190,7 @@ class AttentionScorer:
         return [part.tolist() for part in np.split(scores, edges)]
 
     def _read(
-        self, requests: Sequence[ScoreRequest]
+        self, requests: Sequence[ScoreRequest], is_wanted: Callable[[], bool] | None = None
     ) -> list[tuple[SpanReadings, NDArray[np.bool_]]]:
         """Read the windows of all requests. See `RequestReading.readings`."""
         tokenizer = self._tokenizer
@@ -200,6 +205,8 @@ class AttentionScorer:
             self._batch_tokens,
         )
         for batch in batches:
+            if is_wanted is not None and not is_wanted():
+                raise CancelledError
             chosen = [waiting[index] for index in batch]
             features = self._read_batch([found.prompt for found in chosen], null_question)
             for found, read in zip(chosen, features, strict=True):

@@ -12,7 +12,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field, replace
 
 from specprefill_integrations.errors import (
@@ -225,17 +225,26 @@ class ScoringWorker:
         """Take what is scored next; nothing where the thread is to end."""
         with self._lock:
             self._drop_unwanted()
-            batch: list[_Job] = []
-            room = self._batch_chars
-            for job in self._waiting:
-                if not batch or (job.chars <= room and not job.was_lost):
-                    batch.append(job)
-                    room = 0 if job.was_lost else room - job.chars
+            if not self._waiting:
+                self._thread = None
+                return []
+            batch = self._fitting(self._waiting)
             for job in batch:
                 self._waiting.remove(job)
-            if not batch:
-                self._thread = None
             return batch
+
+    def _fitting(self, waiting: Sequence[_Job]) -> list[_Job]:
+        """The job that waits longest, and as many as fit of those that are about as long."""
+        first = waiting[0]
+        batch = [first]
+        if first.was_lost:
+            return batch
+        room = self._batch_chars - first.chars
+        for job in sorted(waiting, key=lambda job: abs(job.chars - first.chars)):
+            if job is not first and job.chars <= room and not job.was_lost:
+                batch.append(job)
+                room -= job.chars
+        return batch
 
     def _drop_unwanted(self) -> None:
         """Forget what waits and nobody waits for; the lock is held."""
@@ -254,7 +263,9 @@ class ScoringWorker:
     def _answer(self, batch: Sequence[_Job]) -> None:
         """Score a batch; where that fails, score it in halves, down to the request at fault."""
         try:
-            scores = self._score([job.request for job in batch])
+            scores = self._score(batch)
+        except CancelledError:
+            parts = [self._wanted(batch)]  # somebody may have come who asks the same
         except Exception as error:  # noqa: BLE001 - it is handed to whoever asked
             if is_out_of_memory(error):
                 release_memory(error)
@@ -263,20 +274,27 @@ class ScoringWorker:
                 _fail(batch[0], error)
                 return
             logger.info("Scoring %d requests together failed: %r", len(batch), error)
+            wanted = self._wanted(batch)
+            half = len(wanted) // 2
+            parts = [wanted[:half], wanted[half:]]
         else:
             for job, found in zip(batch, scores, strict=True):
                 self._finish(job, found)
                 _succeed(job, found)
             return
-        half = len(batch) // 2
-        self._answer(batch[:half])
-        self._answer(batch[half:])
+        for part in parts:
+            if part:
+                self._answer(part)
 
-    def _score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
+    def _score(self, batch: Sequence[_Job]) -> list[Scores]:
+        """The scores of each job; the scorer may stop as soon as nobody waits for any."""
+        requests = [job.request for job in batch]
         started = time.perf_counter()
         try:
             if isinstance(self._scorer, BatchSpanScorer):
-                found = self._scorer.score_batch(requests)
+                found = self._scorer.score_batch(
+                    requests, is_wanted=lambda: any(job.is_wanted for job in batch)
+                )
             else:
                 found = [self._scorer.score_spans(r.query, r.texts, r.spans) for r in requests]
             return [_checked(scores, r) for scores, r in zip(found, requests, strict=True)]
@@ -284,6 +302,15 @@ class ScoringWorker:
             seconds = time.perf_counter() - started
             with self._lock:
                 self._count(batches=1, batched_requests=len(requests), scoring_seconds=seconds)
+
+    def _wanted(self, batch: Sequence[_Job]) -> list[_Job]:
+        """Those of a batch that somebody waits for; the others are forgotten."""
+        with self._lock:
+            wanted = [job for job in batch if job.is_wanted]
+            for job in batch:
+                if job not in wanted:
+                    del self._jobs[job.key]
+            return wanted
 
     def _finish(self, job: _Job, scores: Scores | None = None) -> None:
         """From now on whoever asks the same finds the scores in the cache, or is scored anew."""

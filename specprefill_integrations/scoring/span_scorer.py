@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -62,15 +62,21 @@ class ScoreRequest:
 class BatchSpanScorer(SpanScorer, Protocol):
     """A scorer that answers several callers in less time together than one after another."""
 
-    def score_batch(self, requests: Sequence[ScoreRequest]) -> list[list[list[float]]]:
+    def score_batch(
+        self, requests: Sequence[ScoreRequest], *, is_wanted: Callable[[], bool] | None = None
+    ) -> list[list[list[float]]]:
         """Score each request as if it were alone.
 
         Args:
             requests: What is asked.
+            is_wanted: Asked now and then; where it says no, nobody waits for the scores any more.
 
         Returns:
             For each request, what `SpanScorer.score_spans` gives for it, but for noise of
             floating-point numbers.
+
+        Raises:
+            concurrent.futures.CancelledError: `is_wanted` said no.
         """
 
     @property

@@ -8,6 +8,8 @@ turned, in single precision.)
 
 from __future__ import annotations
 
+from concurrent.futures import CancelledError
+
 import numpy as np
 import pytest
 import torch
@@ -132,6 +134,14 @@ def test_an_answer_does_not_depend_on_the_order_of_requests():
     shared = scorer("llama", LINEAR, torch.float64)
     forward, backward = shared.score_batch(requests()), shared.score_batch(requests()[::-1])
     assert noise(backward[::-1], forward) < DOUBLE_PRECISION
+
+
+def test_reading_stops_between_batches_when_nobody_waits():
+    shared = scorer("llama", LINEAR, torch.float32, batch_tokens=90)
+    wanted = iter([True, True, False])
+    with pytest.raises(CancelledError):
+        shared.score_batch(requests(), is_wanted=lambda: next(wanted))
+    assert next(wanted, "all asked") == "all asked"
 
 
 def test_no_request_is_no_answer():

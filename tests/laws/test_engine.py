@@ -12,7 +12,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 
@@ -50,12 +50,14 @@ class FaultyScorer:
         self.scorers = Counter()
         self.scoring_now = 0
 
-    def score_batch(self, requests):
+    def score_batch(self, requests, *, is_wanted):
         self.scorers[threading.get_ident()] += 1
         self.scoring_now += 1
         assert self.scoring_now == 1, "one at a time"
         try:
             self._misbehave(requests)
+            if not is_wanted():
+                raise CancelledError
             return [scores_of(r.query, r.texts, r.spans) for r in requests]
         finally:
             self.scoring_now -= 1

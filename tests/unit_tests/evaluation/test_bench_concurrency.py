@@ -22,7 +22,7 @@ class CountingScorer:
     def __init__(self):
         self.threads = Counter()
 
-    def score_batch(self, requests):
+    def score_batch(self, requests, *, is_wanted=None):
         self.threads[threading.current_thread().name] += len(requests)
         return [self.score_spans(r.query, r.texts, r.spans) for r in requests]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from blockbuster import blockbuster_ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +21,7 @@ from specprefill_integrations.scoring.attention_scorer import (
     ReadingPlan,
 )
 from specprefill_integrations.scoring.draft_model import DraftModel
+from specprefill_integrations.scoring.engine import shared_engine
 from specprefill_integrations.scoring.readouts.calibrated_difference import (
     CalibratedDifferenceReadout,
 )
@@ -257,6 +260,32 @@ def test_layers_without_attention_are_passed_over():
     [scores] = hybrid.score_spans(QUESTION, TEXTS[:1], sentence_spans(TEXTS[:1]))
     assert all(map(math.isfinite, scores))
     assert len(set(scores)) == len(scores)
+
+
+async def test_callers_of_one_draft_share_passes_and_get_what_they_would_alone():
+    shared = scorer(batch_tokens=10_000)
+    spans = sentence_spans(TEXTS)
+    asked = [f"{QUESTION} {number}" for number in range(8)]
+    alone = [shared.score_spans(question, TEXTS, spans) for question in asked]
+    with shared_engine(shared) as engine, blockbuster_ctx():
+        found = await asyncio.gather(*(engine.ascore_spans(q, TEXTS, spans) for q in asked))
+        assert engine.statistics.batches < len(asked)
+    for together, expected in zip(found, alone, strict=True):
+        for mine, other in zip(together, expected, strict=True):
+            assert mine == pytest.approx(other, rel=1e-6, abs=1e-9)
+
+
+def test_scorers_alike_share_an_engine():
+    one = scorer()
+    engine = shared_engine(one)
+    alike = AttentionScorer(one.draft, CalibratedDifferenceReadout(), ReadingPlan())
+    assert shared_engine(alike) is engine
+    for other in (
+        scorer(),
+        AttentionScorer(one.draft, PublishedReadout()),
+        AttentionScorer(one.draft, CalibratedDifferenceReadout(), ReadingPlan(window_tokens=9)),
+    ):
+        assert shared_engine(other) is not engine
 
 
 def tokens_read(tiny, text):

@@ -8,7 +8,7 @@ import multiprocessing
 import pickle
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 from blockbuster import blockbuster_ctx
@@ -56,7 +56,9 @@ class GatedScorer:
     def batch_chars(self) -> int:
         return 1000
 
-    def score_batch(self, requests: Sequence[ScoreRequest]) -> list[list[list[float]]]:
+    def score_batch(
+        self, requests: Sequence[ScoreRequest], *, is_wanted: Callable[[], bool] | None = None
+    ) -> list[list[list[float]]]:
         asked = [request.texts[0] for request in requests]
         self.batches.append(asked)
         self.threads.add(threading.get_ident())
@@ -149,6 +151,17 @@ class TestTurns:
                 answer.result(PATIENCE)
         assert scorer.batches[1:] == [[long], ["the cat", "the dog"], ["the ant"]]
 
+    def test_those_about_as_long_as_the_oldest_are_scored_with_it(self):
+        scorer = GatedScorer(is_open=False)
+        engine = ScoringEngine(scorer, limits=EngineLimits(max_batch_chars=60))
+        with Crowd(engine, scorer) as crowd:
+            short, long = ["the cat", "the dog"], ["the " + letter * 21 for letter in "xy"]
+            asked = crowd.ask_all([short[0], long[0], short[1], long[1]])
+            scorer.gate.set()
+            for answer in asked:
+                answer.result(PATIENCE)
+        assert scorer.batches[1:] == [[*short, long[0]], [long[1]]]
+
     def test_a_scorer_without_batches_scores_one_at_a_time(self):
         with ScoringEngine(KeywordScorer()) as engine, ThreadPoolExecutor(8) as pool:
             texts = [f"the {word}" for word in ("cat", "dog", "ant", "owl") * 5]
@@ -202,6 +215,41 @@ class TestDeadlines:
             scorer.gate.set()
             assert asked.result(PATIENCE) == expected("the cat")
         assert scorer.batches == [["the hen"], ["the cat"]]
+
+    def test_scoring_stops_when_nobody_waits_any_more(self):
+        class Endless(GatedScorer):
+            def score_batch(self, requests, *, is_wanted=None):
+                if requests[0].texts == ("the cat",):
+                    wait_until(lambda: not is_wanted())
+                    raise CancelledError
+                return super().score_batch(requests)
+
+        with ScoringEngine(Endless(), deadline_seconds=0.02) as engine:
+            with pytest.raises(DeadlineExceededError):
+                engine.score_spans("cat", ["the cat"], SPANS)
+            patient = engine.with_deadline(None)
+            assert patient.score_spans("cat", ["the dog"], SPANS) == expected("the dog")
+
+    def test_who_comes_when_scoring_was_just_given_up_gets_an_answer(self):
+        given_up, come = threading.Event(), threading.Event()
+
+        class Slow(GatedScorer):
+            def score_batch(self, requests, *, is_wanted=None):
+                if not given_up.is_set():
+                    wait_until(lambda: not is_wanted())
+                    given_up.set()
+                    assert come.wait(PATIENCE)
+                    raise CancelledError
+                return super().score_batch(requests)
+
+        with ScoringEngine(Slow()) as engine, ThreadPoolExecutor(1) as pool:
+            with pytest.raises(DeadlineExceededError):
+                engine.with_deadline(0.02).score_spans("cat", ["the cat"], SPANS)
+            assert given_up.wait(PATIENCE)
+            late = pool.submit(engine.score_spans, "cat", ["the cat"], SPANS)
+            wait_until(lambda: engine.statistics.calls == 2)
+            come.set()
+            assert late.result(PATIENCE) == expected("the cat")
 
     def test_a_compressor_hands_on_the_whole_text(self):
         scorer = GatedScorer(is_open=False)
