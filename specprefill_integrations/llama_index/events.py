@@ -12,6 +12,7 @@ from typing import Literal, TypedDict
 from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
 from llama_index.core.instrumentation.events import BaseEvent
 
+from specprefill_integrations.ledger import shared_ledger
 from specprefill_integrations.types import Compression, SkipReason
 
 Door = Literal["node_postprocessor", "tool", "memory_block", "ingestion"]
@@ -95,6 +96,9 @@ class ContextCompressionSkippedEvent(_CompressionEvent):
     original_tokens: int | None
     """Tokens of all texts; None where they were not counted."""
 
+    elapsed_seconds: float
+    """Wall-clock time of compressing; 0 where the compressor was not asked."""
+
     @classmethod
     def class_name(cls) -> str:
         """The name that handlers know it by; it never changes."""
@@ -112,7 +116,10 @@ class _About(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEvents:
-    """Sends the events of one call of a door. What a handler raises stays with LlamaIndex."""
+    """Sends the events of one call of a door, and adds what became of it to the ledger.
+
+    What a handler of events raises stays with LlamaIndex.
+    """
 
     door: Door
     """Which of our classes was called."""
@@ -137,29 +144,49 @@ class CallEvents:
             results: What the compressor answered; at least one.
         """
         original_tokens = sum(result.original_tokens for result in results)
+        elapsed_seconds = results[0].elapsed_seconds
         reasons = [result.skipped_because for result in results if result.skipped_because]
         if len(reasons) == len(results):
-            self.skip(reasons[0], original_tokens)
+            self.skip(reasons[0], original_tokens, elapsed_seconds)
             return
+        kept_tokens = sum(result.kept_tokens for result in results)
         event = ContextCompressionEndEvent(
             **self._about,
             original_tokens=original_tokens,
-            kept_tokens=sum(result.kept_tokens for result in results),
-            elapsed_seconds=results[0].elapsed_seconds,
+            kept_tokens=kept_tokens,
+            elapsed_seconds=elapsed_seconds,
         )
         dispatcher.event(event)
+        shared_ledger().record(
+            tokens_before=original_tokens, tokens_after=kept_tokens, draft_seconds=elapsed_seconds
+        )
 
-    def skip(self, reason: DoorSkipReason, original_tokens: int | None = None) -> None:
+    def skip(
+        self,
+        reason: DoorSkipReason,
+        original_tokens: int | None = None,
+        elapsed_seconds: float = 0.0,
+    ) -> None:
         """Say that all texts stayed whole.
 
         Args:
             reason: Why.
             original_tokens: Tokens of all texts; None where they were not counted.
+            elapsed_seconds: Wall-clock time of compressing.
         """
         event = ContextCompressionSkippedEvent(
-            **self._about, reason=reason, original_tokens=original_tokens
+            **self._about,
+            reason=reason,
+            original_tokens=original_tokens,
+            elapsed_seconds=elapsed_seconds,
         )
         dispatcher.event(event)
+        shared_ledger().record(
+            tokens_before=original_tokens or 0,
+            tokens_after=original_tokens or 0,
+            draft_seconds=elapsed_seconds,
+            skipped_because=reason,
+        )
 
     @property
     def _about(self) -> _About:

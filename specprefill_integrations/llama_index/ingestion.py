@@ -134,7 +134,7 @@ def _rewritten(node: BaseNode, result: Compression, events: CallEvents) -> BaseN
     """A copy of a node with its result, unless there is a reason to leave it whole."""
     copy = copied(node)
     if not result.kept:
-        events.skip("nothing_kept", result.original_tokens)
+        events.skip("nothing_kept", result.original_tokens, result.elapsed_seconds)
         return copy
     events.end([result])
     if not result.skipped_because:

@@ -120,7 +120,7 @@ class SpecPrefillMemoryBlock(BaseMemoryBlock[str]):
             content, query, budget=Budget(max_tokens=room), hint=_TRANSCRIPT
         )
         if not result.kept:
-            events.skip("nothing_kept", tokens)
+            events.skip("nothing_kept", tokens, result.elapsed_seconds)
             return None
         events.end([result])
         return None if result.skipped_because else result.text

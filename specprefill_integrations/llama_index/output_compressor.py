@@ -74,7 +74,7 @@ class OutputCompressor:
             if isinstance(work, ToolOutput):
                 return work
             store = self.originals
-            references = [store.put(text) if store else None for text in work.texts]
+            references = [store.put(text) if store is not None else None for text in work.texts]
             work.events.start()
             results = work.compressor.compress_documents(
                 work.texts, work.query.text, budget=self.budget, hints=self._hints(work, references)
@@ -95,7 +95,9 @@ class OutputCompressor:
             if isinstance(work, ToolOutput):
                 return work
             store = self.originals
-            references = [await store.aput(text) if store else None for text in work.texts]
+            references = [
+                await store.aput(text) if store is not None else None for text in work.texts
+            ]
             work.events.start()
             results = await work.compressor.acompress_documents(
                 work.texts, work.query.text, budget=self.budget, hints=self._hints(work, references)
@@ -177,7 +179,8 @@ class _Work:
         A text of which nothing is kept leaves its gap marker: what is missing must be seen.
         """
         if not any(result.kept for result in results):
-            self.events.skip("nothing_kept", sum(result.original_tokens for result in results))
+            tokens = sum(result.original_tokens for result in results)
+            self.events.skip("nothing_kept", tokens, results[0].elapsed_seconds)
             return self.output
         self.events.end(results)
         if all(result.skipped_because for result in results):

@@ -66,7 +66,7 @@ class CompressedTool(FunctionTool):
         """`call`, off the event loop, with what the user asked the agent in the question."""
         output = await self.tool.acall(*args, **self._handed_on(kwargs))
         context = kwargs.get(self._context_name)
-        message = await context.store.get(_USER_MESSAGE, default=None) if context else None
+        message = None if context is None else await context.store.get(_USER_MESSAGE, default=None)
         request = self._request(args, kwargs, message)
         return await self._outputs.acompress(output, request, self._reason_to_skip)
 

@@ -10,6 +10,7 @@ from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index_instrumentation.dispatcher import instrument_tags
 
 from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations.ledger import shared_ledger
 from specprefill_integrations.llama_index import (
     ContextCompressionEndEvent,
     ContextCompressionSkippedEvent,
@@ -75,7 +76,25 @@ def test_skips_say_why(scorer, nodes) -> None:
     assert heard.names == ["Start", "Skipped", "Start", "Skipped", "Skipped"]
     assert heard.reasons == ["scorer_failed", "within_budget", "no_text"]
     assert heard.events[1].original_tokens == 34
+    assert heard.events[1].elapsed_seconds > 0
+    assert heard.events[-1].elapsed_seconds == 0
     assert isinstance(heard.events[1], ContextCompressionSkippedEvent)
+
+
+def test_the_ledger_of_the_process_adds_up_what_events_say(door, nodes) -> None:
+    before = shared_ledger().totals()
+    with handling(Recorder()) as heard:
+        once = door.postprocess_nodes(nodes, query_str="dog barked")
+        door.postprocess_nodes(once, query_str="dog barked")
+    after = shared_ledger().totals()
+    assert (after.calls - before.calls, after.compressed - before.compressed) == (2, 1)
+    assert after.tokens_before - before.tokens_before == 34
+    assert after.tokens_after - before.tokens_after == heard.events[1].kept_tokens
+    assert after.draft_seconds - before.draft_seconds == pytest.approx(
+        heard.events[1].elapsed_seconds
+    )
+    skipped = after.skips["already_compressed"] - before.skips.get("already_compressed", 0)
+    assert skipped == 1
 
 
 def test_nodes_that_were_compressed_before_say_so(door, nodes) -> None:
