@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -74,6 +74,9 @@ class SplitByKind:
     json: Literal["valid", "pass_through"] = "valid"
     """Whether JSON is compressed to valid JSON, or not compressed at all."""
 
+    splitters: Mapping[Kind, Splitter] = field(default_factory=dict)
+    """What cuts texts of some kinds instead of our own choice."""
+
     def __call__(self, text: str) -> list[Span]:
         """Cut `text`: disjoint, ascending; one that is not to be cut is one unit."""
         splitter = self.splitter(text, self.kind(text))
@@ -106,6 +109,8 @@ class SplitByKind:
             return LineSplitter()
         if kind in _JSON and self.json == "pass_through":
             return None
+        if kind in self.splitters:
+            return self.splitters[kind]
         if kind == "code":
             return CodeSplitter(language=guess_language(text, name))
         return _SPLITTERS[kind]()

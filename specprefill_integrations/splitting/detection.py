@@ -149,7 +149,9 @@ class _Evidence:
         if _HTML_START.match(self.head):
             return True
         starts = self.head.lstrip().startswith("<")
-        return starts and len(_HTML_END.findall(self.head)) >= _TAGS
+        is_marked_up = starts and len(_HTML_END.findall(self.head)) >= _TAGS
+        # Many a README opens with a centered picture.
+        return is_marked_up and not (self._has_blocks_of_markdown() or self._is_markdown())
 
     def _is_chat(self) -> bool:
         turns = turn_lines(self.head, self.lines)

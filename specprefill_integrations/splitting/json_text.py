@@ -10,11 +10,11 @@ import json
 import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from itertools import islice
 from typing import ClassVar
 
 from specprefill_integrations.splitting.lines import LineSplitter
+from specprefill_integrations.splitting.recent_parses import RecentParses
 from specprefill_integrations.types import Span
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
@@ -237,9 +237,20 @@ def _key(text: str, member: _Node) -> str:
     return found.group()
 
 
-@lru_cache(maxsize=8)
+_recent: RecentParses[tuple[_Node | None]] = RecentParses()
+
+
 def _parsed(text: str) -> _Node | None:
     """The values of a text; None where it is neither JSON nor JSON lines."""
+    found = _recent.get(text)
+    if found is None:
+        found = (_parsed_anew(text),)
+        _recent.keep(text, found)
+    return found[0]
+
+
+def _parsed_anew(text: str) -> _Node | None:
+    """The same, parsed anew."""
     whole = _parsed_value(text, Span(0, len(text)))
     if whole is not None:
         return whole

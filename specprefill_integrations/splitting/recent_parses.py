@@ -13,9 +13,9 @@ _MOST_CHARS = 2_000_000
 
 
 class RecentParses(Generic[Parsed]):
-    """What was found in the texts that were parsed last, each until it is taken out.
+    """What was found in the texts that were parsed last, each until it is taken out or too old.
 
-    A splitter holds one of its own; any number of threads may use it. A copy starts empty.
+    Any number of threads may use it. A copy starts empty.
     """
 
     def __init__(self) -> None:
@@ -35,6 +35,11 @@ class RecentParses(Generic[Parsed]):
             self._chars += len(text)
             while self._chars > _MOST_CHARS:
                 self._forget(next(iter(self._found)))
+
+    def get(self, text: str) -> Parsed | None:
+        """Look up what was found in a text, which is kept; None where that is not known."""
+        with self._lock:
+            return self._found.get(text)
 
     def take(self, text: str) -> Parsed | None:
         """Take out what was found in a text; None where that is not known any more."""

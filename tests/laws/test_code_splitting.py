@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations.splitting.code import CodeSplitter
@@ -121,7 +121,6 @@ class TestCodeSplitter:
         assert_links(units, splitter.links(text, units))
 
     @given(sources(), languages)
-    @settings(max_examples=30)
     def test_same_text_same_units(self, text: str, language: str | None) -> None:
         splitter = CodeSplitter(language=language)
         units = splitter(text)

@@ -10,6 +10,7 @@ from specprefill_integrations import Budget, ContextCompressor, TextHint
 from specprefill_integrations.splitting.by_kind import SplitByKind
 from specprefill_integrations.splitting.code import CodeSplitter
 from specprefill_integrations.splitting.hints import hint_from_metadata
+from specprefill_integrations.splitting.json_text import JsonSplitter
 from specprefill_integrations.splitting.lines import LineSplitter
 from specprefill_integrations.testing import KeywordScorer
 
@@ -45,6 +46,16 @@ def test_a_name_is_doubted_where_the_text_looks_like_nothing_of_the_sort(
 def test_code_is_read_in_the_language_of_its_name() -> None:
     splitter = SplitByKind().splitter("x = 1\n", "code", "src/shop.rb")
     assert splitter == CodeSplitter(language="ruby")
+
+
+def test_splitters_of_ones_own() -> None:
+    silent = JsonSplitter(omitted_key=None)
+    compressor = ContextCompressor(
+        KeywordScorer(), splitter=SplitByKind(splitters={"json": silent}), on_error="raise"
+    )
+    kept = compressor.compress(RECORDS, "door 7", budget=Budget(keep_fraction=0.3))
+    assert "omitted" not in kept.text
+    assert all("open" in record or "id" in record for record in json.loads(kept.text))
 
 
 def test_what_is_told_to_be_json_and_is_none_is_lines() -> None:
