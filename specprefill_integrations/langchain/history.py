@@ -159,7 +159,8 @@ class HistoryCompressor:
     def _is_open(self, messages: Sequence[BaseMessage], index: int) -> bool:
         """Whether nobody has decided yet what becomes of a message."""
         message = messages[index]
-        if is_among(_tool_of(message, messages), self.exclude_tools):
+        tool = _tool_of(message, messages)
+        if tool is not None and is_among(tool, self.exclude_tools):
             return False
         return reason_to_skip(message) is None and self._recollect(message) is None
 
@@ -202,10 +203,12 @@ def _shown(message: BaseMessage, done: CompressedMessage[BaseMessage] | None) ->
     return message if done is None or done.skipped_because else done.onto(message)
 
 
-def _tool_of(message: BaseMessage, messages: Sequence[BaseMessage]) -> str:
+def _tool_of(message: BaseMessage, messages: Sequence[BaseMessage]) -> str | None:
     """The tool whose result a message is; by the call that it answers where it does not say so."""
-    call = None if message.name else call_behind(message, messages)
-    return call["name"] if call else message.name or ""
+    if isinstance(message, ToolMessage) and message.name:
+        return message.name
+    call = call_behind(message, messages)
+    return call["name"] if call else None
 
 
 def _key(message: BaseMessage) -> _Key:

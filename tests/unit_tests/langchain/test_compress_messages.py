@@ -115,6 +115,10 @@ class TestWhatShrinks:
         out = make(exclude_tools=["re*"]).invoke(conversation(one, result(2)))
         assert contents(out) == [SHORT, LONG, LONG]
 
+    def test_people_are_no_tools(self, make) -> None:
+        out = make(exclude_tools=["*"]).invoke(conversation(result(1), result(2)))
+        assert contents(out) == [SHORT, LONG, LONG]
+
     def test_a_summary_of_older_messages_stays(self, make) -> None:
         summary = HumanMessage(LONG, additional_kwargs={"lc_source": "summarization"})
         out = make().invoke([summary, *conversation(result(1), result(2))])
