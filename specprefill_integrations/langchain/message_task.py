@@ -119,8 +119,11 @@ def is_compressed(message: BaseMessage) -> bool:
 
 def is_recalled(message: ToolMessage) -> bool:
     """Whether a message holds an original that was fetched back, by whatever tool."""
-    artifact = message.artifact
-    return isinstance(artifact, dict) and METADATA_KEY in artifact
+    artifact, stamp = message.artifact, message.response_metadata.get(METADATA_KEY)
+    if isinstance(artifact, dict) and METADATA_KEY in artifact:
+        return True
+    # Artifacts are lost where conversations are kept as plain messages.
+    return isinstance(stamp, dict) and stamp.get("skipped_because") == "recalled"
 
 
 def reason_to_skip(message: BaseMessage) -> MessageSkipReason | None:

@@ -98,12 +98,21 @@ class TestWhatShrinks:
         [
             result(1, status="error"),
             result(1, artifact={"specprefill": {"recalled": "3f9a0c1b2d4e"}}),
+            result(1, response_metadata={"specprefill": {"skipped_because": "recalled"}}),
             result(1, response_metadata={"specprefill": {"skipped_because": None}}),
             result(1, f"Returning structured response: {LONG}"),
             result(1, "It rained."),
             result(1, [{"type": "image", "url": "x"}]),
         ],
-        ids=["error", "recalled", "compressed", "structured output", "small", "no text"],
+        ids=[
+            "error",
+            "recalled",
+            "recalled before",
+            "compressed",
+            "structured output",
+            "small",
+            "no text",
+        ],
     )
     def test_some_results_never_do(self, make, one) -> None:
         out = make().invoke(conversation(one, result(2)))
