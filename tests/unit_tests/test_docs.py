@@ -17,9 +17,8 @@ import typer
 
 import specprefill_integrations
 from specprefill_integrations import ContextCompressor, cli, langchain, llama_index
+from specprefill_integrations.compressor import shared_compressor
 from specprefill_integrations.evaluation import bench, calibrate, evaluate
-from specprefill_integrations.langchain import document_compressor
-from specprefill_integrations.llama_index import node_postprocessor
 from specprefill_integrations.testing import KeywordScorer
 
 # LangChain's community package says at import that it will be split up.
@@ -55,16 +54,17 @@ LINES = [
 
 
 @pytest.fixture
-def fast_drafts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def fast_drafts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Code blocks stay what users write; here, no weights are loaded for them."""
 
     def compressor(*_: object, **options: object) -> ContextCompressor:
         return ContextCompressor(KeywordScorer(), count_tokens=options.get("count_tokens"))
 
     monkeypatch.setattr(ContextCompressor, "from_draft_model", compressor)
-    monkeypatch.setattr(document_compressor, "shared_compressor", compressor)
-    monkeypatch.setattr(node_postprocessor, "shared_compressor", compressor)
     monkeypatch.chdir(tmp_path)
+    shared_compressor.cache_clear()
+    yield
+    shared_compressor.cache_clear()
 
 
 @pytest.mark.usefixtures("fast_drafts")
