@@ -77,7 +77,7 @@ class ScoringEngine:
         """Score as the wrapped scorer does, in its turn. See `SpanScorer.score_spans`.
 
         Raises:
-            DeadlineExceededError: It took too long; the batch in hand goes on without this call.
+            DeadlineExceededError: It took too long; others in the same batch go on.
             EngineBusyError: Too many calls wait.
             EngineClosedError: The engine was closed.
         """
