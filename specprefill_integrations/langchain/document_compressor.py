@@ -11,11 +11,13 @@ from typing import Any
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableLambda, ensure_config
 from pydantic import ConfigDict
 from typing_extensions import Self
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
+from specprefill_integrations.langchain.events import EventData, aannounce, announce
+from specprefill_integrations.ledger import shared_ledger
 from specprefill_integrations.splitting.hints import hint_from_metadata
 from specprefill_integrations.types import METADATA_KEY, Budget, Compression, TextHint
 
@@ -45,14 +47,14 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         self,
         documents: Sequence[Document],
         query: str | None,
-        callbacks: Callbacks | None = None,  # noqa: ARG002 - no events of our own
+        callbacks: Callbacks | None = None,
     ) -> list[Document]:
         """Keep what the question needs of `documents`.
 
         Args:
             documents: The documents; scored together.
             query: The question; None or blank keeps what matters for the texts as a whole.
-            callbacks: Accepted for LangChain's sake.
+            callbacks: Those of the run that this happens in; they hear of it as a custom event.
 
         Returns:
             Those documents of which something is kept, in the same order.
@@ -64,13 +66,14 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         results = compressor.compress_documents(
             texts, query, budget=self.budget, hints=_hints(documents)
         )
+        announce(_noted(results), ensure_config({"callbacks": callbacks}))
         return list(_rewritten(documents, results))
 
     async def acompress_documents(
         self,
         documents: Sequence[Document],
         query: str | None,
-        callbacks: Callbacks | None = None,  # noqa: ARG002
+        callbacks: Callbacks | None = None,
     ) -> list[Document]:
         """`compress_documents`, off the event loop."""
         texts = _open_texts(documents)
@@ -82,6 +85,7 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         results = await compressor.acompress_documents(
             texts, query, budget=self.budget, hints=_hints(documents)
         )
+        await aannounce(_noted(results), ensure_config({"callbacks": callbacks}))
         return list(_rewritten(documents, results))
 
     def as_runnable(self) -> Runnable[dict[str, Any], list[Document]]:
@@ -100,6 +104,25 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         memo = {} if memo is None else memo
         memo[id(self.compressor)] = self.compressor
         return super().__deepcopy__(memo)
+
+
+def _noted(results: Sequence[Compression]) -> EventData:
+    """Add a call to the ledger, and say what an event tells of it."""
+    before = sum(result.original_tokens for result in results)
+    after = sum(result.kept_tokens for result in results)
+    reasons = {result.skipped_because for result in results} - {"empty_text"}
+    skipped = results[0].skipped_because if None not in reasons else None
+    seconds = results[0].elapsed_seconds
+    shared_ledger().record(
+        tokens_before=before, tokens_after=after, draft_seconds=seconds, skipped_because=skipped
+    )
+    return {
+        "documents": len(results),
+        "original_tokens": before,
+        "kept_tokens": after,
+        "skipped_because": skipped,
+        "elapsed_seconds": seconds,
+    }
 
 
 def _open_texts(documents: Sequence[Document]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Says what was done to a message to whoever listens in this process: counts, never a text."""
+"""Says what was done to whoever listens in this process: counts, never a text."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ EVENT_NAME = "specprefill_compression"
 """The name of the custom event, and the key of what the stream writer writes."""
 
 EventData = dict[str, object]
-"""What an event tells: `tool`, `tool_call_id`, `original_tokens`, `kept_tokens`, `query_sources`,
-`skipped_because`, `elapsed_seconds`."""
+"""What an event tells: of a message `tool`, `tool_call_id` and `query_sources`, of a call with
+documents how many `documents`; of both `original_tokens`, `kept_tokens`, `skipped_because` and
+`elapsed_seconds`."""
 
 StreamWriter = Callable[[Any], None]
 """Writes to the stream of LangGraph's mode `custom`."""

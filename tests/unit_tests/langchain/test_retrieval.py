@@ -24,6 +24,8 @@ from specprefill_integrations.langchain import (
     SpecPrefillDocumentCompressor,
     SpecPrefillDocumentTransformer,
 )
+from specprefill_integrations.langchain.events import EVENT_NAME
+from specprefill_integrations.ledger import shared_ledger
 
 QUESTION = "dog barked"
 KEPT = "The dog barked at night."
@@ -59,6 +61,10 @@ class Recorder(BaseCallbackHandler):
     def __init__(self) -> None:
         self.retrieved: list[list[Document]] = []
         self.runs: list[str] = []
+        self.events: list[tuple[str, dict]] = []
+
+    def on_custom_event(self, name, data, **_) -> None:
+        self.events.append((name, data))
 
     def on_retriever_end(self, documents, **_) -> None:
         self.retrieved.append(documents)
@@ -97,6 +103,22 @@ class TestContextualCompressionRetriever:
             assert recorder.retrieved == [retriever.documents, out]
 
     @pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset:DeprecationWarning")
+    async def test_tells_what_was_done_in_numbers(self, door, retriever) -> None:
+        recorder = Recorder()
+        chain = ContextualCompressionRetriever(base_retriever=retriever, base_compressor=door)
+        before = shared_ledger().totals()
+        chain.invoke(QUESTION, config={"callbacks": [recorder]})
+        await chain.ainvoke(QUESTION, config={"callbacks": [recorder]})
+        (name, told), again = recorder.events
+        assert name == EVENT_NAME
+        assert {**told, "elapsed_seconds": 0} == {**again[1], "elapsed_seconds": 0}
+        assert told["kept_tokens"] <= 20 < told["original_tokens"]
+        assert told["skipped_because"] is None
+        assert KEPT not in str(recorder.events)
+        after = shared_ledger().totals()
+        assert after.calls == before.calls + 2
+        assert after.tokens_after == before.tokens_after + 2 * told["kept_tokens"]
+
     def test_works_on_a_keyword_index(self, door, documents) -> None:
         from langchain_community.retrievers import BM25Retriever  # noqa: PLC0415 - warns
 
