@@ -17,6 +17,7 @@ from specprefill_integrations.encodable import encodable
 from specprefill_integrations.llama_index.events import CallEvents, DoorSkipReason
 from specprefill_integrations.llama_index.tool_output import (
     holds_compressed_nodes,
+    open_blocks,
     texts_of,
     with_texts,
 )
@@ -112,13 +113,12 @@ class OutputCompressor:
             return "tool_error"
         if holds_compressed_nodes(output):
             return "already_compressed"
-        texts = texts_of(output)
-        if not texts:
+        blocks = open_blocks(output)
+        if not blocks:
             return "no_text"
         # No tokenizer makes more tokens of a text than it has bytes.
-        if sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) < self.min_tokens:
-            return "too_small"
-        return None
+        most_tokens = sum(len(block.text.encode("utf-8", "surrogatepass")) for block in blocks)
+        return "too_small" if most_tokens < self.min_tokens else None
 
     def _begin(self, output: ToolOutput, request: ToolRequest) -> _Work | ToolOutput:
         """Count, and find the question; this may load the draft."""
@@ -196,6 +196,8 @@ def _left_whole(
     output: ToolOutput, request: ToolRequest, reason: DoorSkipReason, tokens: int | None = None
 ) -> ToolOutput:
     """The output as it is, and an event that says why."""
-    events = CallEvents(door="tool", tool_name=request.tool_name, text_count=len(texts_of(output)))
+    events = CallEvents(
+        door="tool", tool_name=request.tool_name, text_count=len(open_blocks(output))
+    )
     events.skip(reason, tokens)
     return output

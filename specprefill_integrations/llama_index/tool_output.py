@@ -5,6 +5,7 @@ Knows nothing about what is kept or why.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import TypeGuard
 
@@ -15,9 +16,18 @@ from llama_index.core.tools import ToolOutput
 from specprefill_integrations.types import METADATA_KEY
 
 
+def open_blocks(output: ToolOutput) -> list[TextBlock]:
+    """The text blocks of an output, blank ones left out, in their order."""
+    return [block for block in output.blocks if _is_open(block)]
+
+
 def texts_of(output: ToolOutput) -> list[str]:
-    """The texts of an output's text blocks, blank ones left out, in their order."""
-    return [block.text for block in output.blocks if _is_open(block)]
+    """The texts of an output's open blocks.
+
+    What a function gave as a dictionary or a list LlamaIndex writes as Python does; here it is
+    JSON, which can be cut between records and stays valid.
+    """
+    return [_as_json(block.text, output.raw_output) for block in open_blocks(output)]
 
 
 def with_texts(output: ToolOutput, texts: Sequence[str]) -> ToolOutput:
@@ -41,6 +51,15 @@ def _blocks(output: ToolOutput, texts: Sequence[str]) -> Iterator[ContentBlock]:
     remaining = iter(texts)
     for block in output.blocks:
         yield block.model_copy(update={"text": next(remaining)}) if _is_open(block) else block
+
+
+def _as_json(text: str, raw_output: object) -> str:
+    if not isinstance(raw_output, dict | list | tuple) or text != str(raw_output):
+        return text
+    try:
+        return json.dumps(raw_output, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):  # there is something in it that JSON has no words for
+        return text
 
 
 def _is_open(block: ContentBlock) -> TypeGuard[TextBlock]:

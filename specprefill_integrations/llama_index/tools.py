@@ -113,7 +113,8 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
 
     Name, description and schema are the tool's. Agents give the wrapper their context, and it
     hands it on where the tool takes one. Only text changes: other blocks, `raw_input` and
-    `raw_output` stay, and what the tool raises is raised.
+    `raw_output` stay, and what the tool raises is raised. Dictionaries and lists are written as
+    JSON before they are compressed, so that their records stay whole.
 
     Left whole, each with an event that says why: errors, results of tools that return directly or
     hand off, recalled originals, nodes that their retriever compressed, little or no text, and

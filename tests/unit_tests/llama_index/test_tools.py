@@ -332,6 +332,26 @@ class TestResults:
             assert len(output.content) < len(LOG) / 3
         assert given.model_dump() == before
 
+    async def test_records_stay_whole(self, wrap) -> None:
+        rows = [{"id": n, "note": NEEDED if n == 20 else "Ruhe über allem."} for n in range(40)]
+
+        def look_up() -> list:
+            return rows
+
+        output = await wrap(look_up, query="barked", budget=Budget(max_tokens=60)).acall()
+        assert {"id": 20, "note": NEEDED} in json.loads(output.content)
+        assert len(output.content) < len(str(rows)) / 3
+        assert output.raw_output is rows
+        whole = await wrap(look_up, min_tokens=10_000).acall()
+        assert whole.content == str(rows)
+
+    @pytest.mark.parametrize("odd", [object, float("nan"), {1}])
+    async def test_what_json_has_no_words_for_stays_as_python_wrote_it(self, wrap, odd) -> None:
+        tool = wrap(lambda: {"log": LOG.split("\n"), "odd": odd}, query="barked")
+        output = await tool.acall()
+        assert f"'{NEEDED}'" in output.content
+        assert f'"{NEEDED}"' not in output.content
+
     async def test_the_kind_can_be_told(self, wrap) -> None:
         output = await wrap(read_log, kind="prose", query="barked").acall(name="a")
         assert "omitted" not in output.content
