@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 from specprefill_integrations import __version__
 from specprefill_integrations.encodable import encodable
 from specprefill_integrations.errors import BudgetError, MissingDependencyError
+from specprefill_integrations.scoring.span_scorer import wrapped_scorer
 from specprefill_integrations.token_heat import TokenHeatRecorder
 from specprefill_integrations.types import Budget, Compression, Kind, Span, TextHint
 
@@ -323,10 +324,10 @@ def _work(
     loading = f"loading {printable(options.draft or 'the draft')} ..."
     with stderr_console().status(loading) as status:
         compressor = build_compressor(options)
-        scorer_name = type(compressor.scorer).__name__
+        scorer = wrapped_scorer(compressor.scorer)
         recorder = TokenHeatRecorder(compressor.scorer) if with_page else None
         # A scorer without a draft (KeywordScorer) has nothing to load and no name but its own.
-        model = getattr(compressor.scorer, "reading_draft", None)
+        model = getattr(scorer, "reading_draft", None)
         if recorder is not None:
             compressor.scorer = recorder
         if model is not None:
@@ -342,7 +343,7 @@ def _work(
             ),
             query=query,
             budget=budget,
-            draft=scorer_name if model is None else model.name,
+            draft=type(scorer).__name__ if model is None else model.name,
             scorer=options.scorer.value,
         )
         if recorder is None:

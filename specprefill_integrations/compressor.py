@@ -95,12 +95,14 @@ class ContextCompressor:
         scorer: Literal["readout", "specprefill"] = "readout",
         kind: Literal["prose", "code"] = "prose",
         window_tokens: int | None = None,
+        deadline_seconds: float | None = None,
         count_tokens: Any = None,  # noqa: ANN401
         on_error: OnError = "pass_through",
     ) -> ContextCompressor:
         """Compress by how a small language model attends to the text.
 
-        Weights are loaded at first use and shared by all compressors of the same draft.
+        Weights are loaded at first use and shared by all compressors of the same draft, and so is
+        the queue in which their calls wait for their turn: see `ScoringEngine`.
 
         Args:
             draft: A hub id, a folder, a GGUF file, the name of an installed package that carries
@@ -112,6 +114,8 @@ class ContextCompressor:
                 cross-family as in arXiv:2603.02631), chunks and gaps included, as a baseline.
             kind: Which of the published chunk lengths and gap markers `specprefill` uses.
             window_tokens: Tokens of context that the draft reads at a time.
+            deadline_seconds: How long the draft may take for a call, waiting for its turn included;
+                after that the texts stay whole. None: as long as it takes.
             count_tokens: See `ContextCompressor`.
             on_error: See `ContextCompressor`.
 
@@ -121,6 +125,7 @@ class ContextCompressor:
         """
         # Here alone, so that a compressor with another scorer needs no torch.
         try:
+            from specprefill_integrations.scoring.engine import shared_engine  # noqa: PLC0415
             from specprefill_integrations.scoring.presets import build_stages  # noqa: PLC0415
         except ModuleNotFoundError as error:
             if error.name not in _DRAFT_PACKAGES:  # something else is broken: let it show
@@ -131,7 +136,7 @@ class ContextCompressor:
             draft, device=device, dtype=dtype, scorer=scorer, kind=kind, window_tokens=window_tokens
         )
         return cls(
-            stages.scorer,
+            shared_engine(stages.scorer).with_deadline(deadline_seconds),
             splitter=stages.splitter,
             gaps=stages.gaps,
             fraction_of=stages.fraction_of,

@@ -29,6 +29,9 @@ QUESTION = "Which exceptions can this statement raise, and when?"
 ScorerName = Literal["readout", "specprefill"]
 """As in `ContextCompressor.from_draft_model`."""
 
+# A tool result or a few passages.
+_CALLERS_CHARS = 2_000
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -94,6 +97,13 @@ def bench(  # noqa: PLR0913 - one parameter an option
     cold_start: Annotated[
         bool, typer.Option("--cold-start", help="Measure fresh processes instead.")
     ] = False,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="CALLERS", help="Measure so many callers at once instead."),
+    ] = None,
+    splitting: Annotated[
+        bool, typer.Option("--splitting", help="Measure cutting a megabyte of each kind instead.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure what scoring costs."""
@@ -115,20 +125,59 @@ def bench(  # noqa: PLR0913 - one parameter an option
                 "device": str(passes.draft.device),
                 "dtype": str(passes.draft.dtype).removeprefix("torch."),
                 "threads": passes.threads,
-                "tokens": passes.tokens,
-                # First of all: later on, memory that was freed is used again and does not show.
-                **asdict(measure_memory(passes)),
             }
-            if not memory_only:
-                found |= asdict(measure_times(passes, repeats))
+            if concurrency is not None:
+                found |= _measure_callers(passes, concurrency, repeats)
+            elif splitting:
+                found |= _measure_splitting(passes, repeats)
+            else:
+                # Memory first of all: what was freed is used again later on and does not show.
+                found |= {"tokens": passes.tokens, **asdict(measure_memory(passes))}
+                found |= {} if memory_only else asdict(measure_times(passes, repeats))
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
     table = Table(show_header=False)
     for name, value in found.items():
-        shown = f"{value:,.3f}" if isinstance(value, float) else str(value)
-        table.add_row(name.replace("_", " "), shown)
+        table.add_row(name.replace("_", " "), _in_words(value))
     Console().print(table)
+
+
+def _measure_callers(passes: BenchPasses, callers: int, repeats: int) -> dict[str, object]:
+    """What callers who share the draft get, two calls each."""
+    from specprefill_integrations.evaluation.bench_concurrency import (  # noqa: PLC0415 - imports this
+        concurrent_requests,
+        measure_concurrency,
+    )
+
+    requests = concurrent_requests(2 * callers, _CALLERS_CHARS)
+    return asdict(measure_concurrency(passes.scorer, requests, callers=callers, repeats=repeats))
+
+
+def _measure_splitting(passes: BenchPasses, repeats: int) -> dict[str, object]:
+    """What cutting a megabyte of each kind costs, against scoring it."""
+    from specprefill_integrations.evaluation.bench_splitting import (  # noqa: PLC0415 - needed here alone
+        measure_splitting,
+    )
+
+    speed = measure_times(passes, repeats).tokens_per_second
+    results = measure_splitting(tokens_per_second=speed, repeats=repeats)
+    return {
+        "tokens_per_second": speed,
+        "splitting": {
+            result.kind: {
+                "seconds_per_megabyte": result.split_seconds * 1_000_000 / result.chars,
+                "share_of_scoring": result.share_of_scoring,
+            }
+            for result in results
+        },
+    }
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {_in_words(part)}" for name, part in value.items())
+    return f"{value:,.3f}" if isinstance(value, float) else str(value)
 
 
 def prepare_passes(  # noqa: PLR0913 - mirrors the options

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.evaluation.ab import ab
 from specprefill_integrations.evaluation.cases import EvaluationCase, read_cases
 from specprefill_integrations.evaluation.evidence import (
     LeftOutReason,
@@ -27,7 +28,7 @@ from specprefill_integrations.evaluation.evidence import (
 )
 from specprefill_integrations.evaluation.evidence_report import EvidenceReport, print_reports
 from specprefill_integrations.rendering import GapStyle
-from specprefill_integrations.scoring.span_scorer import SpanScorer
+from specprefill_integrations.scoring.span_scorer import SpanScorer, wrapped_scorer
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting.lines import LineSplitter
 from specprefill_integrations.splitting.prose import ProseSplitter
@@ -113,6 +114,9 @@ class DraftChoice:
             kind=self.kind,
             window_tokens=self.window_tokens,
         )
+
+
+app.command()(ab)
 
 
 @app.callback()
@@ -229,9 +233,10 @@ def _load(choice: DraftChoice, units: UnitsName) -> tuple[ContextCompressor, str
             compressor.splitter = _PLAIN_SPLITTERS[units]()
             compressor.gaps, compressor.protect = GapStyle(), ()
         # A scorer without a draft (KeywordScorer) has nothing to load and no name but its own.
-        draft = getattr(compressor.scorer, "reading_draft", None)
+        scorer = wrapped_scorer(compressor.scorer)
+        draft = getattr(scorer, "reading_draft", None)
         if draft is None:
-            return compressor, type(compressor.scorer).__name__
+            return compressor, type(scorer).__name__
         draft.load()  # now, so that no clock sees it
         return compressor, draft.name
 
@@ -241,7 +246,8 @@ def _build_scorer(name: str, choice: DraftChoice, count_tokens: CountTokens) -> 
     from specprefill_integrations.evaluation.baselines import BASELINES  # noqa: PLC0415
 
     if name in _DRAFT_SCORERS:
-        return choice.compressor(_DRAFT_SCORERS[name]).scorer
+        # Without its engine, whose cache would hide what scoring takes.
+        return wrapped_scorer(choice.compressor(_DRAFT_SCORERS[name]).scorer)
     return BASELINES[name](count_tokens)
 
 

@@ -11,9 +11,9 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.langchain.history import HistoryCompressor
-from specprefill_integrations.langchain.message_task import DEFAULT_MIN_TOKENS
 from specprefill_integrations.ledger import Ledger
 from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.tool_results import DEFAULT_MIN_TOKENS
 from specprefill_integrations.types import Budget
 
 MessagesLike = Sequence[MessageLikeRepresentation] | PromptValue

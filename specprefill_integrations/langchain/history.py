@@ -18,7 +18,6 @@ from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.langchain.events import aannounce, announce, event_data
 from specprefill_integrations.langchain.message_compressor import MessageCompressor
 from specprefill_integrations.langchain.message_task import (
-    DEFAULT_MIN_TOKENS,
     CompressedMessage,
     MessageTask,
     reason_to_skip,
@@ -34,6 +33,7 @@ from specprefill_integrations.langchain.tool_calls import call_behind, hint_of_c
 from specprefill_integrations.langchain.tool_policy import is_among
 from specprefill_integrations.ledger import Ledger
 from specprefill_integrations.originals import OriginalStore, reference_of
+from specprefill_integrations.tool_results import DEFAULT_MIN_TOKENS
 from specprefill_integrations.types import Budget, TextHint
 
 CountMessageTokens = Callable[[Sequence[BaseMessage]], int]

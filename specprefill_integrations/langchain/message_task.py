@@ -15,9 +15,6 @@ from specprefill_integrations.types import METADATA_KEY, Budget, SkipReason, Tex
 
 MessageT = TypeVar("MessageT", bound=BaseMessage)
 
-DEFAULT_MIN_TOKENS = 500
-"""A message of fewer tokens is left whole, where nothing else is said: there is little to save."""
-
 MessageSkipReason = (
     SkipReason
     | Literal[

@@ -16,7 +16,6 @@ from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.langchain.events import StreamWriter, aannounce, announce, event_data
 from specprefill_integrations.langchain.message_compressor import MessageCompressor
 from specprefill_integrations.langchain.message_task import (
-    DEFAULT_MIN_TOKENS,
     MessageSkipReason,
     MessageTask,
     reason_to_skip,
@@ -32,6 +31,7 @@ from specprefill_integrations.langchain.tool_calls import hint_of_call
 from specprefill_integrations.langchain.tool_policy import ToolPolicy, is_among, policy_for
 from specprefill_integrations.ledger import Ledger
 from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.tool_results import DEFAULT_MIN_TOKENS
 from specprefill_integrations.types import Budget
 
 try:

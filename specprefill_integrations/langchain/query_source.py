@@ -5,12 +5,13 @@ Reads messages; knows nothing about what is done with the question.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from specprefill_integrations.tool_results import call_in_words, joined_question
 
 QuerySource = Literal["setting", "human_message", "ai_message", "tool_call"]
 """Where a part of a question comes from: what the door was told, the last human message, the text
@@ -36,11 +37,6 @@ _ASKING = {
     "task",
     "topic",
 }
-
-# So much of a message or of a call's arguments goes into a question: its beginning and its end.
-_PART_CHARS = 1000
-
-_SEPARATOR = " | "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +70,7 @@ def query_of_tool_call(call: Mapping[str, Any], messages: Sequence[BaseMessage])
     parts: dict[QuerySource, str] = {"human_message": last_human_text(messages)}
     if not searches(call["args"]):
         parts["ai_message"] = _text_before(call, messages)
-    if call["args"]:
-        arguments = json.dumps(call["args"], ensure_ascii=False, default=str)
-        parts["tool_call"] = f"tool call: {call['name']} {arguments}"
+    parts["tool_call"] = call_in_words(call["name"], call["args"])
     return _joined(parts)
 
 
@@ -125,13 +119,5 @@ def _text_before(call: Mapping[str, Any], messages: Sequence[BaseMessage]) -> st
 
 
 def _joined(parts: Mapping[QuerySource, str]) -> Query:
-    said = {source: _shortened(text.strip()) for source, text in parts.items() if text.strip()}
-    return Query(text=_SEPARATOR.join(said.values()) or None, sources=tuple(said))
-
-
-def _shortened(text: str) -> str:
-    """A text without its middle: in a pasted file, the question stands first or last."""
-    if len(text) <= _PART_CHARS:
-        return text
-    half = _PART_CHARS // 2
-    return f"{text[:half].rstrip()} ... {text[-half:].lstrip()}"
+    text, sources = joined_question(parts)
+    return Query(text=text, sources=sources)

@@ -15,7 +15,13 @@ from typing_extensions import Self
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.originals import OriginalStore
-from specprefill_integrations.originals.recall import answer_recall, find_reference
+from specprefill_integrations.originals.recall import (
+    AROUND_HELP,
+    RECALL_HELP,
+    REFERENCE_HELP,
+    answer_recall,
+    find_reference,
+)
 from specprefill_integrations.token_counting import as_token_counter
 from specprefill_integrations.types import METADATA_KEY
 
@@ -28,15 +34,10 @@ def _as_words(value: object) -> str:
 class RecallInput(BaseModel):
     """What a model fills in: two texts, so that no model gets a type wrong."""
 
-    reference: Annotated[str, BeforeValidator(_as_words)] = Field(
-        description="The reference that the shortened text names: 12 characters, such as "
-        "3f9a0c1b2d4e."
-    )
+    reference: Annotated[str, BeforeValidator(_as_words)] = Field(description=REFERENCE_HELP)
     around: Annotated[str, BeforeValidator(_as_words)] = Field(
         default="",
-        description="Which part of a long original: words that stand in it, word for word, such "
-        "as a name or an error code; or a line number such as 120; or lines such as 120-160. "
-        "Leave it empty for the whole or the beginning.",
+        description=AROUND_HELP,
     )
 
 
@@ -54,14 +55,7 @@ class RecallTool(BaseTool):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     name: str = "recall_original"
-    description: str = (
-        "Fetch back the original of a text that was shortened. Such a text has gaps, marked "
-        "[...] or the like, and beside one of them it names its reference, such as "
-        "[reference 3f9a0c1b2d4e]. Call this when what you need may be in a gap, before you say "
-        "that it is not there or call again the tool that gave the text. Give the reference; for "
-        'a part of a long original also "around". You get the original word for word: all of it '
-        "or, where it is too long, the part that you asked for."
-    )
+    description: str = RECALL_HELP
     args_schema: ArgsSchema | None = RecallInput
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_validation_error: Any = "Give the reference that the shortened text names."

@@ -14,31 +14,23 @@ from llama_index.core.tools import FunctionTool, ToolMetadata
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.originals import OriginalStore
-from specprefill_integrations.originals.recall import answer_recall, find_reference
-from specprefill_integrations.token_counting import CountTokens, as_token_counter
-
-_DESCRIPTION = (
-    "Fetch back the original of a text that was shortened. Such a text has gaps, marked "
-    "[...] or the like, and beside one of them it names its reference, such as "
-    "[reference 3f9a0c1b2d4e]. Call this when what you need may be in a gap, before you say "
-    "that it is not there or call again the tool that gave the text. Give the reference; for "
-    'a part of a long original also "around". You get the original word for word: all of it '
-    "or, where it is too long, the part that you asked for."
+from specprefill_integrations.originals.recall import (
+    AROUND_HELP,
+    RECALL_HELP,
+    REFERENCE_HELP,
+    answer_recall,
+    find_reference,
 )
+from specprefill_integrations.token_counting import CountTokens, as_token_counter
 
 
 class RecallInput(BaseModel):
     """What a model fills in: two texts, so that no model gets a type wrong."""
 
-    reference: str = Field(
-        description="The reference that the shortened text names: 12 characters, such as "
-        "3f9a0c1b2d4e."
-    )
+    reference: str = Field(description=REFERENCE_HELP)
     around: str = Field(
         default="",
-        description="Which part of a long original: words that stand in it, word for word, such "
-        "as a name or an error code; or a line number such as 120; or lines such as 120-160. "
-        "Leave it empty for the whole or the beginning.",
+        description=AROUND_HELP,
     )
 
 
@@ -52,7 +44,7 @@ class RecallTool(FunctionTool):
         self._originals = originals
         self._max_tokens = max_tokens
         self._count_tokens = count_tokens
-        metadata = ToolMetadata(_DESCRIPTION, name=name, fn_schema=RecallInput)
+        metadata = ToolMetadata(RECALL_HELP, name=name, fn_schema=RecallInput)
         super().__init__(fn=self._recall, async_fn=self._arecall, metadata=metadata)
 
     # LlamaIndex calls a tool with what the model filled in, whatever the schema says.

@@ -5,17 +5,12 @@ Knows nothing about what is done with the question.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from specprefill_integrations.llama_index.events import QuerySource
-
-# So much of a message or of a call's arguments goes into a question: its beginning and its end.
-_PART_CHARS = 1000
-
-_SEPARATOR = " | "
+from specprefill_integrations.tool_results import call_in_words, joined_question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +56,6 @@ def query_of(request: ToolRequest, setting: str | MakeQuery | None) -> Query:
         text = setting if isinstance(setting, str) else setting(request)
         return Query(text=text, sources=("setting",)) if text and text.strip() else Query()
     parts: dict[QuerySource, str] = {"user_message": request.user_message or ""}
-    if request.arguments:
-        arguments = json.dumps(request.arguments, ensure_ascii=False, default=str)
-        parts["tool_call"] = f"tool call: {request.tool_name} {arguments}"
-    said = {source: _shortened(text.strip()) for source, text in parts.items() if text.strip()}
-    return Query(text=_SEPARATOR.join(said.values()) or None, sources=tuple(said))
-
-
-def _shortened(text: str) -> str:
-    """A text without its middle: in a pasted file, the question stands first or last."""
-    if len(text) <= _PART_CHARS:
-        return text
-    half = _PART_CHARS // 2
-    return f"{text[:half].rstrip()} ... {text[-half:].lstrip()}"
+    parts["tool_call"] = call_in_words(request.tool_name, request.arguments)
+    text, sources = joined_question(parts)
+    return Query(text=text, sources=sources)

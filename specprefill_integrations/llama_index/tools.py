@@ -17,10 +17,8 @@ from specprefill_integrations.llama_index.output_compressor import OutputCompres
 from specprefill_integrations.llama_index.recall_tool import RecallTool
 from specprefill_integrations.llama_index.tool_request import MakeQuery, ToolRequest
 from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.tool_results import DEFAULT_MIN_TOKENS
 from specprefill_integrations.types import Budget, Kind
-
-DEFAULT_MIN_TOKENS = 500
-"""A result of fewer tokens is left whole, where nothing else is said: there is little to save."""
 
 # The name under which agents hand over their context where the tool has no parameter for it. It
 # stands in no schema.

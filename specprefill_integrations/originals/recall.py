@@ -16,6 +16,26 @@ from specprefill_integrations.token_counting import CountTokens
 
 logger = logging.getLogger(__name__)
 
+RECALL_HELP = (
+    "Fetch back the original of a text that was shortened. Such a text has gaps, marked "
+    "[...] or the like, and beside one of them it names its reference, such as "
+    "[reference 3f9a0c1b2d4e]. Call this when what you need may be in a gap, before you say "
+    "that it is not there or call again the tool that gave the text. Give the reference; for "
+    'a part of a long original also "around". You get the original word for word: all of it '
+    "or, where it is too long, the part that you asked for."
+)
+"""What a model reads of the tool that recalls."""
+
+REFERENCE_HELP = "The reference that the shortened text names: 12 characters, such as 3f9a0c1b2d4e."
+"""What it reads of the argument `reference`."""
+
+AROUND_HELP = (
+    "Which part of a long original: words that stand in it, word for word, such as a name or an "
+    "error code; or a line number such as 120; or lines such as 120-160. Leave it empty for the "
+    "whole or the beginning."
+)
+"""What it reads of the argument `around`."""
+
 _REFERENCE = re.compile(rf"(?<![0-9a-z])[0-9a-f]{{{REFERENCE_CHARS}}}(?![0-9a-z])")
 
 # "120", "line 120", "lines 120-140": how our own first lines name them.

@@ -64,11 +64,15 @@ class ScoringEngine:
         self.deadline_seconds = deadline_seconds
         """How long a call may take; None for as long as it takes."""
         self._worker = ScoringWorker(scorer, self.limits)
+        self._original: ScoringEngine | None = None  # kept alive, so that others find it
 
     def with_deadline(self, deadline_seconds: float | None) -> ScoringEngine:
         """The same engine, queue and cache included, for callers with another deadline."""
+        if deadline_seconds == self.deadline_seconds:
+            return self
         other = ScoringEngine(self.scorer, limits=self.limits, deadline_seconds=deadline_seconds)
         other._worker = self._worker
+        other._original = self
         return other
 
     def score_spans(

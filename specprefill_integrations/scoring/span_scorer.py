@@ -104,6 +104,12 @@ class TokenSpanner(Protocol):
         """Where each token of the text stands, in ascending order."""
 
 
+def wrapped_scorer(scorer: SpanScorer) -> SpanScorer:
+    """What a `ScoringEngine` stands in for; any other scorer itself."""
+    wrapped: SpanScorer = getattr(scorer, "scorer", scorer)
+    return wrapped
+
+
 def scores_are_logarithms(scorer: SpanScorer) -> bool:
     """Whether a scorer says so of its scores."""
     return isinstance(scorer, LogScorer) and scorer.scores_are_logarithms

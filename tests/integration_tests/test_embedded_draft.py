@@ -88,7 +88,7 @@ def probe():
 def test_the_shipped_readout_finds_more_than_the_published_one_and_than_keywords(
     compressor, published, probe
 ):
-    assert isinstance(compressor.scorer.active_readout, LinearReadout)
+    assert isinstance(compressor.scorer.scorer.active_readout, LinearReadout)
     ours = sum(hits_by(compressor.scorer, probe))
     assert ours > sum(hits_by(published.scorer, probe))
     assert ours > sum(hits_by(Bm25Scorer(compressor.count_tokens), probe))
@@ -97,7 +97,7 @@ def test_the_shipped_readout_finds_more_than_the_published_one_and_than_keywords
 def test_where_the_evidence_stands_does_not_matter(compressor, probe):
     """First, in the middle or last among the texts, in windows that are far shorter."""
     plan = ReadingPlan(window_tokens=256)
-    scorer = AttentionScorer(compressor.scorer.draft, plan=plan)
+    scorer = AttentionScorer(compressor.scorer.scorer.draft, plan=plan)
     hits = {place: hits_by(scorer, [moved(c, place) for c in probe], 0.2) for place in (0, 0.5, 1)}
     shares = {place: sum(found) / len(found) for place, found in hits.items()}
     assert min(shares.values()) > 0.5

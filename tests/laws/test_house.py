@@ -23,6 +23,7 @@ STEPS = {
     "about_the_whole",
     "encodable",
     "protection",
+    "tool_results",
     "rendering",
     "selection",
     "splitting",
@@ -36,7 +37,9 @@ BELOW_DOORS = {
     "fitting",
     "ledger",
     "originals",
+    "prices",
     "split_document",
+    "timing",
 }
 
 # A file or folder -> what else of ours it may import, anywhere in it.
@@ -47,6 +50,7 @@ MAY_IMPORT = {
     "types": {"errors"},
     "about_the_whole": set[str](),
     "protection": VALUES,
+    "tool_results": set[str](),
     "rendering": VALUES,
     "selection": VALUES,
     "splitting": VALUES,
@@ -55,6 +59,8 @@ MAY_IMPORT = {
     "testing": {*VALUES, "scoring.span_scorer"},
     "heat_map": VALUES,
     "ledger": set[str](),
+    "prices": {"errors"},
+    "timing": {*VALUES, "prices"},
     "terminal": set[str](),
     "token_heat": {*VALUES, "encodable", "scoring.span_scorer"},
     "originals": STEPS,
@@ -86,11 +92,13 @@ LAZY_DOOR = {"compressor": {"scoring"}}
 HOMES = {
     "accelerate": "scoring",
     "bm25s": "evaluation",
+    "genai_prices": "prices",
     "gguf": "scoring",
     "huggingface_hub": "scoring",
     "langchain": "langchain",
     "langgraph": "langchain",
     "llama_index": "llama_index",
+    "matplotlib": "evaluation",
     "safetensors": "scoring",
     "tokenizers": "scoring",
     "torch": "scoring",
@@ -109,6 +117,7 @@ CORE = {
     "originals",
     "split_document",
     "testing",
+    "timing",
     "token_heat",
 }
 CORE_NEEDS = {

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 from typer.testing import CliRunner
 
 from specprefill_integrations.cli import build_app
+from specprefill_integrations.evaluation import bench_splitting
 from specprefill_integrations.evaluation.bench import (
     documentation,
     measure_memory,
     measure_times,
     prepare_passes,
 )
+from specprefill_integrations.evaluation.sample_texts import SAMPLED_KINDS
 from specprefill_integrations.scoring.bench_passes import BenchPasses
 from tests.tiny_models import save_tiny_draft
 
@@ -53,18 +56,20 @@ def test_all_passes_read_the_same_tokens(draft):
     assert pieces == windows
 
 
-def test_the_command_prints_json(draft):
-    arguments = ["bench", "--draft", draft, "--tokens", "400", "--repeats", "1", "--json"]
-    result = CliRunner().invoke(build_app(), arguments)
+def run(*options):
+    result = CliRunner().invoke(build_app(), ["bench", *map(str, options), "--json"])
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
+    return json.loads(result.stdout)
+
+
+def test_the_command_prints_json(draft):
+    found = run("--draft", draft, "--tokens", 400, "--repeats", 1)
     assert (found["tokens"], found["device"], found["dtype"]) == (400, "cpu", "float32")
     assert found["score_seconds"] > 0
 
 
 def test_memory_alone(draft):
-    arguments = ["bench", "--draft", draft, "--tokens", "400", "--memory-only", "--json"]
-    found = json.loads(CliRunner().invoke(build_app(), arguments).stdout)
+    found = run("--draft", draft, "--tokens", 400, "--memory-only")
     assert "score_seconds" not in found
     assert found["peak_bytes_above_weights"] > 0
 
@@ -77,3 +82,23 @@ def test_an_unknown_scorer_is_refused(draft):
 def test_documentation_is_as_long_as_asked_for():
     assert len(documentation(3_000_000)) == 3_000_000
     assert documentation(500) == documentation(1000)[:500]
+
+
+def test_the_command_measures_callers_and_splitting(draft):
+    found = run("--draft", draft, "--concurrency", 2, "--repeats", 1)
+    assert (found["callers"], found["calls"]) == (2, 4)
+    assert found["throughput_to_one_caller"] > 0
+    assert 0 < found["wait_p50_seconds"] <= found["wait_p99_seconds"]
+
+
+def test_splitting_is_measured_kind_by_kind(draft, monkeypatch):
+    monkeypatch.setattr(
+        bench_splitting,
+        "measure_splitting",
+        partial(bench_splitting.measure_splitting, chars=3_000),
+    )
+    found = run("--draft", draft, "--splitting", "--repeats", 1, "--tokens", 64)
+    assert set(found["splitting"]) == set(SAMPLED_KINDS)
+    for measured in found["splitting"].values():
+        expected = measured["seconds_per_megabyte"] * found["tokens_per_second"] * 3.3 / 1e6
+        assert measured["share_of_scoring"] == pytest.approx(expected)

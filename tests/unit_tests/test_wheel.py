@@ -62,7 +62,8 @@ USES = {
     "draft": """
 from specprefill_integrations.scoring.draft_model import DraftModel
 from specprefill_integrations.scoring.presets import build_stages
-assert ContextCompressor.from_draft_model("nobody/nothing").scorer.draft.name == "nobody/nothing"
+scorer = ContextCompressor.from_draft_model("nobody/nothing").scorer.scorer
+assert scorer.draft.name == "nobody/nothing"
 from specprefill_integrations.scoring import profiles
 shipped = {path.stem for path in profiles._SHIPPED.glob("*.json")}
 assert {"smollm2-135m", "gemma-3-270m"} < shipped, shipped
@@ -150,7 +151,7 @@ class TestContents:
     def test_metadata(self, metadata: Message, installed: Path) -> None:
         assert metadata["Name"] == "specprefill-integrations"
         assert metadata["License-Expression"] == "Apache-2.0"
-        assert {*BROUGHT_BY, "demo", "all"} == set(metadata.get_all("Provides-Extra", []))
+        assert {*BROUGHT_BY, "agents", "demo", "all"} == set(metadata.get_all("Provides-Extra", []))
         [entry_points] = installed.glob("*.dist-info/entry_points.txt")
         assert "specprefill = specprefill_integrations.cli:main" in entry_points.read_text("utf-8")
         assert list(installed.glob("*.dist-info/licenses/LICENSE"))

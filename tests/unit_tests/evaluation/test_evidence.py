@@ -192,6 +192,8 @@ def an_outcome(task: str, hit: bool, kept: int, seconds: float = 0.5) -> CaseOut
         task=task,
         hits={"0.1": hit, "0.2": True},
         kept_tokens={"0.1": kept, "0.2": 2 * kept},
+        json_texts=2,
+        broken_json={"0.1": int(not hit), "0.2": 0},
         context_tokens=100,
         score_seconds=seconds,
     )
@@ -205,6 +207,7 @@ class TestSummary:
         assert found.recall_interval["0.1"] == pytest.approx((0.0945, 0.9055), abs=1e-4)
         assert found.kept_tokens_fraction == pytest.approx({"0.1": 0.07, "0.2": 0.14})
         assert (found.context_tokens, found.score_seconds) == (200, 2.0)
+        assert (found.json_texts, found.broken_json) == (4, {"0.1": 1, "0.2": 0})
         assert found.tokens_per_second == 100
 
     def test_tasks_in_the_order_of_their_first_case(self) -> None:

@@ -42,8 +42,9 @@ def test_a_folder_is_loaded_at_first_use(folder):
 
 
 def test_one_copy_of_the_weights_per_draft_device_and_dtype(folder):
-    first = ContextCompressor.from_draft_model(folder).scorer.draft
-    second = ContextCompressor.from_draft_model(str(folder), scorer="specprefill").scorer.draft
+    first = ContextCompressor.from_draft_model(folder).scorer.scorer.draft
+    published = ContextCompressor.from_draft_model(str(folder), scorer="specprefill")
+    second = published.scorer.scorer.draft
     other = DraftModel.from_source(folder, dtype="bfloat16")
     assert first is second
     assert other is not first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import multiprocessing
 import pickle
 import threading
@@ -497,6 +498,12 @@ class TestLife:
         engine = shared_engine(KeywordScorer())
         assert shared_engine(KeywordScorer()) is engine
         assert shared_engine(GatedScorer()) is not engine
+
+    def test_another_deadline_is_still_the_same_queue(self):
+        hurried = shared_engine(KeywordScorer()).with_deadline(5)
+        gc.collect()
+        assert shared_engine(KeywordScorer()).with_deadline(7)._worker is hurried._worker
+        assert hurried.with_deadline(5) is hurried
 
     def test_it_is_what_it_says(self):
         engine = ScoringEngine(GatedScorer())
