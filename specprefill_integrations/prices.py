@@ -1,0 +1,95 @@
+"""What tokens and a draft's machine cost: given by the user, or looked up in genai-prices' table.
+
+Reaches no network: the table is the one that is installed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from decimal import Decimal
+
+from specprefill_integrations.errors import MissingDependencyError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """In one currency, whichever.
+
+    Raises:
+        ValueError: A price is below 0 or not finite.
+    """
+
+    input_per_million: float
+    """A million tokens of prompts."""
+
+    cached_input_per_million: float | None = None
+    """A million of those that come from the provider's prompt cache; None where they cost the
+    same."""
+
+    output_per_million: float = 0.0
+    """A million tokens of answers."""
+
+    draft_per_hour: float = 0.0
+    """An hour of the machine that the draft runs on, while it works; 0 where it is there anyway."""
+
+    def __post_init__(self) -> None:
+        """Reject what is no price."""
+        for field in fields(self):
+            price = getattr(self, field.name)
+            if price is not None and not (math.isfinite(price) and price >= 0):
+                msg = f"{field.name} must be a finite number, at least 0; got {price!r}."
+                raise ValueError(msg)
+
+    @property
+    def cached_input(self) -> float:
+        """A million tokens that come from the provider's prompt cache."""
+        if self.cached_input_per_million is None:
+            return self.input_per_million
+        return self.cached_input_per_million
+
+    @classmethod
+    def of_model(
+        cls,
+        model: str,
+        *,
+        provider: str | None = None,
+        prompt_tokens: int = 10_000,
+        draft_per_hour: float = 0.0,
+    ) -> Prices:
+        """What a provider's model costs, in US dollars, by the installed table of genai-prices.
+
+        Args:
+            model: The model as its provider calls it, such as `gpt-4o`.
+            provider: Such as `openai`; None is the likeliest one.
+            prompt_tokens: How long prompts are: some models cost more beyond a length.
+            draft_per_hour: See `Prices`; no table knows it.
+
+        Raises:
+            MissingDependencyError: The extra `report` is not installed.
+            LookupError: The table does not know the model.
+        """
+        try:
+            from genai_prices import Usage, calc_price  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError as error:
+            package = "genai-prices"
+            raise MissingDependencyError(package, "report") from error
+
+        fresh = Usage(input_tokens=prompt_tokens, output_tokens=prompt_tokens)
+        cached = Usage(input_tokens=prompt_tokens, cache_read_tokens=prompt_tokens)
+        try:
+            once = calc_price(fresh, model, provider_id=provider)
+            again = calc_price(cached, model, provider_id=provider)
+        except LookupError as error:
+            msg = f"The installed table of genai-prices has no prices of {model!r}."
+            raise LookupError(msg) from error
+        return cls(
+            input_per_million=_per_million(once.input_price, prompt_tokens),
+            cached_input_per_million=_per_million(again.input_price, prompt_tokens),
+            output_per_million=_per_million(once.output_price, prompt_tokens),
+            draft_per_hour=draft_per_hour,
+        )
+
+
+def _per_million(price: Decimal, tokens: int) -> float:
+    return float(price / tokens * 1_000_000)
