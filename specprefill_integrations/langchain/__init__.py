@@ -21,6 +21,7 @@ try:
     )
     from specprefill_integrations.langchain.recall_tool import RecallTool
     from specprefill_integrations.langchain.tool_policy import ToolPolicy
+    from specprefill_integrations.langchain.ttft_handler import TtftCallbackHandler
 except ImportError as error:
     # A broken installation must not look like a missing one.
     if (error.name or "").partition(".")[0] != "langchain_core":
@@ -34,6 +35,7 @@ __all__ = [
     "SpecPrefillDocumentTransformer",
     "SpecPrefillMiddleware",
     "ToolPolicy",
+    "TtftCallbackHandler",
     "compress_messages",
 ]
 

@@ -1,0 +1,213 @@
+"""Time to first token in LangChain apps: plain models, streams, agents, with LangChain's fakes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.language_models import FakeListChatModel, FakeListLLM
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult, GenerationChunk
+from langchain_core.runnables import RunnableLambda
+
+from specprefill_integrations import Budget
+from specprefill_integrations.langchain import (
+    SpecPrefillMiddleware,
+    TtftCallbackHandler,
+)
+from specprefill_integrations.langchain.ttft_handler import DRAFT_SECONDS_KEY
+from specprefill_integrations.timing import TokenUsage, TtftRecord
+from tests.unit_tests.langchain.agents import QUESTION, ScriptedModel, calls, read
+
+USAGE = {
+    "input_tokens": 100,
+    "output_tokens": 7,
+    "total_tokens": 107,
+    "input_token_details": {"cache_read": 40},
+}
+
+
+class PiecewiseModel(ScriptedModel):
+    """Streams given pieces, each a while after the one before it."""
+
+    pieces: list[AIMessageChunk]
+    pause_seconds: float = 0.02
+
+    def _stream(self, messages, stop=None, run_manager=None, **_) -> Iterator[ChatGenerationChunk]:
+        for piece in self.pieces:
+            time.sleep(self.pause_seconds)
+            yield ChatGenerationChunk(message=piece.model_copy(deep=True))
+
+
+class PlainModel(FakeListLLM):
+    """No chat model; streams letters."""
+
+    def _stream(self, prompt, stop=None, run_manager=None, **_) -> Iterator[GenerationChunk]:
+        for letter in self.responses[0]:
+            run_manager.on_llm_new_token(letter)
+            yield GenerationChunk(text=letter)
+
+
+class BrokenModel(ScriptedModel):
+    """Fails, as a provider may."""
+
+    def _generate(self, messages, stop=None, run_manager=None, **_) -> ChatResult:
+        msg = "overloaded"
+        raise RuntimeError(msg)
+
+
+@pytest.fixture
+def handler() -> TtftCallbackHandler:
+    return TtftCallbackHandler()
+
+
+def config(handler: TtftCallbackHandler, **metadata: float) -> dict:
+    return {"callbacks": [handler], "metadata": metadata}
+
+
+def only_record(handler: TtftCallbackHandler) -> TtftRecord:
+    [record] = handler.log.records
+    return record
+
+
+def pieces(*texts: str) -> list[AIMessageChunk]:
+    last = AIMessageChunk("", usage_metadata=USAGE, chunk_position="last")
+    return [*(AIMessageChunk(text) for text in texts), last]
+
+
+def test_a_stream_has_a_first_token_and_usage(handler) -> None:
+    model = PiecewiseModel(script=[], pieces=pieces("", "The", " dog"))
+    assert "".join(piece.text for piece in model.stream("x", config(handler))) == "The dog"
+    record = only_record(handler)
+    assert record.usage == TokenUsage(input_tokens=100, cached_tokens=40, output_tokens=7)
+    # The first piece was empty: two pauses until the first token, four until the end.
+    assert 0.04 <= record.first_token_seconds <= record.total_seconds - 0.03
+    assert (record.is_compressed, record.draft_seconds) == (False, 0.0)
+
+
+async def test_an_asynchronous_stream_too(handler) -> None:
+    model = GenericFakeChatModel(messages=iter([AIMessage("The dog barked.")]))
+    assert [piece async for piece in model.astream("x", config(handler))]
+    record = only_record(handler)
+    assert 0 < record.first_token_seconds <= record.total_seconds
+    assert record.usage == TokenUsage()
+
+
+@pytest.mark.parametrize("run", ["invoke", "ainvoke"])
+async def test_an_answer_in_one_piece_says_so(handler, run) -> None:
+    model = FakeListChatModel(responses=["The dog barked."], sleep=0.01)
+    if run == "invoke":
+        model.invoke("x", config(handler))
+    else:
+        await model.ainvoke("x", config(handler))
+    record = only_record(handler)
+    assert not record.is_streamed
+    assert record.total_seconds >= 0.01
+
+
+def test_plain_models_too(handler) -> None:
+    model = PlainModel(responses=["dog"])
+    assert list(model.stream("x", config(handler))) == ["d", "o", "g"]
+    assert only_record(handler).is_streamed
+
+
+def test_the_protocol_of_stream_events_too(handler) -> None:
+    model = PiecewiseModel(script=[], pieces=pieces("The", " dog"))
+    stream = model.stream_events("x", config(handler), version="v3")
+    assert "dog" in str(stream.output.text)
+    assert only_record(handler).is_streamed
+
+
+def test_a_call_of_a_tool_is_a_first_token(handler) -> None:
+    call = {"name": "read", "args": "{}", "id": "1", "index": 0, "type": "tool_call_chunk"}
+    chunks = [AIMessageChunk(""), AIMessageChunk("", tool_call_chunks=[call]), *pieces()]
+    list(PiecewiseModel(script=[], pieces=chunks).stream("x", config(handler)))
+    record = only_record(handler)
+    assert 0.04 <= record.first_token_seconds <= record.total_seconds - 0.015
+
+
+def test_what_fails_is_counted(handler) -> None:
+    with pytest.raises(RuntimeError, match="overloaded"):
+        BrokenModel(script=[]).invoke("x", config(handler))
+    assert (handler.log.records, handler.log.failed_calls) == ((), 1)
+
+
+def test_a_stream_that_nobody_reads_on_is_counted(handler) -> None:
+    stream = FakeListChatModel(responses=["The dog barked."]).stream("x", config(handler))
+    next(stream)
+    stream.close()
+    assert (handler.log.records, handler.log.failed_calls) == ((), 1)
+
+
+async def test_many_runs_at_once_do_not_mix(handler) -> None:
+    models = [FakeListChatModel(responses=["ab"], sleep=0.005 * n) for n in range(1, 9)]
+
+    async def run(model: FakeListChatModel) -> None:
+        async for _ in model.astream("x", config(handler)):
+            pass
+
+    await asyncio.gather(*(run(model) for model in models))
+    records = handler.log.records
+    assert len({record.run_id for record in records}) == len(records) == 8
+    firsts = sorted(record.first_token_seconds for record in records)
+    assert all(first >= 0.005 * n for n, first in enumerate(firsts, start=1))
+
+
+@pytest.fixture
+def agent(compressor):
+    middleware = SpecPrefillMiddleware(
+        compressor=compressor, budget=Budget(keep_fraction=0.1), min_tokens=100
+    )
+    model = ScriptedModel(script=[calls("read"), calls("read:2"), AIMessage("At noon.")])
+    return create_agent(model, [read], middleware=[middleware])
+
+
+@pytest.mark.parametrize("run", ["invoke", "ainvoke"])
+async def test_an_agent_pays_for_the_draft_before_the_call_that_needs_it(
+    handler, agent, run
+) -> None:
+    question = {"messages": [("user", QUESTION)]}
+    if run == "invoke":
+        agent.invoke(question, config(handler))
+    else:
+        await agent.ainvoke(question, config(handler))
+    first, second, third = handler.log.records
+    assert (first.draft_seconds, first.saved_tokens) == (0.0, 0)
+    assert second.draft_seconds > 0
+    assert third.draft_seconds > 0
+    assert third.saved_tokens == 2 * second.saved_tokens > 300
+    assert [record.is_compressed for record in handler.log.records] == [False, True, True]
+
+
+def test_the_next_question_begins_anew(handler, agent) -> None:
+    agent.invoke({"messages": [("user", QUESTION)]}, config(handler))
+    FakeListChatModel(responses=["yes"]).invoke("x", config(handler))
+    assert not handler.log.records[-1].is_compressed
+
+
+def test_an_app_that_compresses_by_itself_says_so(handler) -> None:
+    model = FakeListChatModel(responses=["yes", "no"])
+    list(model.stream("x", config(handler, **{DRAFT_SECONDS_KEY: 0.75})))
+    record = only_record(handler)
+    assert record.draft_seconds == pytest.approx(0.75)
+    assert record.ttft_seconds == pytest.approx(0.75 + record.first_token_seconds)
+
+
+@pytest.mark.parametrize("at", ["chain", "model"])
+def test_what_is_said_once_counts_once(handler, at) -> None:
+    model = FakeListChatModel(responses=["yes", "no"])
+    told = {DRAFT_SECONDS_KEY: 0.75}
+
+    def ask_twice(text: str) -> str:
+        inner = {"metadata": told} if at == "model" else {}
+        return model.invoke(text, inner).text + model.invoke(text).text
+
+    outer = config(handler, **(told if at == "chain" else {}))
+    assert RunnableLambda(ask_twice).invoke("x", outer) == "yesno"
+    first, second = handler.log.records
+    assert (first.draft_seconds, second.draft_seconds) == (pytest.approx(0.75), 0.0)
+    assert not handler._told_seconds
