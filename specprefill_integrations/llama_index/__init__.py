@@ -19,6 +19,7 @@ try:
     from specprefill_integrations.llama_index.recall_tool import recall_tool
     from specprefill_integrations.llama_index.tool_request import ToolRequest
     from specprefill_integrations.llama_index.tools import compress_tool
+    from specprefill_integrations.llama_index.ttft_handler import TtftEventHandler
 except ImportError as error:
     # A broken installation must not look like a missing one.
     if (error.name or "").partition(".")[0] != "llama_index":
@@ -33,6 +34,7 @@ __all__ = [
     "SpecPrefillNodePostprocessor",
     "SpecPrefillTransform",
     "ToolRequest",
+    "TtftEventHandler",
     "compress_tool",
     "recall_tool",
 ]
