@@ -1,0 +1,293 @@
+"""`specprefill evaluate ab`: a model's answers from full prompts against compressed ones.
+
+Owns options, files and progress. Reaches `torch` only through the draft that it measures.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from specprefill_integrations import __version__
+from specprefill_integrations.errors import BudgetError, EvaluationDataError
+from specprefill_integrations.evaluation.ab_arms import (
+    arms_of,
+    keep_fractions_of,
+)
+from specprefill_integrations.evaluation.ab_compression import PromptMaker
+from specprefill_integrations.evaluation.ab_compressors import AbDraft, build_compressors
+from specprefill_integrations.evaluation.ab_limits import AbLimits
+from specprefill_integrations.evaluation.ab_prompts import DEFAULT_TEMPLATE, check_template
+from specprefill_integrations.evaluation.ab_run import AbRun, case_key
+from specprefill_integrations.evaluation.answers import MetricName, metric_of
+from specprefill_integrations.evaluation.cases import EvaluationCase
+from specprefill_integrations.evaluation.run_log import open_run_log, setup_digest
+from specprefill_integrations.evaluation.traces import FieldNames, read_data
+from specprefill_integrations.terminal import (
+    FAILURE,
+    USAGE_ERROR,
+    clear_errors,
+    fail,
+    printable,
+    progress_bar,
+    quiet_libraries,
+    stderr_console,
+)
+
+if TYPE_CHECKING:
+    from specprefill_integrations.evaluation.ab_report import AbReport
+
+_MODEL_OPTIONS = '{"temperature": 0, "max_tokens": 512}'
+
+# Tables are as wide as what is in them; where nobody looks, there is room enough.
+_PIPE_COLUMNS = 200
+
+
+class AbScorerName(str, Enum):
+    """What can say which parts of a prompt are kept."""
+
+    READOUT = "readout"
+    SPECPREFILL = "specprefill"
+    BM25 = "bm25"
+    RANDOM = "random"
+    HEAD_TAIL = "head+tail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbSetup:
+    """What replies depend on: a log goes on only where all of it is the same."""
+
+    version: str
+    """Of this package."""
+
+    model: str
+    """The model that is asked."""
+
+    base_url: str | None
+    """The server that is asked for it."""
+
+    model_options: Mapping[str, Any]
+    """What it is set to."""
+
+    scorers: Sequence[str]
+    """What compresses."""
+
+    keep_fractions: Sequence[float]
+    """How much each of them keeps."""
+
+    template: str
+    """What is asked."""
+
+    metric: MetricName | None
+    """How replies are judged where cases do not say it: what is asked depends on it."""
+
+    draft: AbDraft
+    """What reads."""
+
+
+def ab(  # noqa: PLR0913 - one parameter an option
+    data: Annotated[
+        list[Path],
+        typer.Argument(metavar="DATA", help="Cases: JSON lines, CSV or a LangSmith export."),
+    ],
+    *,
+    model: Annotated[
+        str, typer.Option(help="What LangChain's init_chat_model takes, as in openai:gpt-5-mini.")
+    ],
+    base_url: Annotated[
+        str | None, typer.Option(help="A server with OpenAI's protocol that --model is asked of.")
+    ] = None,
+    model_options: Annotated[
+        str, typer.Option(metavar="JSON", help="Further settings of the model, as an object.")
+    ] = _MODEL_OPTIONS,
+    scorer: Annotated[
+        list[AbScorerName] | None,
+        typer.Option(help="What compresses; may be given several times. Default: readout."),
+    ] = None,
+    keep: Annotated[
+        str, typer.Option(metavar="FRACTIONS", help="Kept tokens / original tokens, with commas.")
+    ] = ".1,.2,.3",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Read only the first cases of each file.")
+    ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PLACE", help="Where to look for a case's query, texts ..."),
+    ] = None,
+    metric: Annotated[
+        MetricName | None, typer.Option(help="How replies to cases without a metric are judged.")
+    ] = None,
+    prompt: Annotated[
+        Path | None, typer.Option(help="A template with {passages} and {question}.")
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(min=0.001, max=0.999, help="By how much worse is not worse.")
+    ] = 0.05,
+    concurrency: Annotated[int, typer.Option(min=1, help="Cases at a time.")] = 1,
+    retries: Annotated[int, typer.Option(min=0, help="Of a call that failed.")] = 2,
+    max_input_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Stop before more are sent to the model.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="The log to go on with. Default: named after the setup.")
+    ] = None,
+    draft: Annotated[str | None, typer.Option(help="As in `compress`.")] = None,
+    device: Annotated[str | None, typer.Option(help="cuda, cpu, mps ...")] = None,
+    dtype: Annotated[str | None, typer.Option(help="bfloat16, float32 ...")] = None,
+    window_tokens: Annotated[int | None, typer.Option(min=1, help="As in `compress`.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Ask a model with full and with compressed prompts: are its answers still as good?"""
+    with _usage_errors():
+        setup = AbSetup(
+            version=__version__,
+            model=model,
+            base_url=base_url,
+            model_options=_model_options(model_options),
+            scorers=list(dict.fromkeys(name.value for name in scorer or [AbScorerName.READOUT])),
+            keep_fractions=keep_fractions_of(keep),
+            template=_template(prompt),
+            metric=metric,
+            draft=AbDraft(draft=draft, device=device, dtype=dtype, window_tokens=window_tokens),
+        )
+        names = _field_names(field or [])
+        read = _sorted_out([c for path in data for c in read_data(path, limit, names)], metric)
+    limits = AbLimits(concurrency=concurrency, retries=retries, max_input_tokens=max_input_tokens)
+    with clear_errors(debug=debug):
+        with quiet_libraries(debug=debug):
+            report = _measure(setup, read, limits, margin=margin, path=resume)
+        _show(report, as_json=as_json)
+    if report.stopped == "target_fails":
+        raise typer.Exit(FAILURE)
+
+
+@dataclass(frozen=True, slots=True)
+class _SortedOut:
+    """The cases of a measurement."""
+
+    cases: Sequence[EvaluationCase]
+    """Those that can be asked about and judged; at least one."""
+
+    left_out: Mapping[str, int]
+    """How many cannot, by reason."""
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    """What is wrong with the options or the files ends the command, in one line."""
+    try:
+        yield
+    except (EvaluationDataError, BudgetError) as error:
+        fail(str(error), USAGE_ERROR)
+
+
+def _model_options(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        fail(f"--model-options takes a JSON object; got {text!r}", USAGE_ERROR)
+    return found
+
+
+def _template(path: Path | None) -> str:
+    if path is None:
+        return DEFAULT_TEMPLATE
+    try:
+        template = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"--prompt cannot be read: {error}", USAGE_ERROR)
+    check_template(template)
+    return template
+
+
+def _field_names(given: Sequence[str]) -> FieldNames:
+    """The usual names, but for those that were given: `query=inputs.question`."""
+    known = [field.name for field in fields(FieldNames)]
+    changes: dict[str, Any] = {}
+    for one in given:
+        name, _, place = one.partition("=")
+        if name not in known or not place:
+            fail(f"--field takes {', '.join(known)} and a place; got {one!r}", USAGE_ERROR)
+        changes[name] = (place,)
+    return replace(FieldNames(), **changes)
+
+
+def _sorted_out(cases: Sequence[EvaluationCase], metric: MetricName | None) -> _SortedOut:
+    """The cases that can be asked about and judged, and how many cannot."""
+    left_out: Counter[str] = Counter()
+    found: dict[str, EvaluationCase] = {}
+    for case in cases:
+        reason = _why_left_out(case) or ("given_twice" if case_key(case) in found else None)
+        if reason is None:
+            metric_of(case, metric)  # if there is no such metric, now is the time to hear of it
+            found[case_key(case)] = case
+        else:
+            left_out[reason] += 1
+    if not found:
+        why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+        fail(f"no case to judge: {why.replace('_', ' ') or 'nothing was read'}", USAGE_ERROR)
+    return _SortedOut(list(found.values()), dict(left_out))
+
+
+def _why_left_out(case: EvaluationCase) -> str | None:
+    if not (case.query or "").strip():
+        return "no_question"
+    return None if case.answers else "no_answer_given"
+
+
+def _measure(
+    setup: AbSetup, read: _SortedOut, limits: AbLimits, *, margin: float, path: Path | None
+) -> AbReport:
+    # Here, so that `--help` is quick.
+    from specprefill_integrations.evaluation.ab_report import AbReport  # noqa: PLC0415
+    from specprefill_integrations.evaluation.ab_summary import summarize_ab  # noqa: PLC0415
+    from specprefill_integrations.evaluation.targets import named_target  # noqa: PLC0415
+
+    described = asdict(setup)
+    path = path or Path(f"specprefill-ab-{setup_digest(described)}.jsonl")
+    target = named_target(setup.model, base_url=setup.base_url, options=setup.model_options)
+    arms = arms_of(setup.scorers, setup.keep_fractions)
+    with open_run_log(path, described) as log:
+        with stderr_console().status(f"loading {printable(setup.draft.draft or 'the draft')} ..."):
+            compressors, draft = build_compressors(setup.scorers, setup.draft)
+        prompts = PromptMaker(compressors, template=setup.template, metric=setup.metric)
+        run = AbRun(target, prompts, arms, log, limits)
+        with progress_bar() as progress:
+            task = progress.add_task(printable(setup.model), total=len(read.cases))
+            stopped = run.run(read.cases, on_case=lambda: progress.advance(task))
+    summary = summarize_ab(
+        read.cases, run.records, [arm.name for arm in arms], margin=margin, metric=setup.metric
+    )
+    return AbReport(
+        model=setup.model,
+        draft=draft,
+        margin=margin,
+        summary=summary,
+        left_out=read.left_out,
+        sent_tokens=run.sent_tokens,
+        stopped=stopped,
+        log=str(path),
+    )
+
+
+def _show(report: AbReport, *, as_json: bool) -> None:
+    from specprefill_integrations.evaluation.ab_report import print_ab_report  # noqa: PLC0415
+
+    if as_json:
+        typer.echo(json.dumps(report.as_json_object(), indent=2))
+    else:
+        width = None if sys.stdout.isatty() else _PIPE_COLUMNS
+        print_ab_report(Console(highlight=False, width=width), report)

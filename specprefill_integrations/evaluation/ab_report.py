@@ -1,0 +1,145 @@
+"""An A/B measurement as people and programs read it: a table and JSON. Measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from specprefill_integrations.evaluation.ab_limits import StopReason
+from specprefill_integrations.evaluation.ab_summary import AbSummary, ArmSummary, TaskSummary
+from specprefill_integrations.evaluation.paired import PairedComparison
+from specprefill_integrations.terminal import printable
+
+_STOPPED: Mapping[StopReason, str] = {
+    "max_input_tokens": (
+        "stopped before --max-input-tokens would have been passed; "
+        "the same command with more goes on from here"
+    ),
+    "target_fails": (
+        "stopped because the model kept failing; the same command asks again what failed"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbReport:
+    """What was found, and what it was found about."""
+
+    model: str
+    """The model that was asked."""
+
+    draft: str
+    """The draft that read, or whose tokenizer counted."""
+
+    margin: float
+    """By how much worse is not worse."""
+
+    summary: AbSummary
+    """The figures."""
+
+    left_out: Mapping[str, int]
+    """Cases that could not be asked about or judged, by reason."""
+
+    sent_tokens: int
+    """Tokens sent to the model, failed calls and earlier runs of the log included."""
+
+    stopped: StopReason | None
+    """Why the measurement ended before its cases did."""
+
+    log: str
+    """Where every answer stands."""
+
+    def as_json_object(self) -> dict[str, object]:
+        """Everything as plain values for JSON.
+
+        The fields are those of this class, with `tasks`, `all` and `errors` in the place of
+        `summary`; below them those of `TaskSummary`, `ArmSummary` and `PairedComparison`.
+        """
+        found = asdict(self)
+        return {**{name: found[name] for name in found if name != "summary"}, **found["summary"]}
+
+
+def print_ab_report(console: Console, report: AbReport) -> None:
+    """Show scores, differences and times by task and arm, and below them what went wrong."""
+    summary = report.summary
+    groups = dict(summary.tasks)
+    if len(groups) > 1:
+        groups["all cases"] = summary.all
+    table = Table(title=_title(report), title_justify="left")
+    for name in ("task", "arm"):
+        table.add_column(name, overflow="fold")
+    for name in ("cases", "score", "against full", "kept"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for name in ("first token s", "draft s", "both s"):
+        table.add_column(name, justify="right")
+    for task, found in groups.items():
+        for arm, cells in found.arms.items():
+            table.add_row(Text(printable(task)), arm, *_cells(found, cells, report.margin))
+        table.add_section()
+    console.print(table)
+    for line in _notes(report):
+        console.print(Text(printable(line)), soft_wrap=True)
+
+
+def _title(report: AbReport) -> Text:
+    return Text(printable(f"{report.model}: full prompts against compressed ones"))
+
+
+def _cells(task: TaskSummary, arm: ArmSummary, margin: float) -> list[str]:
+    versus = arm.versus_full
+    return [
+        f"{task.cases:,}",
+        "-" if arm.score is None else f"{arm.score:.1%}",
+        "-" if versus is None else _difference(versus),
+        "-" if arm.kept_tokens_fraction is None else f"{arm.kept_tokens_fraction:.1%}",
+        "" if versus is None else verdict_in_words(versus, margin),
+        *(
+            "-" if seconds is None else f"{seconds:.3f}"
+            for seconds in (
+                arm.first_token_seconds,
+                arm.draft_seconds,
+                arm.first_token_with_draft_seconds,
+            )
+        ),
+    ]
+
+
+def _difference(versus: PairedComparison) -> str:
+    """In points, with its interval."""
+    low, high = versus.interval
+    return f"{100 * versus.difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def verdict_in_words(versus: PairedComparison, margin: float) -> str:
+    """What a comparison shows, for people."""
+    if versus.verdict == "not_worse":
+        return f"not worse by more than {100 * margin:g} points"
+    if versus.verdict == "worse":
+        return "worse"
+    if versus.cases_needed is None:
+        return "not shown"
+    return f"not shown: about {versus.cases_needed:,} cases needed"
+
+
+def _notes(report: AbReport) -> list[str]:
+    summary = report.summary
+    left_out = ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in report.left_out.items())
+    failed = ", ".join(
+        f"{found.failed} of {arm}" for arm, found in summary.all.arms.items() if found.failed
+    )
+    incomplete = f"{summary.all.incomplete:,}"
+    notes = [
+        f"draft: {report.draft}; tokens sent: {report.sent_tokens:,}; log: {report.log}",
+        f"cases left out: {left_out or 'none'}; not answered by every arm: {incomplete}",
+    ]
+    if failed:
+        notes.append(f"calls that failed: {failed}")
+        notes += [f"  {count} x {error}" for error, count in summary.errors.items()]
+    if report.stopped is not None:
+        notes.append(_STOPPED[report.stopped])
+    return notes
