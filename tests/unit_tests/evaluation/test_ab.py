@@ -1,0 +1,194 @@
+"""`specprefill evaluate ab` against a server on this machine, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from specprefill_integrations import ContextCompressor
+from specprefill_integrations.cli import build_app
+from specprefill_integrations.evaluation.ab_report import verdict_in_words
+from specprefill_integrations.evaluation.paired import compare_pairs
+from specprefill_integrations.testing import KeywordScorer
+from tests.unit_tests.evaluation.ab_doubles import EVIDENCE, NOISE, says_what_it_reads
+from tests.unit_tests.evaluation.chat_server import ChatServer, serve_chat
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    with serve_chat(says_what_it_reads) as chat:
+        yield chat
+
+
+@pytest.fixture(autouse=True)
+def _here_without_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(
+        ContextCompressor, "from_draft_model", lambda *_, **__: ContextCompressor(KeywordScorer())
+    )
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    def a_record(name: str, **changes: Any) -> dict[str, Any]:
+        document = {"title": "", "text": f"{NOISE * 2}{EVIDENCE} {NOISE * 2}"}
+        return {
+            "id": name,
+            "task": "keepers",
+            "query": "Who keeps the lighthouse?",
+            "documents": [document],
+            "answers": ["Ada"],
+            **changes,
+        }
+
+    records = [
+        a_record("one"),
+        a_record("two"),
+        a_record("three", task="others"),
+        a_record("two"),
+        a_record("four", query=None),
+        a_record("five", answers=[]),
+    ]
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records), "utf-8")
+    return path
+
+
+def run(data: Path, server: ChatServer, *args: object) -> Result:
+    given = [data, "--model", "tiny", "--base-url", server.url, *args]
+    return CliRunner().invoke(build_app(), ["evaluate", "ab", *map(str, given)])
+
+
+def test_json(data: Path, server: ChatServer) -> None:
+    asked = ["--scorer", "readout", "--scorer", "head+tail", "--keep", ".3", "--json"]
+    result = run(data, server, *asked)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["left_out"] == {"given_twice": 1, "no_question": 1, "no_answer_given": 1}
+    assert (found["model"], found["draft"], found["margin"]) == ("tiny", "KeywordScorer", 0.05)
+    assert (found["stopped"], found["errors"]) == (None, {})
+    assert list(found["tasks"]) == ["keepers", "others"]
+    arms = found["all"]["arms"]
+    assert list(arms) == ["full", "readout@0.3", "head+tail@0.3"]
+    assert [arm["score"] for arm in arms.values()] == [1, 1, 0]
+    assert set(arms["head+tail@0.3"]["versus_full"]) == {
+        "pairs",
+        "difference",
+        "interval",
+        "mcnemar_p",
+        "verdict",
+        "cases_needed",
+    }
+    assert len(server.requests) == 9
+    assert found["sent_tokens"] == sum(len(prompt.split()) for prompt in server.prompts)
+    assert server.requests[0]["temperature"] == 0
+    assert Path(found["log"]).read_bytes().count(b"\n") == 10
+
+
+def test_a_second_run_asks_nothing_and_another_setup_anew(data: Path, server: ChatServer) -> None:
+    first = run(data, server, "--keep", ".3")
+    second = run(data, server, "--keep", ".3", "--margin", ".2")
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert len(server.requests) == 6
+    run(data, server, "--keep", ".3", "--model-options", '{"temperature": 1}')
+    assert len(server.requests) == 12
+    [log, _] = sorted(Path().glob("specprefill-ab-*.jsonl"), key=lambda p: p.stat().st_mtime)
+    refused = run(data, server, "--keep", ".5", "--resume", log)
+    assert refused.exit_code == 1
+    assert "keep_fractions: [0.3] then, [0.5] now" in refused.stderr
+
+
+def test_a_table_for_people(data: Path, server: ChatServer) -> None:
+    server.failures = [401]
+    result = run(data, server, "--keep", ".3", "--limit", 3)
+    assert result.exit_code == 0, result.output
+    for words in (
+        "tiny: full prompts against compressed ones",
+        "readout@0.3",
+        "all cases",
+        "+0.0 (-65.8 to +65.8)",
+        "not shown: about 7",
+        "not answered by every arm: 1",
+        "calls that failed: 1 of full",
+        "AuthenticationError: Error code: 401",
+    ):
+        assert words in result.stdout
+
+
+def test_a_broken_stream_is_tried_again(data: Path, server: ChatServer) -> None:
+    server.failures = [0, 503]
+    result = run(data, server, "--keep", ".3", "--limit", 1, "--json")
+    assert json.loads(result.stdout)["all"]["cases"] == 1
+    assert len(server.requests) == 4
+
+
+def test_it_stops_where_it_should(data: Path, server: ChatServer) -> None:
+    result = run(data, server, "--max-input-tokens", 1)
+    assert result.exit_code == 0, result.output
+    assert "stopped before --max-input-tokens would have been passed" in result.stdout
+    assert server.requests == []
+    server.failures = [401] * 20
+    result = run(data, server, "--keep", ".1,.2,.3,.4,.5")
+    assert result.exit_code == 1
+    assert "stopped because the model kept failing" in result.stdout
+    assert len(server.requests) == 10
+
+
+def test_csv_metrics_and_a_prompt_of_ones_own(server: ChatServer, tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text(f"q,context,answer\nWho keeps it?,{EVIDENCE} {NOISE},Ada Byron\n", "utf-8")
+    prompt = tmp_path / "prompt.txt"
+    prompt.write_text("Context: {passages}\nAsked: {question}", "utf-8")
+    asked = ["--field", "query=q", "--metric", "f1", "--prompt", prompt, "--keep", ".5", "--json"]
+    result = run(table, server, *asked)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["tasks"]["mine"]
+    assert found["metrics"] == ["f1"]
+    assert found["arms"]["full"]["score"] == pytest.approx(2 / 3)
+    assert server.prompts[0].startswith("Context: Passage 1:")
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--keep", "2"], "keep_fraction is kept / original tokens"),
+        (["--keep", "x"], "fractions in (0, 1] are needed"),
+        (["--model-options", "[]"], "--model-options takes a JSON object"),
+        (["--field", "who=x"], "--field takes query, texts"),
+        (["--prompt", "nowhere.txt"], "--prompt cannot be read"),
+        (["--prompt", "data.jsonl"], "the prompt's template has no {passages}"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    data: Path, server: ChatServer, args: list[str], words: str
+) -> None:
+    result = run(data, server, *args)
+    assert result.exit_code == 2
+    assert words in result.stderr.replace("\n", " ")
+    assert server.requests == []
+
+
+def test_data_that_cannot_be_is_said(server: ChatServer, data: Path) -> None:
+    result = run(data.with_name("none.jsonl"), server)
+    assert (result.exit_code, "cannot be read" in result.stderr) == (2, True)
+    data.write_text(data.read_text("utf-8").splitlines()[4], "utf-8")
+    result = run(data, server)
+    assert (result.exit_code, "no case to judge: 1 no question" in result.stderr) == (2, True)
+
+
+def test_verdicts_in_words() -> None:
+    def words(lost: int, pairs: int) -> str:
+        scores = [0.0] * lost + [1.0] * (pairs - lost)
+        found = compare_pairs(scores, [1.0] * pairs, margin=0.05, binary=True)
+        return verdict_in_words(found, 0.05)
+
+    assert words(0, 100) == "not worse by more than 5 points"
+    assert words(20, 100) == "worse"
+    assert words(1, 30).startswith("not shown: about ")
