@@ -97,7 +97,8 @@ class TtftCallbackHandler(BaseCallbackHandler):
     ) -> None:
         """Start the clock."""
         self.on_chain_start(run_id=run_id, parent_run_id=parent_run_id, metadata=metadata)
-        self._recorder.call_started(str(run_id), self._app_run_of(run_id))
+        model = (metadata or {}).get("ls_model_name")
+        self._recorder.call_started(str(run_id), self._app_run_of(run_id), model)
 
     on_llm_start = on_chat_model_start
 

@@ -6,6 +6,7 @@ Translates events and spans; knows nothing about what is done with the records.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -102,9 +103,9 @@ class TtftEventHandler(BaseEventHandler):
         run_id = event.span_id or ""
         match event:
             case LLMChatStartEvent():
-                self._call_started(run_id, event.messages)
+                self._call_started(run_id, event.messages, event.model_dict)
             case LLMCompletionStartEvent():
-                self._call_started(run_id, event.prompt)
+                self._call_started(run_id, event.prompt, event.model_dict)
             case LLMChatInProgressEvent() | LLMCompletionInProgressEvent():
                 if _says_something(event.response):
                     self._recorder.token_came(run_id)
@@ -117,7 +118,7 @@ class TtftEventHandler(BaseEventHandler):
             case ContextCompressionSkippedEvent():
                 self._compressed(event, 0)
 
-    def _call_started(self, run_id: str, prompt: Prompt) -> None:
+    def _call_started(self, run_id: str, prompt: Prompt, about: Mapping[str, Any]) -> None:
         """Start the clock, unless a model asks itself."""
         path = self._tree.path_to(run_id)
         if any(self._recorder.is_under_way(outer_id) for outer_id in path):
@@ -130,7 +131,7 @@ class TtftEventHandler(BaseEventHandler):
         # So does an engine's answer begin that is streamed, after the engine has compressed.
         compression = _LAST_COMPRESSION.get()
         app_run_id = compression if self._recorder.awaits_call(compression) else path[0]
-        self._recorder.call_started(run_id, app_run_id)
+        self._recorder.call_started(run_id, app_run_id, _model_name(about))
         _LAST_CALL.set((run_id, prompt))
 
     def _compressed(
@@ -178,6 +179,12 @@ class _SpanListener(BaseSpanHandler[BaseSpan]):
             self._recorder.app_run_ended(id_)
 
     prepare_to_drop_span = prepare_to_exit_span
+
+
+def _model_name(about: Mapping[str, Any]) -> str | None:
+    """What a model is called by its metadata; by its fields where LlamaIndex is older."""
+    name = about.get("model_name") or about.get("model")
+    return None if name == "unknown" else name
 
 
 def _says_something(response: ChatResponse | CompletionResponse) -> bool:

@@ -32,6 +32,9 @@ class TtftRecord:
     total_seconds: float
     """From the call to the end of the answer."""
 
+    model: str | None = None
+    """The model's name; None where the framework does not say it."""
+
     first_token_seconds: float | None = None
     """From the call to the first piece of the answer that holds anything, the provider's queue
     included; None where the answer came in one piece, and nobody can tell."""

@@ -36,6 +36,9 @@ class _OpenCall:
     app_run_id: str
     """The run of the app that it belongs to."""
 
+    model: str | None
+    """The model's name."""
+
     began: float
     """By the recorder's clock."""
 
@@ -57,6 +60,7 @@ class _OpenCall:
         return TtftRecord(
             run_id=run_id,
             started=self.started,
+            model=self.model,
             total_seconds=now - self.began,
             first_token_seconds=None if first_token is None else first_token - self.began,
             draft_seconds=_covered_seconds(self.waits),
@@ -100,12 +104,19 @@ class TtftRecorder:
             if seconds > 0:
                 app_run.waits.append((now - seconds, now))
 
-    def call_started(self, run_id: str, app_run_id: str) -> None:
-        """A model is called: it answers for all compression since the last call of this run."""
+    def call_started(self, run_id: str, app_run_id: str, model: str | None = None) -> None:
+        """A model is called: it answers for all compression since the last call of this run.
+
+        Args:
+            run_id: The call.
+            app_run_id: The run of the app that it belongs to.
+            model: The model's name.
+        """
         with self._lock:
             app_run = self._app_run(app_run_id)
             call = _OpenCall(
                 app_run_id=app_run_id,
+                model=model,
                 began=self._clock(),
                 started=time.time(),
                 waits=app_run.waits,

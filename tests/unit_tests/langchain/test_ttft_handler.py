@@ -34,6 +34,7 @@ USAGE = {
 class PiecewiseModel(ScriptedModel):
     """Streams given pieces, each a while after the one before it."""
 
+    model: str = "small"
     pieces: list[AIMessageChunk]
     pause_seconds: float = 0.02
 
@@ -87,6 +88,7 @@ def test_a_stream_has_a_first_token_and_usage(handler) -> None:
     # The first piece was empty: two pauses until the first token, four until the end.
     assert 0.04 <= record.first_token_seconds <= record.total_seconds - 0.03
     assert (record.is_compressed, record.draft_seconds) == (False, 0.0)
+    assert record.model == "small"
 
 
 async def test_an_asynchronous_stream_too(handler) -> None:
@@ -181,6 +183,13 @@ async def test_an_agent_pays_for_the_draft_before_the_call_that_needs_it(
     assert third.draft_seconds > 0
     assert third.saved_tokens == 2 * second.saved_tokens > 300
     assert [record.is_compressed for record in handler.log.records] == [False, True, True]
+
+
+def test_an_agent_streams_its_model_where_its_messages_are_streamed(handler) -> None:
+    agent = create_agent(PiecewiseModel(script=[], pieces=pieces("The", " dog")), [])
+    question = {"messages": [("user", QUESTION)]}
+    assert list(agent.stream(question, config(handler), stream_mode="messages"))
+    assert only_record(handler).is_streamed
 
 
 def test_the_next_question_begins_anew(handler, agent) -> None:

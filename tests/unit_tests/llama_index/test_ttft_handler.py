@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from llama_index.core import MockEmbedding, VectorStoreIndex
 from llama_index.core.agent.workflow import FunctionAgent
-from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.base.llms.types import ChatMessage, LLMMetadata
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.llms.mock import MockLLM
 from llama_index.core.schema import TextNode
@@ -77,6 +77,17 @@ async def test_an_answer_in_one_piece_says_so(handler, run) -> None:
     record = only_record(handler)
     assert not record.is_streamed
     assert record.total_seconds > 0
+
+
+def test_the_model_is_named(handler) -> None:
+    class NamedLLM(MockLLM):
+        @property
+        def metadata(self) -> LLMMetadata:
+            return LLMMetadata(model_name="small")
+
+    for llm in (NamedLLM(max_tokens=3), MockLLM(max_tokens=3)):
+        llm.chat(HELLO)
+    assert [record.model for record in handler.log.records] == ["small", None]
 
 
 def test_what_fails_is_counted(handler) -> None:

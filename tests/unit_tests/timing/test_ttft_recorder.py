@@ -34,7 +34,7 @@ def only_record(recorder: TtftRecorder):
 
 
 def test_a_streamed_call(recorder: TtftRecorder, clock: Clock) -> None:
-    recorder.call_started("call", "app")
+    recorder.call_started("call", "app", "small")
     clock.now = 0.25
     recorder.token_came("call")
     clock.now = 0.5
@@ -46,7 +46,7 @@ def test_a_streamed_call(recorder: TtftRecorder, clock: Clock) -> None:
     assert (record.draft_seconds, record.ttft_seconds) == (0.0, 0.25)
     assert (record.is_streamed, record.is_compressed) == (True, False)
     assert (record.usage, record.prefill_tokens) == (USAGE, 60)
-    assert record.run_id == "call"
+    assert (record.run_id, record.model) == ("call", "small")
 
 
 def test_an_answer_in_one_piece_has_no_first_token(recorder: TtftRecorder, clock: Clock) -> None:
