@@ -39,7 +39,7 @@ class FieldNames:
     answers: Sequence[str] = ("answers", "answer", "output", "reference")
     """The right answers: one, or a list."""
 
-    task: Sequence[str] = ("task", "dataset_split")
+    task: Sequence[str] = ("task",)
     """What kind of question it is; the file's name where there is none."""
 
     metric: Sequence[str] = ("metric",)

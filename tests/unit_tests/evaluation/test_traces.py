@@ -86,12 +86,11 @@ class TestLangSmith:
             "id": "8e1c",
             "inputs": {"question": "Who?", "context": ["one", "two"]},
             "outputs": {"answer": "Ada"},
-            "metadata": {"dataset_split": ["base"]},
+            "metadata": {"task": "ports"},
         }
-        del record["metadata"]
         [case] = read_data(export(tmp_path, record, as_list=as_list))
         assert case == EvaluationCase(
-            id="8e1c", task="traces", query="Who?", texts=("one", "two"), answers=("Ada",)
+            id="8e1c", task="ports", query="Who?", texts=("one", "two"), answers=("Ada",)
         )
 
     def test_documents_of_langchain(self, tmp_path: Path) -> None:
