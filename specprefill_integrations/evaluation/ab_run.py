@@ -97,15 +97,17 @@ class AbRun:
     def _ask_about(self, case: EvaluationCase, arms: Sequence[Arm]) -> None:
         key = case_key(case)
         missing = [arm for arm in arms if (key, arm.name) not in self._answered]
-        prompts = self.prompts.prompts(case, missing) if missing else {}
-        ready = [prompt for prompt in prompts.values() if isinstance(prompt, ArmPrompt)]
-        if not self._guard.reserve(sum(prompt.prompt_tokens for prompt in ready)):
+        if not missing:
+            return
+        prompts = self.prompts.prompts(case, missing)
+        if not self._guard.reserve(sum(map(_tokens_of, prompts.values()))):
             # A later case might be small enough; but then those that count would be the small ones.
             self._switch.stop("max_input_tokens")
             return
         for arm in missing:
             if self._switch.reason == "target_fails":
-                return
+                self._guard.correct(_tokens_of(prompts[arm]), 0)
+                continue
             found = self._call(prompts[arm])
             self._note({"case": key, "id": case.id, "arm": arm.name, **found})
 
@@ -114,8 +116,7 @@ class AbRun:
         if isinstance(prompt, Exception):
             return {"error": f"compression: {_in_words(prompt)}", "sent_tokens": 0}
         answer, failures = self._answer(prompt)
-        failed = isinstance(answer, Exception)
-        self._switch.note(failed=failed)
+        self._switch.note(failed=isinstance(answer, Exception))
         if isinstance(answer, Exception):
             sent = failures * prompt.prompt_tokens
             return {"error": _in_words(answer), "sent_tokens": sent}
@@ -156,6 +157,10 @@ def case_key(case: EvaluationCase) -> str:
     """Names what is asked about a case: its answers may be corrected, and it stays the same."""
     asked = json.dumps([case.id, case.query, case.texts, case.metric])
     return hashlib.blake2b(asked.encode(), digest_size=8).hexdigest()
+
+
+def _tokens_of(prompt: ArmPrompt | Exception) -> int:
+    return 0 if isinstance(prompt, Exception) else prompt.prompt_tokens
 
 
 def _in_words(error: Exception) -> str:

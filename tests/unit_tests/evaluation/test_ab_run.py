@@ -197,6 +197,7 @@ class TestFailures:
         found, stopped = run(path, target, max_failures=5)
         assert stopped == "target_fails"
         assert len(target.prompts) == 5
+        assert found.sent_tokens == sum(record["sent_tokens"] for record in found.records)
         assert summarize(found).all.arms["full"].score is None
 
     def test_a_scorer_that_fails_is_counted(self, path: Path) -> None:
@@ -250,6 +251,10 @@ class TestInputTokens:
         more = [*CASES, a_case("more")]
         found, stopped = run(path, target, more, max_input_tokens=found.sent_tokens)
         assert (stopped, target.prompts) == ("max_input_tokens", [])
+
+    def test_what_is_complete_needs_none(self, path: Path) -> None:
+        run(path, ScriptedTarget())
+        assert run(path, ScriptedTarget(), max_input_tokens=1)[1] is None
 
     def test_a_model_that_does_not_say_is_believed_to_count_alike(self, path: Path) -> None:
         target = ScriptedTarget(says_tokens=False, errors=[StatusError(500)])
