@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from specprefill_integrations.compressor import ContextCompressor
@@ -88,20 +88,18 @@ class PromptMaker:
 
     def _of_scorer(
         self, case: EvaluationCase, scorer: str | None, arms: Sequence[Arm]
-    ) -> Iterator[tuple[Arm, ArmPrompt]]:
+    ) -> list[tuple[Arm, ArmPrompt]]:
         context_tokens = sum(self.count_tokens(case.texts))
         if scorer is None:
             whole = self._prompt(case, case.texts, context_tokens, context_tokens, 0.0)
-            return iter([(arm, whole) for arm in arms])
+            return [(arm, whole) for arm in arms]
         scored_before = self._remembering[scorer].score_seconds
         results = [self._compress(case, scorer, arm.keep_fraction) for arm in arms]
         score_seconds = self._remembering[scorer].score_seconds - scored_before
-        return iter(
-            [
-                (arm, self._prompt(case, texts, context_tokens, kept, other + score_seconds))
-                for arm, (texts, kept, other) in zip(arms, results, strict=True)
-            ]
-        )
+        return [
+            (arm, self._prompt(case, texts, context_tokens, kept, other + score_seconds))
+            for arm, (texts, kept, other) in zip(arms, results, strict=True)
+        ]
 
     def _compress(
         self, case: EvaluationCase, scorer: str, keep_fraction: float
