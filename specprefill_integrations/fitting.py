@@ -133,12 +133,12 @@ class BudgetFitter:
         kept = KeptUnits(units, self._gap_tokens, choice.kept)
         rendered, left, tries = list(choice.rendered), token_limit - choice.tokens, 0
         for index in best_first(units):
-            if index in kept.indices or kept.cost_of(index) > left + _JOINT_TOKENS:
+            number = units[index].document
+            if index in kept.indices or kept.cost_of(index) > left + self._slack(number):
                 continue
             if tries == _TRIES:
                 break
             tries += 1
-            number = units[index].document
             trial = with_needs(units, [index]) | kept.indices
             [again] = self._render_spans({number: self._spans(units, trial)[number]})
             cost = again.tokens - rendered[number].tokens
@@ -147,6 +147,15 @@ class BudgetFitter:
                 left -= cost
                 kept = KeptUnits(units, self._gap_tokens, trial)
         return rendered
+
+    def _slack(self, number: int) -> int:
+        """How many tokens less than estimated one more unit of a document may cost.
+
+        Of JSON an estimate knows neither what stands around a member nor that one count serves for
+        all that is missing of an object.
+        """
+        is_json = not self.documents[number].may_be_cut_finer
+        return _JOINT_TOKENS + (2 * self._gap_tokens if is_json else 0)
 
     def _cut_best(self, units: Sequence[Unit], token_limit: int) -> list[Rendered]:
         """Of the best unit that may be cut, as many leading words as fit, perhaps none."""

@@ -151,7 +151,9 @@ class TestContents:
     def test_metadata(self, metadata: Message, installed: Path) -> None:
         assert metadata["Name"] == "specprefill-integrations"
         assert metadata["License-Expression"] == "Apache-2.0"
-        assert {*BROUGHT_BY, "agents", "demo", "all"} == set(metadata.get_all("Provides-Extra", []))
+        assert {*BROUGHT_BY, "agents", "demo", "evaluate", "report", "all"} == set(
+            metadata.get_all("Provides-Extra", [])
+        )
         [entry_points] = installed.glob("*.dist-info/entry_points.txt")
         assert "specprefill = specprefill_integrations.cli:main" in entry_points.read_text("utf-8")
         assert list(installed.glob("*.dist-info/licenses/LICENSE"))

@@ -102,7 +102,6 @@ class TestContextualCompressionRetriever:
         ]:
             assert recorder.retrieved == [retriever.documents, out]
 
-    @pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset:DeprecationWarning")
     async def test_tells_what_was_done_in_numbers(self, door, retriever) -> None:
         recorder = Recorder()
         chain = ContextualCompressionRetriever(base_retriever=retriever, base_compressor=door)
@@ -119,6 +118,7 @@ class TestContextualCompressionRetriever:
         assert after.calls == before.calls + 2
         assert after.tokens_after == before.tokens_after + 2 * told["kept_tokens"]
 
+    @pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset:DeprecationWarning")
     def test_works_on_a_keyword_index(self, door, documents) -> None:
         from langchain_community.retrievers import BM25Retriever  # noqa: PLC0415 - warns
 
