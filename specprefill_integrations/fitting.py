@@ -7,7 +7,7 @@ are brought together.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -130,23 +130,39 @@ class BudgetFitter:
         self, units: Sequence[Unit], choice: _Choice, token_limit: int
     ) -> list[Rendered]:
         """A choice with further units, best first, until none fits into what it left."""
+        ranked = best_first(units)
         kept = KeptUnits(units, self._gap_tokens, choice.kept)
-        rendered, left, tries = list(choice.rendered), token_limit - choice.tokens, 0
-        for index in best_first(units):
-            number = units[index].document
-            if index in kept.indices or kept.cost_of(index) > left + self._slack(number):
-                continue
-            if tries == _TRIES:
+        rendered, left = list(choice.rendered), token_limit - choice.tokens
+        too_large: set[int] = set()
+        for _ in range(_TRIES):
+            index = next(self._may_fit(ranked, kept, left, too_large), None)
+            if index is None:
                 break
-            tries += 1
+            number = units[index].document
             trial = with_needs(units, [index]) | kept.indices
             [again] = self._render_spans({number: self._spans(units, trial)[number]})
             cost = again.tokens - rendered[number].tokens
-            if cost <= left:
-                rendered[number] = again
-                left -= cost
-                kept = KeptUnits(units, self._gap_tokens, trial)
+            if cost > left:
+                too_large.add(index)
+                continue
+            rendered[number] = again
+            left -= cost
+            kept = KeptUnits(units, self._gap_tokens, trial)
+            if cost < 0:  # it closed a gap: there is more left than before
+                too_large.clear()
         return rendered
+
+    def _may_fit(
+        self, ranked: Sequence[int], kept: KeptUnits, left: int, too_large: Collection[int]
+    ) -> Iterator[int]:
+        """Units that may fit into what is left, best first, by what they are estimated to cost."""
+        for index in ranked:
+            room = left + self._slack(kept.units[index].document)
+            # At best a unit closes a gap.
+            if index in kept.indices or kept.units[index].tokens - self._gap_tokens > room:
+                continue
+            if index not in too_large and kept.cost_of(index) <= room:
+                yield index
 
     def _slack(self, number: int) -> int:
         """How many tokens less than estimated one more unit of a document may cost.
