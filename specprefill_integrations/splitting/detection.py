@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from io import StringIO
+from itertools import islice, pairwise
 from statistics import median
 
 from specprefill_integrations.splitting.chat import ROLES, turn_lines
@@ -39,6 +40,8 @@ _INLINE = re.compile(
     r"\[[^\]\n]{1,200}\]\([^)\s]{1,500}\)|\*\*[^\s*][^*\n]{0,200}\*\*|`[^`\n]{1,200}`"
 )
 _ITEMS = 3
+
+_RECORDS = 50
 
 _ROWS = 3
 _COLUMNS_BEYOND_DOUBT = 3
@@ -133,9 +136,12 @@ class _Evidence:
         return self.head.lstrip()[:1] in {"{", "["} and _parses(self.text)
 
     def _is_json_lines(self) -> bool:
-        lines = self._line_texts()
-        return len(lines) > 1 and all(
-            line.lstrip()[:1] in {"{", "["} and _parses(line) for line in lines
+        if self.head.lstrip()[:1] not in {"{", "["}:
+            return False
+        # A record may be longer than all that is looked at otherwise.
+        rows = [row for row in islice(StringIO(self.text), _RECORDS) if row.strip()]
+        return len(rows) > 1 and all(
+            row.lstrip()[:1] in {"{", "["} and _parses(row) for row in rows
         )
 
     def _is_diff(self) -> bool:

@@ -139,3 +139,9 @@ def test_a_name_is_believed_before_a_mime_type():
 def test_only_the_beginning_is_looked_at():
     lines = "".join(f"12:00:{i % 60:02} step {i}\n" for i in range(2_000))
     assert guess_kind(lines + PROSE * 200) == "log"
+
+
+def test_a_record_may_be_longer_than_all_that_is_looked_at():
+    row = json.dumps({"id": 1, "text": "word " * 8_000})
+    assert guess_kind(f"{row}\n{row}\n") == "jsonl"
+    assert guess_kind(f"{row}\n{row[:-1]}\n") != "jsonl"
