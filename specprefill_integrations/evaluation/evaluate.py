@@ -18,8 +18,9 @@ import typer
 from rich.console import Console
 
 from specprefill_integrations.compressor import ContextCompressor
-from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.errors import BudgetError, EvaluationDataError
 from specprefill_integrations.evaluation.ab import ab
+from specprefill_integrations.evaluation.ab_arms import keep_fractions_of
 from specprefill_integrations.evaluation.cases import EvaluationCase, read_cases
 from specprefill_integrations.evaluation.evidence import (
     LeftOutReason,
@@ -42,7 +43,6 @@ from specprefill_integrations.terminal import (
     stderr_console,
 )
 from specprefill_integrations.token_counting import CountTokens
-from specprefill_integrations.types import Budget
 
 DraftScorerName = Literal["readout", "specprefill"]
 """The scorers of `ContextCompressor.from_draft_model`."""
@@ -197,12 +197,9 @@ def _scorer_names(asked: Sequence[ScorerName]) -> list[str]:
 def _keep_fractions(text: str) -> list[float]:
     """The fractions as their names in the results say them, each once."""
     try:
-        found = [float(format(float(part), "g")) for part in text.split(",")]
-        for keep_fraction in found:
-            Budget(keep_fraction=keep_fraction)
-    except ValueError:
+        return keep_fractions_of(text)
+    except BudgetError:
         fail(f"--keep takes fractions in (0, 1], with commas between; got {text!r}", USAGE_ERROR)
-    return list(dict.fromkeys(found))
 
 
 def _read(paths: Sequence[Path], limit: int | None) -> list[EvaluationCase]:
