@@ -23,6 +23,7 @@ from specprefill_integrations.langchain.query_source import Query
 from specprefill_integrations.langchain.text_blocks import texts_of, with_texts
 from specprefill_integrations.ledger import Ledger, shared_ledger
 from specprefill_integrations.rendering import GapStyle
+from specprefill_integrations.timing import Thresholds
 from specprefill_integrations.token_counting import count_each
 from specprefill_integrations.types import Compression, TextHint
 
@@ -33,16 +34,22 @@ class MessageCompressor:
     """Compresses messages, each for itself, and writes down what happened."""
 
     def __init__(
-        self, *, compressor: ContextCompressor | None = None, ledger: Ledger | None = None
+        self,
+        *,
+        compressor: ContextCompressor | None = None,
+        ledger: Ledger | None = None,
+        thresholds: Thresholds | None = None,
     ) -> None:
         """Say who compresses and where it is written down.
 
         Args:
             compressor: What compresses; None is the shared default, loaded at first use.
             ledger: What adds up what happened; None is the one of this process.
+            thresholds: What wants to know how long it took.
         """
         self.compressor = compressor
         self.ledger = shared_ledger() if ledger is None else ledger
+        self._thresholds = thresholds or Thresholds()
 
     def compress(self, task: MessageTask[MessageT]) -> CompressedMessage[MessageT]:
         """Compress a message. Raises only where the compressor was told to (`on_error`)."""
@@ -90,7 +97,7 @@ class MessageCompressor:
         compressor = self.compressor or shared_compressor()
         texts = texts_of(task.message.content)
         tokens = sum(count_each(compressor.count_tokens, texts))
-        if tokens < task.min_tokens:
+        if tokens < (task.min_tokens or 0):
             return _whole(task, "too_small", tokens=tokens)
         return _Reading(task, compressor, texts, tokens, task.query())
 
@@ -108,6 +115,8 @@ class MessageCompressor:
             draft_seconds=done.elapsed_seconds,
             skipped_because=done.skipped_because,
         )
+        if done.skipped_because is None and done.original_tokens is not None:
+            self._thresholds.note(done.original_tokens, done.elapsed_seconds)
         logger.debug("A message was looked at: %s", done.counts())
         return done
 
@@ -170,6 +179,8 @@ def _whole_at_sight(task: MessageTask[MessageT]) -> CompressedMessage[MessageT] 
     texts = texts_of(task.message.content)
     if not any(text.strip() for text in texts):
         return _whole(task, "no_text")
+    if task.min_tokens is None:
+        return _whole(task, "never_pays")
     # No tokenizer makes more tokens of a text than it has bytes.
     most_tokens = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
     return _whole(task, "too_small") if most_tokens < task.min_tokens else None

@@ -26,13 +26,15 @@ MessageSkipReason = (
         "recalled",
         "no_text",
         "too_small",
+        "never_pays",
         "nothing_kept",
         "failed",
     ]
 )
 """Why a message was left whole: for a reason of the compressor, or because the tool failed, its
 result is the agent's answer, the tool is excluded, it was compressed before or fetched back, there
-is no or little text in it, no part of it was needed, or something else went wrong."""
+is no or little text in it, compressing pays at no length, no part of it was needed, or something
+else went wrong."""
 
 # How `create_agent` answers the call that carries an agent's structured output.
 _STRUCTURED_OUTPUT = "Returning structured response:"
@@ -48,8 +50,8 @@ class MessageTask(Generic[MessageT]):
     budget: Budget
     """How much may be kept of all its texts together."""
 
-    min_tokens: int
-    """With fewer tokens it is left whole."""
+    min_tokens: int | None
+    """With fewer tokens it is left whole; None where compressing pays at no length."""
 
     query: Callable[[], Query]
     """Finds the question; called only where there is something to compress."""

@@ -31,6 +31,7 @@ from specprefill_integrations.langchain.tool_calls import hint_of_call
 from specprefill_integrations.langchain.tool_policy import ToolPolicy, is_among, policy_for
 from specprefill_integrations.ledger import Ledger
 from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.timing import MinTokens, Thresholds, TtftLog
 from specprefill_integrations.tool_results import DEFAULT_MIN_TOKENS
 from specprefill_integrations.types import Budget
 
@@ -70,12 +71,13 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         *,
         compressor: ContextCompressor | None = None,
         budget: Budget,
-        min_tokens: int = DEFAULT_MIN_TOKENS,
+        min_tokens: MinTokens = DEFAULT_MIN_TOKENS,
         exclude_tools: Sequence[str] = (),
         tool_policies: Mapping[str, ToolPolicy] | None = None,
         query: str | QuestionOfCall | None = None,
         originals: OriginalStore | None = None,
         ledger: Ledger | None = None,
+        ttft_log: TtftLog | None = None,
         name: str | None = None,
     ) -> None:
         """Say what is compressed, how far, and what for.
@@ -83,13 +85,16 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         Args:
             compressor: What compresses; None is the shared default, loaded at first use.
             budget: How much may be kept of each tool result.
-            min_tokens: A result of fewer tokens, by the compressor's counter, is left whole.
+            min_tokens: A result of fewer tokens, by the compressor's counter, is left whole. A
+                `BreakEven` says it by its figures, `"auto"` by what `Thresholds` measures.
             exclude_tools: Names or globs of tools whose results are left whole.
             tool_policies: By name or glob, what is different for some tools; the first that fits.
             query: The question of every call, or a function that finds it.
             originals: Where the originals go. With it, the agent gets a `RecallTool` for them, and
                 marks of what is missing name a reference.
             ledger: What adds up what happened; None is the one of this process.
+            ttft_log: The calls of the agent's model, as `TtftCallbackHandler` keeps them; for
+                `min_tokens="auto"`.
             name: How the agent knows this middleware: two of them need two names.
         """
         super().__init__()
@@ -103,7 +108,12 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if originals is not None:
             self.tools = [RecallTool(originals=originals, compressor=compressor)]
         self._name = name or type(self).__name__
-        self._messages = MessageCompressor(compressor=compressor, ledger=ledger)
+        self._thresholds = Thresholds(ttft_log)
+        for policy in (ToolPolicy(), *self.tool_policies.values()):
+            self._thresholds.check(*self._limits(policy))
+        self._messages = MessageCompressor(
+            compressor=compressor, ledger=ledger, thresholds=self._thresholds
+        )
 
     @property
     def name(self) -> str:
@@ -152,15 +162,21 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         """What is to be done with a tool's answer."""
         tool = request.tool_call["name"]
         policy = policy_for(tool, self.tool_policies)
+        min_tokens, budget = self._limits(policy)
         return MessageTask(
             message=answer,
-            budget=policy.budget or self.budget,
-            min_tokens=self.min_tokens if policy.min_tokens is None else policy.min_tokens,
+            budget=budget,
+            min_tokens=self._thresholds.least_tokens(min_tokens, budget),
             query=lambda: self._query(request),
             hint=hint_of_call(request.tool_call, policy.kind),
             originals=self._reachable_originals(request),
             skip=self._reason_to_skip(request, answer),
         )
+
+    def _limits(self, policy: ToolPolicy) -> tuple[MinTokens, Budget]:
+        """From where on a tool's results are compressed, and how far."""
+        min_tokens = self.min_tokens if policy.min_tokens is None else policy.min_tokens
+        return min_tokens, policy.budget or self.budget
 
     def _query(self, request: ToolCallRequest) -> Query:
         setting = self.query(request) if callable(self.query) else self.query

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from specprefill_integrations.timing import MinTokens
 from specprefill_integrations.types import Budget, Kind
 
 
@@ -16,7 +17,7 @@ class ToolPolicy:
     budget: Budget | None = None
     """How much may be kept of a result."""
 
-    min_tokens: int | None = None
+    min_tokens: MinTokens | None = None
     """A result of fewer tokens is left whole."""
 
     kind: Kind | None = None

@@ -49,9 +49,7 @@ class BreakEven:
 
     def __post_init__(self) -> None:
         """Reject what has no answer."""
-        if self.budget.keep_fraction is None and self.budget.max_tokens is None:
-            msg = "Give a Budget with keep_fraction= or max_tokens=: it says how much is kept."
-            raise BudgetError(msg)
+        check_budget(self.budget)
         for cost in (self.target_per_token, self.draft_per_token, self.per_text):
             if not (math.isfinite(cost) and cost >= 0):
                 msg = f"A cost is a finite number, at least 0; got {cost!r}."
@@ -179,6 +177,20 @@ class BreakEven:
         if self.budget.max_tokens is not None:
             limits.append((Fraction(0), int(self.budget.max_tokens)))
         return limits
+
+
+def check_budget(budget: Budget) -> None:
+    """Make sure that a budget says how much is kept of a text, whatever stands in it.
+
+    Args:
+        budget: The budget.
+
+    Raises:
+        BudgetError: It does not.
+    """
+    if budget.keep_fraction is None and budget.max_tokens is None:
+        msg = "Give a Budget with keep_fraction= or max_tokens=: it says how much is kept."
+        raise BudgetError(msg)
 
 
 def least_tokens_that_pay(
