@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from specprefill_integrations.compression_run import CompressionRun, ScoringTask, Stages
 from specprefill_integrations.errors import MissingDependencyError
+from specprefill_integrations.fork_safe_lock import ForkSafeLock
 from specprefill_integrations.protection import DEFAULT_PROTECTION, ProtectionRule
 from specprefill_integrations.rendering import GapStyle
 from specprefill_integrations.scoring.span_scorer import AsyncSpanScorer, SpanScorer
@@ -83,7 +83,7 @@ class ContextCompressor:
         )
         self.on_error = on_error
         self._skips: Counter[SkipReason] = Counter()
-        self._skips_lock = threading.Lock()
+        self._skips_lock = ForkSafeLock()
 
     @classmethod
     def from_draft_model(  # noqa: PLR0913 - one keyword a choice

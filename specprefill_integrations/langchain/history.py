@@ -5,7 +5,6 @@ Knows which messages of a conversation may shrink, and no agent.
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import RunnableConfig
 
 from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.fork_safe_lock import ForkSafeLock
 from specprefill_integrations.langchain.events import aannounce, announce, event_data
 from specprefill_integrations.langchain.message_compressor import MessageCompressor
 from specprefill_integrations.langchain.message_task import (
@@ -89,13 +89,13 @@ class HistoryCompressor:
 
     _messages: MessageCompressor = field(init=False, repr=False)
     _remembered: OrderedDict[_Key, CompressedMessage[BaseMessage]] = field(init=False, repr=False)
-    _lock: threading.Lock = field(init=False, repr=False)
+    _lock: ForkSafeLock = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Begin with nothing to remember."""
         self._messages = MessageCompressor(compressor=self.compressor, ledger=self.ledger)
         self._remembered = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def compress(
         self,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
+from specprefill_integrations.fork_safe_lock import ForkSafeLock
 from specprefill_integrations.originals.original_store import check_limits, reference_of
 
 
@@ -49,7 +49,7 @@ class InMemoryOriginals:
         self._clock = clock
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the longest unused first
         self._chars = 0
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def put(self, text: str) -> str | None:
         """Keep a text; see `OriginalStore.put`. One of more than `max_chars` is not kept."""

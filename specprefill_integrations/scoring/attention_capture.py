@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -27,6 +26,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from specprefill_integrations.errors import DraftModelUnsupportedError
+from specprefill_integrations.fork_safe_lock import ForkSafeLock
 
 OnLayer = Callable[[int, Tensor], None]
 """Called after each attention layer with its index and the captured attention weights.
@@ -38,8 +38,8 @@ _Attend = Callable[..., tuple[Tensor, Tensor | None]]
 
 _PREFIX = "specprefill_"
 
-_model_locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
-_registry_lock = threading.Lock()
+_model_locks: WeakKeyDictionary[nn.Module, ForkSafeLock] = WeakKeyDictionary()
+_registry_lock = ForkSafeLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +172,9 @@ def _softmax_with_sinks(scores: Tensor, sinks: Tensor | None) -> Tensor:
     return torch.cat([scores, column], dim=-1).softmax(dim=-1)[..., :-1]
 
 
-def _lock_of(model: nn.Module) -> threading.RLock:
+def _lock_of(model: nn.Module) -> ForkSafeLock:
     with _registry_lock:
-        return _model_locks.setdefault(model, threading.RLock())
+        return _model_locks.setdefault(model, ForkSafeLock())
 
 
 def _attention_configs(model: PreTrainedModel) -> list[PretrainedConfig]:

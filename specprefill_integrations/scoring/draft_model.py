@@ -6,7 +6,6 @@ Knows nothing about questions, windows or attention.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokeni
 from transformers.utils import logging as transformers_logging
 
 from specprefill_integrations.errors import DraftModelNotFoundError, DraftModelUnsupportedError
+from specprefill_integrations.fork_safe_lock import ForkSafeLock
 from specprefill_integrations.scoring.draft_location import (
     THREE_WAYS,
     DraftLocation,
@@ -48,7 +48,7 @@ class DraftModel:
         self.dtype = dtype
         self.layers = layers
         """How many layers are loaded, and no output head; None for the whole model."""
-        self.lock = threading.RLock()
+        self.lock = ForkSafeLock()
         """Held while the model runs: one forward pass at a time."""
         self._location: DraftLocation | None = None
         self._source: str | Path | None = None
@@ -234,7 +234,7 @@ DraftSource = str | Path | tuple[Any, Any] | DraftModel | None
 """Anything that `DraftModel.from_source` takes."""
 
 _shared: WeakValueDictionary[tuple[Any, ...], DraftModel] = WeakValueDictionary()
-_shared_lock = threading.Lock()
+_shared_lock = ForkSafeLock()
 
 
 def _from_source(

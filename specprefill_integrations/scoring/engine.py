@@ -7,7 +7,6 @@ deadline. Knows no `torch`: any `SpanScorer` will do, and one that can score in 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any, final
 from weakref import WeakValueDictionary
 
 from specprefill_integrations.errors import DeadlineExceededError
+from specprefill_integrations.fork_safe_lock import ForkSafeLock
 from specprefill_integrations.scoring.score_cache import Scores
 from specprefill_integrations.scoring.scoring_worker import (
     EngineLimits,
@@ -183,7 +183,7 @@ def shared_engine(scorer: SpanScorer) -> ScoringEngine:
 
 
 _shared: WeakValueDictionary[SpanScorer, ScoringEngine] = WeakValueDictionary()
-_shared_lock = threading.Lock()
+_shared_lock = ForkSafeLock()
 
 
 def _engine(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from threading import Lock
 from typing import Generic, TypeVar
+
+from specprefill_integrations.fork_safe_lock import ForkSafeLock
 
 Parsed = TypeVar("Parsed")
 
@@ -22,7 +23,7 @@ class RecentParses(Generic[Parsed]):
         """Start with none."""
         self._found: OrderedDict[str, Parsed] = OrderedDict()
         self._chars = 0
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
 
     def __reduce__(self) -> tuple[type[RecentParses[Parsed]], tuple[()]]:
         return (type(self), ())
