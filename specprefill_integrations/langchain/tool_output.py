@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import ToolMessage, convert_to_messages
 from langgraph.types import Command
 
 ToolOutput = ToolMessage | Command[Any] | list[ToolMessage | Command[Any]]
@@ -14,21 +14,30 @@ ToolOutput = ToolMessage | Command[Any] | list[ToolMessage | Command[Any]]
 
 OutputT = TypeVar("OutputT", bound=ToolOutput)
 
+_Replace = Callable[[Any], Any]
+
 
 def answers_in(output: ToolOutput, tool_call_id: str | None) -> list[ToolMessage]:
     """The messages that answer one tool call.
 
     A command may carry more messages, such as a history that it hands over: they were seen before.
+    What a command of LangGraph's `ToolNode` may hold is found: messages, or dictionaries for them,
+    in a list.
 
     Args:
         output: What the call gave.
         tool_call_id: The call's id.
     """
-    return [
-        item
-        for item in _items_in(output)
-        if isinstance(item, ToolMessage) and item.tool_call_id == tool_call_id
-    ]
+    found: list[ToolMessage] = []
+
+    def noted(item: Any) -> Any:  # noqa: ANN401 - commands update states with anything
+        answer = _as_answer(item, tool_call_id)
+        if answer is not None:
+            found.append(answer)
+        return item
+
+    _rewritten(output, noted)
+    return found
 
 
 def with_answers(
@@ -46,38 +55,38 @@ def with_answers(
     remaining = iter(answers)
 
     def replaced(item: Any) -> Any:  # noqa: ANN401 - commands update states with anything
-        if isinstance(item, ToolMessage) and item.tool_call_id == tool_call_id:
-            return next(remaining)
-        return item
+        return item if _as_answer(item, tool_call_id) is None else next(remaining)
 
     return _rewritten(output, replaced)  # type: ignore[no-any-return]
 
 
-def _items_in(output: object) -> Iterator[object]:
-    """All that may be an answer, in the order in which `_rewritten` comes upon it."""
-    if isinstance(output, Command):
-        update = output.update
-        values = list(update.values()) if isinstance(update, dict) else [update]
-        for value in values:
-            yield from value if isinstance(value, list) else ()
-    elif isinstance(output, list):
-        for item in output:
-            yield from _items_in(item)
-    else:
-        yield output
+def _as_answer(item: object, tool_call_id: str | None) -> ToolMessage | None:
+    """The message that this is, if it answers the call."""
+    if isinstance(item, dict) and "tool" in (item.get("role"), item.get("type")):
+        try:
+            [item] = convert_to_messages([item])
+        except (KeyError, TypeError, ValueError):  # no message: not ours to complain of
+            return None
+    if isinstance(item, ToolMessage) and item.tool_call_id == tool_call_id:
+        return item
+    return None
 
 
-def _rewritten(output: Any, replaced: Callable[[Any], Any]) -> Any:  # noqa: ANN401
+def _rewritten(output: Any, replaced: _Replace) -> Any:  # noqa: ANN401
+    """A copy with each item replaced that may be an answer, always in the same order."""
     if isinstance(output, list):
         return [_rewritten(item, replaced) for item in output]
-    if not isinstance(output, Command):
-        return replaced(output)
-    update = output.update
+    if isinstance(output, Command):
+        return replace(output, update=_updated(output.update, replaced))
+    return replaced(output)
+
+
+def _updated(update: Any, replaced: _Replace) -> Any:  # noqa: ANN401
+    """What a command changes of a state: one of its lists holds the messages."""
     if isinstance(update, dict):
-        return replace(output, update={key: _each(update[key], replaced) for key in update})
-    return replace(output, update=_each(update, replaced))
+        return {key: _each(value, replaced) for key, value in update.items()}
+    return _each(update, replaced)
 
 
-def _each(value: Any, replaced: Callable[[Any], Any]) -> Any:  # noqa: ANN401
-    """A list with its items replaced: one of a state's lists holds the messages."""
+def _each(value: Any, replaced: _Replace) -> Any:  # noqa: ANN401
     return [replaced(item) for item in value] if isinstance(value, list) else value

@@ -157,10 +157,20 @@ class TestParallelCalls:
         self.check(await agent.ainvoke(ASK), scorer)
 
 
+def as_dictionary(message: ToolMessage) -> dict[str, Any]:
+    """As OpenAI's protocol writes it, with what only LangChain knows."""
+    return {
+        "role": "tool",
+        "content": message.content,
+        "tool_call_id": message.tool_call_id,
+        "artifact": message.artifact,
+    }
+
+
 class TestCommands:
     """A tool may answer with a command, or with a list of commands and messages."""
 
-    @pytest.fixture(params=["command", "list", "both"])
+    @pytest.fixture(params=["command", "dictionaries", "list", "both"])
     def one_tool(self, request: Any) -> Any:
         @tool("read")
         def read_with_command(tool_call_id: Annotated[str, InjectedToolCallId]) -> Any:
@@ -170,6 +180,7 @@ class TestCommands:
             note = Command(update={"messages": [seen], "note": [LONG]})
             return {
                 "command": Command(update={"messages": [seen, answer], "note": [LONG]}),
+                "dictionaries": Command(update={"messages": [as_dictionary(answer)]}),
                 "list": [answer],
                 "both": [note, answer],
             }[request.param]

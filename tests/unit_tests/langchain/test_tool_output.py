@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,6 +17,23 @@ NEW = ToolMessage("new", tool_call_id="1")
 HUMAN = HumanMessage("Hello.")
 
 
+def as_role(message: ToolMessage) -> dict[str, Any]:
+    """As OpenAI's protocol writes it."""
+    return {"role": "tool", "content": message.content, "tool_call_id": message.tool_call_id}
+
+
+def as_type(message: ToolMessage) -> dict[str, Any]:
+    """As LangChain writes it."""
+    return {"type": "tool", "content": message.content, "tool_call_id": message.tool_call_id}
+
+
+@dataclass
+class AState:
+    """A state that is no dictionary."""
+
+    messages: list[ToolMessage]
+
+
 @pytest.mark.parametrize(
     ("output", "expected"),
     [
@@ -28,6 +46,11 @@ HUMAN = HumanMessage("Hello.")
             [Command(update={"n": [1]}), MINE, Command(goto="x")],
             [Command(update={"n": [1]}), NEW, Command(goto="x")],
         ),
+        (
+            Command(update={"messages": [OLD, as_role(MINE)]}),
+            Command(update={"messages": [OLD, NEW]}),
+        ),
+        (Command(update=[as_type(MINE)]), Command(update=[NEW])),
     ],
 )
 def test_the_answer_is_replaced_wherever_it_stands(output: Any, expected: Any) -> None:
@@ -44,9 +67,10 @@ def test_the_answer_is_replaced_wherever_it_stands(output: Any, expected: Any) -
         [],
         Command(),
         Command(resume="yes"),
-        Command(update={"messages": Overwrite([MINE])}),
-        Command(update={"messages": [OLD, {"role": "tool", "content": "x", "tool_call_id": "1"}]}),
-        Command(update=[("messages", [MINE])]),
+        Command(update={"messages": Overwrite([MINE])}),  # which LangGraph refuses by itself
+        Command(update={"messages": [OLD, as_role(OLD)], "tools": {"type": "tool"}}),
+        Command(update=[{"role": "tool", "content": "to no call"}]),
+        Command(update=AState([MINE])),
     ],
 )
 def test_without_an_answer_the_output_is_the_same_object(output: Any) -> None:
