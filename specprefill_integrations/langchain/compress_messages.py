@@ -13,6 +13,7 @@ from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.langchain.history import HistoryCompressor
 from specprefill_integrations.ledger import Ledger
 from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.timing import MinTokens, TtftLog
 from specprefill_integrations.tool_results import DEFAULT_MIN_TOKENS
 from specprefill_integrations.types import Budget
 
@@ -26,11 +27,12 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
     budget: Budget,
     trigger_tokens: int = 0,
     keep_results: int = 3,
-    min_tokens: int = DEFAULT_MIN_TOKENS,
+    min_tokens: MinTokens = DEFAULT_MIN_TOKENS,
     exclude_tools: Sequence[str] = (),
     query: str | None = None,
     originals: OriginalStore | None = None,
     ledger: Ledger | None = None,
+    ttft_log: TtftLog | None = None,
 ) -> Runnable[MessagesLike, list[BaseMessage]]:
     """Make a step that shrinks old tool results and old long human messages.
 
@@ -43,11 +45,12 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
         trigger_tokens: A conversation of no more tokens than this is left as it is; they are
             counted approximately, as LangChain does.
         keep_results: So many of the latest tool results are left whole.
-        min_tokens: A message of fewer tokens is left whole.
+        min_tokens: A message of fewer tokens is left whole; see `HistoryCompressor`.
         exclude_tools: Names or globs of tools whose results are left whole.
         query: The question; None is the last human message.
         originals: Where the originals go, where the model has a `RecallTool` for them.
         ledger: What adds up what happened.
+        ttft_log: The calls of the model, for `min_tokens="auto"`.
 
     Returns:
         Messages in, as many messages out; a prompt's value will do too.
@@ -62,6 +65,7 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
         query=query,
         originals=originals,
         ledger=ledger,
+        ttft_log=ttft_log,
     )
 
     def shrink(messages: MessagesLike, config: RunnableConfig) -> list[BaseMessage]:

@@ -33,6 +33,7 @@ from specprefill_integrations.langchain.tool_calls import call_behind, hint_of_c
 from specprefill_integrations.langchain.tool_policy import is_among
 from specprefill_integrations.ledger import Ledger
 from specprefill_integrations.originals import OriginalStore, reference_of
+from specprefill_integrations.timing import MinTokens, Thresholds, TtftLog
 from specprefill_integrations.tool_results import DEFAULT_MIN_TOKENS
 from specprefill_integrations.types import Budget, TextHint
 
@@ -71,8 +72,9 @@ class HistoryCompressor:
     keep_results: int = 3
     """So many of the latest tool results are left whole."""
 
-    min_tokens: int = DEFAULT_MIN_TOKENS
-    """A message of fewer tokens, by the compressor's counter, is left whole."""
+    min_tokens: MinTokens = DEFAULT_MIN_TOKENS
+    """A message of fewer tokens, by the compressor's counter, is left whole. A `BreakEven` says it
+    by its figures, `"auto"` by what `Thresholds` measures."""
 
     exclude_tools: Sequence[str] = ()
     """Names or globs of tools whose results are left whole."""
@@ -87,13 +89,25 @@ class HistoryCompressor:
     ledger: Ledger | None = None
     """What adds up what happened; None is the one of this process."""
 
+    ttft_log: TtftLog | None = None
+    """The calls of the model, as `TtftCallbackHandler` keeps them; for `min_tokens="auto"`."""
+
+    _thresholds: Thresholds = field(init=False, repr=False)
     _messages: MessageCompressor = field(init=False, repr=False)
     _remembered: OrderedDict[_Key, CompressedMessage[BaseMessage]] = field(init=False, repr=False)
     _lock: ForkSafeLock = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Begin with nothing to remember."""
-        self._messages = MessageCompressor(compressor=self.compressor, ledger=self.ledger)
+        """Begin with nothing to remember.
+
+        Raises:
+            ValueError: `min_tokens` cannot be answered; see `Thresholds.check`.
+        """
+        self._thresholds = Thresholds(self.ttft_log)
+        self._thresholds.check(self.min_tokens, self.budget)
+        self._messages = MessageCompressor(
+            compressor=self.compressor, ledger=self.ledger, thresholds=self._thresholds
+        )
         self._remembered = OrderedDict()
         self._lock = ForkSafeLock()
 
@@ -170,7 +184,7 @@ class HistoryCompressor:
         return MessageTask(
             message=message,
             budget=self.budget,
-            min_tokens=self.min_tokens,
+            min_tokens=self._thresholds.least_tokens(self.min_tokens, self.budget),
             query=lambda: self._query(messages),
             hint=hint_of_call(call) if call else TextHint(),
             originals=self.originals,

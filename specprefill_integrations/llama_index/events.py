@@ -31,6 +31,7 @@ DoorSkipReason = (
         "already_compressed",
         "no_text",
         "too_small",
+        "never_pays",
         "nothing_kept",
         "no_room",
         "failed",
@@ -38,8 +39,8 @@ DoorSkipReason = (
 )
 """Why all texts of a call stayed whole: for a reason of the compressor, or because the tool failed,
 its result is the agent's answer or a handoff, it was fetched back or compressed before, there is no
-or little text, nothing of it would be kept, there is no room for anything, or something else went
-wrong, which the log says."""
+or little text, compressing pays at no length, nothing of it would be kept, there is no room for
+anything, or something else went wrong, which the log says."""
 
 dispatcher = get_dispatcher(__name__)
 

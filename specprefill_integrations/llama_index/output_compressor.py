@@ -29,6 +29,7 @@ from specprefill_integrations.llama_index.tool_request import (
 )
 from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.rendering import GapStyle
+from specprefill_integrations.timing import MinTokens, Thresholds
 from specprefill_integrations.token_counting import count_each
 from specprefill_integrations.types import Budget, Compression, Kind, TextHint
 
@@ -45,8 +46,11 @@ class OutputCompressor:
     budget: Budget
     """How much may be kept of all texts of an output together."""
 
-    min_tokens: int
+    min_tokens: MinTokens
     """An output of fewer tokens is left whole."""
+
+    thresholds: Thresholds
+    """Says how many that are now, and wants to know how long compressing took."""
 
     query: str | MakeQuery | None
     """The question, or what makes one of a call."""
@@ -67,11 +71,12 @@ class OutputCompressor:
             request: The call that it answers.
             skip: Why it is to be left whole.
         """
-        reason = skip or self._reason_at_sight(output)
+        least_tokens = self.thresholds.least_tokens(self.min_tokens, self.budget)
+        reason = skip or _reason_at_sight(output, least_tokens)
         if reason:
             return _left_whole(output, request, reason)
         try:
-            work = self._begin(output, request)
+            work = self._begin(output, request, least_tokens)
             if isinstance(work, ToolOutput):
                 return work
             store = self.originals
@@ -80,6 +85,7 @@ class OutputCompressor:
             results = work.compressor.compress_documents(
                 work.texts, work.query.text, budget=self.budget, hints=self._hints(work, references)
             )
+            self._note(results)
             return work.finish(results, references)
         except Exception as error:  # noqa: BLE001 - whatever fails must not cost the result
             return self._failed(output, request, error)
@@ -88,11 +94,12 @@ class OutputCompressor:
         self, output: ToolOutput, request: ToolRequest, skip: DoorSkipReason | None = None
     ) -> ToolOutput:
         """`compress`, off the event loop."""
-        reason = skip or self._reason_at_sight(output)
+        least_tokens = self.thresholds.least_tokens(self.min_tokens, self.budget)
+        reason = skip or _reason_at_sight(output, least_tokens)
         if reason:
             return _left_whole(output, request, reason)
         try:
-            work = await asyncio.to_thread(self._begin, output, request)
+            work = await asyncio.to_thread(self._begin, output, request, least_tokens)
             if isinstance(work, ToolOutput):
                 return work
             store = self.originals
@@ -103,29 +110,19 @@ class OutputCompressor:
             results = await work.compressor.acompress_documents(
                 work.texts, work.query.text, budget=self.budget, hints=self._hints(work, references)
             )
+            self._note(results)
             return work.finish(results, references)
         except Exception as error:  # noqa: BLE001 - see compress
             return self._failed(output, request, error)
 
-    def _reason_at_sight(self, output: ToolOutput) -> DoorSkipReason | None:
-        """Why an output is left whole, where that can be seen without counting tokens."""
-        if output.is_error:
-            return "tool_error"
-        if holds_compressed_nodes(output):
-            return "already_compressed"
-        blocks = open_blocks(output)
-        if not blocks:
-            return "no_text"
-        # No tokenizer makes more tokens of a text than it has bytes.
-        most_tokens = sum(len(block.text.encode("utf-8", "surrogatepass")) for block in blocks)
-        return "too_small" if most_tokens < self.min_tokens else None
-
-    def _begin(self, output: ToolOutput, request: ToolRequest) -> _Work | ToolOutput:
+    def _begin(
+        self, output: ToolOutput, request: ToolRequest, least_tokens: int | None
+    ) -> _Work | ToolOutput:
         """Count, and find the question; this may load the draft."""
         compressor = self.compressor or shared_compressor()
         texts = texts_of(output)
         tokens = sum(count_each(compressor.count_tokens, [encodable(text) for text in texts]))
-        if tokens < self.min_tokens:
+        if tokens < (least_tokens or 0):
             return _left_whole(output, request, "too_small", tokens)
         return _Work(output, request, compressor, texts, query_of(request, self.query))
 
@@ -133,6 +130,12 @@ class OutputCompressor:
         """What is known of each text."""
         tool = work.request.tool_name
         return [TextHint(kind=self.kind, tool=tool, reference=found) for found in references]
+
+    def _note(self, results: Sequence[Compression]) -> None:
+        """Tell how long it took to compress the texts, where they were."""
+        if any(result.skipped_because is None for result in results):
+            tokens = sum(result.original_tokens for result in results)
+            self.thresholds.note(tokens, results[0].elapsed_seconds)
 
     def _failed(self, output: ToolOutput, request: ToolRequest, error: Exception) -> ToolOutput:
         """The output whole, or the error where the caller asked for it."""
@@ -190,6 +193,22 @@ class _Work:
             self.output,
             [result.text or GapStyle().marked(text, found) for text, result, found in written],
         )
+
+
+def _reason_at_sight(output: ToolOutput, least_tokens: int | None) -> DoorSkipReason | None:
+    """Why an output is left whole, where that can be seen without counting tokens."""
+    if output.is_error:
+        return "tool_error"
+    if holds_compressed_nodes(output):
+        return "already_compressed"
+    blocks = open_blocks(output)
+    if not blocks:
+        return "no_text"
+    if least_tokens is None:
+        return "never_pays"
+    # No tokenizer makes more tokens of a text than it has bytes.
+    most_tokens = sum(len(block.text.encode("utf-8", "surrogatepass")) for block in blocks)
+    return "too_small" if most_tokens < least_tokens else None
 
 
 def _left_whole(

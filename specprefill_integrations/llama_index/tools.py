@@ -17,6 +17,7 @@ from specprefill_integrations.llama_index.output_compressor import OutputCompres
 from specprefill_integrations.llama_index.recall_tool import RecallTool
 from specprefill_integrations.llama_index.tool_request import MakeQuery, ToolRequest
 from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.timing import MinTokens, Thresholds, TtftLog
 from specprefill_integrations.tool_results import DEFAULT_MIN_TOKENS
 from specprefill_integrations.types import Budget, Kind
 
@@ -102,10 +103,11 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
     *,
     compressor: ContextCompressor | None = None,
     budget: Budget,
-    min_tokens: int = DEFAULT_MIN_TOKENS,
+    min_tokens: MinTokens = DEFAULT_MIN_TOKENS,
     query: str | MakeQuery | None = None,
     kind: Kind | None = None,
     originals: OriginalStore | None = None,
+    ttft_log: TtftLog | None = None,
 ) -> CompressedTool:
     """Wrap a tool so that an agent reads of its results what it asked for.
 
@@ -125,17 +127,26 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
         compressor: What compresses; None is the shared default, loaded at first use.
         budget: How much may be kept of all texts of a result together. Where nothing is kept of
             one of several texts, its gap marker comes on top.
-        min_tokens: A result of fewer tokens is left whole.
+        min_tokens: A result of fewer tokens is left whole. A `BreakEven` says it by its figures,
+            `"auto"` by what `Thresholds` measures of this tool.
         query: The question of every call, or what makes one of a call. None: what the user asked
             the agent, and the call with its arguments.
         kind: What the results are cut as, whatever they look like.
         originals: Where originals are put, so that the first gap of a text can name its reference.
             Give the agent `recall_tool(originals)` too; to one that has none, give no store.
+        ttft_log: The calls of the agent's model, as `TtftEventHandler` keeps them; for
+            `min_tokens="auto"`.
+
+    Raises:
+        ValueError: `min_tokens` cannot be answered; see `Thresholds.check`.
     """
+    thresholds = Thresholds(ttft_log)
+    thresholds.check(min_tokens, budget)
     outputs = OutputCompressor(
         compressor=compressor,
         budget=budget,
         min_tokens=min_tokens,
+        thresholds=thresholds,
         query=query,
         kind=kind,
         originals=originals,
