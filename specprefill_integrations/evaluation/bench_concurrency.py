@@ -9,8 +9,10 @@ import statistics
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
+from specprefill_integrations.errors import DeadlineExceededError
 from specprefill_integrations.evaluation.bench import documentation
 from specprefill_integrations.scoring.engine import ScoringEngine
 from specprefill_integrations.scoring.scoring_worker import EngineLimits
@@ -50,7 +52,7 @@ class ConcurrencyResult:
     """All callers, side by side."""
 
     throughput_to_one_caller: float
-    """Median over runs of one_caller_seconds / callers_seconds of the same run."""
+    """Median over runs of calls answered a second, to those of one caller in the same run."""
 
     wait_p50_seconds: float
     """Half of the calls took no longer."""
@@ -58,8 +60,17 @@ class ConcurrencyResult:
     wait_p99_seconds: float
     """99 of 100 calls took no longer."""
 
+    wait_max_seconds: float
+    """No call took longer."""
+
     mean_batch_requests: float
     """Requests that were scored together, on average."""
+
+    deadline_seconds: float | None
+    """How long a call may take; None for as long as it takes."""
+
+    deadline_misses: int
+    """Calls of all runs that were given up: their texts would be passed on as they are."""
 
 
 def concurrent_requests(calls: int, mean_chars: int) -> list[ScoreRequest]:
@@ -82,7 +93,12 @@ def concurrent_requests(calls: int, mean_chars: int) -> list[ScoreRequest]:
 
 
 def measure_concurrency(
-    scorer: BatchSpanScorer, requests: Sequence[ScoreRequest], *, callers: int, repeats: int
+    scorer: BatchSpanScorer,
+    requests: Sequence[ScoreRequest],
+    *,
+    callers: int,
+    repeats: int,
+    deadline_seconds: float | None = None,
 ) -> ConcurrencyResult:
     """Time one caller and many in turn, after some calls to warm up.
 
@@ -91,20 +107,27 @@ def measure_concurrency(
         requests: What is asked; nothing is answered from a cache.
         callers: How many ask at a time.
         repeats: Runs of each.
+        deadline_seconds: How long a call of the many may take; None for as long as it takes.
     """
     scorer.score_batch(requests[:callers])
-    times = []
+    limits = EngineLimits(cache_entries=0)
+    times, throughputs, batch_sizes = [], [], []
     waits: list[float] = []
-    batch_sizes = []
+    deadline_misses = 0
     for _ in range(repeats):
         started = time.perf_counter()
         scorer.score_batch(requests)
         one = time.perf_counter() - started
-        with ScoringEngine(scorer, limits=EngineLimits(cache_entries=0)) as engine:
+        with ScoringEngine(scorer, limits=limits, deadline_seconds=deadline_seconds) as engine:
             started = time.perf_counter()
             waits += _waits(engine, requests, callers)
-            times.append((one, time.perf_counter() - started))
-            batch_sizes.append(engine.statistics.mean_batch_requests)
+            many = time.perf_counter() - started
+            done = engine.statistics
+        answered = len(requests) - done.deadline_misses
+        times.append((one, many))
+        throughputs.append((answered / many) / (len(requests) / one))
+        batch_sizes.append(done.mean_batch_requests)
+        deadline_misses += done.deadline_misses
     percentiles = statistics.quantiles(waits, n=100, method="inclusive")
     return ConcurrencyResult(
         callers=callers,
@@ -112,19 +135,23 @@ def measure_concurrency(
         repeats=repeats,
         one_caller_seconds=statistics.median(one for one, _ in times),
         callers_seconds=statistics.median(many for _, many in times),
-        throughput_to_one_caller=statistics.median(one / many for one, many in times),
+        throughput_to_one_caller=statistics.median(throughputs),
         wait_p50_seconds=percentiles[49],
         wait_p99_seconds=percentiles[98],
+        wait_max_seconds=max(waits),
         mean_batch_requests=statistics.median(batch_sizes),
+        deadline_seconds=deadline_seconds,
+        deadline_misses=deadline_misses,
     )
 
 
 def _waits(engine: ScoringEngine, requests: Sequence[ScoreRequest], callers: int) -> list[float]:
-    """Ask everything, so many at a time. Seconds of each call."""
+    """Ask everything, so many at a time. Seconds of each call, answered or given up."""
 
     def ask(request: ScoreRequest) -> float:
         started = time.perf_counter()
-        engine.score_spans(request.query, request.texts, request.spans)
+        with suppress(DeadlineExceededError):  # the engine counts them
+            engine.score_spans(request.query, request.texts, request.spans)
         return time.perf_counter() - started
 
     with ThreadPoolExecutor(callers) as pool:

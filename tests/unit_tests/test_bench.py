@@ -89,6 +89,14 @@ def test_the_command_measures_callers_and_splitting(draft):
     assert (found["callers"], found["calls"]) == (2, 4)
     assert found["throughput_to_one_caller"] > 0
     assert 0 < found["wait_p50_seconds"] <= found["wait_p99_seconds"]
+    found = run("--draft", draft, "--concurrency", 2, "--deadline", 60, "--repeats", 1)
+    assert (found["deadline_seconds"], found["deadline_misses"]) == (60, 0)
+
+
+def test_a_deadline_without_callers_is_refused():
+    result = CliRunner().invoke(build_app(), ["bench", "--deadline", "3"])
+    assert result.exit_code == 2
+    assert "--concurrency" in result.stderr
 
 
 def test_splitting_is_measured_kind_by_kind(draft, monkeypatch):
