@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from specprefill_integrations.langchain.middleware import SpecPrefillMiddleware
 
 try:
+    from specprefill_integrations.langchain.case_recorder import CaseRecorder
     from specprefill_integrations.langchain.compress_messages import compress_messages
     from specprefill_integrations.langchain.context_edit import SpecPrefillContextEdit
     from specprefill_integrations.langchain.document_compressor import SpecPrefillDocumentCompressor
@@ -29,6 +30,7 @@ except ImportError as error:
     raise MissingDependencyError(package="langchain-core", extra="langchain") from error
 
 __all__ = [
+    "CaseRecorder",
     "RecallTool",
     "SpecPrefillContextEdit",
     "SpecPrefillDocumentCompressor",
