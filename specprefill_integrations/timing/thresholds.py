@@ -23,8 +23,8 @@ MinTokens = int | Literal["auto"] | BreakEven
 """From how many tokens on a text is compressed: a number; where a `BreakEven` says that it pays; or
 `"auto"`, where it pays by what was measured so far."""
 
-_LAST = 1000
-"""So many of the last calls, of the draft and of the model, are what a measurement rests on."""
+_LAST = 100
+"""So many of the last texts, and of the model's last calls, are what a measurement rests on."""
 
 _STEP_TOKENS = 100
 """What is measured is rounded up to hundreds: it is no more exact, and holds still."""
@@ -33,10 +33,10 @@ _STEP_TOKENS = 100
 class Thresholds:
     """Says from how many tokens on texts are compressed. Safe to use from many threads.
 
-    What it measures: how long texts took to compress, the draft's queue included and the first one
-    left out, which may have loaded the draft; and how fast the model reads, by the log of its
-    calls. Until there are 8 of each, of lengths that differ twofold, the default of 500 tokens
-    holds. It never looks back: what was compressed or left whole remains so.
+    What it measures: how long texts took to compress, the draft's queue included; and how fast the
+    model reads, by the log of its calls. Until there are 8 of each, of lengths that differ twofold,
+    the default of 500 tokens holds. Where nothing is compressed any more, no text is measured any
+    more either. It never looks back: what was compressed or left whole remains so.
     """
 
     def __init__(self, ttft_log: TtftLog | None = None) -> None:
@@ -47,7 +47,6 @@ class Thresholds:
         """
         self._ttft_log = ttft_log
         self._lock = threading.Lock()
-        self._has_begun = False
         self._readings: deque[tuple[int, float]] = deque(maxlen=_LAST)
         self._said: dict[Budget, int | None] = {}
 
@@ -91,9 +90,7 @@ class Thresholds:
             seconds: How long that took.
         """
         with self._lock:
-            if self._has_begun:
-                self._readings.append((tokens, seconds))
-            self._has_begun = True
+            self._readings.append((tokens, seconds))
 
     def _measured(self, budget: Budget) -> int | None:
         draft, target = self._draft_speed(), self._target_speed()

@@ -88,7 +88,7 @@ class TestMiddleware:
         assert stamp(answer(middleware))["skipped_because"] == "too_small"
 
     def test_what_it_compresses_is_what_it_measures(self) -> None:
-        """All but the first text, which may have loaded the draft, and what stays whole."""
+        """But not what stays whole."""
 
         @tool
         def repeat(times: int) -> str:
@@ -102,7 +102,7 @@ class TestMiddleware:
         two, three, one, four = (stamp(message) for message in tool_messages(state))
         assert (two["skipped_because"], one["skipped_because"]) == (None, "too_small")
         readings = list(middleware._thresholds._readings)
-        tokens = [found["original_tokens"] for found in (three, four)]
+        tokens = [found["original_tokens"] for found in (two, three, four)]
         assert [read_tokens for read_tokens, _ in readings] == tokens
         assert (
             0
@@ -130,7 +130,7 @@ class TestWhatWasSeenStays:
     def test_of_agents(self, speeds: list[Speed]) -> None:
         log = a_log()
         middleware = a_middleware(log)
-        note_texts(middleware._thresholds, lengths=[100, *LENGTHS])
+        note_texts(middleware._thresholds)
         script = [one for n in range(10) for one in (calls(f"read:{n}"), AIMessage("Done."))]
         model = ScriptedModel(script=script)
         agent = create_agent(model, [read], middleware=[middleware], checkpointer=InMemorySaver())
@@ -156,7 +156,7 @@ class TestWhatWasSeenStays:
             ttft_log=log,
             ledger=Ledger(),
         )
-        note_texts(history._thresholds, lengths=[100, *LENGTHS])
+        note_texts(history._thresholds)
         messages: list[BaseMessage] = []
         shown: list[BaseMessage] = []
         for number, speed in enumerate(speeds):

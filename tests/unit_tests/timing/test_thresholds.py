@@ -26,7 +26,7 @@ def measured(draft: float, target: float) -> Thresholds:
     add_calls(log, target)
     thresholds = Thresholds(log)
     thresholds.note(100, 60.0)  # loads the draft
-    note_texts(thresholds, draft)
+    note_texts(thresholds, draft, [*LENGTHS] * 2)
     return thresholds
 
 
@@ -68,7 +68,7 @@ class TestAuto:
         log = TtftLog()
         thresholds = Thresholds(log)
         assert thresholds.least_tokens("auto", FIFTH) == 500
-        note_texts(thresholds, lengths=[100, *LENGTHS])
+        note_texts(thresholds, lengths=LENGTHS)
         assert thresholds.least_tokens("auto", FIFTH) == 500
         add_calls(log, 1000, LENGTHS[:-1])
         assert thresholds.least_tokens("auto", FIFTH) == 500
@@ -83,7 +83,7 @@ class TestAuto:
     def test_calls_of_several_models_say_nothing(self) -> None:
         log = TtftLog()
         thresholds = Thresholds(log)
-        note_texts(thresholds, lengths=[100, *LENGTHS])
+        note_texts(thresholds, lengths=LENGTHS)
         add_calls(log, 1000, model="a")
         add_calls(log, 10, model="b")
         assert thresholds.least_tokens("auto", FIFTH) == 500
@@ -91,9 +91,9 @@ class TestAuto:
     def test_only_the_last_calls_count(self) -> None:
         log = TtftLog()
         thresholds = Thresholds(log)
-        note_texts(thresholds, per_second=1, lengths=[100, *LENGTHS])
+        note_texts(thresholds, per_second=1, lengths=LENGTHS)
         add_calls(log, 1e6)
-        for _ in range(125):
+        for _ in range(13):
             note_texts(thresholds)
             add_calls(log, 1000)
         assert thresholds.least_tokens("auto", FIFTH) == 900
@@ -104,7 +104,7 @@ class TestAuto:
         with caplog.at_level(logging.INFO):
             for _ in range(3):
                 thresholds.least_tokens("auto", FIFTH)
-            note_texts(thresholds, lengths=[100, *LENGTHS])
+            note_texts(thresholds, lengths=LENGTHS)
             add_calls(log, 1000)
             for _ in range(3):
                 thresholds.least_tokens("auto", FIFTH)
