@@ -15,6 +15,7 @@ from specprefill_integrations.about_the_whole import asks_about_the_whole
 from specprefill_integrations.encodable import encodable
 from specprefill_integrations.errors import DeadlineExceededError, DraftModelError
 from specprefill_integrations.fitting import BudgetFitter, Rendered
+from specprefill_integrations.needs_every_word import LeaveWhole
 from specprefill_integrations.protection import ProtectionRule
 from specprefill_integrations.rendering import LINE_GAPS, GapStyle
 from specprefill_integrations.scoring.span_scorer import SpanScorer, scores_are_logarithms
@@ -51,6 +52,9 @@ class Stages:
 
     protect: Sequence[ProtectionRule]
     """What is kept before all else."""
+
+    leave_whole: LeaveWhole | None
+    """Says whether a question needs every word of a text."""
 
     fraction_of: Literal["tokens", "units"]
     """What `Budget.keep_fraction` is a fraction of."""
@@ -102,7 +106,7 @@ class CompressionRun:
         self._started = time.perf_counter()
         self._stage: SkipReason = "counter_failed"
         self._tokens = [0] * len(texts)
-        self._excluded: set[int] = set()
+        self._excluded: dict[int, SkipReason] = {}
         self._limit = 0
         self._documents: dict[int, SplitDocument] = {}
         self._costs: list[int] = []
@@ -119,10 +123,14 @@ class CompressionRun:
         if total <= self._budget.token_limit(total) and self._budget.attention_mass is None:
             return None
         self._stage = "splitter_failed"
-        pairs = zip(self._readable, self._hints, strict=True)
-        cut = [self._cut(text, hint) for text, hint in pairs]
-        self._documents = {i: document for i, document in enumerate(cut) if document}
-        self._excluded = {i for i, document in enumerate(cut) if document is None}
+        for index, (text, hint) in enumerate(zip(self._readable, self._hints, strict=True)):
+            document = self._cut(text, hint)
+            if document is None:
+                self._excluded[index] = "kind_excluded"
+            elif self._must_stay_whole(document):
+                self._excluded[index] = "needs_every_word"
+            else:
+                self._documents[index] = document
         self._stage = "counter_failed"
         total = sum(self._tokens[i] for i in self._documents)
         self._limit = self._budget.token_limit(total)
@@ -158,7 +166,7 @@ class CompressionRun:
         return [
             self._compressed(index, rendered[index], elapsed)
             if text and index in rendered
-            else self._whole(index, "kind_excluded", elapsed)
+            else self._whole(index, self._excluded.get(index, "empty_text"), elapsed)
             for index, text in enumerate(self._texts)
         ]
 
@@ -175,7 +183,7 @@ class CompressionRun:
         if isinstance(error, DeadlineExceededError):
             reason = "deadline_exceeded"
         return [
-            self._whole(index, "kind_excluded" if index in self._excluded else reason, elapsed)
+            self._whole(index, self._excluded.get(index, reason), elapsed)
             for index in range(len(self._texts))
         ]
 
@@ -191,6 +199,15 @@ class CompressionRun:
             return None
         by_kind = LINE_GAPS if kind in READ_BY_LINES else GapStyle()
         return SplitDocument.cut(text, chosen, gaps or by_kind, kind=kind, hint=hint)
+
+    def _must_stay_whole(self, document: SplitDocument) -> bool:
+        """Whether the question needs every word; but a number of tokens is a promise."""
+        rule = self._stages.leave_whole
+        return (
+            rule is not None
+            and self._budget.max_tokens is None
+            and rule(self._query, document.kind)
+        )
 
     def _cut_oversized(self) -> None:
         """Count the units, and cut those finer that alone cost more than may be kept."""

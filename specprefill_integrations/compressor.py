@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from specprefill_integrations.compression_run import CompressionRun, ScoringTask, Stages
 from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.fork_safe_lock import ForkSafeLock
+from specprefill_integrations.needs_every_word import LeaveWhole, needs_every_word
 from specprefill_integrations.protection import DEFAULT_PROTECTION, ProtectionRule
 from specprefill_integrations.rendering import GapStyle
 from specprefill_integrations.scoring.span_scorer import AsyncSpanScorer, SpanScorer
@@ -46,6 +47,7 @@ class ContextCompressor:
         selector: Selector | None = None,
         gaps: GapStyle | None = None,
         protect: Sequence[ProtectionRule] = DEFAULT_PROTECTION,
+        leave_whole: LeaveWhole | None = needs_every_word,
         fraction_of: Literal["tokens", "units"] = "tokens",
         count_tokens: Any = None,  # noqa: ANN401 - see as_token_counter
         on_error: OnError = "pass_through",
@@ -61,6 +63,9 @@ class ContextCompressor:
                 are read by lines. JSON has a way of its own, see `JsonSplitter`.
             protect: What is kept before all else, as far as half of the limit goes: errors, exit
                 codes and totals in what programs write, by default.
+            leave_whole: Says of a question and a kind of text that no part of it can go. By
+                default where one asks for exact words, a count or a translation, or to change
+                code, see `needs_every_word`; None: never. A budget of `max_tokens` goes first.
             fraction_of: What `Budget.keep_fraction` is a fraction of. `units` keeps that share of
                 the units, rounded up, as published for chunks, and the text may cost a little
                 more than that share of the tokens. `max_tokens` is never exceeded.
@@ -77,6 +82,7 @@ class ContextCompressor:
         self.selector = selector
         self.gaps = gaps
         self.protect = tuple(protect)
+        self.leave_whole = leave_whole
         self.fraction_of = fraction_of
         self.count_tokens: CountTokens = (
             scorer.count_tokens if count_tokens is None else as_token_counter(count_tokens)
@@ -139,9 +145,31 @@ class ContextCompressor:
             shared_engine(stages.scorer).with_deadline(deadline_seconds),
             splitter=stages.splitter,
             gaps=stages.gaps,
+            leave_whole=None if scorer == "specprefill" else needs_every_word,
             fraction_of=stages.fraction_of,
             count_tokens=count_tokens,
             on_error=on_error,
+        )
+
+    def with_scorer(
+        self, scorer: SpanScorer, *, on_error: OnError | None = None
+    ) -> ContextCompressor:
+        """A compressor with the same stages and counter, in which another scorer says what is kept.
+
+        Args:
+            scorer: The other scorer.
+            on_error: See `ContextCompressor`; None: as in this one.
+        """
+        return ContextCompressor(
+            scorer,
+            splitter=self.splitter,
+            selector=self.selector,
+            gaps=self.gaps,
+            protect=self.protect,
+            leave_whole=self.leave_whole,
+            fraction_of=self.fraction_of,
+            count_tokens=self.count_tokens,
+            on_error=on_error or self.on_error,
         )
 
     @property
@@ -182,8 +210,8 @@ class ContextCompressor:
     ) -> list[Compression]:
         """Keep what the question needs of several texts, under one budget for all of them.
 
-        A text of which nothing is needed comes back empty. One whose kind is not to be cut comes
-        back whole and is not counted in the budget.
+        A text of which nothing is needed comes back empty. One that is not to be cut, for its kind
+        or because the question needs every word, comes back whole and is not counted in the budget.
 
         Args:
             texts: The texts; scored together, in batches.
@@ -254,6 +282,7 @@ class ContextCompressor:
             selector=self.selector,
             gaps=self.gaps,
             protect=self.protect,
+            leave_whole=self.leave_whole,
             fraction_of=self.fraction_of,
             count_tokens=self.count_tokens,
         )

@@ -16,13 +16,15 @@ SkipReason = Literal[
     "empty_text",
     "within_budget",
     "kind_excluded",
+    "needs_every_word",
     "splitter_failed",
     "scorer_failed",
     "deadline_exceeded",
     "counter_failed",
 ]
-"""Why a text came back whole: nothing in it, small enough, of a kind that is not to be cut; or the
-splitter, the draft or the counter failed, or the draft took too long."""
+"""Why a text came back whole: nothing in it, small enough, of a kind that is not to be cut, or the
+question needs every word of it; or the splitter, the draft or the counter failed, or the draft took
+too long."""
 
 Kind = Literal[
     "prose",

@@ -1,0 +1,60 @@
+"""Does a question need every word of a text? Then no part of it can go.
+
+A stated rule, no model: English requests to quote, to count, to translate, and to change code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from specprefill_integrations.types import Kind
+
+LeaveWhole = Callable[[str | None, Kind], bool]
+"""Says of a question and a kind of text whether the text must stay whole."""
+
+_OF_ANY_TEXT = re.compile(
+    r"""\b(?:
+        verbatim | word[ -]for[ -]word | proof-?read
+      | exact(?:ly)?\ (?:wording|words|text|quot(?:e|ation)|phras(?:e|ing))
+      | (?:quote|recite|transcribe)\ (?:me\ |back\ )?(?:the|this|that|its|his|her|their)
+      | translate\ (?:it|this|the|that|everything|all)
+      | how\ (?:many\ times|often)
+      | count\ (?:the|all|every|each|how|up)
+      | (?:total|overall)\ (?:number|count)\ of
+      | number\ of\ (?:times|occurrences|mentions)
+      | (?:add|sum|tally)\ up
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+# An order or an intention, not a word of a description: "Which function does this? Add a file."
+_TO_CHANGE_CODE = re.compile(
+    r"""(?: ^\s* | \b(?:please|can\ you|could\ you|would\ you|help\ me|let\ me|let's|let\ us|i'll
+            |(?:i|you|we)\ (?:will|must|should)|(?:need|want|like|going|trying)\ (?:you\ )?to)\s+ )
+        (?:please\s+|now\s+)?
+        (?:add|change|clean\ up|convert|correct|debug|edit|extend|fix|implement|improve|modify|move
+          |optimi[sz]e|patch|port|refactor|remove|rename|repair|replace|review|rewrite|simplify
+          |speed\ up|translate|update)
+    \b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+_CODE: frozenset[Kind] = frozenset({"code", "diff"})
+
+
+def needs_every_word(query: str | None, kind: Kind) -> bool:
+    """Whether an answer would need all of a text.
+
+    True for English questions that ask for the exact words, for a count or a translation; and for
+    code, where one asks to change or review it.
+
+    Args:
+        query: The question.
+        kind: What the text is.
+    """
+    if query is None:
+        return False
+    if kind in _CODE and _TO_CHANGE_CODE.search(query):
+        return True
+    return _OF_ANY_TEXT.search(query) is not None
