@@ -21,6 +21,7 @@ from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import BudgetError, EvaluationDataError
 from specprefill_integrations.evaluation.ab import ab
 from specprefill_integrations.evaluation.ab_arms import keep_fractions_of
+from specprefill_integrations.evaluation.break_even import break_even
 from specprefill_integrations.evaluation.cases import EvaluationCase, read_cases
 from specprefill_integrations.evaluation.evidence import (
     LeftOutReason,
@@ -117,6 +118,7 @@ class DraftChoice:
 
 
 app.command()(ab)
+app.command()(break_even)
 
 
 @app.callback()
