@@ -25,6 +25,7 @@ from openai import OpenAI
 from typer.testing import CliRunner
 
 from specprefill_integrations.cli import build_app
+from specprefill_integrations.evaluation.break_even_log import read_log_times
 from specprefill_integrations.evaluation.targets import LlamaIndexTarget
 from specprefill_integrations.langchain import TtftCallbackHandler
 from specprefill_integrations.llama_index import TtftEventHandler
@@ -193,6 +194,8 @@ def test_ab_is_killed_and_goes_on(served: Served, data: Path, tmp_path: Path) ->
     found = json.loads(done.stdout)
     assert (found["errors"], found["stopped"]) == ({}, None)
     check_arms(found["all"])
+    times = read_log_times(log, "readout")
+    assert (len(times.draft), len(times.target)) == (len(FACTS), len(FACTS) * len(ARMS))
 
 
 def check_records(records: list[dict[str, Any]]) -> None:
