@@ -8,6 +8,7 @@ from __future__ import annotations
 from specprefill_integrations.errors import MissingDependencyError
 
 try:
+    from specprefill_integrations.llama_index.case_recorder import CaseRecorder
     from specprefill_integrations.llama_index.events import (
         ContextCompressionEndEvent,
         ContextCompressionSkippedEvent,
@@ -27,6 +28,7 @@ except ImportError as error:
     raise MissingDependencyError(package="llama-index-core", extra="llama-index") from error
 
 __all__ = [
+    "CaseRecorder",
     "ContextCompressionEndEvent",
     "ContextCompressionSkippedEvent",
     "ContextCompressionStartEvent",

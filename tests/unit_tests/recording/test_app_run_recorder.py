@@ -204,7 +204,7 @@ class TestLimits:
 
 def test_what_it_was_not_told_of_is_no_error(recorder) -> None:
     recorder.source_began("x", "q")
-    recorder.source_ended("x", lambda: never())
+    recorder.source_ended("x", never)
     recorder.call_ended("x", "text")
     recorder.answered("x", "text")
     recorder.ended("x", never)

@@ -1,4 +1,4 @@
-"""The file that cases are recorded in: whole lines, whatever happens, and nobody else's business."""
+"""The file that cases are recorded in: whole lines, whatever happens, for its owner alone."""
 
 from __future__ import annotations
 
@@ -150,9 +150,7 @@ def test_a_kill_costs_at_most_the_last_line(path: Path) -> None:
     assert len(found) > last
 
 
-@pytest.mark.parametrize(
-    "held", [b"dear diary", b"[1]\n", b'{"run": {}}\n', b"\n", b'{"id": 1}\nx']
-)
+@pytest.mark.parametrize("held", [b"dear diary", b"[1]\n", b'{"run": 1}\n', b"\n", b'{"id": 1}\nx'])
 def test_a_file_of_another_kind_is_left_as_it_is(path: Path, held: bytes) -> None:
     path.write_bytes(held)
     path.chmod(0o644)
