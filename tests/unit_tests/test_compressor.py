@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from specprefill_integrations import Budget, Compression, ContextCompressor, Span
+from specprefill_integrations import Budget, Compression, ContextCompressor, GapStyle, Span
 from specprefill_integrations.errors import DraftModelError, TokenCounterError
+from specprefill_integrations.splitting.lines import LineSplitter
 from specprefill_integrations.testing import KeywordScorer
 
 TEXT = "The cat sat on the mat. A dog barked at the moon. Nothing else happened that night. Really."
@@ -138,6 +139,33 @@ class TestCompressDocuments:
             "",
         ]
         assert [result.skipped_because for result in results] == [None, "empty_text", None, None]
+
+
+class TestWithScorer:
+    def test_all_else_is_the_same(self) -> None:
+        compressor = ContextCompressor(
+            KeywordScorer(),
+            splitter=LineSplitter(),
+            selector=lambda units, *_: frozenset({len(units) - 1}),
+            gaps=GapStyle(marker="(cut)"),
+            protect=(),
+            fraction_of="units",
+            count_tokens=len,
+            on_error="raise",
+        )
+        other = compressor.with_scorer(FailingScorer())
+        changed = {"scorer", "count_tokens", "_skips", "_skips_lock"}
+        assert isinstance(other.scorer, FailingScorer)
+        assert other.count_tokens(["four"]) == [4]
+        assert {name: value for name, value in vars(other).items() if name not in changed} == {
+            name: value for name, value in vars(compressor).items() if name not in changed
+        }
+
+    def test_it_counts_as_before_and_may_fail_otherwise(self) -> None:
+        compressor = ContextCompressor(KeywordScorer())
+        other = compressor.with_scorer(FailingScorer(), on_error="raise")
+        assert other.count_tokens == compressor.count_tokens
+        assert (compressor.on_error, other.on_error) == ("pass_through", "raise")
 
 
 class TestFailure:
