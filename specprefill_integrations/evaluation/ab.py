@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from enum import Enum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,19 +19,36 @@ import typer
 from rich.console import Console
 
 from specprefill_integrations import __version__
+from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import BudgetError, EvaluationDataError
 from specprefill_integrations.evaluation.ab_arms import (
     arms_of,
     keep_fractions_of,
 )
 from specprefill_integrations.evaluation.ab_compression import PromptMaker
-from specprefill_integrations.evaluation.ab_compressors import AbDraft, build_compressors
 from specprefill_integrations.evaluation.ab_limits import AbLimits
 from specprefill_integrations.evaluation.ab_prompts import DEFAULT_TEMPLATE, check_template
 from specprefill_integrations.evaluation.ab_run import AbRun, case_key
 from specprefill_integrations.evaluation.answers import MetricName, metric_of
 from specprefill_integrations.evaluation.cases import EvaluationCase
+from specprefill_integrations.evaluation.compressors import (
+    Lineup,
+    ScorerName,
+    build_lineup,
+    peer_models,
+    scorer_names,
+)
+from specprefill_integrations.evaluation.draft_choice import DraftChoice, draft_name, load_draft
+from specprefill_integrations.evaluation.machine import describe_machine
+from specprefill_integrations.evaluation.peers.settings import PeerSettings
 from specprefill_integrations.evaluation.run_log import open_run_log, setup_digest
+from specprefill_integrations.evaluation.run_session import (
+    DataFile,
+    RunSession,
+    check_scorers,
+    describe_data,
+    without_folders,
+)
 from specprefill_integrations.evaluation.traces import FieldNames, read_data
 from specprefill_integrations.terminal import (
     FAILURE,
@@ -53,14 +70,7 @@ _MODEL_OPTIONS = '{"temperature": 0, "max_tokens": 512}'
 _PIPE_COLUMNS = 200
 
 
-class AbScorerName(str, Enum):
-    """What can say which parts of a prompt are kept."""
-
-    READOUT = "readout"
-    SPECPREFILL = "specprefill"
-    BM25 = "bm25"
-    RANDOM = "random"
-    HEAD_TAIL = "head+tail"
+_ARMS_IN_OLD_LOGS = ("scorers", "keep_fractions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,20 +89,31 @@ class AbSetup:
     model_options: Mapping[str, Any]
     """What it is set to."""
 
-    scorers: Sequence[str]
-    """What compresses."""
-
-    keep_fractions: Sequence[float]
-    """How much each of them keeps."""
-
     template: str
     """What is asked."""
 
     metric: MetricName | None
     """How replies are judged where cases do not say it: what is asked depends on it."""
 
-    draft: AbDraft
+    draft: DraftChoice
     """What reads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbArms:
+    """Which arms are asked about: a log may hold others, too."""
+
+    scorers: Sequence[str]
+    """What compresses."""
+
+    keep_fractions: Sequence[float]
+    """How much each of them keeps."""
+
+    peer_models: Mapping[str, str]
+    """Where weights of peers lie."""
+
+    trust_remote_code: bool
+    """Whether code that comes with them may run."""
 
 
 def ab(  # noqa: PLR0913 - one parameter an option
@@ -111,7 +132,7 @@ def ab(  # noqa: PLR0913 - one parameter an option
         str, typer.Option(metavar="JSON", help="Further settings of the model, as an object.")
     ] = _MODEL_OPTIONS,
     scorer: Annotated[
-        list[AbScorerName] | None,
+        list[ScorerName] | None,
         typer.Option(help="What compresses; may be given several times. Default: readout."),
     ] = None,
     keep: Annotated[
@@ -138,6 +159,13 @@ def ab(  # noqa: PLR0913 - one parameter an option
     max_input_tokens: Annotated[
         int | None, typer.Option(min=1, help="Stop before more are sent to the model.")
     ] = None,
+    peer_model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PLACE", help="A folder or hub id of a peer's weights."),
+    ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that comes with such weights.")
+    ] = False,
     resume: Annotated[
         Path | None, typer.Option(help="The log to go on with. Default: named after the setup.")
     ] = None,
@@ -155,18 +183,23 @@ def ab(  # noqa: PLR0913 - one parameter an option
             model=model,
             base_url=base_url,
             model_options=_model_options(model_options),
-            scorers=list(dict.fromkeys(name.value for name in scorer or [AbScorerName.READOUT])),
-            keep_fractions=keep_fractions_of(keep),
             template=_template(prompt),
             metric=metric,
-            draft=AbDraft(draft=draft, device=device, dtype=dtype, window_tokens=window_tokens),
+            draft=DraftChoice(draft=draft, device=device, dtype=dtype, window_tokens=window_tokens),
+        )
+        arms = AbArms(
+            scorers=scorer_names(scorer or [ScorerName.READOUT]),
+            keep_fractions=keep_fractions_of(keep),
+            peer_models=peer_models(peer_model or []),
+            trust_remote_code=trust_remote_code,
         )
         names = _field_names(field or [])
-        read = _sorted_out([c for path in data for c in read_data(path, limit, names)], metric)
+        cases = {path: read_data(path, limit, names) for path in data}
+        read = _sorted_out(cases, metric)
     limits = AbLimits(concurrency=concurrency, retries=retries, max_input_tokens=max_input_tokens)
     with clear_errors(debug=debug):
         with quiet_libraries(debug=debug):
-            report = _measure(setup, read, limits, margin=margin, path=resume)
+            report = _measure(setup, arms, read, limits, margin=margin, path=resume)
         _show(report, as_json=as_json)
     if report.stopped == "target_fails":
         raise typer.Exit(FAILURE)
@@ -181,6 +214,9 @@ class _SortedOut:
 
     left_out: Mapping[str, int]
     """How many cannot, by reason."""
+
+    files: Sequence[DataFile]
+    """Where they are from."""
 
 
 @contextmanager
@@ -225,11 +261,13 @@ def _field_names(given: Sequence[str]) -> FieldNames:
     return replace(FieldNames(), **changes)
 
 
-def _sorted_out(cases: Sequence[EvaluationCase], metric: MetricName | None) -> _SortedOut:
-    """The cases that can be asked about and judged, and how many cannot."""
+def _sorted_out(
+    cases: Mapping[Path, Sequence[EvaluationCase]], metric: MetricName | None
+) -> _SortedOut:
+    """Of the cases of each file those that can be asked about and judged; how many cannot."""
     left_out: Counter[str] = Counter()
     found: dict[str, EvaluationCase] = {}
-    for case in cases:
+    for case in chain.from_iterable(cases.values()):
         reason = _why_left_out(case) or ("given_twice" if case_key(case) in found else None)
         if reason is None:
             metric_of(case, metric)  # if there is no such metric, now is the time to hear of it
@@ -239,7 +277,8 @@ def _sorted_out(cases: Sequence[EvaluationCase], metric: MetricName | None) -> _
     if not found:
         why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
         fail(f"no case to judge: {why.replace('_', ' ') or 'nothing was read'}", USAGE_ERROR)
-    return _SortedOut(list(found.values()), dict(left_out))
+    files = [describe_data(path, len(some)) for path, some in cases.items()]
+    return _SortedOut(list(found.values()), dict(left_out), files)
 
 
 def _why_left_out(case: EvaluationCase) -> str | None:
@@ -248,8 +287,14 @@ def _why_left_out(case: EvaluationCase) -> str | None:
     return None if case.answers else "no_answer_given"
 
 
-def _measure(
-    setup: AbSetup, read: _SortedOut, limits: AbLimits, *, margin: float, path: Path | None
+def _measure(  # noqa: PLR0913 - what was asked for, part by part
+    setup: AbSetup,
+    asked: AbArms,
+    read: _SortedOut,
+    limits: AbLimits,
+    *,
+    margin: float,
+    path: Path | None,
 ) -> AbReport:
     # Here, so that `--help` is quick.
     from specprefill_integrations.evaluation.ab_report import AbReport  # noqa: PLC0415
@@ -259,11 +304,14 @@ def _measure(
     described = asdict(setup)
     path = path or Path(f"specprefill-ab-{setup_digest(described)}.jsonl")
     target = named_target(setup.model, base_url=setup.base_url, options=setup.model_options)
-    arms = arms_of(setup.scorers, setup.keep_fractions)
-    with open_run_log(path, described) as log:
-        with stderr_console().status(f"loading {printable(setup.draft.draft or 'the draft')} ..."):
-            compressors, draft = build_compressors(setup.scorers, setup.draft)
-        prompts = PromptMaker(compressors, template=setup.template, metric=setup.metric)
+    with open_run_log(path, described, outdated=_ARMS_IN_OLD_LOGS) as log:
+        like, lineup, session = _prepare(setup, asked, read.files)
+        check_scorers(log.records, session.scorers)
+        log.append(session.as_record())
+        arms = arms_of(list(lineup.compressors), asked.keep_fractions)
+        prompts = PromptMaker(
+            lineup.compressors, like.count_tokens, template=setup.template, metric=setup.metric
+        )
         run = AbRun(target, prompts, arms, log, limits)
         with progress_bar() as progress:
             task = progress.add_task(printable(setup.model), total=len(read.cases))
@@ -273,14 +321,43 @@ def _measure(
     )
     return AbReport(
         model=setup.model,
-        draft=draft,
+        draft=draft_name(like),
         margin=margin,
         summary=summary,
+        arms=arms,
+        skipped=lineup.skipped,
         left_out=read.left_out,
         sent_tokens=run.sent_tokens,
         stopped=stopped,
         log=str(path),
     )
+
+
+def _prepare(
+    setup: AbSetup, asked: AbArms, files: Sequence[DataFile]
+) -> tuple[ContextCompressor, Lineup, RunSession]:
+    """What all that choose spans are built like, what compresses, and what the log is told."""
+    with stderr_console().status(f"loading {printable(setup.draft.draft or 'the draft')} ..."):
+        like = setup.draft.compressor()
+        draft = load_draft(like)
+        peers = PeerSettings(
+            count_tokens=like.count_tokens,
+            draft=setup.draft,
+            models=asked.peer_models,
+            trust_remote_code=asked.trust_remote_code,
+        )
+        lineup = build_lineup(asked.scorers, like, peers)
+    if not lineup.compressors:
+        reasons = "\n".join(f"{name}: {why}" for name, why in lineup.skipped.items())
+        fail(f"nothing to compare the full prompt with\n{reasons}")
+    session = RunSession(
+        machine=describe_machine(draft),
+        data=files,
+        draft=without_folders(draft_name(like)),
+        scorers={name: dict(one.parameters) for name, one in lineup.compressors.items()},
+        skipped=lineup.skipped,
+    )
+    return like, lineup, session
 
 
 def _show(report: AbReport, *, as_json: bool) -> None:

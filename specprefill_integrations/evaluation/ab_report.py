@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from specprefill_integrations.evaluation.ab_arms import Arm
 from specprefill_integrations.evaluation.ab_limits import StopReason
-from specprefill_integrations.evaluation.ab_summary import AbSummary, ArmSummary, TaskSummary
+from specprefill_integrations.evaluation.ab_summary import AbSummary, TaskSummary
 from specprefill_integrations.evaluation.paired import PairedComparison
 from specprefill_integrations.terminal import printable
 
@@ -41,6 +42,12 @@ class AbReport:
     summary: AbSummary
     """The figures."""
 
+    arms: Sequence[Arm]
+    """Those that were asked with."""
+
+    skipped: Mapping[str, str]
+    """Why scorers were left out, by their names."""
+
     left_out: Mapping[str, int]
     """Cases that could not be asked about or judged, by reason."""
 
@@ -57,10 +64,16 @@ class AbReport:
         """Everything as plain values for JSON.
 
         The fields are those of this class, with `tasks`, `all` and `errors` in the place of
-        `summary`; below them those of `TaskSummary`, `ArmSummary` and `PairedComparison`.
+        `summary`; below them those of `TaskSummary`, `ArmSummary` and `PairedComparison`. Each arm
+        also says which `keep_fraction` it was asked for.
         """
         found = asdict(self)
-        return {**{name: found[name] for name in found if name != "summary"}, **found["summary"]}
+        del found["arms"]
+        summary = found.pop("summary")
+        for group in (*summary["tasks"].values(), summary["all"]):
+            for arm in self.arms:
+                group["arms"][arm.name]["keep_fraction"] = arm.keep_fraction
+        return {**found, **summary}
 
 
 def print_ab_report(console: Console, report: AbReport) -> None:
@@ -72,14 +85,14 @@ def print_ab_report(console: Console, report: AbReport) -> None:
     table = Table(title=_title(report), title_justify="left")
     for name in ("task", "arm"):
         table.add_column(name, overflow="fold")
-    for name in ("cases", "score", "against full", "kept"):
+    for name in ("cases", "score", "against full", "asked", "kept"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
-    for name in ("first token s", "draft s", "both s"):
+    for name in ("first token s", "compressing s", "both s"):
         table.add_column(name, justify="right")
     for task, found in groups.items():
-        for arm, cells in found.arms.items():
-            table.add_row(Text(printable(task)), arm, *_cells(found, cells, report.margin))
+        for arm in report.arms:
+            table.add_row(Text(printable(task)), arm.name, *_cells(found, arm, report.margin))
         table.add_section()
     console.print(table)
     for line in _notes(report):
@@ -90,12 +103,14 @@ def _title(report: AbReport) -> Text:
     return Text(printable(f"{report.model}: full prompts against compressed ones"))
 
 
-def _cells(task: TaskSummary, arm: ArmSummary, margin: float) -> list[str]:
+def _cells(task: TaskSummary, asked: Arm, margin: float) -> list[str]:
+    arm = task.arms[asked.name]
     versus = arm.versus_full
     return [
         f"{task.cases:,}",
         "-" if arm.score is None else f"{arm.score:.1%}",
         "-" if versus is None else _difference(versus),
+        f"{asked.keep_fraction:.1%}",
         "-" if arm.kept_tokens_fraction is None else f"{arm.kept_tokens_fraction:.1%}",
         "" if versus is None else verdict_in_words(versus, margin),
         *(
@@ -137,6 +152,7 @@ def _notes(report: AbReport) -> list[str]:
         f"draft: {report.draft}; tokens sent: {report.sent_tokens:,}; log: {report.log}",
         f"cases left out: {left_out or 'none'}; not answered by every arm: {incomplete}",
     ]
+    notes += [f"skipped: {name}: {reason}" for name, reason in report.skipped.items()]
     if failed:
         notes.append(f"calls that failed: {failed}")
         notes += [f"  {count} x {error}" for error, count in summary.errors.items()]

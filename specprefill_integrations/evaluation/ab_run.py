@@ -53,7 +53,8 @@ class AbRun:
         self.prompts = prompts
         self.arms = tuple(arms)
         self.limits = limits or AbLimits()
-        self.records = list(log.records)
+        # A log also says what it was asked, which is no record of a call.
+        self.records = [record for record in log.records if "case" in record]
         """What is known: one record a call, in the order of the log."""
         self._log = log
         self._answered = {

@@ -21,6 +21,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from specprefill_integrations.evaluation.machine import describe_machine
+from specprefill_integrations.terminal import USAGE_ERROR, fail
+
 if TYPE_CHECKING:
     from specprefill_integrations.scoring.bench_passes import BenchPasses
 
@@ -101,12 +104,18 @@ def bench(  # noqa: PLR0913 - one parameter an option
         int | None,
         typer.Option(min=1, metavar="CALLERS", help="Measure so many callers at once instead."),
     ] = None,
+    deadline: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="SECONDS", help="Of each call under --concurrency."),
+    ] = None,
     splitting: Annotated[
         bool, typer.Option("--splitting", help="Measure cutting a megabyte of each kind instead.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure what scoring costs."""
+    if deadline is not None and concurrency is None:
+        fail("--deadline goes with --concurrency", USAGE_ERROR)
     with Console(stderr=True).status("measuring ..."):
         if cold_start:
             found: dict[str, object] = {**measure_cold_start(repeats)}
@@ -122,12 +131,10 @@ def bench(  # noqa: PLR0913 - one parameter an option
             found = {
                 "draft": passes.draft.name,
                 "scorer": scorer,
-                "device": str(passes.draft.device),
-                "dtype": str(passes.draft.dtype).removeprefix("torch."),
-                "threads": passes.threads,
+                **describe_machine(passes.draft),
             }
             if concurrency is not None:
-                found |= _measure_callers(passes, concurrency, repeats)
+                found |= _measure_callers(passes, concurrency, repeats, deadline)
             elif splitting:
                 found |= _measure_splitting(passes, repeats)
             else:
@@ -143,7 +150,9 @@ def bench(  # noqa: PLR0913 - one parameter an option
     Console().print(table)
 
 
-def _measure_callers(passes: BenchPasses, callers: int, repeats: int) -> dict[str, object]:
+def _measure_callers(
+    passes: BenchPasses, callers: int, repeats: int, deadline_seconds: float | None
+) -> dict[str, object]:
     """What callers who share the draft get, two calls each."""
     from specprefill_integrations.evaluation.bench_concurrency import (  # noqa: PLC0415 - imports this
         concurrent_requests,
@@ -151,7 +160,14 @@ def _measure_callers(passes: BenchPasses, callers: int, repeats: int) -> dict[st
     )
 
     requests = concurrent_requests(2 * callers, _CALLERS_CHARS)
-    return asdict(measure_concurrency(passes.scorer, requests, callers=callers, repeats=repeats))
+    found = measure_concurrency(
+        passes.scorer,
+        requests,
+        callers=callers,
+        repeats=repeats,
+        deadline_seconds=deadline_seconds,
+    )
+    return asdict(found)
 
 
 def _measure_splitting(passes: BenchPasses, repeats: int) -> dict[str, object]:

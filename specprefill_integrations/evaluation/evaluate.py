@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,14 +21,31 @@ from specprefill_integrations.evaluation.ab import ab
 from specprefill_integrations.evaluation.ab_arms import keep_fractions_of
 from specprefill_integrations.evaluation.break_even import break_even
 from specprefill_integrations.evaluation.cases import EvaluationCase, read_cases
+from specprefill_integrations.evaluation.compressors import (
+    Lineup,
+    ScorerName,
+    build_lineup,
+    is_peer,
+    peer_models,
+    reason_of,
+    scorer_names,
+)
+from specprefill_integrations.evaluation.draft_choice import (
+    DraftChoice,
+    DraftScorerName,
+    draft_name,
+    load_draft,
+)
 from specprefill_integrations.evaluation.evidence import (
+    CaseOutcome,
     LeftOutReason,
     measure_evidence,
     why_left_out,
 )
 from specprefill_integrations.evaluation.evidence_report import EvidenceReport, print_reports
+from specprefill_integrations.evaluation.limits import limits
+from specprefill_integrations.evaluation.peers.settings import PeerSettings
 from specprefill_integrations.rendering import GapStyle
-from specprefill_integrations.scoring.span_scorer import SpanScorer, wrapped_scorer
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting.lines import LineSplitter
 from specprefill_integrations.splitting.prose import ProseSplitter
@@ -44,9 +59,6 @@ from specprefill_integrations.terminal import (
     stderr_console,
 )
 from specprefill_integrations.token_counting import CountTokens
-
-DraftScorerName = Literal["readout", "specprefill"]
-"""The scorers of `ContextCompressor.from_draft_model`."""
 
 UnitsName = Literal["auto", "sentences", "lines", "published"]
 """Whose splitter, gap markers and budget are used."""
@@ -63,62 +75,16 @@ _PLAIN_SPLITTERS: dict[UnitsName, Callable[[], Splitter]] = {
     "lines": LineSplitter,
 }
 
-_DRAFT_SCORERS: dict[str, DraftScorerName] = {
-    "readout": "readout",
-    "specprefill": "specprefill",
-}
-
 # Tables are as wide as what is in them; where nobody looks, there is room enough.
 _PIPE_COLUMNS = 200
-
-
-class ScorerName(str, Enum):
-    """What can be measured."""
-
-    READOUT = "readout"
-    SPECPREFILL = "specprefill"
-    BM25 = "bm25"
-    RANDOM = "random"
-    HEAD_TAIL = "head+tail"
-    ALL = "all"
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftChoice:
-    """The draft that a measurement is about, and how it reads."""
-
-    draft: str | None
-    """As in `ContextCompressor.from_draft_model`, like all the others."""
-
-    device: str | None
-    """Where it runs."""
-
-    dtype: str | None
-    """What it computes in."""
-
-    window_tokens: int | None
-    """Tokens of context that it reads at a time."""
-
-    kind: Literal["prose", "code"]
-    """Which of the published chunks and gap markers are meant."""
-
-    def compressor(self, scorer: DraftScorerName) -> ContextCompressor:
-        """A compressor as it ships."""
-        return ContextCompressor.from_draft_model(
-            self.draft,
-            device=self.device,
-            dtype=self.dtype,
-            scorer=scorer,
-            kind=self.kind,
-            window_tokens=self.window_tokens,
-        )
-
-
 app.command()(ab)
 app.command()(break_even)
+app.command()(limits)
 
 
 @app.callback()
@@ -149,6 +115,13 @@ def evidence(  # noqa: PLR0913 - one parameter an option
     kind: Annotated[
         Literal["prose", "code"], typer.Option(help="For --units published.")
     ] = "prose",
+    peer_model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PLACE", help="A folder or hub id of a peer's weights."),
+    ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that comes with such weights.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="cuda, cpu, mps ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="bfloat16, float32 ...")] = None,
     window_tokens: Annotated[int | None, typer.Option(min=1, help="As in `compress`.")] = None,
@@ -162,38 +135,39 @@ def evidence(  # noqa: PLR0913 - one parameter an option
     if per_case and not as_json:
         fail("--per-case needs --json", USAGE_ERROR)
     keep_fractions = _keep_fractions(keep)
-    names = _scorer_names(scorer or [ScorerName.READOUT])
-    choice = DraftChoice(
-        draft=draft, device=device, dtype=dtype, window_tokens=window_tokens, kind=kind
-    )
+    names = scorer_names(scorer or [ScorerName.READOUT])
+    models = _peer_models(peer_model or [])
+    choice = DraftChoice(draft=draft, device=device, dtype=dtype, window_tokens=window_tokens)
     with clear_errors(debug=debug):
         cases, left_out = _judged(_read(data, limit))
         with quiet_libraries(debug=debug):
-            like, draft_name = _load(choice, units)
-            with progress_bar() as progress:
-                reports = [
-                    EvidenceReport(
-                        scorer=name,
-                        draft=draft_name,
-                        units=units,
-                        outcomes=measure_evidence(
-                            progress.track(cases, description=name),
-                            _build_scorer(name, choice, like.scorer.count_tokens),
-                            keep_fractions,
-                            like=like,
-                        ),
-                        left_out=left_out,
-                    )
-                    for name in names
-                ]
-        _show(reports, as_json=as_json, per_case=per_case)
+            like = _load(choice, units, kind)
+            peers = PeerSettings(
+                count_tokens=like.count_tokens,
+                draft=choice,
+                models=models,
+                trust_remote_code=trust_remote_code,
+            )
+            lineup = build_lineup(names, like, peers, kind=kind)
+            outcomes, skipped = _outcomes(lineup, cases, keep_fractions, like.count_tokens)
+        reports = [
+            EvidenceReport(
+                scorer=name,
+                draft=draft_name(like),
+                units=units,
+                outcomes=found,
+                left_out=left_out,
+            )
+            for name, found in outcomes.items()
+        ]
+        _show(reports, skipped, as_json=as_json, per_case=per_case)
 
 
-def _scorer_names(asked: Sequence[ScorerName]) -> list[str]:
-    """What was asked for, each once."""
-    if ScorerName.ALL in asked:
-        return [name.value for name in ScorerName if name is not ScorerName.ALL]
-    return list(dict.fromkeys(name.value for name in asked))
+def _peer_models(given: Sequence[str]) -> dict[str, str]:
+    try:
+        return peer_models(given)
+    except EvaluationDataError as error:
+        fail(str(error), USAGE_ERROR)
 
 
 def _keep_fractions(text: str) -> list[float]:
@@ -224,36 +198,55 @@ def _judged(
     return judged, left_out
 
 
-def _load(choice: DraftChoice, units: UnitsName) -> tuple[ContextCompressor, str]:
-    """The compressor that all scorers are measured in, its draft loaded, and the draft's name."""
+def _load(
+    choice: DraftChoice, units: UnitsName, kind: Literal["prose", "code"]
+) -> ContextCompressor:
+    """The compressor whose stages all scorers are measured in, its draft loaded."""
     with stderr_console().status(f"loading {printable(choice.draft or 'the draft')} ..."):
-        compressor = choice.compressor(_PRESETS[units])
+        compressor = choice.compressor(_PRESETS[units], kind)
         if units in _PLAIN_SPLITTERS:  # as a baseline: nothing but the units
             compressor.splitter = _PLAIN_SPLITTERS[units]()
             compressor.gaps, compressor.protect = GapStyle(), ()
-        # A scorer without a draft (KeywordScorer) has nothing to load and no name but its own.
-        scorer = wrapped_scorer(compressor.scorer)
-        draft = getattr(scorer, "reading_draft", None)
-        if draft is None:
-            return compressor, type(scorer).__name__
-        draft.load()  # now, so that no clock sees it
-        return compressor, draft.name
+        load_draft(compressor)
+        return compressor
 
 
-def _build_scorer(name: str, choice: DraftChoice, count_tokens: CountTokens) -> SpanScorer:
-    # Here, so that `--help` is quick.
-    from specprefill_integrations.evaluation.baselines import BASELINES  # noqa: PLC0415
+def _outcomes(
+    lineup: Lineup,
+    cases: Sequence[EvaluationCase],
+    keep_fractions: Sequence[float],
+    count_tokens: CountTokens,
+) -> tuple[dict[str, list[CaseOutcome]], dict[str, str]]:
+    """What became of the cases by scorer, and why some scorers have nothing to show."""
+    found: dict[str, list[CaseOutcome]] = {}
+    skipped = dict(lineup.skipped)
+    with progress_bar() as progress:
+        for name, compressor in lineup.compressors.items():
+            tracked = progress.track(cases, description=name)
+            try:
+                found[name] = measure_evidence(
+                    tracked, compressor, keep_fractions, count_tokens=count_tokens
+                )
+            except Exception as error:
+                if not is_peer(name):
+                    raise
+                skipped[name] = f"failed: {reason_of(error)}"  # its code is not ours to mend
+    return found, skipped
 
-    if name in _DRAFT_SCORERS:
-        # Without its engine, whose cache would hide what scoring takes.
-        return wrapped_scorer(choice.compressor(_DRAFT_SCORERS[name]).scorer)
-    return BASELINES[name](count_tokens)
 
-
-def _show(reports: Sequence[EvidenceReport], *, as_json: bool, per_case: bool) -> None:
+def _show(
+    reports: Sequence[EvidenceReport],
+    skipped: Mapping[str, str],
+    *,
+    as_json: bool,
+    per_case: bool,
+) -> None:
     if as_json:
-        found = [report.as_json_object(per_case=per_case) for report in reports]
+        found = [
+            *(report.as_json_object(per_case=per_case) for report in reports),
+            *({"scorer": name, "skipped": reason} for name, reason in skipped.items()),
+        ]
         typer.echo(json.dumps(found[0] if len(found) == 1 else found, indent=2))
     else:
         width = None if sys.stdout.isatty() else _PIPE_COLUMNS
-        print_reports(Console(highlight=False, width=width), reports)
+        print_reports(Console(highlight=False, width=width), reports, skipped)

@@ -8,15 +8,18 @@ from __future__ import annotations
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
-from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.evaluation.case_compressor import (
+    CaseCompressor,
+    KeptTexts,
+    count_texts,
+)
 from specprefill_integrations.evaluation.cases import EvaluationCase
-from specprefill_integrations.evaluation.remembering_scorer import RememberingScorer
 from specprefill_integrations.evaluation.wilson import wilson_interval
-from specprefill_integrations.scoring.span_scorer import SpanScorer
 from specprefill_integrations.splitting.json_text import is_json
-from specprefill_integrations.types import Budget
+from specprefill_integrations.token_counting import CountTokens
 
 LeftOutReason = Literal[
     "judged_by_another_metric",
@@ -54,7 +57,10 @@ class CaseOutcome:
     """Tokens of the texts."""
 
     score_seconds: float
-    """What scoring took, once for all fractions."""
+    """What scoring took, once for all fractions; where each is read for anew, the mean of them."""
+
+    compress_seconds: Mapping[str, float]
+    """What compressing for one fraction alone takes: scoring and all else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +94,9 @@ class EvidenceSummary:
     tokens_per_second: float | None
     """Tokens scored in a second; None where nothing had to be scored."""
 
+    compress_seconds: Mapping[str, float]
+    """What compressing a case for one fraction alone takes, on average."""
+
 
 def keep_key(keep_fraction: float) -> str:
     """How a fraction is named in results."""
@@ -107,32 +116,22 @@ def why_left_out(case: EvaluationCase) -> LeftOutReason | None:
 
 def measure_evidence(
     cases: Iterable[EvaluationCase],
-    scorer: SpanScorer,
+    compressor: CaseCompressor,
     keep_fractions: Sequence[float],
     *,
-    like: ContextCompressor,
+    count_tokens: CountTokens,
 ) -> list[CaseOutcome]:
     """Compress every case at every fraction and see whether its answer is still there.
 
-    Each case is scored once for all fractions. A scorer that fails ends the measurement.
+    A compressor that fails ends the measurement.
 
     Args:
         cases: What to measure on; those that `why_left_out` names are a miss or a false hit.
-        scorer: Says what is kept, and counts.
+        compressor: Keeps texts.
         keep_fractions: Kept tokens / original tokens, each in (0, 1]; at least one.
-        like: All but the scorer and the counter is as in this compressor.
+        count_tokens: Counts them.
     """
-    remembering = RememberingScorer(scorer)
-    compressor = ContextCompressor(
-        remembering,
-        splitter=like.splitter,
-        selector=like.selector,
-        gaps=like.gaps,
-        protect=like.protect,
-        fraction_of=like.fraction_of,
-        on_error="raise",
-    )
-    return [_measure(case, compressor, remembering, keep_fractions) for case in cases]
+    return [_measure(case, compressor, keep_fractions, count_tokens) for case in cases]
 
 
 def summarize(outcomes: Sequence[CaseOutcome]) -> EvidenceSummary:
@@ -154,6 +153,9 @@ def summarize(outcomes: Sequence[CaseOutcome]) -> EvidenceSummary:
         context_tokens=tokens,
         score_seconds=seconds,
         tokens_per_second=tokens / seconds if seconds else None,
+        compress_seconds={
+            key: fmean(outcome.compress_seconds[key] for outcome in outcomes) for key in keys
+        },
     )
 
 
@@ -167,36 +169,35 @@ def by_task(outcomes: Iterable[CaseOutcome]) -> dict[str, list[CaseOutcome]]:
 
 def _measure(
     case: EvaluationCase,
-    compressor: ContextCompressor,
-    remembering: RememberingScorer,
+    compressor: CaseCompressor,
     keep_fractions: Sequence[float],
+    count_tokens: CountTokens,
 ) -> CaseOutcome:
-    seconds_before = remembering.score_seconds
     results = {
-        keep_key(keep): compressor.compress_documents(
-            case.texts, case.query, budget=Budget(keep_fraction=keep)
-        )
-        for keep in keep_fractions
+        keep_key(keep): compressor.compress(case.texts, case.query, keep) for keep in keep_fractions
     }
     is_json_text = [is_json(text) for text in case.texts]
     return CaseOutcome(
         id=case.id,
         task=case.task,
-        hits={
-            key: case.is_answered_by([result.text for result in found])
-            for key, found in results.items()
-        },
-        kept_tokens={
-            key: sum(result.kept_tokens for result in found) for key, found in results.items()
-        },
+        hits={key: case.is_answered_by(kept.texts) for key, kept in results.items()},
+        kept_tokens={key: count_texts(count_tokens, kept.texts) for key, kept in results.items()},
         json_texts=sum(is_json_text),
-        broken_json={
-            key: sum(
-                was_json and bool(result.text) and not is_json(result.text)
-                for was_json, result in zip(is_json_text, found, strict=True)
-            )
-            for key, found in results.items()
-        },
-        context_tokens=sum(result.original_tokens for result in next(iter(results.values()))),
-        score_seconds=remembering.score_seconds - seconds_before,
+        broken_json={key: _broken_json(is_json_text, kept) for key, kept in results.items()},
+        context_tokens=count_texts(count_tokens, case.texts),
+        score_seconds=_score_seconds(list(results.values())),
+        compress_seconds={key: kept.seconds for key, kept in results.items()},
     )
+
+
+def _broken_json(is_json_text: Sequence[bool], kept: KeptTexts) -> int:
+    """How many JSON texts became something that is neither empty nor JSON."""
+    if len(kept.texts) != len(is_json_text):  # merged or left out: none is one of them
+        return sum(is_json_text) if any(kept.texts) else 0
+    pairs = zip(is_json_text, kept.texts, strict=True)
+    return sum(was_json and bool(text) and not is_json(text) for was_json, text in pairs)
+
+
+def _score_seconds(results: Sequence[KeptTexts]) -> float:
+    once = results[0].reading_seconds
+    return fmean(kept.seconds for kept in results) if once is None else once

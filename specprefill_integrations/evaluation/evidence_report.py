@@ -65,13 +65,23 @@ class EvidenceReport:
         return {task: summarize(found) for task, found in by_task(self.outcomes).items()}
 
 
-def print_reports(console: Console, reports: Sequence[EvidenceReport]) -> None:
-    """Show recall by task and scorer, and below it what scoring took.
+def print_reports(
+    console: Console, reports: Sequence[EvidenceReport], skipped: Mapping[str, str]
+) -> None:
+    """Show recall by task and scorer, below it what scoring took, and what was not measured.
 
     Args:
         console: Where to.
-        reports: At least one; all of the same cases and fractions.
+        reports: All of the same cases and fractions.
+        skipped: Why other scorers were not measured.
     """
+    if reports:
+        _print_measured(console, reports)
+    for name, reason in skipped.items():
+        console.print(Text(printable(f"skipped: {name}: {reason}")), soft_wrap=True)
+
+
+def _print_measured(console: Console, reports: Sequence[EvidenceReport]) -> None:
     first = reports[0]
     summary = summarize(first.outcomes)
     console.print(_recall_table(reports, list(summary.recall)))
@@ -112,13 +122,15 @@ def _recall_table(reports: Sequence[EvidenceReport], keys: Sequence[str]) -> Tab
 def _cost_table(reports: Sequence[EvidenceReport], keys: Sequence[str]) -> Table:
     table = Table(title="cost", title_justify="left")
     table.add_column("scorer")
-    for name in ("tokens a second", *(f"kept at {key}" for key in keys)):
+    names = (f"{what} at {key}" for what in ("kept", "s a case") for key in keys)
+    for name in ("tokens a second", *names):
         table.add_column(name, justify="right")
     for report in reports:
         found = summarize(report.outcomes)
         speed = "-" if found.tokens_per_second is None else f"{found.tokens_per_second:,.0f}"
         kept = (f"{found.kept_tokens_fraction[key]:.1%}" for key in keys)
-        table.add_row(report.scorer, speed, *kept)
+        seconds = (f"{found.compress_seconds[key]:.2f}" for key in keys)
+        table.add_row(report.scorer, speed, *kept, *seconds)
     return table
 
 

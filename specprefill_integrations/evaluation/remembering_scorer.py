@@ -17,9 +17,11 @@ class RememberingScorer:
     def __init__(self, scorer: SpanScorer) -> None:
         """Wrap a scorer."""
         self._scorer = scorer
-        self._last: tuple[_Call, list[list[float]]] | None = None
+        self._last: tuple[_Call, list[list[float]], float] | None = None
         self.score_seconds = 0.0
         """What the wrapped scorer took so far."""
+        self.answered_seconds = 0.0
+        """What it would have taken so far, had nothing been remembered."""
 
     def score_spans(
         self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
@@ -29,8 +31,10 @@ class RememberingScorer:
         if self._last is None or self._last[0] != call:
             started = time.perf_counter()
             scores = self._scorer.score_spans(query, texts, spans)
-            self.score_seconds += time.perf_counter() - started
-            self._last = call, scores
+            seconds = time.perf_counter() - started
+            self.score_seconds += seconds
+            self._last = call, scores, seconds
+        self.answered_seconds += self._last[2]
         return [list(scores) for scores in self._last[1]]
 
     @property

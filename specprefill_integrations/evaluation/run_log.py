@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,7 +39,9 @@ class RunLog:
 
 
 @contextmanager
-def open_run_log(path: Path, setup: Mapping[str, Any]) -> Iterator[RunLog]:
+def open_run_log(
+    path: Path, setup: Mapping[str, Any], *, outdated: Collection[str] = ()
+) -> Iterator[RunLog]:
     """Start a log, or go on with one that was started with the same setup.
 
     A last line without an end was being written when a run was killed, and is dropped.
@@ -47,6 +49,7 @@ def open_run_log(path: Path, setup: Mapping[str, Any]) -> Iterator[RunLog]:
     Args:
         path: The file; it need not exist, its folder must.
         setup: What must be the same for records to be comparable, as plain values for JSON.
+        outdated: Names that older logs state in their setup and that need not be the same.
 
     Raises:
         EvaluationDataError: The file is no such log, or one of another setup.
@@ -57,7 +60,7 @@ def open_run_log(path: Path, setup: Mapping[str, Any]) -> Iterator[RunLog]:
         whole = held[: held.rfind(b"\n") + 1]
         lines = _parsed(path, whole)
         if lines:
-            _check_setup(path, lines[0], setup)
+            _check_setup(path, lines[0], setup, outdated)
         elif not _starts_a_log(held):
             raise _no_log(path)
         file.truncate(len(whole))
@@ -89,8 +92,11 @@ def _parsed(path: Path, data: bytes) -> list[dict[str, Any]]:
     return lines
 
 
-def _check_setup(path: Path, first: Mapping[str, Any], setup: Mapping[str, Any]) -> None:
-    then, now = first[_SETUP], json.loads(json.dumps(setup))
+def _check_setup(
+    path: Path, first: Mapping[str, Any], setup: Mapping[str, Any], outdated: Collection[str]
+) -> None:
+    then = {name: value for name, value in first[_SETUP].items() if name not in outdated}
+    now = json.loads(json.dumps(setup))
     if then == now:
         return
     changed = [

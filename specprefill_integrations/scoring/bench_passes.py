@@ -95,11 +95,6 @@ class BenchPasses:
         """Tokens of the text."""
         return sum(piece.shape[1] for piece in self.pieces)
 
-    @property
-    def threads(self) -> int:
-        """CPU threads that torch uses."""
-        return torch.get_num_threads()
-
     def score(self) -> None:
         """Score every unit."""
         self.scorer.score_spans(self.query, [self.text], [self.units])
@@ -131,3 +126,8 @@ class BenchPasses:
     def _read(self, parts: Sequence[Tensor]) -> None:
         for ids in parts:
             self.draft.model.base_model(input_ids=ids, use_cache=False)
+
+
+def cpu_threads() -> int:
+    """CPU threads that torch uses."""
+    return torch.get_num_threads()

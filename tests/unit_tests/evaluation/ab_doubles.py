@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from specprefill_integrations import ContextCompressor
+from specprefill_integrations.evaluation.ab_compression import PromptMaker
+from specprefill_integrations.evaluation.case_compressor import CaseCompressor, SpanCompressor
 from specprefill_integrations.evaluation.cases import EvaluationCase
 from specprefill_integrations.evaluation.targets import Answer
 from specprefill_integrations.testing import KeywordScorer
@@ -27,8 +29,10 @@ def a_case(name: str, **changes: object) -> EvaluationCase:
     return EvaluationCase(**{**fields, **changes})
 
 
-def keyword_compressors(*names: str) -> dict[str, ContextCompressor]:
-    return {name: ContextCompressor(KeywordScorer()) for name in names or ("words",)}
+def keyword_prompts(**others: CaseCompressor) -> PromptMaker:
+    """Prompts of an arm `words`, and of others that are given."""
+    words = SpanCompressor(ContextCompressor(KeywordScorer()))
+    return PromptMaker({"words": words, **others}, KeywordScorer().count_tokens)
 
 
 def says_what_it_reads(prompt: str) -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from specprefill_integrations import ContextCompressor
+from specprefill_integrations import ContextCompressor, __version__
 from specprefill_integrations.cli import build_app
+from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation.ab_report import verdict_in_words
+from specprefill_integrations.evaluation.machine import describe_machine
 from specprefill_integrations.evaluation.paired import compare_pairs
+from specprefill_integrations.evaluation.run_session import check_scorers, without_folders
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.evaluation.ab_doubles import EVIDENCE, NOISE, says_what_it_reads
 from tests.unit_tests.evaluation.chat_server import ChatServer, serve_chat
@@ -89,7 +94,7 @@ def test_json(data: Path, server: ChatServer) -> None:
     assert len(server.requests) == 9
     assert found["sent_tokens"] == sum(len(prompt.split()) for prompt in server.prompts)
     assert server.requests[0]["temperature"] == 0
-    assert Path(found["log"]).read_bytes().count(b"\n") == 10
+    assert Path(found["log"]).read_bytes().count(b"\n") == 11
 
 
 def test_a_second_run_asks_nothing_and_another_setup_anew(data: Path, server: ChatServer) -> None:
@@ -100,9 +105,84 @@ def test_a_second_run_asks_nothing_and_another_setup_anew(data: Path, server: Ch
     run(data, server, "--keep", ".3", "--model-options", '{"temperature": 1}')
     assert len(server.requests) == 12
     [log, _] = sorted(Path().glob("specprefill-ab-*.jsonl"), key=lambda p: p.stat().st_mtime)
-    refused = run(data, server, "--keep", ".5", "--resume", log)
+    refused = run(data, server, "--keep", ".5", "--resume", log, "--metric", "f1")
     assert refused.exit_code == 1
-    assert "keep_fractions: [0.3] then, [0.5] now" in refused.stderr
+    assert "metric: None then, 'f1' now" in refused.stderr
+
+
+def test_arms_are_added_to_a_log(data: Path, server: ChatServer) -> None:
+    run(data, server, "--keep", ".3")
+    assert len(server.requests) == 6
+    added = run(data, server, "--keep", ".5", "--scorer", "truncation", "--json")
+    assert added.exit_code == 0, added.output
+    assert len(server.requests) == 9
+    [log] = Path().glob("specprefill-ab-*.jsonl")
+    assert json.loads(added.stdout)["log"] == log.name
+    arms = json.loads(added.stdout)["all"]["arms"]
+    assert {name: arm["keep_fraction"] for name, arm in arms.items()} == {
+        "full": 1.0,
+        "truncation@0.5": 0.5,
+    }
+    assert json.loads(added.stdout)["all"]["cases"] == 3
+
+
+def test_a_log_from_when_arms_were_part_of_its_setup_is_gone_on_with(
+    data: Path, server: ChatServer
+) -> None:
+    run(data, server, "--keep", ".3")
+    [log] = Path().glob("specprefill-ab-*.jsonl")
+    header, _, *calls = map(json.loads, log.read_text("utf-8").splitlines())
+    header["run"] |= {"scorers": ["readout"], "keep_fractions": [0.3]}
+    log.write_text("".join(f"{json.dumps(line)}\n" for line in (header, *calls)), "utf-8")
+    assert run(data, server, "--keep", ".3", "--resume", log).exit_code == 0
+    assert len(server.requests) == 6
+
+
+def sessions_of(log: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    return [line["session"] for line in lines if "session" in line]
+
+
+def test_each_invocation_says_what_it_is(
+    data: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/usr/bin/specprefill", "evaluate", "ab", str(data)])
+    asked = ["--scorer", "readout", "--scorer", "provence", "--keep", ".3"]
+    shown = run(data, server, *asked)
+    assert "skipped: provence: no weights at hand" in shown.stdout
+    skipped = json.loads(run(data, server, *asked, "--json").stdout)["skipped"]
+    [log] = Path().glob("specprefill-ab-*.jsonl")
+    first, second = sessions_of(log)
+    assert datetime.fromisoformat(first["started"]) < datetime.fromisoformat(second["started"])
+    assert first["command"] == ["specprefill", "evaluate", "ab", str(data)]
+    assert first["skipped"] == skipped
+    assert list(skipped) == ["provence"]
+    assert first["scorers"] == {"readout": {}}
+    assert first["draft"] == "KeywordScorer"
+    digest = hashlib.sha256(data.read_bytes()).hexdigest()
+    assert first["data"] == [{"name": data.name, "sha256": digest, "cases": 6}]
+    assert first["machine"] == describe_machine()
+    assert first["versions"]["specprefill-integrations"] == __version__
+
+
+def test_where_nothing_compresses_nothing_is_asked(data: Path, server: ChatServer) -> None:
+    result = run(data, server, "--scorer", "llmlingua2")
+    assert result.exit_code == 1
+    assert "nothing to compare the full prompt with" in result.stderr
+    assert "llmlingua2: no weights at hand" in result.stderr
+    assert server.requests == []
+
+
+def test_a_log_is_of_one_kind_of_each_scorer(tmp_path: Path) -> None:
+    then = [{"case": "1"}, {"session": {"scorers": {"llmlingua": {"model": "a"}}}}]
+    check_scorers(then, {"llmlingua": {"model": "a"}, "bm25": {}})
+    with pytest.raises(EvaluationDataError, match=r"another llmlingua: .*'a'.* then, .*'b'.* now"):
+        check_scorers(then, {"llmlingua": {"model": "b"}})
+
+
+def test_only_paths_lose_their_folders(tmp_path: Path) -> None:
+    assert without_folders(str(tmp_path / "draft")) == "draft"
+    assert without_folders("owner/name") == "owner/name"
 
 
 def test_a_table_for_people(data: Path, server: ChatServer) -> None:

@@ -12,21 +12,23 @@ from typing import Any
 
 import pytest
 
+from specprefill_integrations import ContextCompressor
 from specprefill_integrations.errors import BudgetError, EvaluationDataError
 from specprefill_integrations.evaluation.ab_arms import Arm, arms_of, in_turn, keep_fractions_of
-from specprefill_integrations.evaluation.ab_compression import PromptMaker
 from specprefill_integrations.evaluation.ab_limits import AbLimits, may_pass, wait_seconds
 from specprefill_integrations.evaluation.ab_prompts import build_prompt, check_template
 from specprefill_integrations.evaluation.ab_run import AbRun, case_key
 from specprefill_integrations.evaluation.ab_summary import AbSummary, summarize_ab
+from specprefill_integrations.evaluation.case_compressor import SpanCompressor
 from specprefill_integrations.evaluation.cases import EvaluationCase
 from specprefill_integrations.evaluation.run_log import open_run_log
+from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.evaluation.ab_doubles import (
     EVIDENCE,
     NOISE,
     ScriptedTarget,
     a_case,
-    keyword_compressors,
+    keyword_prompts,
 )
 
 ARMS = arms_of(["words"], [0.2, 0.5])
@@ -56,9 +58,10 @@ def run(
     arms: Sequence[Arm] = ARMS,
     **limits: Any,
 ) -> tuple[AbRun, str | None]:
-    prompts = PromptMaker(keyword_compressors())
     with open_run_log(path, {"test": True}) as log:
-        found = AbRun(target, prompts, arms, log, AbLimits(first_wait_seconds=0, **limits))
+        found = AbRun(
+            target, keyword_prompts(), arms, log, AbLimits(first_wait_seconds=0, **limits)
+        )
         return found, found.run(cases)
 
 
@@ -125,6 +128,21 @@ class TestResuming:
         run(path, first, CASES[:2])
         found, _ = run(path, second)
         assert (len(first.prompts), len(second.prompts)) == (6, 6)
+        assert summarize(found).all.cases == 4
+
+    def test_arms_may_be_added_and_only_they_are_asked(self, path: Path) -> None:
+        run(path, ScriptedTarget())
+        target = ScriptedTarget()
+        found, _ = run(path, target, arms=[*ARMS, Arm("words", 0.3)])
+        assert len(target.prompts) == len(CASES)
+        assert {record["arm"] for record in found.records} == {*NAMES, "words@0.3"}
+        assert summarize(found).all.cases == 4
+
+    def test_what_a_log_says_of_itself_is_no_call(self, path: Path) -> None:
+        with open_run_log(path, {"test": True}) as log:
+            log.append({"session": {"command": []}})
+        found, _ = run(path, ScriptedTarget())
+        assert len(found.records) == 12
         assert summarize(found).all.cases == 4
 
     def test_what_failed_is_asked_again(self, path: Path) -> None:
@@ -201,11 +219,10 @@ class TestFailures:
         assert summarize(found).all.arms["full"].score is None
 
     def test_a_scorer_that_fails_is_counted(self, path: Path) -> None:
-        compressors = keyword_compressors("words", "broken")
-        compressors["broken"].scorer = BrokenScorer()
+        prompts = keyword_prompts(broken=SpanCompressor(ContextCompressor(BrokenScorer())))
         arms = arms_of(["words", "broken"], [0.5])
         with open_run_log(path, {}) as log:
-            found = AbRun(ScriptedTarget(), PromptMaker(compressors), arms, log)
+            found = AbRun(ScriptedTarget(), prompts, arms, log)
             found.run(CASES)
         summary = summarize_ab(CASES, found.records, [arm.name for arm in arms], margin=0.05)
         assert summary.all.cases == 0
@@ -260,7 +277,7 @@ class TestInputTokens:
         target = ScriptedTarget(says_tokens=False, errors=[StatusError(500)])
         found, _ = run(path, target, CASES[:1])
         [count] = {len(target.prompts)}
-        counted = PromptMaker(keyword_compressors()).count_tokens(target.prompts)
+        counted = KeywordScorer().count_tokens(target.prompts)
         assert (count, found.sent_tokens) == (4, sum(counted))
 
 

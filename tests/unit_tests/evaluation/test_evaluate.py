@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from typer.testing import CliRunner, Result
 
 from specprefill_integrations import ContextCompressor
 from specprefill_integrations.cli import build_app
+from specprefill_integrations.evaluation import compressors
+from specprefill_integrations.evaluation.case_compressor import KeptTexts
 from specprefill_integrations.evaluation.cases import read_cases
 from specprefill_integrations.evaluation.evidence import why_left_out
 from specprefill_integrations.testing import KeywordScorer
 from tests.tiny_models import save_tiny_draft
 
 NOISE = "Fish is sold on Mondays. The ferry leaves at noon. Rain is common in autumn. " * 3
-SCORERS = ["readout", "specprefill", "bm25", "random", "head+tail"]
+SCORERS = ["readout", "specprefill", "bm25", "random", "head+tail", "truncation"]
 NUMBERS = {
     "cases",
     "recall",
@@ -30,6 +33,7 @@ NUMBERS = {
     "broken_json",
     "score_seconds",
     "tokens_per_second",
+    "compress_seconds",
 }
 
 
@@ -77,6 +81,18 @@ def run_json(*args: object) -> Any:
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     return json.loads(result.stdout)
+
+
+class PeerThatCannotReadCases:
+    """Works where it is tried out, and nowhere else."""
+
+    parameters: Mapping[str, object] = {}
+
+    def compress(self, texts: Sequence[str], query: str | None, keep_fraction: float) -> KeptTexts:
+        if "Harbor" in texts[0]:
+            msg = "no such token"
+            raise IndexError(msg)
+        return KeptTexts(texts=tuple(texts), seconds=1.0)
 
 
 class TestJson:
@@ -139,6 +155,29 @@ class TestJson:
             "keepers": 1,
             "harbors": 1,
         }
+
+    def test_peers_without_weights_say_why(self, data: Path, draft: str) -> None:
+        asked = ["--scorer", "bm25", "--scorer", "llmlingua2", "--scorer", "provence"]
+        measured, *skipped = run_json(data, "--draft", draft, *asked)
+        assert measured["scorer"] == "bm25"
+        reason = "no weights at hand; name them: --peer-model {}=FOLDER_OR_HUB_ID"
+        assert skipped == [
+            {"scorer": name, "skipped": reason.format(name)} for name in ("llmlingua2", "provence")
+        ]
+        alone = run_json(data, "--draft", draft, "--scorer", "provence")
+        assert alone == skipped[1]
+        shown = run(data, "--draft", draft, "--scorer", "provence")
+        assert shown.exit_code == 0
+        assert f"skipped: provence: {skipped[1]['skipped']}" in shown.stdout
+
+    def test_a_peer_that_fails_ends_nothing(
+        self, data: Path, draft: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(compressors, "build_peer", lambda *_: PeerThatCannotReadCases())
+        asked = ["--scorer", "llmlingua", "--scorer", "bm25"]
+        measured, skipped = run_json(data, "--draft", draft, *asked)
+        assert measured["scorer"] == "bm25"
+        assert skipped == {"scorer": "llmlingua", "skipped": "failed: IndexError: no such token"}
 
     def test_published_units(self, data: Path, draft: str) -> None:
         options = ["--draft", draft, "--scorer", "head+tail", "--keep", ".5"]
@@ -242,13 +281,18 @@ class TestErrors:
     def test_fractions(self, data: Path, keep: str) -> None:
         self.check(run(data, "--keep", keep), 2, f"(0, 1], with commas between; got {keep!r}")
 
+    @pytest.mark.parametrize("given", ["nobody=folder", "provence", "provence="])
+    def test_places_of_weights(self, data: Path, given: str) -> None:
+        words = f"--peer-model takes embeddings, llmlingua2, provence and a place; got {given!r}"
+        self.check(run(data, "--peer-model", given), 2, words)
+
     def test_outcomes_of_cases_go_into_json_alone(self, data: Path) -> None:
         self.check(run(data, "--per-case"), 2, "--per-case needs --json")
 
     def test_an_unknown_scorer(self, data: Path) -> None:
         result = run(data, "--scorer", "nobody")
         assert result.exit_code == 2
-        assert all(name in result.stderr for name in ("nobody", *SCORERS, "all"))
+        assert all(name in result.stderr for name in ("nobody", *SCORERS, "all", "peers"))
 
     def test_a_missing_draft(self, data: Path, tmp_path: Path) -> None:
         result = run(data, "--draft", tmp_path / "none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor, GapStyle
+from specprefill_integrations.evaluation.case_compressor import KeptTexts, SpanCompressor
 from specprefill_integrations.evaluation.cases import EvaluationCase
 from specprefill_integrations.evaluation.evidence import (
     CaseOutcome,
@@ -21,6 +23,7 @@ from specprefill_integrations.evaluation.evidence import (
     why_left_out,
 )
 from specprefill_integrations.evaluation.remembering_scorer import RememberingScorer
+from specprefill_integrations.scoring.span_scorer import SpanScorer
 from specprefill_integrations.splitting.token_chunks import TokenChunkSplitter
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import Span
@@ -39,6 +42,16 @@ def a_case(**changes: object) -> EvaluationCase:
         "answers": ("ada byron",),
     }
     return EvaluationCase(**{**fields, **changes})
+
+
+def measure(
+    cases: Sequence[EvaluationCase],
+    scorer: SpanScorer,
+    keep_fractions: Sequence[float],
+    like: ContextCompressor = LIKE,
+) -> list[CaseOutcome]:
+    compressor = SpanCompressor(like.with_scorer(scorer))
+    return measure_evidence(cases, compressor, keep_fractions, count_tokens=like.count_tokens)
 
 
 class TestWhyLeftOut:
@@ -65,21 +78,21 @@ class TestWhyLeftOut:
 class TestMeasuring:
     def test_what_the_scorer_prefers_is_a_hit(self) -> None:
         cases = [a_case(), a_case(id="two", answers=("ferry leaves",))]
-        outcomes = measure_evidence(cases, KeywordScorer(), [0.1, 0.95], like=LIKE)
+        outcomes = measure(cases, KeywordScorer(), [0.1, 0.95])
         assert [outcome.id for outcome in outcomes] == ["one", "two"]
         assert [outcome.hits["0.1"] for outcome in outcomes] == [True, False]
         assert [outcome.hits["0.95"] for outcome in outcomes] == [True, True]
 
     def test_all_answers_where_all_are_needed(self) -> None:
         answers = ("Ada Byron", "ferry leaves")
-        [one] = measure_evidence([a_case(answers=answers)], KeywordScorer(), [0.1], like=LIKE)
+        [one] = measure([a_case(answers=answers)], KeywordScorer(), [0.1])
         case = a_case(answers=answers, needs_all=True)
-        [both] = measure_evidence([case], KeywordScorer(), [0.1], like=LIKE)
+        [both] = measure([case], KeywordScorer(), [0.1])
         assert (one.hits["0.1"], both.hits["0.1"]) == (True, False)
 
     def test_it_is_what_the_compressor_does(self) -> None:
         case = a_case()
-        [outcome] = measure_evidence([case], KeywordScorer(), [0.3], like=LIKE)
+        [outcome] = measure([case], KeywordScorer(), [0.3])
         results = LIKE.compress_documents(case.texts, case.query, budget=Budget(keep_fraction=0.3))
         assert outcome.kept_tokens == {"0.3": sum(result.kept_tokens for result in results)}
         assert outcome.context_tokens == sum(result.original_tokens for result in results)
@@ -97,15 +110,15 @@ class TestMeasuring:
     def test_all_but_the_scorer_is_as_in_the_given_compressor(self, stage: dict[str, Any]) -> None:
         like = ContextCompressor(KeywordScorer(), **stage)
         case = a_case()
-        [outcome] = measure_evidence([case], KeywordScorer(), [0.4], like=like)
-        [plain] = measure_evidence([case], KeywordScorer(), [0.4], like=LIKE)
+        [outcome] = measure([case], KeywordScorer(), [0.4], like)
+        [plain] = measure([case], KeywordScorer(), [0.4])
         results = like.compress_documents(case.texts, case.query, budget=Budget(keep_fraction=0.4))
         kept = sum(result.kept_tokens for result in results)
         assert outcome.kept_tokens["0.4"] == kept != plain.kept_tokens["0.4"]
 
     def test_everything_kept_is_full_recall(self) -> None:
         cases = [a_case(answers=(answer,)) for answer in ("Ada", "ferry", "harbor", "autumn")]
-        outcomes = measure_evidence(cases, KeywordScorer(), [1.0], like=LIKE)
+        outcomes = measure(cases, KeywordScorer(), [1.0])
         found = summarize(outcomes)
         assert found.recall == {"1": 1.0}
         assert found.kept_tokens_fraction == {"1": 1.0}
@@ -121,7 +134,7 @@ class TestMeasuring:
     )
     def test_no_more_is_kept_than_allowed(self, documents: list[list[str]], keep: float) -> None:
         case = a_case(texts=tuple(" ".join(parts) for parts in documents))
-        [outcome] = measure_evidence([case], KeywordScorer(), [keep], like=LIKE)
+        [outcome] = measure([case], KeywordScorer(), [keep])
         # Of the smallest texts one token may always be kept.
         limit = max(min(1, outcome.context_tokens), keep * outcome.context_tokens)
         assert outcome.kept_tokens[keep_key(keep)] <= limit
@@ -129,25 +142,47 @@ class TestMeasuring:
     def test_a_case_is_scored_once_for_all_fractions(self) -> None:
         scorer = RecordingScorer()
         cases = [a_case(), a_case(query="Who leaves?")]
-        measure_evidence(cases, scorer, [0.05, 0.1, 0.2, 0.3], like=LIKE)
+        measure(cases, scorer, [0.05, 0.1, 0.2, 0.3])
         assert [query for query, _ in scorer.calls] == [case.query for case in cases]
 
     def test_scoring_is_clocked_and_nothing_else(self) -> None:
         started = time.perf_counter()
-        outcomes = measure_evidence(
-            [a_case(), a_case(query="Who leaves?")],
-            RecordingScorer(seconds=0.02),
-            [0.1, 0.2],
-            like=LIKE,
-        )
+        cases = [a_case(), a_case(query="Who leaves?")]
+        outcomes = measure(cases, RecordingScorer(seconds=0.02), [0.1, 0.2])
         took = time.perf_counter() - started
         assert all(outcome.score_seconds >= 0.02 for outcome in outcomes)
         assert sum(outcome.score_seconds for outcome in outcomes) < took
 
+    def test_each_fraction_is_told_what_it_alone_would_take(self) -> None:
+        [outcome] = measure([a_case()], RecordingScorer(seconds=0.02), [0.1, 0.2])
+        assert all(took > outcome.score_seconds for took in outcome.compress_seconds.values())
+
     def test_a_broken_scorer_ends_it(self) -> None:
         scorer = RecordingScorer(error=RuntimeError("out of memory"))
         with pytest.raises(RuntimeError, match="out of memory"):
-            measure_evidence([a_case()], scorer, [0.1], like=LIKE)
+            measure([a_case()], scorer, [0.1])
+
+
+class MergingPeer:
+    """Reads each fraction anew, and makes one text of all."""
+
+    parameters: Mapping[str, object] = {}
+
+    def compress(self, texts: Sequence[str], query: str | None, keep_fraction: float) -> KeptTexts:
+        return KeptTexts(texts=(texts[0][:9],) if keep_fraction > 0.1 else ("",), seconds=0.5)
+
+
+class TestPeers:
+    def test_what_merges_texts_is_measured_all_the_same(self) -> None:
+        case = a_case(texts=('{"a": 1}', '{"b": 2}', "Ada"), answers=("a",))
+        [outcome] = measure_evidence(
+            [case], MergingPeer(), [0.1, 0.5], count_tokens=KeywordScorer().count_tokens
+        )
+        assert outcome.hits == {"0.1": False, "0.5": True}
+        assert (outcome.json_texts, outcome.broken_json) == (2, {"0.1": 0, "0.5": 2})
+        assert outcome.kept_tokens["0.1"] == 0 < outcome.kept_tokens["0.5"]
+        assert outcome.score_seconds == 0.5
+        assert outcome.compress_seconds == {"0.1": 0.5, "0.5": 0.5}
 
 
 class TestRememberingScorer:
@@ -196,6 +231,7 @@ def an_outcome(task: str, hit: bool, kept: int, seconds: float = 0.5) -> CaseOut
         broken_json={"0.1": int(not hit), "0.2": 0},
         context_tokens=100,
         score_seconds=seconds,
+        compress_seconds={"0.1": seconds, "0.2": 2 * seconds},
     )
 
 

@@ -66,6 +66,24 @@ def test_another_setup_is_refused_and_says_why(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_what_older_logs_state_beside_it_does_not_matter(path: Path) -> None:
+    write(path, RECORDS)
+    setup = {"model": "tiny"}
+    with open_run_log(path, setup, outdated=["arms"]) as log:
+        assert log.records == RECORDS
+    with (
+        pytest.raises(EvaluationDataError, match=r"arms: .* then, None now"),
+        open_run_log(path, setup),
+    ):
+        pass
+    with (
+        pytest.raises(EvaluationDataError, match="model: 'tiny' then, 'huge' now") as refused,
+        open_run_log(path, {"model": "huge"}, outdated=["arms"]),
+    ):
+        pass
+    assert "arms" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     "content", [b"notes", b"notes\n", b"[1]\n", b'{"id": 1}\n', b'{"run": {}}\n[1]\n', b"\xff\n"]
 )
