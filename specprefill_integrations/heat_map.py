@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -162,8 +162,54 @@ def render_heat_map(documents: Sequence[HeatMapDocument], heading: HeatMapHeadin
     Raises:
         MissingDependencyError: The extra `cli` is not installed (when this module is imported).
     """
+    shades = shade_documents(documents)
+    return render_page(
+        "heat_map.html.j2",
+        heading=heading,
+        sections=shades.sections,
+        legend=shades.legend,
+        scored_tokens=shades.scored_tokens,
+        original_tokens=sum(document.original_tokens for document in documents),
+        kept_tokens=sum(document.kept_tokens for document in documents),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Shades:
+    """Documents as the macros of `heat_map_pieces.html.j2` take them."""
+
+    sections: Sequence[Mapping[str, object]]
+    """One a document, for `shown`."""
+
+    legend: Sequence[Mapping[str, object]]
+    """What each shade stands for, for `scale`."""
+
+    scored_tokens: int
+    """Tokens of all documents together."""
+
+
+def shade_documents(
+    documents: Sequence[HeatMapDocument], *, merge_above_tokens: int = _MERGE_ABOVE_TOKENS
+) -> Shades:
+    """Shade documents on one scale, for a page that shows more than them.
+
+    Args:
+        documents: The texts.
+        merge_above_tokens: With more than so many, neighbors of equal shade are joined.
+    """
     scale = _Scale.of(score for document in documents for _, score in document.token_scores)
-    merge = len(scale.ascending) > _MERGE_ABOVE_TOKENS
+    merge = len(scale.ascending) > merge_above_tokens
+    sections = [_section(document, scale, merge=merge) for document in documents]
+    return Shades(sections, _legend(scale), len(scale.ascending))
+
+
+def render_page(template: str, **values: object) -> str:
+    """Fill a template of this package: all is escaped, and what HTML cannot carry stood in for.
+
+    Args:
+        template: Its path within the package.
+        values: What it shows.
+    """
     environment = Environment(
         loader=PackageLoader("specprefill_integrations", ""),
         autoescape=True,
@@ -173,14 +219,7 @@ def render_heat_map(documents: Sequence[HeatMapDocument], heading: HeatMapHeadin
         lstrip_blocks=True,
     )
     environment.filters["csp_hash"] = _csp_hash
-    page = environment.get_template("heat_map.html.j2").render(
-        heading=heading,
-        sections=[_section(document, scale, merge=merge) for document in documents],
-        legend=_legend(scale),
-        scored_tokens=len(scale.ascending),
-        original_tokens=sum(document.original_tokens for document in documents),
-        kept_tokens=sum(document.kept_tokens for document in documents),
-    )
+    page = environment.get_template(template).render(values)
     # As a reference: a parser turns a bare carriage return into a line feed.
     return page.replace("\r", "&#13;")
 
