@@ -19,6 +19,9 @@ MetricName = Literal["contains", "exact_match", "f1", "choice", "rouge_l"]
 them, it shares words with one, it names the right letter, or its longest common subsequence of
 words with one is long."""
 
+AgreementMetric = Literal["f1", "rouge_l"]
+"""How a reply is compared with another one."""
+
 BINARY_METRICS: frozenset[MetricName] = frozenset({"contains", "exact_match", "choice"})
 """Those that say right or wrong and nothing in between."""
 
@@ -56,8 +59,20 @@ def metric_of(case: EvaluationCase, default: MetricName | None = None) -> Metric
         return _ALIASES[case.metric]
     if default is not None:
         return default
-    letters = all(len(answer) == 1 and answer in string.ascii_letters for answer in case.answers)
-    return "choice" if letters else "contains"
+    are_letters = [len(answer) == 1 and answer in string.ascii_letters for answer in case.answers]
+    return "choice" if are_letters and all(are_letters) else "contains"
+
+
+def agreement_metric_of(case: EvaluationCase, default: MetricName | None = None) -> AgreementMetric:
+    """How replies to a case are compared with another reply.
+
+    By the longest common subsequence of words where the case or else `default` says so; by shared
+    words where they do not.
+
+    Raises:
+        EvaluationDataError: The case names a metric that there is not.
+    """
+    return "rouge_l" if metric_of(case, default) == "rouge_l" else "f1"
 
 
 def score_reply(case: EvaluationCase, reply: str, metric: MetricName) -> float:
@@ -66,10 +81,22 @@ def score_reply(case: EvaluationCase, reply: str, metric: MetricName) -> float:
     What a reasoning model thinks aloud, up to `</think>`, is not part of its reply. With `contains`
     and `needs_all`, every answer must stand in it.
     """
-    said = reply.rpartition(_END_OF_THINKING)[2]
+    said = _said(reply)
     if metric == "contains":
         return float(case.is_answered_by([said]))
     return max((_COMPARISONS[metric](said, answer) for answer in case.answers), default=0.0)
+
+
+def agreement(reply: str, other: str, metric: AgreementMetric) -> float:
+    """How much a reply says what another one says, from 0 to 1. Which is right is not known.
+
+    What a reasoning model thinks aloud is part of neither.
+    """
+    return _COMPARISONS[metric](_said(reply), _said(other))
+
+
+def _said(reply: str) -> str:
+    return reply.rpartition(_END_OF_THINKING)[2]
 
 
 def _exact_match(reply: str, answer: str) -> float:

@@ -43,6 +43,9 @@ class EvaluationCase:
     metric: str | None = None
     """How the case is judged; None where an answer is found or not."""
 
+    reply: str | None = None
+    """What the app answered when the case was recorded: not what is right."""
+
     def is_answered_by(self, texts: Sequence[str]) -> bool:
         """Whether the answers stand in `texts`; upper and lower case are the same.
 
@@ -57,7 +60,8 @@ def read_cases(path: Path, limit: int | None = None) -> list[EvaluationCase]:
     """Read a file of JSON lines, packed by gzip where its name ends in `.gz`.
 
     A line is an object with `id`, `task`, `query`, `documents` (objects with `text` and perhaps
-    `title`) and `answers`, and perhaps with `all` and `metric`. Blank lines are passed over.
+    `title`) and `answers`, and perhaps with `all`, `metric` and `reply`. Blank lines are passed
+    over.
 
     Args:
         path: The file.
@@ -104,6 +108,15 @@ def _parse_case(line: bytes) -> EvaluationCase:
     if not isinstance(record, dict):
         msg = "not a JSON object"
         raise EvaluationDataError(msg)
+    return case_of_record(record)
+
+
+def case_of_record(record: Mapping[str, Any]) -> EvaluationCase:
+    """A case of the object that a line of a file holds; see `read_cases`.
+
+    Raises:
+        EvaluationDataError: The object is no case.
+    """
     return EvaluationCase(
         id=str(_field(record, "id", (str, int), "a text or a whole number")),
         task=_field(record, "task", str, "a text"),
@@ -112,6 +125,7 @@ def _parse_case(line: bytes) -> EvaluationCase:
         answers=tuple(_answers(record)),
         needs_all=_field({"all": False, **record}, "all", bool, "true or false"),
         metric=_field({"metric": None, **record}, "metric", (str, type(None)), "a text"),
+        reply=_field({"reply": None, **record}, "reply", (str, type(None)), "a text"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Evaluation cases from what people have: JSON lines, tables (CSV), exports of LangSmith.
+"""Evaluation cases from what people have: JSON lines, tables (CSV), exports, traces of an app.
 
 Finds the question, the texts and the answers by the names of their fields. Knows no compression.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,13 @@ from typing import Any
 
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation.cases import EvaluationCase, read_cases
+from specprefill_integrations.evaluation.langsmith_runs import is_inner_or_outer, spans_of_runs
+from specprefill_integrations.evaluation.openinference_spans import is_span, spans_of_records
+from specprefill_integrations.evaluation.trace_spans import TraceSpan, cases_of_spans
+
+_Record = Mapping[str, Any]
+
+_ReadSpans = Callable[[Iterable[_Record]], Iterable[TraceSpan]]
 
 _IN_LANGSMITH = ("inputs", "outputs", "reference_outputs", "metadata")
 
@@ -45,15 +52,20 @@ class FieldNames:
     metric: Sequence[str] = ("metric",)
     """How a reply is judged; see `answers.metric_of`."""
 
+    reply: Sequence[str] = ("reply",)
+    """What an app answered: not what is right."""
+
 
 def read_data(
     path: Path, limit: int | None = None, fields: FieldNames | None = None
 ) -> list[EvaluationCase]:
     """Read cases from a file in any of the formats.
 
-    By its name and its first record: `.csv` is a table with a header; JSON whose records have
-    `inputs` is an export of LangSmith, JSON lines or one list; all else are cases as `read_cases`
-    takes them. A cell of a table that is a JSON list holds several texts or answers.
+    By its name and its first record: `.csv` is a table with a header; JSON, as lines or as one
+    list, may hold a trace of an app (runs of LangSmith with those within them, spans after the
+    OpenInference conventions) or an export of LangSmith (`inputs` in each record); all else are
+    cases as `read_cases` takes them. A cell of a table that is a JSON list holds several texts or
+    answers. Cases of a trace have a reply and no answers.
 
     Args:
         path: The file.
@@ -64,14 +76,25 @@ def read_data(
         EvaluationDataError: The file cannot be read, or something in it is no case.
     """
     if path.suffix == ".csv":
-        records = _rows(path)
-    elif path.suffix in {".json", ".jsonl"} and _is_export(path):
-        records = _examples(path)
-    else:
-        return read_cases(path, limit)
+        return _cases_of_rows(path, _rows(path), limit, fields)
+    first = _first_record(path) if path.suffix in {".json", ".jsonl"} else {}
+    read_spans = _reader_of_trace(path, first)
+    if read_spans is not None:
+        return cases_of_spans(str(path), read_spans(_objects(path)), path.stem)[:limit]
+    if "inputs" in first:
+        return _cases_of_rows(path, _examples(path), limit, fields)
+    return read_cases(path, limit)
+
+
+def _cases_of_rows(
+    path: Path,
+    rows: Iterable[tuple[str, Any]],
+    limit: int | None,
+    fields: FieldNames | None,
+) -> list[EvaluationCase]:
     names = fields or FieldNames()
     try:
-        return [_case(path, place, record, names) for place, record in islice(records, limit)]
+        return [_case(path, place, record, names) for place, record in islice(rows, limit)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(path, error) from error
 
@@ -96,13 +119,31 @@ def _cell(text: str) -> Any:  # noqa: ANN401 - a text or a list
     return text
 
 
-def _is_export(path: Path) -> bool:
-    """Whether the first record has `inputs`, as LangSmith's have."""
+def _first_record(path: Path) -> _Record:
+    """What tells exports and traces from cases; nothing where it cannot be read."""
     try:
         _, first = next(_examples(path), ("", None))
     except EvaluationDataError:
-        return False  # whatever is wrong with it, the reader of cases says it better
-    return isinstance(first, dict) and "inputs" in first
+        return {}  # whatever is wrong with it, the reader of cases says it better
+    return first if isinstance(first, dict) else {}
+
+
+def _reader_of_trace(path: Path, first: _Record) -> _ReadSpans | None:
+    """What reads the file as a trace; None where it is none."""
+    if is_span(first):
+        return spans_of_records
+    # Of runs without others within them, the fields tell more than the tree.
+    if "run_type" in first and any(map(is_inner_or_outer, _objects(path))):
+        return spans_of_runs
+    return None
+
+
+def _objects(path: Path) -> Iterator[_Record]:
+    for place, record in _examples(path):
+        if not isinstance(record, dict):
+            msg = f"{str(path)!r}, {place}: not a JSON object"
+            raise EvaluationDataError(msg)
+        yield record
 
 
 def _examples(path: Path) -> Iterator[tuple[str, Any]]:
@@ -126,17 +167,25 @@ def _case(path: Path, place: str, record: Any, names: FieldNames) -> EvaluationC
             msg = "not a JSON object"
             raise EvaluationDataError(msg)  # noqa: TRY301 - told where it was just below
         metric = _found(record, names.metric)
+        reply = _found(record, names.reply)
         return EvaluationCase(
             id=str(record.get("id") or place),
             task=str(_found(record, names.task) or path.stem),
             query=_text(_needed(record, names.query, "question")),
             texts=tuple(_texts(_needed(record, names.texts, "texts"))),
-            answers=tuple(_texts(_needed(record, names.answers, "answers"))),
+            answers=tuple(_answers(record, names)),
             metric=None if metric is None else str(metric),
+            reply=None if reply is None else _text(reply),
         )
     except EvaluationDataError as error:
         msg = f"{str(path)!r}, {place}: {error}"
         raise EvaluationDataError(msg) from error
+
+
+def _answers(record: Mapping[str, Any], names: FieldNames) -> Iterator[str]:
+    """The right answers, which only a record with a reply can go without."""
+    if _found(record, names.answers) is not None or _found(record, names.reply) is None:
+        yield from _texts(_needed(record, names.answers, "answers"))
 
 
 def _needed(record: Mapping[str, Any], names: Sequence[str], what: str) -> Any:  # noqa: ANN401

@@ -21,6 +21,7 @@ class TestWhichMetric:
             (("B",), None, None, "choice"),
             (("b", "C"), None, None, "choice"),
             (("7",), None, None, "contains"),
+            ((), None, None, "contains"),
             (("B",), None, "f1", "f1"),
             (("B",), "rouge", "f1", "rouge_l"),
             (("B",), "exact_match", None, "exact_match"),

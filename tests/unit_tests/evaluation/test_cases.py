@@ -55,9 +55,10 @@ class TestReading:
         ]
 
     def test_options_of_a_case(self, tmp_path: Path) -> None:
-        record = {**RECORD, "id": 7, "query": None, "all": True, "metric": "rouge"}
-        [case] = read_cases(a_file(tmp_path, record))
+        more = {"id": 7, "query": None, "all": True, "metric": "rouge", "reply": "Eve does."}
+        [case] = read_cases(a_file(tmp_path, {**RECORD, **more}))
         assert (case.id, case.query, case.needs_all, case.metric) == ("7", None, True, "rouge")
+        assert case.reply == "Eve does."
 
     def test_order_limit_and_blank_lines(self, tmp_path: Path) -> None:
         path = a_file(tmp_path, *({**RECORD, "id": i} for i in range(4)))

@@ -134,6 +134,16 @@ class TestLangSmith:
             read_data(path)
 
 
+def test_a_reply_serves_in_the_place_of_answers(tmp_path: Path) -> None:
+    record = {"inputs": {"query": "Who?", "text": "Ada"}, "outputs": {"said": "Ada, I think."}}
+    names = FieldNames(reply=("outputs.said",))
+    [case] = read_data(export(tmp_path, record), fields=names)
+    assert (case.answers, case.reply) == ((), "Ada, I think.")
+    record["outputs"]["answer"] = "Ada"
+    [case] = read_data(export(tmp_path, record), fields=names)
+    assert (case.answers, case.reply) == (("Ada",), "Ada, I think.")
+
+
 def test_all_else_is_read_as_cases(tmp_path: Path) -> None:
     path = tmp_path / "cases.jsonl"
     case = {"id": "1", "task": "t", "query": "q", "documents": [{"text": "x"}], "answers": ["x"]}
