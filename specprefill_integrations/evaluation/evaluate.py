@@ -45,6 +45,7 @@ from specprefill_integrations.evaluation.evidence import (
 from specprefill_integrations.evaluation.evidence_report import EvidenceReport, print_reports
 from specprefill_integrations.evaluation.limits import limits
 from specprefill_integrations.evaluation.peers.settings import PeerSettings
+from specprefill_integrations.evaluation.report.command import write_report
 from specprefill_integrations.rendering import GapStyle
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting.lines import LineSplitter
@@ -85,6 +86,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.command()(ab)
 app.command()(break_even)
 app.command()(limits)
+app.command("report")(write_report)
 
 
 @app.callback()

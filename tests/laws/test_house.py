@@ -76,7 +76,16 @@ MAY_IMPORT = {
     "langchain": BELOW_DOORS,
     "llama_index": BELOW_DOORS,
     "serving": {*BELOW_DOORS, "scoring", "__init__"},
-    "evaluation": {*BELOW_DOORS, "scoring", "serving", "terminal", "testing", "__init__"},
+    "evaluation": {
+        *BELOW_DOORS,
+        "scoring",
+        "serving",
+        "heat_map",
+        "terminal",
+        "testing",
+        "token_heat",
+        "__init__",
+    },
     "cli": {
         *BELOW_DOORS,
         "scoring",

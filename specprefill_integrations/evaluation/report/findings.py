@@ -1,0 +1,138 @@
+"""One logged measurement, judged: what all pictures and pages are made from. Prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.evaluation.ab_arms import FULL_NAME, Arm
+from specprefill_integrations.evaluation.ab_run import case_key
+from specprefill_integrations.evaluation.ab_summary import AbSummary, summarize_ab
+from specprefill_integrations.evaluation.answers import MetricName, metric_of, score_reply
+from specprefill_integrations.evaluation.cases import EvaluationCase
+from specprefill_integrations.evaluation.report.changed_cases import JudgedCase, JudgedReply
+from specprefill_integrations.evaluation.report.logged_run import LoggedRun
+from specprefill_integrations.evaluation.report.prompt_cost import (
+    GivenPrices,
+    PromptCost,
+    cost_of_prompts,
+)
+
+_Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What one measurement found."""
+
+    run: LoggedRun
+    """Its log."""
+
+    arms: Sequence[Arm]
+    """What is compared, the full prompt first."""
+
+    margin: float
+    """By how much worse is not worse."""
+
+    summary: AbSummary
+    """The figures."""
+
+    cases: Sequence[JudgedCase]
+    """Those that every arm answered."""
+
+    unknown_cases: int
+    """Cases of the log that are not among the data: nobody can judge them."""
+
+    costs: Mapping[str, PromptCost | None]
+    """What the prompts cost, by arm; empty where no prices are given."""
+
+    currency: str
+    """What they are in, as `GivenPrices` says it."""
+
+    @property
+    def compressed_arms(self) -> list[Arm]:
+        """All but the full prompt."""
+        return [arm for arm in self.arms if arm.scorer is not None]
+
+    @property
+    def scorers(self) -> list[str]:
+        """What compressed, each once."""
+        return list(dict.fromkeys(arm.scorer for arm in self.arms if arm.scorer is not None))
+
+
+def judge(
+    run: LoggedRun,
+    data: Sequence[EvaluationCase],
+    *,
+    margin: float,
+    scorers: Sequence[str] = (),
+    prices: GivenPrices | None = None,
+) -> Findings:
+    """Judge the replies of a log.
+
+    Args:
+        run: The log.
+        data: Cases, those that were asked about among them.
+        margin: By how much worse is not worse.
+        scorers: Leave out all others; none means all.
+        prices: What tokens and the draft's machine cost; None leaves costs out.
+
+    Raises:
+        EvaluationDataError: None of the log's cases is among the data.
+    """
+    arms = [arm for arm in run.arms if not scorers or arm.scorer in {None, *scorers}]
+    names = [arm.name for arm in arms]
+    last = _last_records(run)
+    known = {case_key(case): case for case in data if case.answers}
+    cases = [case for key, case in known.items() if key in last]
+    if not cases:
+        msg = f"none of the cases that {run.name!r} is about is in the data that was given."
+        raise EvaluationDataError(msg)
+    metric = run.setup.get("metric")
+    answered = [
+        (case, records)
+        for case in cases
+        if all("reply" in (records := last[case_key(case)]).get(name, {}) for name in names)
+    ]
+    return Findings(
+        run=run,
+        arms=arms,
+        margin=margin,
+        summary=summarize_ab(cases, run.records, names, margin=margin, metric=metric),
+        cases=[_judged_case(case, records, names, metric) for case, records in answered],
+        unknown_cases=sum(key not in known for key in last),
+        costs={
+            name: cost_of_prompts([records[name] for _, records in answered], prices.prices)
+            for name in names
+            if prices is not None
+        },
+        currency="" if prices is None else prices.currency,
+    )
+
+
+def _last_records(run: LoggedRun) -> dict[str, dict[str, _Record]]:
+    """By case and arm, what was found last."""
+    last: dict[str, dict[str, _Record]] = {}
+    for record in run.records:
+        last.setdefault(record["case"], {})[record["arm"]] = record
+    return last
+
+
+def _judged_case(
+    case: EvaluationCase,
+    records: Mapping[str, _Record],
+    names: Sequence[str],
+    metric: MetricName | None,
+) -> JudgedCase:
+    replies = {
+        name: JudgedReply(
+            reply=records[name]["reply"],
+            score=score_reply(case, records[name]["reply"], metric_of(case, metric)),
+            context_tokens=records[name]["context_tokens"],
+            kept_tokens=records[name]["kept_tokens"],
+        )
+        for name in names
+    }
+    return JudgedCase(case=case, full=replies.pop(FULL_NAME), compressed=replies)

@@ -1,0 +1,156 @@
+"""Quality against kept tokens, scorer by scorer, with intervals. Draws what `AbSummary` holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
+
+from specprefill_integrations.evaluation.ab_arms import FULL_NAME
+from specprefill_integrations.evaluation.ab_summary import ArmSummary, TaskSummary
+from specprefill_integrations.evaluation.report.findings import Findings
+from specprefill_integrations.evaluation.report.picture import (
+    BAND,
+    INK,
+    SOFT,
+    Picture,
+    color_of,
+    draw,
+    head,
+    mark_of,
+    name_at_right,
+    show_shares,
+    tidy,
+)
+from specprefill_integrations.evaluation.report.tables import ALL_CASES, groups_of
+from specprefill_integrations.evaluation.report.words import count, model_name, percent
+
+_COLUMNS = 2
+_PANEL = (8.2, 4.8)
+_SMALL_PANEL = (7.0, 4.4)
+_APART_POINTS = 6.0
+"""Marks of scorers that keep alike stand so far apart."""
+
+
+def draw_quality(findings: Findings, scorers: Sequence[str], name: str) -> Picture | None:
+    """Draw it: a panel for all cases, and one a task where there are several.
+
+    Args:
+        findings: What is drawn.
+        scorers: Those of the whole report: they choose colors.
+        name: Names the picture's files.
+
+    Returns:
+        None where no case was answered by every arm, or only full prompts were asked.
+    """
+    groups = {task: group for task, group in groups_of(findings).items() if group.cases}
+    if not groups or not findings.scorers:
+        return None
+    # All together first: that is what the verdict is about.
+    ordered = sorted(groups.items(), key=lambda item: item[0] != ALL_CASES)
+    columns = min(len(ordered), _COLUMNS)
+    rows = math.ceil(len(ordered) / columns)
+    width, height = _PANEL if columns == 1 else _SMALL_PANEL
+
+    def onto(figure: Figure) -> None:
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in panels[len(ordered) :]:
+            axes.set_visible(False)
+        for number, (axes, (task, group)) in enumerate(zip(panels, ordered, strict=False)):
+            _Panel(figure, axes, findings, scorers).draw(group)
+            about = f"{task}, {count(group.cases, 'case')}"
+            if number:
+                head(axes, about, "")
+            else:
+                head(axes, f"Quality against kept tokens: {about}", _how_to_read(findings.margin))
+
+    title = f"Quality against kept tokens: {model_name(findings)}"
+    return draw(name, title, (width * columns, height * rows), onto)
+
+
+def _how_to_read(margin: float) -> str:
+    return (
+        "bars: 95 % interval of the difference from the full prompt, case by case\n"
+        f"filled mark: shown to be at most {100 * margin:g} points worse; hollow: not shown yet; "
+        "x: worse"
+    )
+
+
+class _Panel:
+    def __init__(
+        self, figure: Figure, axes: Axes, findings: Findings, scorers: Sequence[str]
+    ) -> None:
+        self.figure = figure
+        self.axes = axes
+        self.findings = findings
+        self.scorers = scorers
+
+    def draw(self, group: TaskSummary) -> None:
+        full = group.arms[FULL_NAME].score or 0.0
+        widest = max(arm.kept_tokens_fraction or 0.0 for arm in self._compressed(group))
+        self.axes.set_xlim(0, min(1.0, widest * 1.15) or 1.0)
+        self._set_heights(group, full)
+        self._draw_full(full)
+        ends = [self._draw_scorer(scorer, group, full) for scorer in self.findings.scorers]
+        whole = f"full prompt: {percent(full)}"
+        margin = f"{100 * self.findings.margin:g} points lower"
+        low = (full - self.findings.margin, margin, SOFT)
+        name_at_right(self.axes, [*ends, (full, whole, INK), low])
+        tidy(self.axes, "y")
+        self.axes.set_xlabel("tokens of the texts that are kept", color=INK)
+        self.axes.set_ylabel("score", color=INK)
+        show_shares(self.axes.xaxis)
+        show_shares(self.axes.yaxis)
+
+    def _compressed(self, group: TaskSummary) -> list[ArmSummary]:
+        return [group.arms[arm.name] for arm in self.findings.compressed_arms]
+
+    def _set_heights(self, group: TaskSummary, full: float) -> None:
+        edges = [full, full - self.findings.margin]
+        for arm in self._compressed(group):
+            if arm.versus_full is not None:
+                edges += [full + end for end in arm.versus_full.interval]
+        low, high = max(0.0, min(edges)), min(1.0, max(edges))
+        room = 0.08 * (high - low) + 0.02
+        self.axes.set_ylim(low - room, high + room)
+
+    def _draw_full(self, full: float) -> None:
+        self.axes.axhspan(full - self.findings.margin, full, color=BAND, linewidth=0)
+        self.axes.axhline(full, color=INK, linewidth=1.4, linestyle=(0, (5, 3)))
+
+    def _draw_scorer(self, scorer: str, group: TaskSummary, full: float) -> tuple[float, str, str]:
+        """Draw its line; tell how high that ends, its name and its color."""
+        color = color_of(scorer, self.scorers)
+        arms = [
+            group.arms[arm.name] for arm in self.findings.compressed_arms if arm.scorer == scorer
+        ]
+        kept = [arm.kept_tokens_fraction or 0.0 for arm in arms]
+        scores = [arm.score or 0.0 for arm in arms]
+        aside = self.axes.transData + self._aside(scorer)
+        self.axes.plot(kept, scores, color=color, linewidth=1.8, transform=aside)
+        for arm, x, y in zip(arms, kept, scores, strict=True):
+            if arm.versus_full is None:
+                continue
+            low, high = (min(1.0, max(0.0, full + end)) for end in arm.versus_full.interval)
+            self.axes.plot([x, x], [low, high], color=color, linewidth=1.4, transform=aside)
+            is_worse = arm.versus_full.verdict == "worse"
+            self.axes.plot(
+                [x],
+                [y],
+                marker="x" if is_worse else mark_of(scorer, self.scorers),
+                markersize=8,
+                markeredgewidth=2,
+                color=color,
+                markerfacecolor=color if arm.versus_full.verdict == "not_worse" else "#ffffff",
+                transform=aside,
+            )
+        return scores[-1], scorer, color
+
+    def _aside(self, scorer: str) -> ScaledTranslation:
+        """Sideways, so that scorers which keep alike do not hide one another."""
+        drawn = self.findings.scorers
+        steps = drawn.index(scorer) - (len(drawn) - 1) / 2
+        return ScaledTranslation(steps * _APART_POINTS / 72, 0, self.figure.dpi_scale_trans)
