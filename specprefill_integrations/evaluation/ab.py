@@ -194,7 +194,7 @@ def ab(  # noqa: PLR0913 - one parameter an option
             trust_remote_code=trust_remote_code,
         )
         names = _field_names(field or [])
-        cases = {path: read_data(path, limit, names) for path in data}
+        cases = [(path, read_data(path, limit, names)) for path in data]
         read = _sorted_out(cases, metric)
     limits = AbLimits(concurrency=concurrency, retries=retries, max_input_tokens=max_input_tokens)
     with clear_errors(debug=debug):
@@ -262,12 +262,12 @@ def _field_names(given: Sequence[str]) -> FieldNames:
 
 
 def _sorted_out(
-    cases: Mapping[Path, Sequence[EvaluationCase]], metric: MetricName | None
+    cases: Sequence[tuple[Path, Sequence[EvaluationCase]]], metric: MetricName | None
 ) -> _SortedOut:
     """Of the cases of each file those that can be asked about and judged; how many cannot."""
     left_out: Counter[str] = Counter()
     found: dict[str, EvaluationCase] = {}
-    for case in chain.from_iterable(cases.values()):
+    for case in chain.from_iterable(some for _, some in cases):
         reason = _why_left_out(case) or ("given_twice" if case_key(case) in found else None)
         if reason is None:
             metric_of(case, metric)  # if there is no such metric, now is the time to hear of it
@@ -277,7 +277,7 @@ def _sorted_out(
     if not found:
         why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
         fail(f"no case to judge: {why.replace('_', ' ') or 'nothing was read'}", USAGE_ERROR)
-    files = [describe_data(path, len(some)) for path, some in cases.items()]
+    files = [describe_data(path, len(some)) for path, some in cases]
     return _SortedOut(list(found.values()), dict(left_out), files)
 
 

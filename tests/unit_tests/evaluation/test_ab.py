@@ -165,6 +165,21 @@ def test_each_invocation_says_what_it_is(
     assert first["versions"]["specprefill-integrations"] == __version__
 
 
+def test_a_peer_is_an_arm_like_any_other(data: Path, server: ChatServer) -> None:
+    asked = ["--scorer", "embedding_filter", "--scorer", "bm25", "--keep", ".9", "--json"]
+    result = run(data, server, *asked)
+    assert result.exit_code == 0, result.output
+    arms = json.loads(result.stdout)["all"]["arms"]
+    assert list(arms) == ["full", "embedding_filter@0.9", "bm25@0.9"]
+    assert all(arm["score"] is not None and arm["failed"] == 0 for arm in arms.values())
+    assert 0 < arms["embedding_filter@0.9"]["kept_tokens_fraction"] <= 0.9
+    assert arms["embedding_filter@0.9"]["draft_seconds"] > 0
+    [log] = Path().glob("specprefill-ab-*.jsonl")
+    [session] = sessions_of(log)
+    assert "wordllama" in session["scorers"]["embedding_filter"]["embeddings"]
+    assert {"wordllama", "langchain-community"} <= session["versions"].keys()
+
+
 def test_where_nothing_compresses_nothing_is_asked(data: Path, server: ChatServer) -> None:
     result = run(data, server, "--scorer", "llmlingua2")
     assert result.exit_code == 1
