@@ -25,6 +25,10 @@ _ABOUT_MEDIANS = (
     "Medians. The middle of the sums is not the sum of the middles, so that both together may be "
     "more or less than the parts."
 )
+_ABOUT_SESSIONS = (
+    "More than one command wrote to this log: times of arms that a later one added were not taken "
+    "side by side with the others."
+)
 _ABOUT_SEVERAL = (
     "Arms are not corrected for one another: the best of several looks better by chance, so "
     "confirm it with other cases."
@@ -91,7 +95,7 @@ def parts_of(findings: Findings) -> list[Part]:
         Part(
             name="waiting",
             title="How long until the first token?",
-            remarks=[_ABOUT_MEDIANS],
+            remarks=_about_waiting(findings),
             table=waiting_table(findings),
         ),
         Part(
@@ -137,6 +141,10 @@ def _about_quality(findings: Findings) -> list[str]:
             f"Cases of the log that the data lacks, not judged: {findings.unknown_cases:,}."
         )
     return found
+
+
+def _about_waiting(findings: Findings) -> list[str]:
+    return [_ABOUT_MEDIANS, *([_ABOUT_SESSIONS] if len(findings.run.sessions) > 1 else [])]
 
 
 def _about_costs(findings: Findings) -> list[str]:

@@ -329,7 +329,9 @@ def test_how_it_was_made() -> None:
             "specprefill evaluate ab 'my data.jsonl' --keep .3",
         ):
             assert text.count(words) == 1, words
+        assert "More than one command wrote to this log" in text
     page, markdown = report_on(some_records(cases), cases)
+    assert "More than one command" not in page.text
     assert page.text.count("not recorded") == markdown.count("not recorded") == 8
 
 

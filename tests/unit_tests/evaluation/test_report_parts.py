@@ -1,0 +1,136 @@
+"""What a report is made of: the log as a value, changes, words, where words stand in a picture."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("matplotlib")
+
+from specprefill_integrations.evaluation.report.changed_cases import (
+    JudgedCase,
+    JudgedReply,
+    changed_cases,
+    count_changes,
+)
+from specprefill_integrations.evaluation.report.findings import Findings, judge
+from specprefill_integrations.evaluation.report.logged_run import read_logged_run
+from specprefill_integrations.evaluation.report.markdown_page import plain
+from specprefill_integrations.evaluation.report.picture import dark_colors, spread
+from specprefill_integrations.evaluation.report.quality_picture import draw_quality
+from specprefill_integrations.evaluation.report.words import headline
+from tests.unit_tests.evaluation.ab_doubles import a_case
+from tests.unit_tests.evaluation.report_doubles import (
+    RIGHT,
+    SESSION,
+    WRONG,
+    a_record,
+    cases_named,
+    write_log,
+)
+
+
+def judged(name: str, full: float, **compressed: float) -> JudgedCase:
+    def reply(score: float) -> JudgedReply:
+        return JudgedReply(reply="", score=score, context_tokens=10, kept_tokens=1)
+
+    replies = {arm: reply(score) for arm, score in compressed.items()}
+    return JudgedCase(case=a_case(name), full=reply(full), compressed=replies)
+
+
+def findings_of(tmp_path: Path, scores: dict[str, tuple[int, int]]) -> Findings:
+    """By arm: right answers among so many cases that both answered."""
+    cases = cases_named(*map(str, range(max(all_ for _, all_ in scores.values()))))
+    records = [
+        a_record(case, arm, reply=RIGHT if number < right else WRONG)
+        for arm, (right, all_) in scores.items()
+        for number, case in enumerate(cases[:all_])
+    ]
+    log = write_log(tmp_path / "ab.jsonl", records)
+    return judge(read_logged_run(log), cases, margin=0.05)
+
+
+def test_arms_stand_scorer_by_scorer_from_little_to_much(tmp_path: Path) -> None:
+    [case] = cases_named("one")
+    names = ["b@0.3", "full", "a+c@0.2", "b@0.05", "a+c@0.1"]
+    log = write_log(tmp_path / "x.y.jsonl", [a_record(case, n) for n in names], sessions=[SESSION])
+    run = read_logged_run(log)
+    assert [arm.name for arm in run.arms] == ["full", "b@0.05", "b@0.3", "a+c@0.1", "a+c@0.2"]
+    assert (run.name, run.sessions, len(run.records)) == ("x", [SESSION], 5)
+
+
+def test_what_lost_most_comes_first_and_what_stayed_is_left_out() -> None:
+    cases = [
+        judged("same", 1, a=1, b=1),
+        judged("better", 0, a=1, b=1),
+        judged("half", 1, a=0.5, b=1),
+        judged("mixed", 0.5, a=0, b=1),
+        judged("lost", 1, a=0, b=0),
+    ]
+    assert [one.case.id for one in changed_cases(cases)] == ["lost", "half", "mixed", "better"]
+    counts = count_changes(cases, "a")
+    assert (counts.worse, counts.better, counts.alike) == (3, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("scores", "start", "within"),
+    [
+        ({"full": (90, 100), "a@0.2": (90, 100)}, "With 29.0 % of the text (a@0.2), tiny's", "100"),
+        ({"full": (90, 100), "a@0.2": (10, 100)}, "tiny's answers get worse with", "every way"),
+        ({"full": (5, 10), "a@0.2": (5, 10)}, "It is not shown yet that tiny's", "about 74 cases"),
+        ({"full": (5, 10)}, "Nothing to compare", "only full prompts"),
+        ({"a@0.2": (5, 10)}, "Nothing to compare", "no case was answered by every arm"),
+    ],
+)
+def test_headline(scores: dict[str, Any], start: str, within: str, tmp_path: Path) -> None:
+    said = headline(findings_of(tmp_path, scores))
+    assert said.startswith(start)
+    assert within in said
+    assert ("4.0 s" in said) == (
+        "full" in scores and "a@0.2" in scores and "worse with" not in said
+    )
+
+
+def test_the_picture_names_what_it_shows_and_follows_the_page(tmp_path: Path) -> None:
+    found = findings_of(tmp_path, {"full": (9, 10), "a@0.2": (8, 10), "b@0.2": (1, 10)})
+    picture = draw_quality(found, found.scorers, "quality")
+    assert picture is not None
+    svg = picture.svg.decode("utf-8")
+    for words in (">a<", ">b<", "full prompt: 90.0 %", "keepers, 10 cases", "hollow: not shown"):
+        assert words in svg
+    assert "var(" not in svg
+    page = picture.inline_svg
+    assert "<metadata" not in page
+    shown = set(re.findall(r"var\((--[a-z0-9-]+), #", page))
+    assert {"--ink", "--soft", "--card", "--line"} < shown
+    assert len(shown & set(dark_colors())) == 3  # two scorers and the margin
+    assert "#" not in re.sub(r"var\(--[a-z0-9-]+, #[0-9a-f]{6}\)|#[a-z]+[0-9a-f]{8,}", "", page)
+
+
+@given(st.lists(st.floats(0, 1), max_size=12), st.floats(0.01, 0.2))
+def test_words_beside_a_picture_never_overlap_and_keep_their_order(
+    heights: list[float], least: float
+) -> None:
+    places = spread(heights, least)
+    ordered = sorted(places)
+    assert all(above - below >= least * 0.999 for below, above in pairwise(ordered))
+    by_height = sorted(zip(heights, places, strict=True))
+    for (low, place), (high, next_place) in pairwise(by_height):
+        assert low == high or place < next_place
+    if all(above - below >= least for below, above in pairwise(sorted(heights))):
+        assert places == pytest.approx(heights)
+
+
+@given(st.text(max_size=40))
+def test_markdown_means_nothing(text: str) -> None:
+    found = plain(text)
+    assert "\n" not in found
+    assert found.replace("\\", "") == " ".join(text.split()).replace("\\", "")
+    for sign in "`*<[|":
+        assert found.count(sign) == found.count(f"\\{sign}")
