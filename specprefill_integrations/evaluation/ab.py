@@ -47,6 +47,7 @@ from specprefill_integrations.evaluation.run_session import (
     RunSession,
     check_scorers,
     describe_data,
+    told,
     without_folders,
 )
 from specprefill_integrations.evaluation.traces import FieldNames, read_data
@@ -69,7 +70,7 @@ _MODEL_OPTIONS = '{"temperature": 0, "max_tokens": 512}'
 # Tables are as wide as what is in them; where nobody looks, there is room enough.
 _PIPE_COLUMNS = 200
 
-
+# What the setup of older logs also states. By now, arms may be added to a log.
 _ARMS_IN_OLD_LOGS = ("scorers", "keep_fractions")
 
 
@@ -354,7 +355,7 @@ def _prepare(
         machine=describe_machine(draft),
         data=files,
         draft=without_folders(draft_name(like)),
-        scorers={name: dict(one.parameters) for name, one in lineup.compressors.items()},
+        scorers={name: told(one.parameters) for name, one in lineup.compressors.items()},
         skipped=lineup.skipped,
     )
     return like, lineup, session

@@ -109,6 +109,14 @@ def without_folders(name: str) -> str:
     return path.name if path.is_absolute() else name
 
 
+def told(parameters: Mapping[str, object]) -> dict[str, object]:
+    """What a compressor is set to, without folders."""
+    return {
+        name: without_folders(value) if isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
+
+
 def check_scorers(
     records: Iterable[Mapping[str, Any]], scorers: Mapping[str, Mapping[str, object]]
 ) -> None:

@@ -18,7 +18,7 @@ from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation.ab_report import verdict_in_words
 from specprefill_integrations.evaluation.machine import describe_machine
 from specprefill_integrations.evaluation.paired import compare_pairs
-from specprefill_integrations.evaluation.run_session import check_scorers, without_folders
+from specprefill_integrations.evaluation.run_session import check_scorers, told, without_folders
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.evaluation.ab_doubles import EVIDENCE, NOISE, says_what_it_reads
 from tests.unit_tests.evaluation.chat_server import ChatServer, serve_chat
@@ -198,6 +198,11 @@ def test_a_log_is_of_one_kind_of_each_scorer(tmp_path: Path) -> None:
 def test_only_paths_lose_their_folders(tmp_path: Path) -> None:
     assert without_folders(str(tmp_path / "draft")) == "draft"
     assert without_folders("owner/name") == "owner/name"
+    assert told({"model": str(tmp_path / "a"), "k": 3, "thresholds": [0.1]}) == {
+        "model": "a",
+        "k": 3,
+        "thresholds": [0.1],
+    }
 
 
 def test_a_table_for_people(data: Path, server: ChatServer) -> None:
