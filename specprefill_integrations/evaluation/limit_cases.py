@@ -1,0 +1,236 @@
+"""Questions that need one sentence of a text, and questions that need many: made up, seeded.
+
+They show where compression hurts: a question for one fact can be answered from little, a count or a
+quotation cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from random import Random
+
+from specprefill_integrations.types import Kind, Span
+
+_NAMES = (
+    "Ada",
+    "Bruno",
+    "Celia",
+    "Dario",
+    "Edith",
+    "Felix",
+    "Greta",
+    "Hugo",
+    "Irene",
+    "Jonas",
+    "Klara",
+)
+_PLACES = (
+    "harbor",
+    "mill",
+    "quarry",
+    "chapel",
+    "market",
+    "lighthouse",
+    "tannery",
+    "orchard",
+    "ferry",
+)
+_GOODS = ("rope", "salt", "timber", "oil", "barley", "wool", "copper", "glass", "tar", "paper")
+_FILLERS = (
+    "{name} swept the steps of the {place} before breakfast.",
+    "At the {place} somebody had left a crate of {goods} in the rain.",
+    "{name} and {other} talked about the price of {goods} for most of the morning.",
+    "The road to the {place} was muddy, and {name} took the long way round.",
+    "Nobody at the {place} could say who had ordered the {goods}.",
+    "{name} mended the fence behind the {place} and went home early.",
+    "In the evening {other} brought {goods} to the {place} and stayed for supper.",
+    "The bell of the {place} was rung twice, once by {name} and once by the wind.",
+    "{name} wrote to a cousin that the {goods} had arrived in good order.",
+    "Children played with an old barrel of {goods} near the {place}.",
+)
+_SECTIONS = ("Roads", "Water", "Schools", "Trade", "Health", "Forests", "Taxes", "Harbor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitCase:
+    """A question, and everything in the text that its answer rests on."""
+
+    ask: str
+    """What kind of question it is; see `ASKS`."""
+
+    query: str
+    """The question."""
+
+    text: str
+    """The text."""
+
+    kind: Kind
+    """What it is cut as."""
+
+    needed: tuple[Span, ...]
+    """Parts of the text, all of which are needed."""
+
+    @classmethod
+    def of_parts(
+        cls, ask: str, query: str, text: str, parts: Iterable[str], *, start: int = 0
+    ) -> LimitCase:
+        """A case whose parts stand in the text in that order, from `start` on."""
+        kind: Kind = "code" if ask.startswith("code") else "markdown" if "## " in text else "prose"
+        needed = []
+        for part in parts:
+            start = text.index(part, start)
+            needed.append(Span(start, start + len(part)))
+            start += len(part)
+        return cls(ask=ask, query=query, text=text, kind=kind, needed=tuple(needed))
+
+
+def limit_cases(per_ask: int, seed: int = 0) -> list[LimitCase]:
+    """Cases of every kind of question, each of another text of about a thousand tokens.
+
+    Args:
+        per_ask: How many of each kind.
+        seed: Chooses the texts.
+    """
+    return [
+        make(Random(f"{ask} {seed} {number}"))  # noqa: S311 - an example, no secret
+        for ask, make in ASKS.items()
+        for number in range(per_ask)
+    ]
+
+
+def _filler(random: Random) -> str:
+    name, other = random.sample(_NAMES, 2)
+    sentence = random.choice(_FILLERS)
+    return sentence.format(
+        name=name, other=other, place=random.choice(_PLACES), goods=random.choice(_GOODS)
+    )
+
+
+def _fillers(random: Random, number: int) -> list[str]:
+    return [_filler(random) for _ in range(number)]
+
+
+def _paragraphs(sentences: list[str], length: int = 6) -> str:
+    """Sentences as prose."""
+    parts = [sentences[i : i + length] for i in range(0, len(sentences), length)]
+    return "\n\n".join(" ".join(part) for part in parts)
+
+
+def _strewn(random: Random, needed: list[str], fillers: int) -> str:
+    """Sentences in their order, at random places among others."""
+    places = sorted(random.sample(range(fillers), len(needed)))
+    sentences = _fillers(random, fillers)
+    for shift, (place, sentence) in enumerate(zip(places, needed, strict=True)):
+        sentences.insert(place + shift, sentence)
+    return _paragraphs(sentences)
+
+
+def _one_fact(random: Random) -> LimitCase:
+    name, place = random.choice(_NAMES), random.choice(_PLACES)
+    fact = f"{name} hid the spare key of the {place} under plank {random.randint(2, 99)}."
+    question = f"Where is the spare key of the {place}?"
+    return LimitCase.of_parts("one fact", question, _strewn(random, [fact], 60), [fact])
+
+
+def _two_facts(random: Random) -> LimitCase:
+    name, other = random.sample(_NAMES, 2)
+    place = random.choice(_PLACES)
+    facts = [
+        f"{name} was made the keeper of the {place} that spring.",
+        f"{name} had learned the trade from {other}, over three winters.",
+    ]
+    question = f"From whom had the keeper of the {place} learned the trade?"
+    return LimitCase.of_parts("two linked facts", question, _strewn(random, facts, 60), facts)
+
+
+def _comparison(random: Random) -> LimitCase:
+    stalls = random.sample(_NAMES, 8)
+    needed = [f"{name}'s stall took {random.randint(20, 99)} crowns that day." for name in stalls]
+    question = "Whose stall took the most crowns that day?"
+    return LimitCase.of_parts("comparison of all", question, _strewn(random, needed, 55), needed)
+
+
+def _count(random: Random) -> LimitCase:
+    times = [
+        f"{random.choice(_NAMES)} turned the ferry back in the {when}, because of {why}."
+        for when in ("morning", "afternoon", "evening")
+        for why in random.sample(("fog", "ice", "a broken oar", "high water"), 3)
+    ]
+    needed = random.sample(times, random.randint(4, 8))
+    question = "How many times was the ferry turned back?"
+    return LimitCase.of_parts("count", question, _strewn(random, needed, 55), needed)
+
+
+def _quotation(random: Random) -> LimitCase:
+    sections = {title: _fillers(random, 7) for title in _SECTIONS}
+    wanted = random.choice(_SECTIONS)
+    question, text = f'Quote the section "{wanted}" word for word.', _sectioned(sections)
+    start = text.index(f"## {wanted}")
+    return LimitCase.of_parts("exact quotation", question, text, sections[wanted], start=start)
+
+
+def _summary(random: Random) -> LimitCase:
+    sections, needed = {}, []
+    for title in _SECTIONS:
+        change, share = random.choice(("rose", "fell")), random.randint(3, 60)
+        found = f"Over the year, spending on {title.lower()} {change} by {share} percent."
+        sentences = _fillers(random, 7)
+        sentences.insert(random.randrange(8), found)
+        sections[title] = sentences
+        needed.append(found)
+    return LimitCase.of_parts("summary", "Summarize this report.", _sectioned(sections), needed)
+
+
+def _sectioned(sections: Mapping[str, list[str]]) -> str:
+    return "\n\n".join(f"## {title}\n\n{' '.join(body)}" for title, body in sections.items())
+
+
+def _code(random: Random) -> tuple[str, dict[str, str]]:
+    """A module, and its functions by name."""
+    functions = {}
+    for place, goods in zip(_PLACES, random.sample(_GOODS, len(_PLACES)), strict=True):
+        name, item = f"{random.choice(('count', 'weigh', 'ship'))}_{place}", goods
+        functions[name] = "\n".join(
+            [
+                f"def {name}({item}, limit={random.randint(2, 99)}):",
+                f'    """Take {goods} to the {place}."""',
+                "    found = []",
+                f"    for piece in {item}:",
+                "        if piece.weight > limit:",
+                f"            raise ValueError('too heavy for the {place}')",
+                f"        found.append(piece.price * {random.randint(2, 9)})",
+                f"    log.info('%d pieces at the {place}', len(found))",
+                "    return sum(found)",
+            ]
+        )
+    module = "import logging\n\nlog = logging.getLogger(__name__)\n\n\n"
+    return module + "\n\n\n".join(functions.values()) + "\n", functions
+
+
+def _code_lookup(random: Random) -> LimitCase:
+    text, functions = _code(random)
+    name = random.choice(list(functions))
+    question, line = f"What is the default limit of {name}?", functions[name].partition("\n")[0]
+    return LimitCase.of_parts("code, one line", question, text, [line])
+
+
+def _code_edit(random: Random) -> LimitCase:
+    text, functions = _code(random)
+    name = random.choice(list(functions))
+    question = f"Change {name} so that pieces that are too heavy are skipped."
+    start, lines = text.index(functions[name]), functions[name].splitlines()
+    return LimitCase.of_parts("code, edit", question, text, lines, start=start)
+
+
+ASKS: Mapping[str, Callable[[Random], LimitCase]] = {
+    "one fact": _one_fact,
+    "code, one line": _code_lookup,
+    "two linked facts": _two_facts,
+    "comparison of all": _comparison,
+    "count": _count,
+    "summary": _summary,
+    "exact quotation": _quotation,
+    "code, edit": _code_edit,
+}
+"""Makes a case, by what is asked for."""
