@@ -56,7 +56,7 @@ main()
 """
 OFFLINE = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
-START_SECONDS = 120
+PATIENCE_SECONDS = 300
 
 FACTS = {
     "Who keeps the lighthouse?": ("Ada keeps the lighthouse.", "Ada"),
@@ -112,7 +112,7 @@ def free_port() -> int:
 
 def becomes_healthy(server: subprocess.Popen[bytes], url: str) -> bool:
     """Wait until the server answers; or it ends, or takes too long."""
-    end = time.monotonic() + START_SECONDS
+    end = time.monotonic() + PATIENCE_SECONDS
     while server.poll() is None and time.monotonic() < end:
         if is_healthy(url):
             return True
@@ -155,9 +155,9 @@ def command(served: Served, data: Path, log: Path) -> list[str]:
 
 
 def records_of(log: Path) -> list[dict[str, Any]]:
-    """What was written completely, but for the setup."""
+    """The calls, as far as they were written completely."""
     whole = log.read_bytes().rpartition(b"\n")[0] if log.exists() else b""
-    return [json.loads(line) for line in whole.splitlines()[1:]]
+    return [record for line in whole.splitlines() if "case" in (record := json.loads(line))]
 
 
 def kill_in_the_middle(arguments: list[str], log: Path) -> None:
@@ -170,7 +170,7 @@ def kill_in_the_middle(arguments: list[str], log: Path) -> None:
         stderr=subprocess.DEVNULL,
     ) as run:
         try:
-            end = time.monotonic() + START_SECONDS
+            end = time.monotonic() + PATIENCE_SECONDS
             while len(records_of(log)) < 3 and run.poll() is None and time.monotonic() < end:
                 time.sleep(0.02)
         finally:
