@@ -95,6 +95,7 @@ def build_embedding_filter(settings: PeerSettings) -> EmbeddingFilter:
     try:
         import langchain_classic  # noqa: F401, PLC0415 - lazy
         import langchain_community  # noqa: F401, PLC0415
+        import langchain_text_splitters  # noqa: F401, PLC0415
         import numpy as np  # noqa: F401, PLC0415
     except ImportError as error:
         if error.name not in _PACKAGES:  # a broken installation must not look like a missing one

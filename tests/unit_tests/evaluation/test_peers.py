@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -140,6 +142,7 @@ class TestAll:
             ("llmlingua2", "llmlingua"),
             ("embedding_filter", "wordllama"),
             ("embedding_filter", "langchain_classic"),
+            ("embedding_filter", "langchain_text_splitters"),
             ("sentence_embedding_optimizer", "wordllama"),
         ],
     )
@@ -261,6 +264,14 @@ class TestEmbeddings:
         assert kept.count(".") == 3  # of ten
         assert kept.startswith(EVIDENCE)
 
+    def test_embeddings_of_ones_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stub = SimpleNamespace(SentenceTransformer=CountsLetters)
+        monkeypatch.setitem(sys.modules, "sentence_transformers", stub)
+        own = PeerSettings(count_tokens=COUNT, models={"embeddings": "some/model"})
+        peer = build_peer("sentence_embedding_optimizer", own)
+        assert peer.parameters["embeddings"] == "some/model"
+        assert peer.compress(["bbb aa. aaa aaaa. bbb bbb."], "aaa", 0.4).texts == ("aaa aaaa.",)
+
     def test_embeddings_of_ones_own_need_their_package(
         self, peer_settings: PeerSettings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -268,6 +279,17 @@ class TestEmbeddings:
         own = PeerSettings(count_tokens=COUNT, models={"embeddings": "some/model"})
         skipped = lineup_of("embedding_filter", own).skipped
         assert "'sentence-transformers' is needed" in skipped["embedding_filter"]
+
+
+class CountsLetters:
+    """Stands in for a model of sentence-transformers: how many a, b and dots are in a text."""
+
+    def __init__(self, place: str, *, device: str | None, trust_remote_code: bool) -> None:
+        assert (place, device, trust_remote_code) == ("some/model", None, False)
+
+    def encode(self, texts: list[str], *, normalize_embeddings: bool) -> Any:
+        assert normalize_embeddings
+        return np.array([[float(text.count(letter)) for letter in "ab."] for text in texts])
 
 
 def embedding_filter() -> CaseCompressor:
