@@ -6,10 +6,10 @@ Knows no framework: doors ask before they compress a text, and say afterwards ho
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from typing import Literal
 
+from specprefill_integrations.fork_safe_lock import ForkSafeLock
 from specprefill_integrations.timing.break_even import BreakEven, check_budget
 from specprefill_integrations.timing.reading_speed import ReadingSpeed, Unclear, reading_speed
 from specprefill_integrations.timing.target_speed import target_reading_speed
@@ -46,7 +46,7 @@ class Thresholds:
             ttft_log: The calls of the one model that reads what is kept; needed for `"auto"`.
         """
         self._ttft_log = ttft_log
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._readings: deque[tuple[int, float]] = deque(maxlen=_LAST)
         self._said: dict[Budget, int | None] = {}
 
@@ -102,9 +102,9 @@ class Thresholds:
             self._said[budget] = found
         if is_new:
             logger.info(
-                'min_tokens="auto", %s: compressing pays %s; tokens a second: draft %s, model %s',
+                'min_tokens="auto", %s: compressing %s; tokens a second: draft %s, model %s',
                 budget,
-                "never" if found is None else f"from {found:,} tokens on",
+                "nothing" if found is None else f"from {found:,} tokens on",
                 _in_words(draft),
                 _in_words(target),
             )
@@ -116,7 +116,7 @@ class Thresholds:
         return reading_speed(readings)
 
     def _target_speed(self) -> ReadingSpeed | Unclear | Literal["several_models"]:
-        records = self._ttft_log.records[-_LAST:] if self._ttft_log else ()
+        records = self._ttft_log.records[-_LAST:] if self._ttft_log is not None else ()
         if len({record.model for record in records}) > 1:
             return "several_models"
         return target_reading_speed(records)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 
+from specprefill_integrations.fork_safe_lock import ForkSafeLock
 from specprefill_integrations.timing.ttft_record import TtftRecord
 from specprefill_integrations.timing.ttft_summary import TtftSummary, report_of
 
@@ -27,7 +27,7 @@ class TtftLog:
         if max_records < 1:
             msg = f"max_records must be at least 1; got {max_records!r}."
             raise ValueError(msg)
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._records: deque[TtftRecord] = deque(maxlen=max_records)
         self._failed_calls = 0
 

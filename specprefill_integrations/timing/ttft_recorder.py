@@ -5,11 +5,11 @@ Knows no framework: it is told what happens, by the id of a call and of the run 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from specprefill_integrations.fork_safe_lock import ForkSafeLock
 from specprefill_integrations.timing.bounded_dict import BoundedDict
 from specprefill_integrations.timing.ttft_log import TtftLog
 from specprefill_integrations.timing.ttft_record import TokenUsage, TtftRecord
@@ -85,7 +85,7 @@ class TtftRecorder:
         """
         self.log = log
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._app_runs: BoundedDict[_AppRun] = BoundedDict()
         self._calls: BoundedDict[_OpenCall] = BoundedDict()
 

@@ -64,7 +64,7 @@ MAY_IMPORT = {
     "heat_map": VALUES,
     "ledger": {"fork_safe_lock"},
     "prices": {"errors"},
-    "timing": {*VALUES, "prices", "tool_results"},
+    "timing": {*VALUES, "fork_safe_lock", "prices", "tool_results"},
     "terminal": set[str](),
     "token_heat": {*VALUES, "encodable", "scoring.span_scorer"},
     "originals": STEPS,

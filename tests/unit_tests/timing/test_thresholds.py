@@ -108,11 +108,14 @@ class TestAuto:
             add_calls(log, 1000)
             for _ in range(3):
                 thresholds.least_tokens("auto", FIFTH)
-        first, second = (record.getMessage() for record in caplog.records)
-        assert "from 500 tokens on" in first
+            add_calls(log, 1e5, [*LENGTHS] * 13)
+            thresholds.least_tokens("auto", FIFTH)
+        first, second, third = (record.getMessage() for record in caplog.records)
+        assert "compressing from 500 tokens on" in first
         assert "draft not known (too few), model not known (too few)" in first
         assert "from 900 tokens on" in second
         assert second.endswith("draft 4,000, model 1,000")
+        assert "compressing nothing" in third
 
     def test_many_threads_may_ask_and_tell(self) -> None:
         log = TtftLog()
