@@ -19,11 +19,14 @@ character counts as a word."""
 
 _WORD = regex.compile(rf"(?V1)[{UNSPACED_SCRIPTS}]|[\w--[{UNSPACED_SCRIPTS}]]+")
 
-# Words that begin alike count as one: "published" and "publisher".
+# Words that begin alike count as one: "published" and "publisher". Names with digits or underscores
+# do not: "read_line" is not "read_all", and shares the word "read" with it.
 _PREFIX_CHARS = 5
 
 # How common a word is, is counted in cells of the texts, whatever units they are cut into.
 _CELL_CHARS = 200
+
+_NO_LETTER = regex.compile(r"[_\d]+")
 
 _STOP_WORDS = frozenset(
     regex.findall(
@@ -67,16 +70,23 @@ def lexical_coverage(
 def _terms(query: str) -> frozenset[str]:
     words = [match.group().casefold() for match in _WORD.finditer(query)]
     telling = [word for word in words if word not in _STOP_WORDS]
-    return frozenset(word[:_PREFIX_CHARS] for word in telling or words)
+    return frozenset(term for word in telling or words for term in _terms_of(word))
+
+
+def _terms_of(word: str) -> list[str]:
+    """What a word, in lower case, is compared by."""
+    if not _NO_LETTER.search(word):
+        return [word[:_PREFIX_CHARS]]
+    return [word, *(part[:_PREFIX_CHARS] for part in _NO_LETTER.split(word) if part)]
 
 
 def _positions(text: str, terms: frozenset[str]) -> dict[str, NDArray[np.int64]]:
-    """Where words that begin like a term start, ascending."""
+    """Where words start that are compared by a term, ascending."""
     found: dict[str, list[int]] = {}
     for match in _WORD.finditer(text):
-        term = match.group().casefold()[:_PREFIX_CHARS]
-        if term in terms:
-            found.setdefault(term, []).append(match.start())
+        for term in _terms_of(match.group().casefold()):
+            if term in terms:
+                found.setdefault(term, []).append(match.start())
     return {term: np.array(at, dtype=np.int64) for term, at in found.items()}
 
 

@@ -37,6 +37,14 @@ def test_words_that_begin_alike_are_one_and_case_does_not_matter():
     assert coverage("Who PUBLISHED it?", TEXT, "A publisher in Leeds") == [1.0]
 
 
+def test_names_are_told_apart_by_all_of_them():
+    text = "def read_line(file): ...\ndef read_all(file): ...\nread the manual at line 7\n"
+    wanted, other, words = coverage("the limit of read_line", text, *text.splitlines())
+    assert wanted == 1.0
+    assert 0 < other < words < 1
+    assert coverage("order 7712345", "order 7712346", "7712346") == [0.0]
+
+
 def test_stop_words_say_nothing_unless_there_is_nothing_else():
     assert coverage("what is the heron", TEXT, "The heron") == [1.0]
     assert coverage("the", TEXT, "The heron") == [1.0]
