@@ -20,6 +20,7 @@ from specprefill_integrations.evaluation.report.tables import (
     verdict_table,
     waiting_table,
 )
+from specprefill_integrations.evaluation.report.words import percent
 
 _ABOUT_MEDIANS = (
     "Medians. The middle of the sums is not the sum of the middles, so that both together may be "
@@ -129,6 +130,7 @@ def parts_of(findings: Findings) -> list[Part]:
 def _about_quality(findings: Findings) -> list[str]:
     everything = findings.summary.all
     found = [
+        *_about_names(findings),
         "Differences are in points of a hundred, case by case, with their 95 % intervals.",
         "Not shown is not the same as worse. Kept is kept tokens / original tokens.",
     ]
@@ -141,6 +143,13 @@ def _about_quality(findings: Findings) -> list[str]:
             f"Cases of the log that the data lacks, not judged: {findings.unknown_cases:,}."
         )
     return found
+
+
+def _about_names(findings: Findings) -> list[str]:
+    return [
+        f"{arm.name} means: {percent(arm.keep_fraction)} of the tokens, chosen by {arm.scorer}."
+        for arm in findings.compressed_arms[:1]
+    ]
 
 
 def _about_waiting(findings: Findings) -> list[str]:

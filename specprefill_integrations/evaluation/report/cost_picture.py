@@ -84,7 +84,7 @@ def _draw_lines(
     axes.set_xlim(0, max(kept[name] for name in compressed) * 1.15 or 1.0)
     highest = max(cost.total for cost in costs.values())
     axes.set_ylim(0, highest * 1.12 or 1.0)
-    name_at_right(axes, [*ends, (full.total, f"full prompt: {full.total:.2f}", INK)])
+    name_at_right(axes, [*ends, (full.total, f"full prompt: {full.total:.3g}", INK)])
     tidy(axes, "y")
     axes.set_xlabel("tokens of the texts that are kept", color=INK)
     axes.set_ylabel(findings.currency, color=INK)

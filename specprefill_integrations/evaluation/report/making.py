@@ -183,11 +183,12 @@ def _shown(
 def _remarks(runs: Sequence[RunContents], failures: Sequence[str]) -> list[str]:
     shown = [case for run in runs for case in run.shown]
     with_texts = sum(case.heat is not None for case in shown)
+    texts = f", and the texts of {with_texts:,} of them" if with_texts else ""
     found = []
     if shown:
         found.append(
-            f"This page quotes your data: questions, right answers and replies of "
-            f"{count(len(shown), 'case')}, and the texts of {with_texts:,} of them."
+            "This page quotes your data: questions, right answers and replies of "
+            f"{count(len(shown), 'case')}{texts}."
         )
     found += [f"No heat maps: {failure}" for failure in dict.fromkeys(failures)]
     return found

@@ -17,12 +17,14 @@ from typer.testing import CliRunner, Result
 pytest.importorskip("matplotlib")
 
 from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations.cli import build_app
 from specprefill_integrations.errors import DraftModelNotFoundError
 from specprefill_integrations.evaluation.ab_summary import summarize_ab
 from specprefill_integrations.evaluation.cases import EvaluationCase
 from specprefill_integrations.evaluation.report.command import write_report
 from specprefill_integrations.testing import KeywordScorer
-from tests.unit_tests.evaluation.ab_doubles import EVIDENCE, NOISE, a_case
+from tests.unit_tests.evaluation.ab_doubles import EVIDENCE, NOISE, a_case, says_what_it_reads
+from tests.unit_tests.evaluation.chat_server import serve_chat
 from tests.unit_tests.evaluation.report_doubles import (
     RIGHT,
     SESSION,
@@ -312,7 +314,30 @@ class TestCaseByCase:
             {**record, "arm": record["arm"].replace("readout", "bm25")} for record in self.records
         ]
         page, _ = report_on(records, self.CASES)
-        assert "the texts of 0 of them" in page.text
+        assert "replies of 2 cases." in page.text
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_what_evaluate_ab_writes_is_understood() -> None:
+    cases = cases_named("one", "two")
+    data = write_data(Path("data.jsonl"), cases)
+    with serve_chat(says_what_it_reads) as chat:
+        asked = [data, "--model", "tiny", "--base-url", chat.url, "--resume", "ab.jsonl"]
+        asked += ["--keep", ".3", "--scorer", "readout", "--scorer", "head+tail"]
+        result = CliRunner().invoke(build_app(), ["evaluate", "ab", *map(str, asked)])
+    assert result.exit_code == 0, result.output
+    given = ["ab.jsonl", "--data", data, "--out", "out"]
+    result = CliRunner().invoke(build_app(), ["evaluate", "report", *map(str, given)])
+    assert result.exit_code == 0, result.output
+    page = SeenPage(Path("out/report.html").read_text("utf-8"))
+    assert [row[1] for row in page.tables[0][1:]] == ["full", "readout@0.3", "head+tail@0.3"]
+    assert [row[4] for row in page.tables[0][1:]] == ["100.0 %", "100.0 %", "0.0 %"]
+    facts = dict(row for row in page.tables[-1] if len(row) == 2)
+    assert facts["draft"] == "KeywordScorer"
+    assert facts["data when asked"] == facts["data of this report"]
+    assert facts["data when asked"].startswith("data.jsonl, 2 cases, sha256 ")
+    assert "cores: " in facts["machine"]
+    assert "specprefill-integrations: " in facts["versions"]
 
 
 def test_how_it_was_made() -> None:
