@@ -56,8 +56,9 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     Only texts are compressed: images and other blocks, artifacts, ids, names and states stay.
     Every result says under `response_metadata["specprefill"]` what was done to it, and why
     nothing was: it is small, an error, the agent's final answer (`return_direct`), of an excluded
-    tool, compressed before, fetched back, or nothing in it was needed. The same goes to LangChain's
-    custom events, to the stream of mode `custom`, to the log and to the ledger, without texts.
+    tool, compressed before, fetched back, nothing in it was needed, or compressing never pays. The
+    same goes to LangChain's custom events, to the stream of mode `custom`, to the log and to the
+    ledger, without texts.
 
     The question is, where none is set: the last human message, then the text before the call
     unless its arguments say what is looked for, then the call with its arguments.
@@ -96,6 +97,9 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             ttft_log: The calls of the agent's model, as `TtftCallbackHandler` keeps them; for
                 `min_tokens="auto"`.
             name: How the agent knows this middleware: two of them need two names.
+
+        Raises:
+            ValueError: `min_tokens` cannot be answered; see `Thresholds.check`.
         """
         super().__init__()
         self.budget = budget
