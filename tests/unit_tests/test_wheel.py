@@ -151,7 +151,7 @@ class TestContents:
     def test_metadata(self, metadata: Message, installed: Path) -> None:
         assert metadata["Name"] == "specprefill-integrations"
         assert metadata["License-Expression"] == "Apache-2.0"
-        assert {*BROUGHT_BY, "agents", "demo", "evaluate", "report", "all"} == set(
+        assert {*BROUGHT_BY, "agents", "demo", "evaluate", "peers", "report", "all"} == set(
             metadata.get_all("Provides-Extra", [])
         )
         [entry_points] = installed.glob("*.dist-info/entry_points.txt")
