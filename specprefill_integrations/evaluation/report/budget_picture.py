@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from specprefill_integrations.evaluation.report.findings import Findings
 from specprefill_integrations.evaluation.report.picture import (
@@ -20,6 +18,10 @@ from specprefill_integrations.evaluation.report.picture import (
     tidy,
 )
 from specprefill_integrations.evaluation.report.words import count, percent
+
+if TYPE_CHECKING:  # `picture` says what to install where matplotlib is missing
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _WIDTH = 11.0
 _HEIGHT_OF_ARM = 0.4

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from specprefill_integrations.evaluation.ab_arms import FULL_NAME
 from specprefill_integrations.evaluation.report.findings import Findings
@@ -24,11 +22,15 @@ from specprefill_integrations.evaluation.report.picture import (
 from specprefill_integrations.evaluation.report.prompt_cost import PROMPTS, PromptCost
 from specprefill_integrations.evaluation.report.words import model_name
 
+if TYPE_CHECKING:  # `picture` says what to install where matplotlib is missing
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 _SIZE = (8.6, 4.8)
 
 
 def draw_cost(findings: Findings, scorers: Sequence[str], name: str) -> Picture | None:
-    """Draw a line a scorer, from what it keeps least to the full prompt.
+    """Draw a line a scorer, and one for the full prompt to compare with.
 
     Args:
         findings: What is drawn.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from specprefill_integrations.errors import SpecPrefillError
+from specprefill_integrations.errors import EvaluationDataError, SpecPrefillError
 from specprefill_integrations.evaluation.cases import EvaluationCase
 from specprefill_integrations.evaluation.report.budget_picture import draw_budget
 from specprefill_integrations.evaluation.report.case_heat import CaseHeat, CaseHeatMaker
@@ -16,7 +16,7 @@ from specprefill_integrations.evaluation.report.contents import RunContents, Sho
 from specprefill_integrations.evaluation.report.cost_picture import draw_cost
 from specprefill_integrations.evaluation.report.findings import Findings, judge
 from specprefill_integrations.evaluation.report.html_page import render_html
-from specprefill_integrations.evaluation.report.logged_run import read_logged_run
+from specprefill_integrations.evaluation.report.logged_run import LoggedRun, read_logged_run
 from specprefill_integrations.evaluation.report.markdown_page import render_markdown
 from specprefill_integrations.evaluation.report.picture import Picture
 from specprefill_integrations.evaluation.report.prompt_cost import GivenPrices
@@ -99,19 +99,21 @@ def make_report(request: ReportRequest, on_heat: Callable[[], None] = lambda: No
         on_heat: Called after each heat map.
 
     Raises:
-        EvaluationDataError: A file cannot be read or is no such file, or a log is about no case
-            of the data.
+        EvaluationDataError: A file cannot be read or is no such file, a log is about no case of
+            the data, or a scorer is in no log.
     """
     data, files = _read(request)
+    logged = [read_logged_run(log) for log in request.logs]
+    _check_scorers(logged, request.scorers)
     findings = [
         judge(
-            read_logged_run(log),
+            run,
             data,
             margin=request.margin,
             scorers=request.scorers,
             prices=request.prices,
         )
-        for log in request.logs
+        for run in logged
     ]
     scorers = list(dict.fromkeys(scorer for one in findings for scorer in one.scorers))
     runs, failures = [], []
@@ -138,6 +140,14 @@ def _read(request: ReportRequest) -> tuple[list[EvaluationCase], list[DataFile]]
         files.append(describe_data(path, len(found)))
         cases += found
     return cases, files
+
+
+def _check_scorers(logged: Sequence[LoggedRun], asked: Sequence[str]) -> None:
+    known = list(dict.fromkeys(arm.scorer for run in logged for arm in run.arms if arm.scorer))
+    for scorer in asked:
+        if scorer not in known:
+            msg = f"--scorer takes what is in the logs ({', '.join(known)}); got {scorer!r}"
+            raise EvaluationDataError(msg)
 
 
 def _prefixes(findings: Sequence[Findings]) -> list[str]:

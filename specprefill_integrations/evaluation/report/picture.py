@@ -20,6 +20,7 @@ try:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
+    from matplotlib.transforms import ScaledTranslation, Transform
 except ModuleNotFoundError as error:
     package = "matplotlib"
     raise MissingDependencyError(package, "report") from error
@@ -162,6 +163,11 @@ def tidy(axes: Axes, grid: Literal["x", "y"]) -> None:
 def show_shares(axis: Axis) -> None:
     """Write the numbers of an axis as percentages."""
     axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
+
+
+def sideways(figure: Figure, points: float) -> Transform:
+    """Moves what is drawn by so many points to the right."""
+    return ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)
 
 
 def name_at_right(axes: Axes, named: Sequence[tuple[float, str, str]]) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.transforms import ScaledTranslation
+from typing import TYPE_CHECKING
 
 from specprefill_integrations.evaluation.ab_arms import FULL_NAME
 from specprefill_integrations.evaluation.ab_summary import ArmSummary, TaskSummary
@@ -23,10 +20,16 @@ from specprefill_integrations.evaluation.report.picture import (
     mark_of,
     name_at_right,
     show_shares,
+    sideways,
     tidy,
 )
 from specprefill_integrations.evaluation.report.tables import ALL_CASES, groups_of
 from specprefill_integrations.evaluation.report.words import count, model_name, percent
+
+if TYPE_CHECKING:  # `picture` says what to install where matplotlib is missing
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Transform
 
 _COLUMNS = 2
 _PANEL = (8.2, 4.8)
@@ -149,8 +152,8 @@ class _Panel:
             )
         return scores[-1], scorer, color
 
-    def _aside(self, scorer: str) -> ScaledTranslation:
-        """Sideways, so that scorers which keep alike do not hide one another."""
+    def _aside(self, scorer: str) -> Transform:
+        """How far aside, so that scorers which keep alike do not hide one another."""
         drawn = self.findings.scorers
         steps = drawn.index(scorer) - (len(drawn) - 1) / 2
-        return ScaledTranslation(steps * _APART_POINTS / 72, 0, self.figure.dpi_scale_trans)
+        return sideways(self.figure, steps * _APART_POINTS)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from specprefill_integrations.evaluation.ab_arms import FULL_NAME
 from specprefill_integrations.evaluation.ab_summary import ArmSummary
@@ -18,6 +17,10 @@ from specprefill_integrations.evaluation.report.picture import (
     tidy,
 )
 from specprefill_integrations.evaluation.report.words import count, model_name, times_as_fast
+
+if TYPE_CHECKING:  # `picture` says what to install where matplotlib is missing
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _WIDTH = 9.0
 _HEIGHT_OF_ARM = 0.44

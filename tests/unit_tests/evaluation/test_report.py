@@ -416,6 +416,8 @@ def test_options_that_cannot_be_are_refused() -> None:
     assert (alone.exit_code, "prices of tokens are missing" in alone.stderr) == (2, True)
     place = run(*given, "--field", "nothing=here")
     assert (place.exit_code, "--field takes query" in place.stderr) == (2, True)
+    scorer = run(*given, "--scorer", "redout")
+    assert (scorer.exit_code, "(readout, bm25); got 'redout'" in scorer.stderr) == (2, True)
     missing = run(log, "--data", "nowhere.jsonl", "--out", "out")
     assert (missing.exit_code, "cannot be read" in missing.stderr) == (2, True)
 
@@ -436,6 +438,16 @@ def test_prices_of_a_model() -> None:
     cases = cases_named("one")
     page, _ = report_on(some_records(cases), cases, "--prices-of", "gpt-4o")
     assert "in US dollars" in page.text
+
+
+def test_without_matplotlib_the_error_holds_the_pip_line() -> None:
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; "
+        "import specprefill_integrations.evaluation.report.making"
+    )
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    assert "pip install 'specprefill-integrations[report]'" in found.stderr
 
 
 def test_help_loads_no_matplotlib() -> None:
