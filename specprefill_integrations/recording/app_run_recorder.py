@@ -6,11 +6,11 @@ Knows no framework: it is told what happens, by the id of a run and of the run t
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from specprefill_integrations.fork_safe_lock import ForkSafeLock
 from specprefill_integrations.recording.app_run import AppRun, FoundText, LeftOutReason
 from specprefill_integrations.recording.case_file import CaseFile
 from specprefill_integrations.timing import BoundedDict
@@ -66,7 +66,7 @@ class AppRunRecorder:
         self._file = file
         self._task = task
         self._sample = sample
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._places: BoundedDict[_Place] = BoundedDict()
         self._calls: BoundedDict[str] = BoundedDict()
         self._runs: OrderedDict[str, _OpenRun] = OrderedDict()

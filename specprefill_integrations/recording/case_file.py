@@ -9,13 +9,13 @@ import asyncio
 import json
 import logging
 import os
-import threading
 from collections.abc import Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.fork_safe_lock import ForkSafeLock
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class CaseFile:
             raise ValueError(msg)
         self.path = Path(path)
         self._max_cases = max_cases
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._has_failed = False
         self._cases = self._go_on()
 
