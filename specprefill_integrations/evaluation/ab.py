@@ -29,7 +29,7 @@ from specprefill_integrations.evaluation.ab_compression import PromptMaker
 from specprefill_integrations.evaluation.ab_limits import AbLimits
 from specprefill_integrations.evaluation.ab_prompts import DEFAULT_TEMPLATE, check_template
 from specprefill_integrations.evaluation.ab_run import AbRun, case_key
-from specprefill_integrations.evaluation.answers import MetricName, metric_of
+from specprefill_integrations.evaluation.answers import MetricName
 from specprefill_integrations.evaluation.cases import EvaluationCase
 from specprefill_integrations.evaluation.compressors import (
     Lineup,
@@ -39,6 +39,7 @@ from specprefill_integrations.evaluation.compressors import (
     scorer_names,
 )
 from specprefill_integrations.evaluation.draft_choice import DraftChoice, draft_name, load_draft
+from specprefill_integrations.evaluation.judging import Judge, JudgeBy
 from specprefill_integrations.evaluation.machine import describe_machine
 from specprefill_integrations.evaluation.peers.settings import PeerSettings
 from specprefill_integrations.evaluation.run_log import open_run_log, setup_digest
@@ -149,6 +150,12 @@ def ab(  # noqa: PLR0913 - one parameter an option
     metric: Annotated[
         MetricName | None, typer.Option(help="How replies to cases without a metric are judged.")
     ] = None,
+    judge_by: Annotated[
+        JudgeBy,
+        typer.Option(
+            help="Compare replies with right answers, the app's own or the full prompt's reply."
+        ),
+    ] = "answers",
     prompt: Annotated[
         Path | None, typer.Option(help="A template with {passages} and {question}.")
     ] = None,
@@ -196,7 +203,7 @@ def ab(  # noqa: PLR0913 - one parameter an option
         )
         names = _field_names(field or [])
         cases = [(path, read_data(path, limit, names)) for path in data]
-        read = _sorted_out(cases, metric)
+        read = _sorted_out(cases, Judge(by=judge_by, metric=metric))
     limits = AbLimits(concurrency=concurrency, retries=retries, max_input_tokens=max_input_tokens)
     with clear_errors(debug=debug):
         with quiet_libraries(debug=debug):
@@ -218,6 +225,9 @@ class _SortedOut:
 
     files: Sequence[DataFile]
     """Where they are from."""
+
+    judge: Judge
+    """Scores their replies."""
 
 
 @contextmanager
@@ -262,16 +272,14 @@ def _field_names(given: Sequence[str]) -> FieldNames:
     return replace(FieldNames(), **changes)
 
 
-def _sorted_out(
-    cases: Sequence[tuple[Path, Sequence[EvaluationCase]]], metric: MetricName | None
-) -> _SortedOut:
+def _sorted_out(cases: Sequence[tuple[Path, Sequence[EvaluationCase]]], judge: Judge) -> _SortedOut:
     """Of the cases of each file those that can be asked about and judged; how many cannot."""
     left_out: Counter[str] = Counter()
     found: dict[str, EvaluationCase] = {}
     for case in chain.from_iterable(some for _, some in cases):
-        reason = _why_left_out(case) or ("given_twice" if case_key(case) in found else None)
+        reason = _why_left_out(case, judge) or ("given_twice" if case_key(case) in found else None)
         if reason is None:
-            metric_of(case, metric)  # if there is no such metric, now is the time to hear of it
+            judge.metric_of(case)  # if there is no such metric, now is the time to hear of it
             found[case_key(case)] = case
         else:
             left_out[reason] += 1
@@ -279,13 +287,11 @@ def _sorted_out(
         why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
         fail(f"no case to judge: {why.replace('_', ' ') or 'nothing was read'}", USAGE_ERROR)
     files = [describe_data(path, len(some)) for path, some in cases]
-    return _SortedOut(list(found.values()), dict(left_out), files)
+    return _SortedOut(list(found.values()), dict(left_out), files, judge)
 
 
-def _why_left_out(case: EvaluationCase) -> str | None:
-    if not (case.query or "").strip():
-        return "no_question"
-    return None if case.answers else "no_answer_given"
+def _why_left_out(case: EvaluationCase, judge: Judge) -> str | None:
+    return judge.why_not(case) if (case.query or "").strip() else "no_question"
 
 
 def _measure(  # noqa: PLR0913 - what was asked for, part by part
@@ -318,7 +324,7 @@ def _measure(  # noqa: PLR0913 - what was asked for, part by part
             task = progress.add_task(printable(setup.model), total=len(read.cases))
             stopped = run.run(read.cases, on_case=lambda: progress.advance(task))
     summary = summarize_ab(
-        read.cases, run.records, [arm.name for arm in arms], margin=margin, metric=setup.metric
+        read.cases, run.records, [arm.name for arm in arms], margin=margin, judge=read.judge
     )
     return AbReport(
         model=setup.model,

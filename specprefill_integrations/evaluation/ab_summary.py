@@ -10,13 +10,9 @@ from typing import Any
 
 from specprefill_integrations.evaluation.ab_arms import FULL_NAME
 from specprefill_integrations.evaluation.ab_run import case_key
-from specprefill_integrations.evaluation.answers import (
-    BINARY_METRICS,
-    MetricName,
-    metric_of,
-    score_reply,
-)
+from specprefill_integrations.evaluation.answers import MetricName
 from specprefill_integrations.evaluation.cases import EvaluationCase
+from specprefill_integrations.evaluation.judging import Judge
 from specprefill_integrations.evaluation.paired import PairedComparison, compare_pairs
 
 _Record = Mapping[str, Any]
@@ -30,7 +26,8 @@ class ArmSummary:
     """The mean, from 0 to 1; None where there is no such case, like all below."""
 
     versus_full: PairedComparison | None
-    """The arm's scores minus those of the full prompt; None for the full prompt itself."""
+    """The arm's scores minus those of the full prompt; None for the full prompt itself, and where
+    it is the measure."""
 
     kept_tokens_fraction: float | None
     """Kept tokens / original tokens of the texts, of all cases together."""
@@ -72,6 +69,9 @@ class TaskSummary:
 class AbSummary:
     """What became of all cases."""
 
+    scores_mean: str
+    """What all scores are: correctness, or agreement with what."""
+
     tasks: Mapping[str, TaskSummary]
     """By task, in the order of their first case."""
 
@@ -88,7 +88,7 @@ def summarize_ab(
     arms: Sequence[str],
     *,
     margin: float,
-    metric: MetricName | None = None,
+    judge: Judge | None = None,
 ) -> AbSummary:
     """Judge replies and compare arms.
 
@@ -97,14 +97,15 @@ def summarize_ab(
         records: What `AbRun` wrote down; of two for one arm of a case the later one counts.
         arms: Names of the arms, the full prompt among them.
         margin: By how much worse is not worse; see `compare_pairs`.
-        metric: See `metric_of`.
+        judge: Scores replies; None is one by right answers.
     """
+    judge = judge or Judge()
     last = {(record["case"], record["arm"]): record for record in records}
     found: dict[str, dict[str, _Record]] = {case_key(case): {} for case in cases}
     for (key, arm), record in last.items():
         if key in found and arm in arms:
             found[key][arm] = record
-    judged = [_JudgedCase(case, metric_of(case, metric), found[case_key(case)]) for case in cases]
+    judged = [_JudgedCase(case, judge, found[case_key(case)]) for case in cases]
     tasks: dict[str, list[_JudgedCase]] = {}
     for one in judged:
         tasks.setdefault(one.case.task, []).append(one)
@@ -112,8 +113,9 @@ def summarize_ab(
         record["error"] for one in judged for record in one.records.values() if "error" in record
     )
     return AbSummary(
-        tasks={task: _summarize(some, arms, margin) for task, some in tasks.items()},
-        all=_summarize(judged, arms, margin),
+        scores_mean=judge.meaning,
+        tasks={task: _summarize(some, arms, margin, judge) for task, some in tasks.items()},
+        all=_summarize(judged, arms, margin, judge),
         errors=dict(errors.most_common()),
     )
 
@@ -121,25 +123,28 @@ def summarize_ab(
 @dataclass(frozen=True, slots=True)
 class _JudgedCase:
     case: EvaluationCase
-    metric: MetricName
+    judge: Judge
     records: Mapping[str, _Record]
 
     def is_complete(self, arms: Sequence[str]) -> bool:
         return all("reply" in self.records.get(arm, {}) for arm in arms)
 
     def score(self, arm: str) -> float:
-        return score_reply(self.case, self.records[arm]["reply"], self.metric)
+        replies = (self.records[name]["reply"] for name in (arm, FULL_NAME))
+        return self.judge.score(self.case, *replies)
 
 
-def _summarize(judged: Sequence[_JudgedCase], arms: Sequence[str], margin: float) -> TaskSummary:
+def _summarize(
+    judged: Sequence[_JudgedCase], arms: Sequence[str], margin: float, judge: Judge
+) -> TaskSummary:
     complete = [one for one in judged if one.is_complete(arms)]
-    metrics = tuple(dict.fromkeys(one.metric for one in judged))
+    metrics = tuple(dict.fromkeys(judge.metric_of(one.case) for one in judged))
     scores = {arm: [one.score(arm) for one in complete] for arm in arms}
 
     def versus_full(arm: str) -> PairedComparison | None:
-        if arm == FULL_NAME or not complete:
+        if arm == FULL_NAME or not complete or not judge.compares_with_full:
             return None
-        binary = BINARY_METRICS.issuperset(metrics)
+        binary = judge.is_binary(metrics)
         return compare_pairs(scores[arm], scores[FULL_NAME], margin=margin, binary=binary)
 
     return TaskSummary(

@@ -40,6 +40,7 @@ BELOW_DOORS = {
     "ledger",
     "originals",
     "prices",
+    "recording",
     "split_document",
     "timing",
 }
@@ -64,6 +65,7 @@ MAY_IMPORT = {
     "heat_map": VALUES,
     "ledger": {"fork_safe_lock"},
     "prices": {"errors"},
+    "recording": {"errors", "fork_safe_lock", "timing"},
     "timing": {*VALUES, "fork_safe_lock", "prices", "tool_results"},
     "terminal": set[str](),
     "token_heat": {*VALUES, "encodable", "scoring.span_scorer"},
@@ -131,6 +133,7 @@ CORE = {
     "fitting",
     "ledger",
     "originals",
+    "recording",
     "split_document",
     "testing",
     "timing",

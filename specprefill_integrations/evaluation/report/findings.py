@@ -12,6 +12,7 @@ from specprefill_integrations.evaluation.ab_run import case_key
 from specprefill_integrations.evaluation.ab_summary import AbSummary, summarize_ab
 from specprefill_integrations.evaluation.answers import MetricName, metric_of, score_reply
 from specprefill_integrations.evaluation.cases import EvaluationCase
+from specprefill_integrations.evaluation.judging import Judge
 from specprefill_integrations.evaluation.report.changed_cases import JudgedCase, JudgedReply
 from specprefill_integrations.evaluation.report.logged_run import LoggedRun
 from specprefill_integrations.evaluation.report.prompt_cost import (
@@ -100,7 +101,7 @@ def judge(
         run=run,
         arms=arms,
         margin=margin,
-        summary=summarize_ab(cases, run.records, names, margin=margin, metric=metric),
+        summary=summarize_ab(cases, run.records, names, margin=margin, judge=Judge(metric=metric)),
         cases=[_judged_case(case, records, names, metric) for case, records in answered],
         unknown_cases=sum(key not in known for key in last),
         costs={

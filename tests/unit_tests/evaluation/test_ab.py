@@ -97,6 +97,30 @@ def test_json(data: Path, server: ChatServer) -> None:
     assert Path(found["log"]).read_bytes().count(b"\n") == 11
 
 
+@pytest.mark.parametrize("by", ["reply", "full"])
+def test_agreement_is_called_so_and_compared_where_that_means_something(
+    tmp_path: Path, server: ChatServer, by: str
+) -> None:
+    document = {"text": f"{NOISE * 2}{EVIDENCE} {NOISE * 2}"}
+    record = {"task": "t", "query": "Who keeps the lighthouse?", "documents": [document]}
+    replies = {"one": {"reply": "Ada"}, "two": {"reply": "Eve"}, "three": {}}
+    path = tmp_path / "recorded.jsonl"
+    lines = [{"id": name, "answers": [], **record, **more} for name, more in replies.items()]
+    path.write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    asked = ["--judge-by", by, "--scorer", "head+tail", "--keep", ".3"]
+    found = json.loads(run(path, server, *asked, "--json").stdout)
+    assert found["scores_mean"].endswith(", not correctness")
+    full, compressed = found["all"]["arms"].values()
+    assert found["left_out"] == ({"no_reply_recorded": 1} if by == "reply" else {})
+    assert full["score"] == (0.5 if by == "reply" else 1)
+    assert compressed["score"] == 0
+    assert (compressed["versus_full"] is None) == (by == "full")
+    shown = run(path, server, *asked).stdout
+    assert f"scores: {found['scores_mean']}" in shown
+    assert "agreement" in shown
+    assert " score " not in shown
+
+
 def test_a_second_run_asks_nothing_and_another_setup_anew(data: Path, server: ChatServer) -> None:
     first = run(data, server, "--keep", ".3")
     second = run(data, server, "--keep", ".3", "--margin", ".2")
