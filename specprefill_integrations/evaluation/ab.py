@@ -30,6 +30,7 @@ from specprefill_integrations.evaluation.ab_limits import AbLimits
 from specprefill_integrations.evaluation.ab_prompts import DEFAULT_TEMPLATE, check_template
 from specprefill_integrations.evaluation.ab_run import AbRun, case_key
 from specprefill_integrations.evaluation.answers import MetricName
+from specprefill_integrations.evaluation.case_compressor import count_texts
 from specprefill_integrations.evaluation.cases import EvaluationCase
 from specprefill_integrations.evaluation.compressors import (
     Lineup,
@@ -62,6 +63,7 @@ from specprefill_integrations.terminal import (
     quiet_libraries,
     stderr_console,
 )
+from specprefill_integrations.token_counting import CountTokens
 
 if TYPE_CHECKING:
     from specprefill_integrations.evaluation.ab_report import AbReport
@@ -167,6 +169,9 @@ def ab(  # noqa: PLR0913 - one parameter an option
     max_input_tokens: Annotated[
         int | None, typer.Option(min=1, help="Stop before more are sent to the model.")
     ] = None,
+    max_context_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Leave out cases whose texts have more.")
+    ] = None,
     peer_model: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=PLACE", help="A folder or hub id of a peer's weights."),
@@ -204,7 +209,12 @@ def ab(  # noqa: PLR0913 - one parameter an option
         names = _field_names(field or [])
         cases = [(path, read_data(path, limit, names)) for path in data]
         read = _sorted_out(cases, Judge(by=judge_by, metric=metric))
-    limits = AbLimits(concurrency=concurrency, retries=retries, max_input_tokens=max_input_tokens)
+    limits = AbLimits(
+        concurrency=concurrency,
+        retries=retries,
+        max_input_tokens=max_input_tokens,
+        max_context_tokens=max_context_tokens,
+    )
     with clear_errors(debug=debug):
         with quiet_libraries(debug=debug):
             report = _measure(setup, arms, read, limits, margin=margin, path=resume)
@@ -290,6 +300,18 @@ def _sorted_out(cases: Sequence[tuple[Path, Sequence[EvaluationCase]]], judge: J
     return _SortedOut(list(found.values()), dict(left_out), files, judge)
 
 
+def _short_enough(read: _SortedOut, most: int | None, count_tokens: CountTokens) -> _SortedOut:
+    """Without the cases whose texts have more tokens together, such as a model could not take."""
+    if most is None:
+        return read
+    cases = [case for case in read.cases if count_texts(count_tokens, case.texts) <= most]
+    if not cases:
+        fail(f"no case to judge: every one has more than {most} tokens", USAGE_ERROR)
+    too_long = len(read.cases) - len(cases)
+    left_out = {**read.left_out, "too_long": too_long} if too_long else read.left_out
+    return replace(read, cases=cases, left_out=left_out)
+
+
 def _why_left_out(case: EvaluationCase, judge: Judge) -> str | None:
     return judge.why_not(case) if (case.query or "").strip() else "no_question"
 
@@ -315,6 +337,7 @@ def _measure(  # noqa: PLR0913 - what was asked for, part by part
         like, lineup, session = _prepare(setup, asked, read.files)
         check_scorers(log.records, session.scorers)
         log.append(session.as_record())
+        read = _short_enough(read, limits.max_context_tokens, like.count_tokens)
         arms = arms_of(list(lineup.compressors), asked.keep_fractions)
         prompts = PromptMaker(
             lineup.compressors, like.count_tokens, template=setup.template, metric=setup.metric

@@ -97,6 +97,23 @@ def test_json(data: Path, server: ChatServer) -> None:
     assert Path(found["log"]).read_bytes().count(b"\n") == 11
 
 
+def test_cases_that_are_too_long_are_left_out(tmp_path: Path, server: ChatServer) -> None:
+    texts = {"short": f"{NOISE}{EVIDENCE}", "long": f"{NOISE * 9}{EVIDENCE}"}
+    common = {"task": "t", "query": "Who keeps the lighthouse?", "answers": ["Ada"]}
+    lines = [{"id": name, "documents": [{"text": text}], **common} for name, text in texts.items()]
+    path = tmp_path / "data.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    longest = sum(KeywordScorer().count_tokens([texts["short"]]))
+    asked = ["--scorer", "head+tail", "--keep", ".5"]
+    found = run(path, server, *asked, "--json", "--max-context-tokens", longest)
+    report = json.loads(found.stdout)
+    assert (report["all"]["cases"], report["left_out"]) == (1, {"too_long": 1})
+    assert len(server.requests) == 2
+    refused = run(path, server, *asked, "--max-context-tokens", longest - 1)
+    assert refused.exit_code == 2
+    assert f"more than {longest - 1} tokens" in refused.stderr
+
+
 @pytest.mark.parametrize("by", ["reply", "full"])
 def test_agreement_is_called_so_and_compared_where_that_means_something(
     tmp_path: Path, server: ChatServer, by: str
