@@ -9,6 +9,7 @@ import regex
 
 _ASKS_FOR_ALL = regex.compile(
     r"\b(?:summar(?:y|ies|i[sz]e[sd]?|i[sz]ing)|tl;?dr|overview|outline|gist|abstract|recap|"
+    r"sum up (?:all|it|that|the|these|this|what)|"
     r"key (?:points|takeaways|findings|facts)|main (?:points|ideas|topics|findings|themes)|"
     r"(?:list|name|find|give|show|enumerate|extract) (?:me )?(?:all|every|each)|"
     r"what (?:is|are) (?:this|these|the) (?:text|document|report|article|page|file|transcript|"

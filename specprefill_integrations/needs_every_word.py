@@ -17,22 +17,35 @@ _OF_ANY_TEXT = re.compile(
     r"""\b(?:
         verbatim | word[ -]for[ -]word | proof-?read
       | exact(?:ly)?\ (?:wording|words|text|quot(?:e|ation)|phras(?:e|ing))
-      | (?:quote|recite|transcribe)\ (?:me\ |back\ )?(?:the|this|that|its|his|her|their)
-      | translate\ (?:it|this|the|that|everything|all)
-      | how\ (?:many\ times|often)
-      | count\ (?:the|all|every|each|how|up)
+      | how\ many\ times\b (?!\ (?:can|could|may|might|must|shall|should|will|would)\b)
+      | how\ often\ (?:did|had|has|have|was|were)
+      | how\ often\b [^.?!]* \b(?:appears?|come\ up|mentioned|named|occurs?|repeated|said)
       | (?:total|overall)\ (?:number|count)\ of
-      | number\ of\ (?:times|occurrences|mentions)
-      | (?:add|sum|tally)\ up
+      | (?<!maximum\ )(?<!minimum\ ) number\ of\ (?:times|occurrences|mentions)
+      | add(?:s|ed|ing)?\ up\ (?:all|every|the|these|those|to) | tally\ up
+      | sum\ up\ (?:all\ |the\ |these\ |those\ )+ (?:amounts|costs|figures|numbers|prices|values)
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 
 # An order or an intention, not a word of a description: "Which function does this? Add a file."
+_ORDER = r"""(?: ^\s*
+        | \b(?:please|can\ you|could\ you|would\ you|help\ me|let\ me|let's|let\ us|i'll
+            |(?:i|you|we)\ (?:will|must|should)|(?:need|want|like|going|trying)\ (?:you\ )?to)\s+
+        )(?:please\s+|now\s+)?"""
+
+# Here it may follow something else that was said: "This is a log. Count the errors."
+_TO_WORK_ON_ANY_TEXT = re.compile(
+    rf"""(?: {_ORDER} | (?:[.,:;!?]|\n|\b(?:and|then))\s+ )
+        (?: count\ (?:the|all|every|each|how|up)
+          | (?:quote|recite|transcribe)\ (?:me\ |back\ )?(?:the|this|that|its|his|her|their)
+          | translate\ (?:it|this|the|that|everything|all)
+        )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
 _TO_CHANGE_CODE = re.compile(
-    r"""(?: ^\s* | \b(?:please|can\ you|could\ you|would\ you|help\ me|let\ me|let's|let\ us|i'll
-            |(?:i|you|we)\ (?:will|must|should)|(?:need|want|like|going|trying)\ (?:you\ )?to)\s+ )
-        (?:please\s+|now\s+)?
+    rf"""{_ORDER}
         (?:add|change|clean\ up|convert|correct|debug|edit|extend|fix|implement|improve|modify|move
           |optimi[sz]e|patch|port|refactor|remove|rename|repair|replace|review|rewrite|simplify
           |speed\ up|translate|update)
@@ -57,4 +70,4 @@ def needs_every_word(query: str | None, kind: Kind) -> bool:
         return False
     if kind in _CODE and _TO_CHANGE_CODE.search(query):
         return True
-    return _OF_ANY_TEXT.search(query) is not None
+    return any(rule.search(query) for rule in (_OF_ANY_TEXT, _TO_WORK_ON_ANY_TEXT))

@@ -18,6 +18,7 @@ from specprefill_integrations.testing import KeywordScorer
         "  ",
         "Please summarize the report.",
         "Summarise it in three sentences",
+        "Can you sum up this thread?",
         "Give me an overview",
         "What are the main points?",
         "list all the dates in this contract",
