@@ -129,11 +129,10 @@ class HistoryCompressor:
             As many messages, in the same order and with the same ids.
         """
         shown = self._as_remembered(messages)
-        for index in self._due(messages, shown, count_tokens):
-            done = self._messages.compress(self._task(messages, index))
+        for index, task in self._tasks(messages, shown, count_tokens):
+            done = self._messages.compress(task)
             announce(event_data(done), config)
-            self._remember(messages[index], done)
-            shown[index] = _shown(messages[index], done)
+            shown[index] = _shown(messages[index], self._remember(messages[index], done))
         return shown
 
     async def acompress(
@@ -145,11 +144,10 @@ class HistoryCompressor:
     ) -> list[BaseMessage]:
         """`compress`, off the event loop."""
         shown = self._as_remembered(messages)
-        for index in self._due(messages, shown, count_tokens):
-            done = await self._messages.acompress(self._task(messages, index))
+        for index, task in self._tasks(messages, shown, count_tokens):
+            done = await self._messages.acompress(task)
             await aannounce(event_data(done), config)
-            self._remember(messages[index], done)
-            shown[index] = _shown(messages[index], done)
+            shown[index] = _shown(messages[index], self._remember(messages[index], done))
         return shown
 
     def _as_remembered(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
@@ -178,13 +176,28 @@ class HistoryCompressor:
             return False
         return reason_to_skip(message) is None and self._recollect(message) is None
 
-    def _task(self, messages: Sequence[BaseMessage], index: int) -> MessageTask[BaseMessage]:
+    def _tasks(
+        self,
+        messages: Sequence[BaseMessage],
+        shown: Sequence[BaseMessage],
+        count_tokens: CountMessageTokens,
+    ) -> list[tuple[int, MessageTask[BaseMessage]]]:
+        """What is to shrink now, by its place; from how many tokens on, is measured once."""
+        due = self._due(messages, shown, count_tokens)
+        if not due:
+            return []
+        least_tokens = self._thresholds.least_tokens(self.min_tokens, self.budget)
+        return [(index, self._task(messages, index, least_tokens)) for index in due]
+
+    def _task(
+        self, messages: Sequence[BaseMessage], index: int, least_tokens: int | None
+    ) -> MessageTask[BaseMessage]:
         message = messages[index]
         call = call_behind(message, messages)
         return MessageTask(
             message=message,
             budget=self.budget,
-            min_tokens=self._thresholds.least_tokens(self.min_tokens, self.budget),
+            min_tokens=least_tokens,
             query=lambda: self._query(messages),
             hint=hint_of_call(call) if call else TextHint(),
             originals=self.originals,
@@ -193,13 +206,21 @@ class HistoryCompressor:
     def _query(self, messages: Sequence[BaseMessage]) -> Query:
         return query_of_setting(self.query) or query_of_conversation(messages)
 
-    def _remember(self, message: BaseMessage, done: CompressedMessage[BaseMessage]) -> None:
-        """Note what became of a message, unless another try may do better."""
-        if done.skipped_because not in _PASSING:
-            with self._lock:
-                self._remembered[_key(message)] = done
-                while len(self._remembered) > _MAX_REMEMBERED:
-                    self._remembered.popitem(last=False)
+    def _remember(
+        self, message: BaseMessage, done: CompressedMessage[BaseMessage]
+    ) -> CompressedMessage[BaseMessage]:
+        """Note what became of a message, unless another try may do better.
+
+        Returns:
+            What counts from now on: of two calls at once, what the first of them made of it.
+        """
+        if done.skipped_because in _PASSING:
+            return done
+        with self._lock:
+            first = self._remembered.setdefault(_key(message), done)
+            while len(self._remembered) > _MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
+        return first
 
     def _recollect(self, message: BaseMessage) -> CompressedMessage[BaseMessage] | None:
         if not isinstance(message, (HumanMessage, ToolMessage)):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import threading
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.langchain import RecallTool, compress_messages, history
 from specprefill_integrations.ledger import Ledger
 from specprefill_integrations.originals import InMemoryOriginals, reference_of
+from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.langchain.agents import EVIDENCE, LONG, QUESTION, calls, scripted, stamp
 
 SHORT = f"[...] {EVIDENCE} [...]"
@@ -186,6 +189,21 @@ class TestMemory:
         ]
         assert step.invoke(messages) == step.invoke(messages)
         assert len(scorer.calls) == 3
+
+    async def test_of_two_questions_at_once_the_first_answer_counts(self, make) -> None:
+        meeting = threading.Barrier(2)
+
+        class BothAtOnce(KeywordScorer):
+            def score_spans(self, *asked: Any) -> list[list[float]]:
+                meeting.wait(30)
+                return super().score_spans(*asked)
+
+        step = make(compressor=ContextCompressor(BothAtOnce(), on_error="raise"))
+        one = conversation(result(1), result(2))
+        other = [*one[:-1], HumanMessage("Where did rain fall?", id="h2")]
+        both = await asyncio.gather(step.ainvoke(one), step.ainvoke(other))
+        assert contents(both[0]) == contents(both[1]) != contents(one)
+        assert contents(step.invoke(one)) == contents(both[0])
 
     def test_what_was_left_whole_is_not_looked_at_again(self, make, scorer) -> None:
         ledger = Ledger()
