@@ -109,7 +109,7 @@ def said_in(response: LLMResult) -> str | None:
 def _last_human_text(messages: list[Any]) -> str | None:
     try:
         return last_human_text(convert_to_messages(messages)) or None
-    except (NotImplementedError, ValueError):  # no messages
+    except (KeyError, NotImplementedError, TypeError, ValueError):  # no messages
         return None
 
 

@@ -48,7 +48,8 @@ class CaseFile:
             raise ValueError(msg)
         self.path = Path(path)
         self._max_cases = max_cases
-        self._lock = ForkSafeLock()
+        self._lock = ForkSafeLock()  # held for moments, never while the disk works
+        self._disk_lock = ForkSafeLock()
         self._has_failed = False
         self._cases = self._go_on()
 
@@ -71,10 +72,9 @@ class CaseFile:
                 return False
             self._cases += 1
         try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # nothing else waits for this thread
+            asyncio.get_running_loop().run_in_executor(None, self._append, case)
+        except RuntimeError:  # there is no loop, or it is about to end: nothing else waits
             return self._append(case)
-        loop.run_in_executor(None, self._append, case)
         return True
 
     def _takes_more(self) -> bool:
@@ -82,14 +82,16 @@ class CaseFile:
 
     def _append(self, case: Mapping[str, Any]) -> bool:
         line = f"{json.dumps(case)}\n".encode("ascii")
-        with self._lock:
-            try:
+        try:
+            with self._disk_lock:
                 self._write(line)
-            except OSError as error:
+        except OSError as error:
+            with self._lock:
                 self._has_failed = True
                 self._cases -= 1
-                logger.warning("recording of cases ends: %s", error.strerror)
-            return not self._has_failed
+            logger.warning("recording of cases ends: %s", error.strerror)
+            return False
+        return True
 
     def _write(self, line: bytes) -> None:
         """Write a line or nothing: a half one would make the file unreadable."""

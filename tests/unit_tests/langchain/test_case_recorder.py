@@ -324,6 +324,13 @@ class TestWhatMakesNoCase:
         assert recorder.counts == {"no_documents": 1, "no_question": 1}
 
 
+@pytest.mark.parametrize("given", [[1], [{"role": "tool", "content": "x"}], [{"role": []}]])
+def test_what_is_no_question_is_none(recorder, given, caplog) -> None:
+    RunnableLambda(lambda _: "Ada.").invoke({"messages": given}, config(recorder))
+    assert recorder.counts == {"no_documents": 1}
+    assert not caplog.records
+
+
 def test_one_that_is_given_to_an_inner_run_takes_it_for_the_app(recorder) -> None:
     inner = rag_chain()
     outer = RunnableLambda(lambda text: inner.invoke(f"{text}?", config(recorder)))

@@ -104,6 +104,40 @@ async def test_an_event_loop_does_not_wait_for_the_disk(path: Path) -> None:
     assert sorted(ids(path)) == list("01234")
 
 
+async def test_nor_for_a_disk_that_does_not_answer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = CaseFile(path, None)
+    write, writes, goes_on = file._write, threading.Event(), threading.Event()
+
+    def stall(line: bytes) -> None:
+        writes.set()
+        goes_on.wait(30)
+        write(line)
+
+    monkeypatch.setattr(file, "_write", stall)
+    guard = threading.Timer(20, goes_on.set)  # a loop that waited could not tell
+    guard.start()
+    assert file.add(case(1))
+    assert await asyncio.to_thread(writes.wait, 10)
+    assert file.takes_more
+    assert file.add(case(2))
+    assert file.cases == 2
+    waited = goes_on.is_set()
+    goes_on.set()
+    guard.cancel()
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert not waited
+    assert sorted(ids(path)) == list("12")
+
+
+async def test_a_loop_that_is_about_to_end_loses_nothing(path: Path) -> None:
+    file = CaseFile(path, None)
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert file.add(case())
+    assert ids(path) == ["1"]
+
+
 def test_no_more_than_was_said_with_those_of_before(path: Path) -> None:
     first = CaseFile(path, 3)
     assert [first.add(case(n)) for n in range(2)] == [True, True]
