@@ -5,8 +5,7 @@ Knows ids only.
 
 from __future__ import annotations
 
-import threading
-
+from specprefill_integrations.fork_safe_lock import ForkSafeLock
 from specprefill_integrations.timing.bounded_dict import BoundedDict
 
 
@@ -18,7 +17,7 @@ class RunTree:
 
     def __init__(self) -> None:
         """Start with nothing under way."""
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._paths: BoundedDict[tuple[str, ...]] = BoundedDict()
 
     def started(self, run_id: str, parent_id: str | None) -> None:
