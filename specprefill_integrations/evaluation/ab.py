@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,8 +40,10 @@ from specprefill_integrations.evaluation.compressors import (
     scorer_names,
 )
 from specprefill_integrations.evaluation.draft_choice import DraftChoice, draft_name, load_draft
+from specprefill_integrations.evaluation.field_places import field_names
 from specprefill_integrations.evaluation.judging import Judge, JudgeBy
 from specprefill_integrations.evaluation.machine import describe_machine
+from specprefill_integrations.evaluation.masking import masked
 from specprefill_integrations.evaluation.peers.settings import PeerSettings
 from specprefill_integrations.evaluation.run_log import open_run_log, setup_digest
 from specprefill_integrations.evaluation.run_session import (
@@ -52,7 +54,7 @@ from specprefill_integrations.evaluation.run_session import (
     told,
     without_folders,
 )
-from specprefill_integrations.evaluation.traces import FieldNames, read_data
+from specprefill_integrations.evaluation.traces import read_data
 from specprefill_integrations.terminal import (
     FAILURE,
     USAGE_ERROR,
@@ -101,6 +103,11 @@ class AbSetup:
 
     draft: DraftChoice
     """What reads."""
+
+    def as_record(self) -> dict[str, Any]:
+        """As it stands in the log: without keys, so that a log goes on with another key."""
+        record: dict[str, Any] = masked(asdict(self))
+        return {**record, "template": self.template}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,18 +213,25 @@ def ab(  # noqa: PLR0913 - one parameter an option
             peer_models=peer_models(peer_model or []),
             trust_remote_code=trust_remote_code,
         )
-        names = _field_names(field or [])
+        names = field_names(field or [])
         cases = [(path, read_data(path, limit, names)) for path in data]
         read = _sorted_out(cases, Judge(by=judge_by, metric=metric))
     limits = AbLimits(
         concurrency=concurrency,
         retries=retries,
         max_input_tokens=max_input_tokens,
-        max_context_tokens=max_context_tokens,
     )
     with clear_errors(debug=debug):
         with quiet_libraries(debug=debug):
-            report = _measure(setup, arms, read, limits, margin=margin, path=resume)
+            report = _measure(
+                setup,
+                arms,
+                read,
+                limits,
+                max_context_tokens=max_context_tokens,
+                margin=margin,
+                path=resume,
+            )
         _show(report, as_json=as_json)
     if report.stopped == "target_fails":
         raise typer.Exit(FAILURE)
@@ -270,18 +284,6 @@ def _template(path: Path | None) -> str:
     return template
 
 
-def _field_names(given: Sequence[str]) -> FieldNames:
-    """The usual names, but for those that were given: `query=inputs.question`."""
-    known = [field.name for field in fields(FieldNames)]
-    changes: dict[str, Any] = {}
-    for one in given:
-        name, _, place = one.partition("=")
-        if name not in known or not place:
-            fail(f"--field takes {', '.join(known)} and a place; got {one!r}", USAGE_ERROR)
-        changes[name] = (place,)
-    return replace(FieldNames(), **changes)
-
-
 def _sorted_out(cases: Sequence[tuple[Path, Sequence[EvaluationCase]]], judge: Judge) -> _SortedOut:
     """Of the cases of each file those that can be asked about and judged; how many cannot."""
     left_out: Counter[str] = Counter()
@@ -322,6 +324,7 @@ def _measure(  # noqa: PLR0913 - what was asked for, part by part
     read: _SortedOut,
     limits: AbLimits,
     *,
+    max_context_tokens: int | None,
     margin: float,
     path: Path | None,
 ) -> AbReport:
@@ -330,14 +333,14 @@ def _measure(  # noqa: PLR0913 - what was asked for, part by part
     from specprefill_integrations.evaluation.ab_summary import summarize_ab  # noqa: PLC0415
     from specprefill_integrations.evaluation.targets import named_target  # noqa: PLC0415
 
-    described = asdict(setup)
+    described = setup.as_record()
     path = path or Path(f"specprefill-ab-{setup_digest(described)}.jsonl")
     target = named_target(setup.model, base_url=setup.base_url, options=setup.model_options)
     with open_run_log(path, described, outdated=_ARMS_IN_OLD_LOGS) as log:
         like, lineup, session = _prepare(setup, asked, read.files)
         check_scorers(log.records, session.scorers)
         log.append(session.as_record())
-        read = _short_enough(read, limits.max_context_tokens, like.count_tokens)
+        read = _short_enough(read, max_context_tokens, like.count_tokens)
         arms = arms_of(list(lineup.compressors), asked.keep_fractions)
         prompts = PromptMaker(
             lineup.compressors, like.count_tokens, template=setup.template, metric=setup.metric

@@ -35,9 +35,6 @@ class AbLimits:
     included. What is to be sent is counted by the compressors; what was sent, by the model where
     it says so."""
 
-    max_context_tokens: int | None = None
-    """A case whose texts together have more, counted likewise, is not asked about."""
-
     max_failures: int = 10
     """Calls that fail one after the other before all ends."""
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.evaluation.masking import masked_command
 
 _SESSION = "session"
 
@@ -43,6 +44,11 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def typed_command() -> list[str]:
+    """The words of the command that runs, keys in them masked."""
+    return masked_command(["specprefill", *sys.argv[1:]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +87,7 @@ class RunSession:
     started: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat())
     """When, in UTC."""
 
-    command: Sequence[str] = field(default_factory=lambda: ["specprefill", *sys.argv[1:]])
+    command: Sequence[str] = field(default_factory=typed_command)
     """What was typed."""
 
     versions: Mapping[str, str] = field(default_factory=_installed_versions)

@@ -5,7 +5,6 @@ Owns options and progress. Reaches `torch` only through the draft that draws hea
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ import typer
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation.field_places import field_names
 from specprefill_integrations.evaluation.report.prompt_cost import GivenPrices
+from specprefill_integrations.evaluation.run_session import typed_command
 from specprefill_integrations.evaluation.traces import FieldNames
 from specprefill_integrations.prices import Prices
 from specprefill_integrations.terminal import (
@@ -87,7 +87,7 @@ def write_report(  # noqa: PLR0913 - one parameter an option
             prices=_prices(prices_of, provider, input_price, draft_price),
             cases=cases,
             heat=heat,
-            command=["specprefill", *sys.argv[1:]],
+            command=typed_command(),
         )
         with quiet_libraries(debug=debug), progress_bar() as progress:
             task = progress.add_task("heat maps", total=min(cases, heat) * len(logs))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from specprefill_integrations.evaluation.masking import masked, masked_command
 from specprefill_integrations.evaluation.report.findings import Findings
 from specprefill_integrations.evaluation.report.words import count
-from specprefill_integrations.evaluation.run_session import DataFile
+from specprefill_integrations.evaluation.run_session import DataFile, told, without_folders
 
 NOT_RECORDED = "not recorded"
 """Stands where the log does not tell."""
+
+_WORD = re.compile(r"((?:--)?[\w-]+=)?(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +35,7 @@ class Fact:
 
 
 def facts(findings: Findings, data: Sequence[DataFile], command: Sequence[str]) -> list[Fact]:
-    """What somebody needs to measure the same again.
+    """What somebody needs to measure the same again, but for keys and folders.
 
     Args:
         findings: The measurement.
@@ -39,14 +43,14 @@ def facts(findings: Findings, data: Sequence[DataFile], command: Sequence[str]) 
         command: The words of the command that made the report.
     """
     run, sessions = findings.run, findings.run.sessions
-    setup = run.setup
+    setup = masked(run.setup)
     given_metrics = ", ".join(findings.summary.all.metrics)
     return [
         Fact(name="model", values=[str(setup.get("model", NOT_RECORDED))]),
         Fact(name="server", values=[str(setup.get("base_url") or "the provider's own")]),
         Fact(name="model's settings", values=[_in_words(setup.get("model_options"))]),
         Fact(name="draft", values=_said(_draft_names(findings))),
-        Fact(name="draft's settings", values=[_in_words(_given(setup.get("draft")))]),
+        Fact(name="draft's settings", values=[_in_words(told(_given(setup.get("draft"))))]),
         Fact(name="replies are judged by", values=[given_metrics or NOT_RECORDED]),
         Fact(name="version", values=[f"specprefill {setup.get('version', NOT_RECORDED)}"]),
         Fact(name="started", values=_said(one.get("started") for one in sessions)),
@@ -114,4 +118,10 @@ def _file_in_words(file: DataFile) -> str:
 
 
 def _command_in_words(words: Sequence[str]) -> str:
-    return shlex.join(map(str, words))
+    return shlex.join(_without_folders(word) for word in masked_command(list(map(str, words))))
+
+
+def _without_folders(word: str) -> str:
+    """A word of a command; of a path, also behind `--option=` or `name=`, its last part."""
+    name, value = _WORD.fullmatch(word).groups("")  # type: ignore[union-attr] # it fits all
+    return f"{name}{without_folders(value)}"

@@ -151,6 +151,21 @@ def test_a_second_run_asks_nothing_and_another_setup_anew(data: Path, server: Ch
     assert "metric: None then, 'f1' now" in refused.stderr
 
 
+def test_a_key_is_in_no_log_and_another_one_goes_on(
+    data: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("sk-1", "sk-2"):
+        options = ["--model-options", json.dumps({"temperature": 0, "api_key": key})]
+        monkeypatch.setattr("sys.argv", ["specprefill", "evaluate", "ab", *options])
+        assert run(data, server, "--keep", ".3", *options).exit_code == 0
+    assert len(server.requests) == 6
+    [log] = Path().glob("specprefill-ab-*.jsonl")
+    held = log.read_text("utf-8")
+    assert "sk-" not in held
+    assert json.loads(held.splitlines()[0])["run"]["model_options"]["api_key"] == "***"
+    assert sessions_of(log)[0]["command"][-1] == '{"temperature": 0, "api_key": "***"}'
+
+
 def test_arms_are_added_to_a_log(data: Path, server: ChatServer) -> None:
     run(data, server, "--keep", ".3")
     assert len(server.requests) == 6
