@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation.ab_arms import FULL_NAME
+from specprefill_integrations.evaluation.report.logged_run import read_logged_run
 
 _Times = Sequence[tuple[int, float]]
 
@@ -20,7 +19,8 @@ class LogTimes:
     """Tokens that were read, and the seconds that it took: all in the tokens of the log."""
 
     draft: _Times
-    """Compressing the texts of a case; one a case, the mean over how much was kept."""
+    """Compressing the texts of a case; one a case, the mean over how much was kept. Texts that were
+    left whole were not read."""
 
     target: _Times
     """Until the first token of the model's answer, by the texts in its prompt; one a call. What
@@ -37,21 +37,20 @@ def read_log_times(path: Path, scorer: str) -> LogTimes:
     Raises:
         EvaluationDataError: The file cannot be read, or is no such log, or knows no such scorer.
     """
-    answered = [record for record in _records(path) if "case" in record and "error" not in record]
-    try:
-        arms = {record["arm"].partition("@")[0] for record in answered} - {FULL_NAME}
-        if arms and scorer not in arms:
-            msg = f"{str(path)!r} knows no scorer {scorer!r}, only {', '.join(sorted(arms))}"
-            raise EvaluationDataError(msg)
-        return LogTimes(draft=_draft_times(answered, scorer), target=_target_times(answered))
-    except (AttributeError, KeyError, TypeError) as error:
-        raise _no_log(path) from error
+    run = read_logged_run(path)
+    scorers = {arm.scorer for arm in run.arms if arm.scorer is not None}
+    if scorers and scorer not in scorers:
+        msg = f"{str(path)!r} knows no scorer {scorer!r}, only {', '.join(sorted(scorers))}"
+        raise EvaluationDataError(msg)
+    answered = [record for record in run.records if "error" not in record]
+    return LogTimes(draft=_draft_times(answered, scorer), target=_target_times(answered))
 
 
 def _draft_times(records: Iterable[Mapping[str, Any]], scorer: str) -> _Times:
     found: dict[tuple[str, int], list[float]] = {}
     for record in records:
-        if record["arm"].startswith(f"{scorer}@"):
+        was_cut = record["kept_tokens"] < record["context_tokens"]
+        if was_cut and record["arm"].startswith(f"{scorer}@"):
             key = (record["case"], int(record["context_tokens"]))
             found.setdefault(key, []).append(float(record["draft_seconds"]))
     return [(tokens, fmean(seconds)) for (_, tokens), seconds in found.items()]
@@ -63,22 +62,3 @@ def _target_times(records: Iterable[Mapping[str, Any]]) -> _Times:
         for record in records
         if record["first_token_seconds"] is not None
     ]
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    """All complete lines but the first, which says how the measurement is set up."""
-    try:
-        whole, _, _ = path.read_bytes().rpartition(b"\n")
-        setup, *records = [json.loads(line) for line in whole.splitlines()]
-    except OSError as error:
-        msg = f"{str(path)!r} cannot be read: {error.strerror}"
-        raise EvaluationDataError(msg) from error
-    except ValueError as error:
-        raise _no_log(path) from error
-    if not all(isinstance(line, dict) for line in (setup, *records)) or "run" not in setup:
-        raise _no_log(path)
-    return records
-
-
-def _no_log(path: Path) -> EvaluationDataError:
-    return EvaluationDataError(f"{str(path)!r} is no log of `specprefill evaluate ab`")

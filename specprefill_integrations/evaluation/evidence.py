@@ -140,6 +140,7 @@ def summarize(outcomes: Sequence[CaseOutcome]) -> EvidenceSummary:
     hits = {key: sum(outcome.hits[key] for outcome in outcomes) for key in keys}
     tokens = sum(outcome.context_tokens for outcome in outcomes)
     seconds = sum(outcome.score_seconds for outcome in outcomes)
+    scored_tokens = sum(outcome.context_tokens for outcome in outcomes if outcome.score_seconds)
     return EvidenceSummary(
         cases=len(outcomes),
         recall={key: hits[key] / len(outcomes) for key in keys},
@@ -152,7 +153,7 @@ def summarize(outcomes: Sequence[CaseOutcome]) -> EvidenceSummary:
         broken_json={key: sum(outcome.broken_json[key] for outcome in outcomes) for key in keys},
         context_tokens=tokens,
         score_seconds=seconds,
-        tokens_per_second=tokens / seconds if seconds else None,
+        tokens_per_second=scored_tokens / seconds if seconds else None,
         compress_seconds={
             key: fmean(outcome.compress_seconds[key] for outcome in outcomes) for key in keys
         },
@@ -199,5 +200,6 @@ def _broken_json(is_json_text: Sequence[bool], kept: KeptTexts) -> int:
 
 
 def _score_seconds(results: Sequence[KeptTexts]) -> float:
-    once = results[0].reading_seconds
-    return fmean(kept.seconds for kept in results) if once is None else once
+    readings = [kept.reading_seconds for kept in results if kept.reading_seconds is not None]
+    # A fraction that keeps all is not read for: what the others took is what reading takes.
+    return max(readings) if readings else fmean(kept.seconds for kept in results)

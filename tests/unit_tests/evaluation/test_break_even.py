@@ -238,3 +238,12 @@ class TestMoney:
 )
 def test_what_cannot_be_answered_is_said_in_a_line(options: tuple[str, ...], said: str) -> None:
     assert said in refusal(*options)
+
+    def test_what_was_left_whole_was_not_read(self, tmp_path: Path) -> None:
+        records = [
+            a_record(1, "readout@0.5", 1000, draft_seconds=2.0),
+            a_record(1, "readout@1", 1000, kept_tokens=1000, draft_seconds=0.0),
+            a_record(2, "readout@0.5", 3000, kept_tokens=3000, draft_seconds=0.0),
+        ]
+        times = read_log_times(a_log(tmp_path / "ab.jsonl", *records), "readout")
+        assert times.draft == [(1000, 2.0)]

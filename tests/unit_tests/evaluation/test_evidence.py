@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -183,6 +184,16 @@ class TestPeers:
         assert outcome.kept_tokens["0.1"] == 0 < outcome.kept_tokens["0.5"]
         assert outcome.score_seconds == 0.5
         assert outcome.compress_seconds == {"0.1": 0.5, "0.5": 0.5}
+
+
+def test_a_fraction_that_keeps_all_does_not_make_reading_free() -> None:
+    whole = a_case(id="whole", texts=("",))
+    [read, unread] = measure([a_case(), whole], KeywordScorer(), [1.0, 0.3])
+    assert read.score_seconds > 0 == unread.score_seconds
+    speed = read.context_tokens / read.score_seconds
+    assert summarize([read, unread]).tokens_per_second == pytest.approx(speed)
+    longer = replace(unread, context_tokens=10**9)
+    assert summarize([read, longer]).tokens_per_second == pytest.approx(speed)
 
 
 class TestRememberingScorer:
