@@ -140,7 +140,8 @@ def _about_quality(findings: Findings) -> list[str]:
         found.append(f"Cases that not every arm answered, in no figure: {everything.incomplete:,}.")
     if findings.unknown_cases:
         found.append(
-            f"Cases of the log that the data lacks, not judged: {findings.unknown_cases:,}."
+            "Cases of the log that the data lacks, or their right answers, not judged: "
+            f"{findings.unknown_cases:,}."
         )
     return found
 

@@ -10,7 +10,6 @@ from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation.ab_arms import FULL_NAME, Arm
 from specprefill_integrations.evaluation.ab_run import case_key
 from specprefill_integrations.evaluation.ab_summary import AbSummary, summarize_ab
-from specprefill_integrations.evaluation.answers import MetricName, metric_of, score_reply
 from specprefill_integrations.evaluation.cases import EvaluationCase
 from specprefill_integrations.evaluation.judging import Judge
 from specprefill_integrations.evaluation.report.changed_cases import JudgedCase, JudgedReply
@@ -44,7 +43,7 @@ class Findings:
     """Those that every arm answered."""
 
     unknown_cases: int
-    """Cases of the log that are not among the data: nobody can judge them."""
+    """Cases of the log that are not among the data, or without right answers there."""
 
     costs: Mapping[str, PromptCost | None]
     """What the prompts cost, by arm; empty where no prices are given."""
@@ -81,7 +80,7 @@ def judge(
         prices: What tokens and the draft's machine cost; None leaves costs out.
 
     Raises:
-        EvaluationDataError: None of the log's cases is among the data.
+        EvaluationDataError: None of the log's cases is among the data, with right answers.
     """
     arms = [arm for arm in run.arms if not scorers or arm.scorer in {None, *scorers}]
     names = [arm.name for arm in arms]
@@ -89,9 +88,9 @@ def judge(
     known = {case_key(case): case for case in data if case.answers}
     cases = [case for key, case in known.items() if key in last]
     if not cases:
-        msg = f"none of the cases that {run.name!r} is about is in the data that was given."
+        msg = f"none of the cases that {run.name!r} is about is in the data, with right answers."
         raise EvaluationDataError(msg)
-    metric = run.setup.get("metric")
+    judge_of_run = Judge(metric=run.setup.get("metric"))
     answered = [
         (case, records)
         for case in cases
@@ -101,8 +100,8 @@ def judge(
         run=run,
         arms=arms,
         margin=margin,
-        summary=summarize_ab(cases, run.records, names, margin=margin, judge=Judge(metric=metric)),
-        cases=[_judged_case(case, records, names, metric) for case, records in answered],
+        summary=summarize_ab(cases, run.records, names, margin=margin, judge=judge_of_run),
+        cases=[_judged_case(case, records, names, judge_of_run) for case, records in answered],
         unknown_cases=sum(key not in known for key in last),
         costs={
             name: cost_of_prompts([records[name] for _, records in answered], prices.prices)
@@ -125,12 +124,12 @@ def _judged_case(
     case: EvaluationCase,
     records: Mapping[str, _Record],
     names: Sequence[str],
-    metric: MetricName | None,
+    judge_of_run: Judge,
 ) -> JudgedCase:
     replies = {
         name: JudgedReply(
             reply=records[name]["reply"],
-            score=score_reply(case, records[name]["reply"], metric_of(case, metric)),
+            score=judge_of_run.score(case, *(records[one]["reply"] for one in (name, FULL_NAME))),
             context_tokens=records[name]["context_tokens"],
             kept_tokens=records[name]["kept_tokens"],
         )

@@ -65,7 +65,7 @@ def read_logged_run(path: Path) -> LoggedRun:
         # What has no end is being written, or was when a run was killed.
         first, *others = [json.loads(line) for line in held.split(b"\n")[:-1]]
         return LoggedRun(
-            name=path.name.partition(".")[0] or path.name,
+            name=path.stem,
             setup=dict(first["run"]),
             sessions=[dict(line["session"]) for line in others if "session" in line],
             records=[_checked(line) for line in others if "session" not in line],

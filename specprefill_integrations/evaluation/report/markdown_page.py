@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from urllib.parse import quote
 
 from specprefill_integrations.evaluation.report.contents import RunContents, parts_of
 from specprefill_integrations.evaluation.report.provenance import Fact
@@ -40,7 +41,7 @@ def _blocks(run: RunContents) -> Iterator[str]:
         yield f"### {plain(part.title)}"
         if part.name in run.pictures:
             picture = run.pictures[part.name]
-            yield f"![{plain(picture.title)}]({picture.name}.svg)"
+            yield f"![{plain(picture.title)}]({quote(picture.name)}.svg)"
         yield plain(" ".join(part.remarks))
         yield _table(part.table)
     yield "### How this was made"

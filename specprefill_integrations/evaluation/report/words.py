@@ -69,9 +69,10 @@ def headline(findings: Findings) -> str:
             f"With {percent(found.kept_tokens_fraction)} of the text ({arm.name}), {model}'s "
             f"answers are {verdict}: {_difference_in_words(versus)}.{_sooner(everything, arm)}"
         )
-    if all(versus.verdict == "worse" for _, _, versus in compared):
+    undecided = [one for one in compared if one[2].verdict == "not_shown"]
+    if not undecided:
         return f"{model}'s answers get worse with every way to compress that was tried."
-    arm, _, versus = max(compared, key=lambda one: one[2].interval[0])
+    arm, _, versus = max(undecided, key=lambda one: one[2].interval[0])
     needed = versus.cases_needed
     more = "" if needed is None else f"; about {needed:,} cases would show it or its contrary"
     return (

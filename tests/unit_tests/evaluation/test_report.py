@@ -235,7 +235,9 @@ def test_cases_that_not_every_arm_answered_are_told_and_left_out() -> None:
     page, markdown = report_on(records, cases)
     for text in (page.text, markdown):
         assert "Cases that not every arm answered, in no figure: 2." in text
-        assert "Cases of the log that the data lacks, not judged: 1." in text
+        assert (
+            "Cases of the log that the data lacks, or their right answers, not judged: 1." in text
+        )
     assert {row[2] for row in page.tables[0][1:]} == {"2"}
 
 
@@ -358,6 +360,27 @@ def test_how_it_was_made() -> None:
     page, markdown = report_on(some_records(cases), cases)
     assert "More than one command" not in page.text
     assert page.text.count("not recorded") == markdown.count("not recorded") == 8
+
+
+def test_no_page_tells_keys_or_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = str(tmp_path)
+    words = ["specprefill", "--draft", f"{folder}/a", f"--data={folder}/b", f"provence={folder}/c"]
+    monkeypatch.setattr("sys.argv", [*words, '--model-options={"api_key": "sk-1"}'])
+    cases = cases_named("one")
+    page, markdown = report_on(
+        some_records(cases),
+        cases,
+        sessions=[{**SESSION, "command": [*words, "https://me:sk-2@host/v1"]}],
+        base_url="https://me:sk-3@host/v1",
+        model_options={"default_headers": {"X-Api-Key": "sk-4"}, "max_tokens": 9},
+        draft={"draft": f"{folder}/a", "device": "cpu"},
+    )
+    for text in (page.source, markdown):
+        assert "sk-" not in text
+        assert folder not in text
+        assert "--draft a --data=b provence=c 'https://***@host/v1'" in text.replace("&#39;", "'")
+        assert "max_tokens: 9" in text.replace("\\_", "_")
+        assert "draft: a, device: cpu" in text
 
 
 def test_costs() -> None:

@@ -62,7 +62,7 @@ def test_arms_stand_scorer_by_scorer_from_little_to_much(tmp_path: Path) -> None
     log = write_log(tmp_path / "x.y.jsonl", [a_record(case, n) for n in names], sessions=[SESSION])
     run = read_logged_run(log)
     assert [arm.name for arm in run.arms] == ["full", "b@0.05", "b@0.3", "a+c@0.1", "a+c@0.2"]
-    assert (run.name, run.sessions, len(run.records)) == ("x", [SESSION], 5)
+    assert (run.name, run.sessions, len(run.records)) == ("x.y", [SESSION], 5)
 
 
 def test_what_lost_most_comes_first_and_what_stayed_is_left_out() -> None:
@@ -95,6 +95,22 @@ def test_headline(scores: dict[str, Any], start: str, within: str, tmp_path: Pat
     assert ("4.0 s" in said) == (
         "full" in scores and "a@0.2" in scores and "worse with" not in said
     )
+
+
+def test_what_was_shown_to_be_worse_is_not_the_closest(tmp_path: Path) -> None:
+    cases = cases_named(*map(str, range(60)))
+    right = {"full": range(40), "worse@0.2": range(5, 40), "wide@0.2": range(18, 55)}
+    records = [
+        a_record(case, arm, reply=RIGHT if number in those else WRONG)
+        for arm, those in right.items()
+        for number, case in enumerate(cases)
+    ]
+    found = judge(read_logged_run(write_log(tmp_path / "ab.jsonl", records)), cases, margin=0.05)
+    worse, wide = (found.summary.all.arms[arm.name].versus_full for arm in found.compressed_arms)
+    assert worse is not None is not wide
+    assert (worse.verdict, wide.verdict) == ("worse", "not_shown")
+    assert worse.interval[0] > wide.interval[0]
+    assert "Closest is wide@0.2" in headline(found)
 
 
 def test_the_picture_names_what_it_shows_and_follows_the_page(tmp_path: Path) -> None:
