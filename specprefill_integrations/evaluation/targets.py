@@ -121,13 +121,12 @@ def _served_model(model: str, base_url: str, options: Mapping[str, Any]) -> Base
     from langchain_openai import ChatOpenAI  # noqa: PLC0415 - slow to import
     from pydantic import SecretStr  # noqa: PLC0415 - comes with it
 
-    return ChatOpenAI(
-        model=model,
-        base_url=base_url,
-        api_key=SecretStr(os.environ.get("OPENAI_API_KEY") or _NO_KEY),
-        stream_usage=True,  # or it would not say how many tokens it read
+    given = {
+        "api_key": SecretStr(os.environ.get("OPENAI_API_KEY") or _NO_KEY),
+        "stream_usage": True,  # or it would not say how many tokens it read
         **options,
-    )
+    }
+    return ChatOpenAI(model=model, base_url=base_url, **given)
 
 
 class _StreamClock:
