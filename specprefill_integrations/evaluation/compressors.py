@@ -46,13 +46,13 @@ class ScorerName(str, Enum):
 
 def scorer_names(asked: Iterable[ScorerName]) -> list[str]:
     """What was asked for, each once: `all` is ours and the baselines, `peers` all peers."""
-    groups = [name.value for name in ScorerName if name not in {ScorerName.ALL, ScorerName.PEERS}]
+    each = [name.value for name in ScorerName if name not in {ScorerName.ALL, ScorerName.PEERS}]
     found: list[str] = []
     for name in asked:
         if name is ScorerName.ALL:
-            found += [one for one in groups if not is_peer(one)]
+            found += [one for one in each if not is_peer(one)]
         elif name is ScorerName.PEERS:
-            found += [one for one in groups if is_peer(one)]
+            found += [one for one in each if is_peer(one)]
         else:
             found.append(name.value)
     return list(dict.fromkeys(found))
