@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Generic
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
+from specprefill_integrations.encodable import encodable
 from specprefill_integrations.langchain.message_task import (
     CompressedMessage,
     MessageSkipReason,
@@ -96,7 +97,7 @@ class MessageCompressor:
         """Count, and find the question; the message whole where there is too little in it."""
         compressor = self.compressor or shared_compressor()
         texts = texts_of(task.message.content)
-        tokens = sum(count_each(compressor.count_tokens, texts))
+        tokens = _tokens_of(texts, compressor)
         if tokens < (task.min_tokens or 0):
             return _whole(task, "too_small", tokens=tokens)
         return _Reading(task, compressor, texts, tokens, task.query())
@@ -159,7 +160,7 @@ class _Reading(Generic[MessageT]):
         done = CompressedMessage(
             message=self.task.message,
             original_tokens=self.tokens,
-            kept_tokens=sum(count_each(self.compressor.count_tokens, texts)),
+            kept_tokens=_tokens_of(texts, self.compressor),
             elapsed_seconds=seconds,
             query_sources=self.query.sources,
         )
@@ -170,6 +171,10 @@ class _Reading(Generic[MessageT]):
         gaps = self.compressor.gaps or GapStyle()
         marker = gaps.marked(text.strip(), reference).strip() or GapStyle().marker
         return marker if len(marker) < len(text) else text
+
+
+def _tokens_of(texts: Sequence[str], compressor: ContextCompressor) -> int:
+    return sum(count_each(compressor.count_tokens, [encodable(text) for text in texts]))
 
 
 def _whole_at_sight(task: MessageTask[MessageT]) -> CompressedMessage[MessageT] | None:

@@ -112,6 +112,16 @@ class TestCompression:
         assert stamp(message)["original_tokens"] == len(LONG)
         assert stamp(message)["kept_tokens"] == len(message.content) <= 60
 
+    def test_a_counter_never_sees_what_no_tokenizer_takes(self, scorer) -> None:
+        by_bytes = ContextCompressor(
+            scorer, count_tokens=lambda text: len(text.encode()), on_error="raise"
+        )
+        middleware = SpecPrefillMiddleware(compressor=by_bytes, budget=Budget(max_tokens=90))
+        odd = LONG.replace(EVIDENCE, f"{EVIDENCE[:-1]} at \ud83d.")
+        message = answer(middleware, returning(odd))
+        assert "\ud83d" in message.content
+        assert stamp(message)["kept_tokens"] <= 90
+
     def test_it_has_its_own_default_of_small(self, compressor) -> None:
         middleware = SpecPrefillMiddleware(compressor=compressor, budget=BUDGET)
         assert middleware.min_tokens == 500
