@@ -6,6 +6,7 @@ Passes calls on; what becomes of the results is decided elsewhere.
 from __future__ import annotations
 
 import copy
+import logging
 from typing import Any
 
 from llama_index.core.tools import BaseTool, FunctionTool, ToolOutput, adapt_to_async_tool
@@ -20,6 +21,8 @@ from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.timing import MinTokens, Thresholds, TtftLog
 from specprefill_integrations.tool_results import DEFAULT_MIN_TOKENS
 from specprefill_integrations.types import Budget, Kind
+
+logger = logging.getLogger(__name__)
 
 # The name under which agents hand over their context where the tool has no parameter for it. It
 # stands in no schema.
@@ -64,9 +67,8 @@ class CompressedTool(FunctionTool):
     async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401
         """`call`, off the event loop, with what the user asked the agent in the question."""
         output = await self.tool.acall(*args, **self._handed_on(kwargs))
-        context = kwargs.get(self._context_name)
-        message = None if context is None else await context.store.get(_USER_MESSAGE, default=None)
-        request = self._request(args, kwargs, message)
+        asked = await _asked_in(kwargs.get(self._context_name))
+        request = self._request(args, kwargs, asked)
         return await self._outputs.acompress(output, request, self._reason_to_skip)
 
     @property
@@ -96,6 +98,18 @@ class CompressedTool(FunctionTool):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """A copy with the same compressor and store: they own locks and a model."""
         return type(self)(copy.deepcopy(self.tool, memo), self._outputs)
+
+
+async def _asked_in(context: Any) -> str | None:  # noqa: ANN401 - a workflow's, of any version
+    """What the user asked the agent; None where its context does not say it."""
+    if context is None:
+        return None
+    try:
+        found = await context.store.get(_USER_MESSAGE, default=None)
+    except Exception as error:
+        logger.warning("What the user asked is not known.", exc_info=error)
+        return None
+    return found if isinstance(found, str) else None
 
 
 def compress_tool(  # noqa: PLR0913 - one keyword a choice

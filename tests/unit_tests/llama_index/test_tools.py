@@ -465,6 +465,23 @@ class TestFailures:
         assert output.content == LOG
         assert (heard.names, heard.reasons) == (["Start", "Skipped"], ["scorer_failed"])
 
+    async def test_a_context_that_cannot_be_read_costs_the_users_question(
+        self, wrap, caplog
+    ) -> None:
+        class Lost:
+            @property
+            def store(self) -> None:
+                msg = "no connection"
+                raise ConnectionError(msg)
+
+        tool = wrap(read_log)
+        output = await tool.acall(name="barked", **{tool.ctx_param_name: Lost()})
+        assert NEEDED in output.content
+        assert len(output.content) < len(LOG) / 3
+        assert [record.message for record in caplog.records] == [
+            "What the user asked is not known."
+        ]
+
     async def test_an_error_asked_for_reaches_the_agent(self, wrap, scorer) -> None:
         scorer.error = RuntimeError("out of memory")
         tool = wrap(read_log)
