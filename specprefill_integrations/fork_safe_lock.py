@@ -1,4 +1,4 @@
-"""Locks that a forked process finds open, whoever held them in its parent.
+"""Locks that a forked process finds open, whichever other thread held them in its parent.
 
 A fork copies every lock as it stands, but only the thread that forks: what another thread held
 would be held for ever.
@@ -38,7 +38,10 @@ class ForkSafeLock:
         self._lock.release()
 
     def _renew(self) -> None:
-        self._lock = threading.RLock()
+        if self._lock.acquire(blocking=False):  # open, or held by the thread that goes on here
+            self._lock.release()
+        else:
+            self._lock = threading.RLock()
 
 
 _all_locks: WeakSet[ForkSafeLock] = WeakSet()

@@ -73,6 +73,27 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 done.set()
 """
 
+HELD_HERE = """
+import os, threading
+from specprefill_integrations.fork_safe_lock import ForkSafeLock
+
+lock, took = ForkSafeLock(), threading.Event()
+
+def take():
+    with lock:
+        took.set()
+
+with lock:
+    child = os.fork()
+    if not child:
+        other = threading.Thread(target=take, daemon=True)
+        other.start()
+        was_held = not took.wait(0.1)
+if not child:
+    os._exit(7 if was_held and took.wait(30) else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
 CAPTURED_ELSEWHERE = """
 import os, threading
 import torch
@@ -119,6 +140,11 @@ def run(script: str) -> str:
 @needs_fork
 def test_a_forked_process_finds_it_open():
     assert run(HELD_ELSEWHERE) == "7"
+
+
+@needs_fork
+def test_who_holds_it_may_fork_and_holds_it_there_too():
+    assert run(HELD_HERE) == "7"
 
 
 @needs_fork
