@@ -48,8 +48,11 @@ class CaseHeatMaker:
     """Reads cases again with the draft of a measurement."""
 
     def __init__(self, draft: Mapping[str, Any]) -> None:
-        """Take the settings of the draft, as `evaluate ab` writes them into its log."""
-        names = ("device", "dtype", "window_tokens")
+        """Take the settings of the draft, as `evaluate ab` writes them into its log.
+
+        Not the device: the measurement may have had one that this machine lacks.
+        """
+        names = ("dtype", "window_tokens")
         self._draft = draft.get("draft")
         self._options: dict[str, Any] = {name: draft.get(name) for name in names}
         self._ready: dict[_DraftScorer, tuple[ContextCompressor, TokenHeatRecorder]] = {}

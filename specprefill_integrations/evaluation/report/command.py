@@ -21,6 +21,7 @@ from specprefill_integrations.terminal import (
     USAGE_ERROR,
     clear_errors,
     fail,
+    printable,
     progress_bar,
     quiet_libraries,
 )
@@ -97,9 +98,9 @@ def write_report(  # noqa: PLR0913 - one parameter an option
                 fail(str(error), USAGE_ERROR)
         written = made.write(out)
     for run in made.runs:
-        typer.echo(f"{run.findings.run.name}: {headline(run.findings)}")
+        typer.echo(printable(f"{run.findings.run.name}: {headline(run.findings)}"))
     for remark in made.remarks:
-        typer.echo(remark)
+        typer.echo(printable(remark))
     for path in written:
         typer.echo(str(path))
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
+from specprefill_integrations.encodable import encodable
 from specprefill_integrations.evaluation.report.contents import RunContents, parts_of
 from specprefill_integrations.evaluation.report.provenance import Fact
 from specprefill_integrations.evaluation.report.tables import Table
@@ -25,12 +26,12 @@ def render_markdown(runs: Sequence[RunContents]) -> str:
         runs: What it says; at least one.
 
     Returns:
-        Markdown, as GitHub takes it.
+        Markdown, as GitHub takes it, fit for UTF-8.
     """
     blocks = ["# Full prompts against compressed ones"]
     for run in runs:
         blocks += _blocks(run)
-    return "\n\n".join(blocks) + "\n"
+    return encodable("\n\n".join(blocks) + "\n")
 
 
 def _blocks(run: RunContents) -> Iterator[str]:

@@ -166,6 +166,22 @@ def test_nothing_in_a_log_or_in_data_comes_alive() -> None:
     assert "[a](b)" not in tables
 
 
+def test_what_no_file_can_hold_is_replaced() -> None:
+    bad = "\ud800\x1b[2J"
+    cases = cases_named("one", query=bad, task=bad, answers=(f"Ada{bad}",))
+    records = [a_record(cases[0], arm, reply=bad) for arm in ("full", "readout@0.3")]
+    records.append(a_failure(cases[0], "bm25@0.3", bad))
+    path = write_log(Path("my log (1).jsonl"), records, model=bad)
+    data = write_data(Path("data.jsonl"), cases)
+    result = run(path, path, "--data", data, "--out", "out", "--scorer", "readout")
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.stdout
+    markdown = Path("out/results.md").read_text("utf-8")
+    assert "\ufffd" in markdown
+    assert "(my%20log%20%281%29-1-quality.svg)" in markdown
+    assert Path("out/my log (1)-1-quality.svg").is_file()
+
+
 def test_pictures_in_one_page_do_not_share_names() -> None:
     cases = cases_named("one", "two")
     logs = [write_log(Path(f"{name}.jsonl"), some_records(cases)) for name in ("x", "y")]
@@ -310,6 +326,22 @@ class TestCaseByCase:
         page, _ = report_on(self.records, self.CASES)
         assert "No heat maps: no such draft" in page.text
         assert "Bob it was" in page.text
+
+    def test_the_draft_is_set_up_as_it_was_but_runs_where_this_machine_runs_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found = []
+
+        def a_draft(name: str, **options: Any) -> ContextCompressor:
+            found.append((name, options))
+            return ContextCompressor(KeywordScorer())
+
+        monkeypatch.setattr(ContextCompressor, "from_draft_model", a_draft)
+        draft = {"draft": "a", "device": "cuda", "dtype": "float16", "window_tokens": 9}
+        report_on(self.records, self.CASES, draft=draft)
+        [(name, options)] = found
+        assert (name, options.pop("scorer"), options.pop("on_error")) == ("a", "readout", "raise")
+        assert options == {"dtype": "float16", "window_tokens": 9}
 
     def test_scorers_without_a_draft_have_no_heat(self) -> None:
         records = [
