@@ -44,7 +44,8 @@ def question_in(bound_args: inspect.BoundArguments) -> str | None:
     given = bound_args.arguments
     start_event = given.get("start_event")
     for name in _QUESTIONS:
-        text = text_of_question(given.get(name) or getattr(start_event, name, None))
+        asked = (given.get(name), getattr(start_event, name, None))
+        text = next(filter(None, map(text_of_question, asked)), None)
         if text:
             return text
     return None

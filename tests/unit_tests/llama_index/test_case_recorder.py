@@ -258,6 +258,22 @@ async def test_what_fails_is_counted_and_left_out(recorder) -> None:
     assert recorder.path.read_bytes() == b""
 
 
+async def test_what_is_no_question_is_none(recorder) -> None:
+    class Vector:
+        """As of numpy."""
+
+        def __bool__(self) -> bool:
+            msg = "ambiguous"
+            raise ValueError(msg)
+
+    @get_dispatcher().span
+    def app(query: object) -> str:
+        return "Ada."
+
+    assert app(Vector()) == "Ada."
+    assert recorder.counts == {"no_documents": 1}
+
+
 async def test_nothing_is_held_of_what_is_over(recorder) -> None:
     list(engine(streaming=True).query("Who keeps the light?").response_gen)
     engine().query("Who keeps the light?")
