@@ -51,6 +51,13 @@ class TestServed:
         named_target("tiny", base_url=server.url).answer("one")
         assert server.keys == ["Bearer secret"]
 
+    def test_what_is_set_by_default_can_be_set_otherwise(self, server: ChatServer) -> None:
+        options = {"api_key": "mine", "stream_usage": False}
+        answer = named_target("tiny", base_url=server.url, options=options).answer("one")
+        assert answer.text == "You said one"
+        assert server.keys == ["Bearer mine"]
+        assert "stream_options" not in server.requests[0]
+
     def test_failures_are_raised_at_once(self, server: ChatServer) -> None:
         server.failures = [500]
         with pytest.raises(Exception, match="500") as raised:
