@@ -35,8 +35,9 @@ class Thresholds:
 
     What it measures: how long texts took to compress, the draft's queue included; and how fast the
     model reads, by the log of its calls. Until there are 8 of each, of lengths that differ twofold,
-    the default of 500 tokens holds. Where nothing is compressed any more, no text is measured any
-    more either. It never looks back: what was compressed or left whole remains so.
+    the default of 500 tokens holds, and so it does again, to measure anew, after 100 texts of which
+    none was compressed: the draft may have been slow for a while. It never looks back: what was
+    compressed or left whole remains so.
     """
 
     def __init__(self, ttft_log: TtftLog | None = None) -> None:
@@ -48,6 +49,7 @@ class Thresholds:
         self._ttft_log = ttft_log
         self._lock = ForkSafeLock()
         self._readings: deque[tuple[int, float]] = deque(maxlen=_LAST)
+        self._asked_since = 0  # the last text was compressed
         self._said: dict[Budget, int | None] = {}
 
     def check(self, min_tokens: MinTokens, budget: Budget) -> None:
@@ -91,6 +93,7 @@ class Thresholds:
         """
         with self._lock:
             self._readings.append((tokens, seconds))
+            self._asked_since = 0
 
     def _measured(self, budget: Budget) -> int | None:
         draft, target = self._draft_speed(), self._target_speed()
@@ -112,6 +115,10 @@ class Thresholds:
 
     def _draft_speed(self) -> ReadingSpeed | Unclear:
         with self._lock:
+            self._asked_since += 1
+            if self._asked_since > _LAST:
+                self._readings.clear()
+                self._asked_since = 0
             readings = list(self._readings)
         return reading_speed(readings)
 

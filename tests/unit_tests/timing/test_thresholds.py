@@ -64,6 +64,21 @@ class TestAuto:
     def test_where_it_never_pays_there_is_none(self) -> None:
         assert measured(1000, 1000).least_tokens("auto", FIFTH) is None
 
+    def test_a_draft_that_was_slow_for_a_while_is_measured_anew(self) -> None:
+        thresholds = measured(1000, 1000)
+        asked = [thresholds.least_tokens("auto", FIFTH) for _ in range(101)]
+        assert asked == [None] * 100 + [500]
+        note_texts(thresholds, 4000, [*LENGTHS] * 2)
+        assert {thresholds.least_tokens("auto", FIFTH) for _ in range(100)} == {900}
+
+    def test_what_is_compressed_keeps_the_measurement(self) -> None:
+        thresholds = measured(4000, 1000)
+        for _ in range(60):
+            assert thresholds.least_tokens("auto", FIFTH) == 900
+        note_texts(thresholds, 4000, LENGTHS[:1])
+        for _ in range(60):
+            assert thresholds.least_tokens("auto", FIFTH) == 900
+
     def test_until_enough_is_known_it_is_the_default(self) -> None:
         log = TtftLog()
         thresholds = Thresholds(log)
