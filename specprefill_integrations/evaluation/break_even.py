@@ -93,7 +93,11 @@ def break_even(  # noqa: PLR0913 - one parameter an option
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Kept tokens of a text, at most.")] = None,
     log: Annotated[
-        Path | None, typer.Option(help="A log of `evaluate ab`: both speeds are estimated by it.")
+        list[Path] | None,
+        typer.Option(
+            help="A log of `evaluate ab`: both speeds are estimated by it. May be given several"
+            " times, for logs of texts of other lengths."
+        ),
     ] = None,
     scorer: Annotated[str, typer.Option(help="With --log: what compresses.")] = "readout",
     draft_speed: Annotated[
@@ -128,7 +132,7 @@ def break_even(  # noqa: PLR0913 - one parameter an option
     with clear_errors(debug=debug):
         with _usage_errors():
             prices = _prices(prices_of, provider, input_price, cached_input_price, draft_price)
-            times = None if log is None else read_log_times(log, scorer)
+            times = read_log_times(log, scorer) if log else None
             draft = _draft_speed(draft_speed, overhead_seconds, times)
             target = None if prices else _target_speed(target_speed, times)
             answer = _Answer(

@@ -1,4 +1,4 @@
-"""What the log of an A/B measurement tells of speeds: times by length. Estimates nothing."""
+"""What logs of A/B measurements tell of speeds: times by length. Estimates nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation.report.logged_run import read_logged_run
+from specprefill_integrations.evaluation.report.logged_run import LoggedRun, read_logged_run
 
 _Times = Sequence[tuple[int, float]]
 
@@ -27,17 +27,31 @@ class LogTimes:
     else stands in prompts is about as long in all of them."""
 
 
-def read_log_times(path: Path, scorer: str) -> LogTimes:
-    """Read a log that `specprefill evaluate ab` wrote, or is writing.
+def read_log_times(paths: Sequence[Path], scorer: str) -> LogTimes:
+    """Read logs that `specprefill evaluate ab` wrote, or is writing, of one model and one draft.
 
     Args:
-        path: The file.
-        scorer: What compresses, as the log calls it.
+        paths: The files; at least one.
+        scorer: What compresses, as the logs call it.
 
     Raises:
-        EvaluationDataError: The file cannot be read, or is no such log, or knows no such scorer.
+        EvaluationDataError: A file cannot be read, or is no such log, or knows no such scorer; or
+            the logs are of different models or drafts.
     """
-    run = read_logged_run(path)
+    runs = [read_logged_run(path) for path in paths]
+    for path, run in zip(paths, runs, strict=True):
+        for part in ("model", "draft"):
+            if run.setup.get(part) != runs[0].setup.get(part):
+                msg = f"{str(path)!r} is of another {part} than {str(paths[0])!r}"
+                raise EvaluationDataError(msg)
+    times = [_times_of(run, path, scorer) for path, run in zip(paths, runs, strict=True)]
+    return LogTimes(
+        draft=[reading for found in times for reading in found.draft],
+        target=[reading for found in times for reading in found.target],
+    )
+
+
+def _times_of(run: LoggedRun, path: Path, scorer: str) -> LogTimes:
     scorers = {arm.scorer for arm in run.arms if arm.scorer is not None}
     if scorers and scorer not in scorers:
         msg = f"{str(path)!r} knows no scorer {scorer!r}, only {', '.join(sorted(scorers))}"

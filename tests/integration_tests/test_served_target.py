@@ -194,7 +194,7 @@ def test_ab_is_killed_and_goes_on(served: Served, data: Path, tmp_path: Path) ->
     found = json.loads(done.stdout)
     assert (found["errors"], found["stopped"]) == ({}, None)
     check_arms(found["all"])
-    times = read_log_times(log, "readout")
+    times = read_log_times([log], "readout")
     assert (len(times.draft), len(times.target)) == (len(FACTS), len(FACTS) * len(ARMS))
 
 

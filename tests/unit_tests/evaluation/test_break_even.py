@@ -172,7 +172,7 @@ class TestLogTimes:
             a_record(1, "readout@0.5", 1000, draft_seconds=3.0),
             a_record(1, "bm25@0.5", 1000, draft_seconds=0.1),
         ]
-        times = read_log_times(a_log(tmp_path / "ab.jsonl", *records), "readout")
+        times = read_log_times([a_log(tmp_path / "ab.jsonl", *records)], "readout")
         assert times.draft == [(1000, 2.0)]
         assert times.target == [(1000, 1.3), (100, 0.4), (500, 0.8), (500, 0.8)]
 
@@ -181,19 +181,40 @@ class TestLogTimes:
             {"case": "c1", "id": "1", "arm": "full", "error": "Oh", "sent_tokens": 0},
             a_record(1, "readout@0.5", 1000, first_token_seconds=None),
         ]
-        times = read_log_times(a_log(tmp_path / "ab.jsonl", *records), "readout")
+        times = read_log_times([a_log(tmp_path / "ab.jsonl", *records)], "readout")
         assert times.target == []
         assert len(times.draft) == 1
 
     def test_a_line_that_is_being_written_is_none_yet(self, log: Path) -> None:
-        before = read_log_times(log, "readout")
+        before = read_log_times([log], "readout")
         with log.open("a", encoding="utf-8") as file:
             file.write('{"case": "c1", "arm": "fu')
-        assert read_log_times(log, "readout") == before
+        assert read_log_times([log], "readout") == before
+
+    def test_logs_of_other_lengths_tell_together(self, tmp_path: Path) -> None:
+        halves = [
+            a_log(
+                tmp_path / f"{name}.jsonl",
+                *[a_record(n, arm, 1000 * n) for n in cases for arm in ARMS],
+            )
+            for name, cases in {"short": range(1, 5), "long": range(5, 10)}.items()
+        ]
+        whole = [a_record(n, arm, 1000 * n) for n in range(1, 10) for arm in ARMS]
+        one = a_log(tmp_path / "one.jsonl", *whole)
+        assert read_log_times(halves, "readout") == read_log_times([one], "readout")
+        asked = [f"--log={half}" for half in halves]
+        assert found("--keep=.2", *asked) == found("--keep=.2", f"--log={one}")
+
+    def test_logs_are_of_one_model_and_draft(self, log: Path, tmp_path: Path) -> None:
+        other = tmp_path / "other.jsonl"
+        for part in ("model", "draft"):
+            other.write_text(json.dumps({"run": {part: "another"}}) + "\n", "utf-8")
+            with pytest.raises(EvaluationDataError, match=f"of another {part} than"):
+                read_log_times([log, other], "readout")
 
     def test_a_scorer_must_be_known(self, log: Path) -> None:
         with pytest.raises(EvaluationDataError, match="'bm25', only readout"):
-            read_log_times(log, "bm25")
+            read_log_times([log], "bm25")
 
 
 class TestMoney:
@@ -245,5 +266,5 @@ def test_what_cannot_be_answered_is_said_in_a_line(options: tuple[str, ...], sai
             a_record(1, "readout@1", 1000, kept_tokens=1000, draft_seconds=0.0),
             a_record(2, "readout@0.5", 3000, kept_tokens=3000, draft_seconds=0.0),
         ]
-        times = read_log_times(a_log(tmp_path / "ab.jsonl", *records), "readout")
+        times = read_log_times([a_log(tmp_path / "ab.jsonl", *records)], "readout")
         assert times.draft == [(1000, 2.0)]
