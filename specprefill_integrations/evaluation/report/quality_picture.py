@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # `picture` says what to install where matplotlib is missing
 _COLUMNS = 2
 _PANEL = (8.2, 4.8)
 _SMALL_PANEL = (7.0, 4.4)
-_APART_POINTS = 6.0
+_APART_POINTS = 3.5
 """Marks of scorers that keep alike stand so far apart."""
 
 
@@ -76,7 +76,7 @@ def draw_quality(findings: Findings, scorers: Sequence[str], name: str) -> Pictu
 
 def _how_to_read(margin: float) -> str:
     return (
-        "bars: 95 % interval of the difference from the full prompt, case by case\n"
+        "bars: 95 % interval of the difference from full, case by case (drawn a little apart)\n"
         f"filled mark: shown to be at most {100 * margin:g} points worse; hollow: not shown yet; "
         "x: worse"
     )
