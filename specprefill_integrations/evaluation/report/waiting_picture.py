@@ -52,14 +52,23 @@ def draw_waiting(findings: Findings, name: str) -> Picture | None:
         head(
             axes,
             f"Waiting for the first token of {model_name(findings)}",
-            f"medians of {count(findings.summary.all.cases, 'case')}; at the end: both together, "
-            "and how much faster that is",
+            _how_to_read(findings),
         )
         axes.set_xlabel("seconds", color=INK)
         figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=INK)
 
     title = f"Waiting for the first token: {model_name(findings)}"
     return draw(name, title, (_WIDTH, _HEIGHT_OF_REST + _HEIGHT_OF_ARM * len(arms)), onto)
+
+
+def _how_to_read(findings: Findings) -> str:
+    cases = count(findings.summary.all.cases, "case")
+    about = f"medians of {cases}; at the end: both together, and how much faster that is"
+    if len(findings.run.sessions) > 1:
+        about += (
+            "\nnot all side by side: several commands asked, maybe at other loads of the machine"
+        )
+    return about
 
 
 def _draw_bars(axes: Axes, arms: dict[str, ArmSummary]) -> None:
