@@ -31,7 +31,7 @@ from specprefill_integrations.split_document import SplitDocument, scored_units
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting.by_kind import READ_BY_LINES, SplitByKind
 from specprefill_integrations.token_counting import CountTokens, count_each
-from specprefill_integrations.types import Budget, Compression, SkipReason, Span, TextHint
+from specprefill_integrations.types import Budget, Compression, Kind, SkipReason, Span, TextHint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +124,11 @@ class CompressionRun:
             return None
         self._stage = "splitter_failed"
         for index, (text, hint) in enumerate(zip(self._readable, self._hints, strict=True)):
-            document = self._cut(text, hint)
-            if document is None:
-                self._excluded[index] = "kind_excluded"
-            elif self._must_stay_whole(document):
-                self._excluded[index] = "needs_every_word"
+            found = self._cut(text, hint)
+            if isinstance(found, SplitDocument):
+                self._documents[index] = found
             else:
-                self._documents[index] = document
+                self._excluded[index] = found
         self._stage = "counter_failed"
         total = sum(self._tokens[i] for i in self._documents)
         self._limit = self._budget.token_limit(total)
@@ -187,27 +185,27 @@ class CompressionRun:
             for index in range(len(self._texts))
         ]
 
-    def _cut(self, text: str, hint: TextHint | None) -> SplitDocument | None:
-        """A text in units; None where it is not to be cut."""
+    def _cut(self, text: str, hint: TextHint | None) -> SplitDocument | SkipReason:
+        """A text in units; or why it is not to be cut."""
         splitter, gaps = self._stages.splitter, self._stages.gaps
         if not isinstance(splitter, SplitByKind):
             kind = (hint and hint.kind) or "prose"
+            if self._must_stay_whole(kind):
+                return "needs_every_word"
             return SplitDocument.cut(text, splitter, gaps or GapStyle(), kind=kind, hint=hint)
         kind = splitter.kind(text, hint)
         chosen = splitter.splitter(text, kind, hint.name if hint else None)
         if chosen is None:
-            return None
+            return "kind_excluded"
+        if self._must_stay_whole(kind):
+            return "needs_every_word"
         by_kind = LINE_GAPS if kind in READ_BY_LINES else GapStyle()
         return SplitDocument.cut(text, chosen, gaps or by_kind, kind=kind, hint=hint)
 
-    def _must_stay_whole(self, document: SplitDocument) -> bool:
+    def _must_stay_whole(self, kind: Kind) -> bool:
         """Whether the question needs every word; but a number of tokens is a promise."""
         rule = self._stages.leave_whole
-        return (
-            rule is not None
-            and self._budget.max_tokens is None
-            and rule(self._query, document.kind)
-        )
+        return rule is not None and self._budget.max_tokens is None and rule(self._query, kind)
 
     def _cut_oversized(self) -> None:
         """Count the units, and cut those finer that alone cost more than may be kept."""
