@@ -14,7 +14,6 @@ from typing import Any
 
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.chat_engine.types import StreamingAgentChatResponse
-from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.instrumentation.events.exception import ExceptionEvent
@@ -29,6 +28,7 @@ from llama_index.core.instrumentation.span import BaseSpan
 from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from llama_index.core.tools import BaseTool, ToolOutput
 
+from specprefill_integrations.llama_index.listening import leave, listen
 from specprefill_integrations.llama_index.run_texts import (
     is_stream,
     question_in,
@@ -110,15 +110,11 @@ class CaseRecorder(BaseEventHandler):
 
     def install(self) -> None:
         """Hear what happens from now on."""
-        root = get_dispatcher("root")
-        root.add_span_handler(self._spans)
-        root.add_event_handler(self)
+        listen(self, self._spans)
 
     def remove(self) -> None:
         """Hear nothing any more."""
-        root = get_dispatcher("root")
-        root.event_handlers[:] = [heard for heard in root.event_handlers if heard is not self]
-        root.span_handlers[:] = [heard for heard in root.span_handlers if heard is not self._spans]
+        leave(self, self._spans)
 
     def handle(self, event: BaseEvent, **_: object) -> None:
         """Hear of a retriever or a model; anything else is ignored."""

@@ -17,7 +17,6 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 from llama_index.core.bridge.pydantic import PrivateAttr
-from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.instrumentation.events.exception import ExceptionEvent
@@ -37,6 +36,7 @@ from specprefill_integrations.llama_index.events import (
     ContextCompressionEndEvent,
     ContextCompressionSkippedEvent,
 )
+from specprefill_integrations.llama_index.listening import leave, listen
 from specprefill_integrations.llama_index.token_usage import usage_of
 from specprefill_integrations.timing import RunTree, TtftLog, TtftRecorder
 
@@ -88,15 +88,11 @@ class TtftEventHandler(BaseEventHandler):
 
     def install(self) -> None:
         """Hear what happens from now on."""
-        root = get_dispatcher("root")
-        root.add_span_handler(self._spans)
-        root.add_event_handler(self)
+        listen(self, self._spans)
 
     def remove(self) -> None:
         """Hear nothing any more."""
-        root = get_dispatcher("root")
-        root.event_handlers[:] = [heard for heard in root.event_handlers if heard is not self]
-        root.span_handlers[:] = [heard for heard in root.span_handlers if heard is not self._spans]
+        leave(self, self._spans)
 
     def handle(self, event: BaseEvent, **_: object) -> None:
         """Hear of a model or of compression; anything else is ignored."""
