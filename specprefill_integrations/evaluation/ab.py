@@ -337,7 +337,7 @@ def _measure(  # noqa: PLR0913 - what was asked for, part by part
     path = path or Path(f"specprefill-ab-{setup_digest(described)}.jsonl")
     target = named_target(setup.model, base_url=setup.base_url, options=setup.model_options)
     with open_run_log(path, described, outdated=_ARMS_IN_OLD_LOGS) as log:
-        like, lineup, session = _prepare(setup, asked, read.files)
+        like, lineup, session = _prepare(setup, asked, read)
         check_scorers(log.records, session.scorers)
         log.append(session.as_record())
         read = _short_enough(read, max_context_tokens, like.count_tokens)
@@ -367,7 +367,7 @@ def _measure(  # noqa: PLR0913 - what was asked for, part by part
 
 
 def _prepare(
-    setup: AbSetup, asked: AbArms, files: Sequence[DataFile]
+    setup: AbSetup, asked: AbArms, read: _SortedOut
 ) -> tuple[ContextCompressor, Lineup, RunSession]:
     """What all that choose spans are built like, what compresses, and what the log is told."""
     with stderr_console().status(f"loading {printable(setup.draft.draft or 'the draft')} ..."):
@@ -385,10 +385,11 @@ def _prepare(
         fail(f"nothing to compare the full prompt with\n{reasons}")
     session = RunSession(
         machine=describe_machine(draft),
-        data=files,
+        data=read.files,
         draft=without_folders(draft_name(like)),
         scorers={name: told(one.parameters) for name, one in lineup.compressors.items()},
         skipped=lineup.skipped,
+        judge_by=read.judge.by,
     )
     return like, lineup, session
 

@@ -12,7 +12,6 @@ from rich.text import Text
 from specprefill_integrations.evaluation.ab_arms import Arm
 from specprefill_integrations.evaluation.ab_limits import StopReason
 from specprefill_integrations.evaluation.ab_summary import AbSummary, TaskSummary
-from specprefill_integrations.evaluation.judging import MEANINGS
 from specprefill_integrations.evaluation.paired import PairedComparison
 from specprefill_integrations.terminal import printable
 
@@ -86,8 +85,7 @@ def print_ab_report(console: Console, report: AbReport) -> None:
     table = Table(title=_title(report), title_justify="left")
     for name in ("task", "arm"):
         table.add_column(name, overflow="fold")
-    score = "score" if summary.scores_mean == MEANINGS["answers"] else "agreement"
-    for name in ("cases", score, "against full", "asked", "kept"):
+    for name in ("cases", summary.score_name, "against full", "asked", "kept"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for name in ("first token s", "compressing s", "both s"):

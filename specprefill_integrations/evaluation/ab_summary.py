@@ -12,7 +12,7 @@ from specprefill_integrations.evaluation.ab_arms import FULL_NAME
 from specprefill_integrations.evaluation.ab_run import case_key
 from specprefill_integrations.evaluation.answers import MetricName
 from specprefill_integrations.evaluation.cases import EvaluationCase
-from specprefill_integrations.evaluation.judging import Judge
+from specprefill_integrations.evaluation.judging import Judge, ScoreName
 from specprefill_integrations.evaluation.paired import PairedComparison, compare_pairs
 
 _Record = Mapping[str, Any]
@@ -72,6 +72,9 @@ class AbSummary:
     scores_mean: str
     """What all scores are: correctness, or agreement with what."""
 
+    score_name: ScoreName
+    """What they are called, in a word."""
+
     tasks: Mapping[str, TaskSummary]
     """By task, in the order of their first case."""
 
@@ -114,6 +117,7 @@ def summarize_ab(
     )
     return AbSummary(
         scores_mean=judge.meaning,
+        score_name=judge.score_name,
         tasks={task: _summarize(some, arms, margin, judge) for task, some in tasks.items()},
         all=_summarize(judged, arms, margin, judge),
         errors=dict(errors.most_common()),

@@ -30,6 +30,9 @@ MEANINGS: Mapping[JudgeBy, str] = {
 }
 """What a score means; wherever one is shown, this stands beside it."""
 
+ScoreName = Literal["score", "agreement"]
+"""What a column or an axis of scores is called."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
@@ -45,6 +48,11 @@ class Judge:
     def meaning(self) -> str:
         """What its scores mean."""
         return MEANINGS[self.by]
+
+    @property
+    def score_name(self) -> ScoreName:
+        """What its scores are called."""
+        return "score" if self.by == "answers" else "agreement"
 
     @property
     def compares_with_full(self) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.evaluation.judging import JudgeBy
 from specprefill_integrations.evaluation.masking import masked_command
 
 _SESSION = "session"
@@ -83,6 +84,9 @@ class RunSession:
 
     skipped: Mapping[str, str]
     """Why other scorers did not."""
+
+    judge_by: JudgeBy
+    """What it compared replies with."""
 
     started: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat())
     """When, in UTC."""

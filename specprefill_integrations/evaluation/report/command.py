@@ -11,8 +11,10 @@ from typing import Annotated
 
 import typer
 
-from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.errors import BudgetError, EvaluationDataError
+from specprefill_integrations.evaluation.ab_arms import keep_fractions_of
 from specprefill_integrations.evaluation.field_places import field_names
+from specprefill_integrations.evaluation.judging import JudgeBy
 from specprefill_integrations.evaluation.report.prompt_cost import GivenPrices
 from specprefill_integrations.evaluation.run_session import typed_command
 from specprefill_integrations.evaluation.traces import FieldNames
@@ -45,8 +47,14 @@ def write_report(  # noqa: PLR0913 - one parameter an option
     margin: Annotated[
         float, typer.Option(min=0.001, max=0.999, help="By how much worse is not worse.")
     ] = 0.05,
+    judge_by: Annotated[
+        JudgeBy | None, typer.Option(help="As in `evaluate ab`. Default: as the log was judged.")
+    ] = None,
     scorer: Annotated[
         list[str] | None, typer.Option(help="Leave out all others; may be given several times.")
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(metavar="FRACTIONS", help="Leave out all other fractions.")
     ] = None,
     cases: Annotated[
         int, typer.Option(min=0, help="Cases of each log to show with question and replies.")
@@ -84,7 +92,9 @@ def write_report(  # noqa: PLR0913 - one parameter an option
             data=data,
             fields=_fields(field or []),
             margin=margin,
+            judge_by=judge_by,
             scorers=scorer or [],
+            keep_fractions=_keep_fractions(keep),
             prices=_prices(prices_of, provider, input_price, draft_price),
             cases=cases,
             heat=heat,
@@ -109,6 +119,13 @@ def _fields(given: Sequence[str]) -> FieldNames:
     try:
         return field_names(given)
     except EvaluationDataError as error:
+        fail(str(error), USAGE_ERROR)
+
+
+def _keep_fractions(given: str | None) -> Sequence[float]:
+    try:
+        return [] if given is None else keep_fractions_of(given)
+    except BudgetError as error:
         fail(str(error), USAGE_ERROR)
 
 

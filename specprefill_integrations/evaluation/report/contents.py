@@ -129,18 +129,22 @@ def parts_of(findings: Findings) -> list[Part]:
 
 def _about_quality(findings: Findings) -> list[str]:
     everything = findings.summary.all
-    found = [
-        *_about_names(findings),
-        "Differences are in points of a hundred, case by case, with their 95 % intervals.",
-        "Not shown is not the same as worse. Kept is kept tokens / original tokens.",
-    ]
+    found = [*_about_names(findings)]
+    if findings.judge.by != "answers":
+        found.append(f"What is shown is {findings.judge.meaning}.")
+    if findings.judge.compares_with_full:
+        found += [
+            "Differences are in points of a hundred, case by case, with their 95 % intervals.",
+            "Not shown is not the same as worse.",
+        ]
+    found.append("Kept is kept tokens / original tokens.")
     if len(findings.compressed_arms) > 1:
         found.append(_ABOUT_SEVERAL)
     if everything.incomplete:
         found.append(f"Cases that not every arm answered, in no figure: {everything.incomplete:,}.")
     if findings.unknown_cases:
         found.append(
-            "Cases of the log that the data lacks, or their right answers, not judged: "
+            "Cases of the log that the data lacks, or what they are judged by, in no figure: "
             f"{findings.unknown_cases:,}."
         )
     return found

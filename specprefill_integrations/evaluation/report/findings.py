@@ -11,7 +11,7 @@ from specprefill_integrations.evaluation.ab_arms import FULL_NAME, Arm
 from specprefill_integrations.evaluation.ab_run import case_key
 from specprefill_integrations.evaluation.ab_summary import AbSummary, summarize_ab
 from specprefill_integrations.evaluation.cases import EvaluationCase
-from specprefill_integrations.evaluation.judging import Judge
+from specprefill_integrations.evaluation.judging import Judge, JudgeBy
 from specprefill_integrations.evaluation.report.changed_cases import JudgedCase, JudgedReply
 from specprefill_integrations.evaluation.report.logged_run import LoggedRun
 from specprefill_integrations.evaluation.report.prompt_cost import (
@@ -21,6 +21,12 @@ from specprefill_integrations.evaluation.report.prompt_cost import (
 )
 
 _Record = Mapping[str, Any]
+
+_NEEDED: Mapping[JudgeBy, str] = {
+    "answers": "right answers.",
+    "reply": "the app's own reply.",
+    "full": "the texts that were asked about.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +42,9 @@ class Findings:
     margin: float
     """By how much worse is not worse."""
 
+    judge: Judge
+    """Who scored the replies."""
+
     summary: AbSummary
     """The figures."""
 
@@ -43,7 +52,7 @@ class Findings:
     """Those that every arm answered."""
 
     unknown_cases: int
-    """Cases of the log that are not among the data, or without right answers there."""
+    """Cases of the log that are not among the data, or cannot be judged by it."""
 
     costs: Mapping[str, PromptCost | None]
     """What the prompts cost, by arm; empty where no prices are given."""
@@ -67,7 +76,7 @@ def judge(
     data: Sequence[EvaluationCase],
     *,
     margin: float,
-    scorers: Sequence[str] = (),
+    judge_by: JudgeBy | None = None,
     prices: GivenPrices | None = None,
 ) -> Findings:
     """Judge the replies of a log.
@@ -76,21 +85,25 @@ def judge(
         run: The log.
         data: Cases, those that were asked about among them.
         margin: By how much worse is not worse.
-        scorers: Leave out all others; none means all.
+        judge_by: What replies are compared with; None is what the log was judged by.
         prices: What tokens and the draft's machine cost; None leaves costs out.
 
     Raises:
-        EvaluationDataError: None of the log's cases is among the data, with right answers.
+        EvaluationDataError: None of the log's cases is among the data, with what replies are
+            compared with.
     """
-    arms = [arm for arm in run.arms if not scorers or arm.scorer in {None, *scorers}]
+    arms = run.arms
     names = [arm.name for arm in arms]
     last = _last_records(run)
-    known = {case_key(case): case for case in data if case.answers}
+    judge_of_run = Judge(by=judge_by or run.judge_by, metric=run.setup.get("metric"))
+    known = {case_key(case): case for case in data if judge_of_run.why_not(case) is None}
     cases = [case for key, case in known.items() if key in last]
     if not cases:
-        msg = f"none of the cases that {run.name!r} is about is in the data, with right answers."
+        msg = (
+            f"none of the cases that {run.name!r} is about is in the data, with "
+            f"{_NEEDED[judge_of_run.by]}"
+        )
         raise EvaluationDataError(msg)
-    judge_of_run = Judge(metric=run.setup.get("metric"))
     answered = [
         (case, records)
         for case in cases
@@ -100,6 +113,7 @@ def judge(
         run=run,
         arms=arms,
         margin=margin,
+        judge=judge_of_run,
         summary=summarize_ab(cases, run.records, names, margin=margin, judge=judge_of_run),
         cases=[_judged_case(case, records, names, judge_of_run) for case, records in answered],
         unknown_cases=sum(key not in known for key in last),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from markupsafe import Markup
 
+from specprefill_integrations.evaluation.judging import JudgeBy
 from specprefill_integrations.evaluation.report.contents import RunContents, parts_of
 from specprefill_integrations.evaluation.report.picture import dark_colors
+from specprefill_integrations.evaluation.report.tables import CHANGES
 from specprefill_integrations.evaluation.report.words import headline, model_name, percent
 from specprefill_integrations.heat_map import render_page
 
@@ -29,23 +32,27 @@ def render_html(runs: Sequence[RunContents], remarks: Sequence[str]) -> str:
         runs=[_values(run) for run in runs],
         remarks=remarks,
         dark_colors=dark_colors(),
-        score=score_in_words,
         percent=percent,
     )
 
 
-def score_in_words(score: float) -> str:
+def score_in_words(score: float, judge_by: JudgeBy) -> str:
     """A reply's score, as people say it."""
-    return {0.0: "wrong", 1.0: "right"}.get(score) or percent(score)
+    known = {0.0: "wrong", 1.0: "right"} if judge_by == "answers" else {}
+    return known.get(score) or percent(score)
 
 
 def _values(run: RunContents) -> dict[str, object]:
     """What the template knows of a measurement."""
+    judge = run.findings.judge
+    got_worse, got_better = CHANGES[judge.by]
     worse = [case for case in run.shown if case.judged.worst_change < 0]
     return {
         "model": model_name(run.findings),
         "name": run.findings.run.name,
         "headline": headline(run.findings),
+        "score": partial(score_in_words, judge_by=judge.by),
+        "judge_by": judge.by,
         "parts": parts_of(run.findings),
         # Drawn by matplotlib, which escapes what it is given.
         "pictures": {
@@ -54,8 +61,8 @@ def _values(run: RunContents) -> dict[str, object]:
         },
         "facts": run.facts,
         "groups": [
-            ("Got worse", worse),
-            ("Got better", [case for case in run.shown if case not in worse]),
+            (got_worse.capitalize(), worse),
+            (got_better.capitalize(), [case for case in run.shown if case not in worse]),
         ],
         "shown": len(run.shown),
         "changed": run.changed,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation.ab_arms import FULL_NAME, Arm
+from specprefill_integrations.evaluation.judging import MEANINGS, JudgeBy
 
 _OF_A_REPLY = {
     "reply",
@@ -48,6 +49,30 @@ class LoggedRun:
         scorers = list(dict.fromkeys(arm.scorer for arm in found))
         found.sort(key=lambda arm: (scorers.index(arm.scorer), arm.keep_fraction))
         return [Arm(), *found]
+
+    @property
+    def judge_by(self) -> JudgeBy:
+        """What the last command that wrote to it compared replies with."""
+        told = next((one["judge_by"] for one in self.sessions[::-1] if "judge_by" in one), None)
+        return next((by for by in MEANINGS if by == told), "answers")
+
+    def only(self, scorers: Sequence[str], keep_fractions: Sequence[float]) -> LoggedRun:
+        """The same without the records of other arms; the full prompt stays.
+
+        Args:
+            scorers: Of the arms to keep; none means all.
+            keep_fractions: Likewise.
+        """
+        kept = {
+            arm.name
+            for arm in self.arms
+            if arm.scorer is None
+            or (
+                (not scorers or arm.scorer in scorers)
+                and (not keep_fractions or arm.keep_fraction in keep_fractions)
+            )
+        }
+        return replace(self, records=[one for one in self.records if one["arm"] in kept])
 
 
 def read_logged_run(path: Path) -> LoggedRun:

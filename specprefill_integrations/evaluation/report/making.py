@@ -9,6 +9,7 @@ from pathlib import Path
 
 from specprefill_integrations.errors import EvaluationDataError, SpecPrefillError
 from specprefill_integrations.evaluation.cases import EvaluationCase
+from specprefill_integrations.evaluation.judging import JudgeBy
 from specprefill_integrations.evaluation.report.budget_picture import draw_budget
 from specprefill_integrations.evaluation.report.case_heat import CaseHeat, CaseHeatMaker
 from specprefill_integrations.evaluation.report.changed_cases import JudgedCase, changed_cases
@@ -50,7 +51,13 @@ class ReportRequest:
     margin: float
     """By how much worse is not worse."""
 
+    judge_by: JudgeBy | None
+    """What replies are compared with; None is what each log was judged by."""
+
     scorers: Sequence[str]
+    """Leave out all others; none means all."""
+
+    keep_fractions: Sequence[float]
     """Leave out all others; none means all."""
 
     prices: GivenPrices | None
@@ -100,17 +107,17 @@ def make_report(request: ReportRequest, on_heat: Callable[[], None] = lambda: No
 
     Raises:
         EvaluationDataError: A file cannot be read or is no such file, a log is about no case of
-            the data, or a scorer is in no log.
+            the data, or a scorer or fraction is in no log.
     """
     data, files = _read(request)
     logged = [read_logged_run(log) for log in request.logs]
-    _check_scorers(logged, request.scorers)
+    _check_arms(logged, request)
     findings = [
         judge(
-            run,
+            run.only(request.scorers, request.keep_fractions),
             data,
             margin=request.margin,
-            scorers=request.scorers,
+            judge_by=request.judge_by,
             prices=request.prices,
         )
         for run in logged
@@ -142,11 +149,17 @@ def _read(request: ReportRequest) -> tuple[list[EvaluationCase], list[DataFile]]
     return cases, files
 
 
-def _check_scorers(logged: Sequence[LoggedRun], asked: Sequence[str]) -> None:
-    known = list(dict.fromkeys(arm.scorer for run in logged for arm in run.arms if arm.scorer))
-    for scorer in asked:
-        if scorer not in known:
-            msg = f"--scorer takes what is in the logs ({', '.join(known)}); got {scorer!r}"
+def _check_arms(logged: Sequence[LoggedRun], request: ReportRequest) -> None:
+    arms = [arm for run in logged for arm in run.arms if arm.scorer]
+    _check("--scorer", request.scorers, [str(arm.scorer) for arm in arms])
+    _check("--keep", request.keep_fractions, [arm.keep_fraction for arm in arms])
+
+
+def _check(option: str, asked: Sequence[object], known: Sequence[object]) -> None:
+    for one in asked:
+        if one not in known:
+            there_are = ", ".join(map(str, dict.fromkeys(known)))
+            msg = f"{option} takes what is in the logs ({there_are}); got {one!r}"
             raise EvaluationDataError(msg)
 
 
@@ -197,7 +210,7 @@ def _remarks(runs: Sequence[RunContents], failures: Sequence[str]) -> list[str]:
     found = []
     if shown:
         found.append(
-            "This page quotes your data: questions, right answers and replies of "
+            "This page quotes your data: questions, answers and replies of "
             f"{count(len(shown), 'case')}{texts}."
         )
     found += [f"No heat maps: {failure}" for failure in dict.fromkeys(failures)]

@@ -44,14 +44,15 @@ def facts(findings: Findings, data: Sequence[DataFile], command: Sequence[str]) 
     """
     run, sessions = findings.run, findings.run.sessions
     setup = masked(run.setup)
-    given_metrics = ", ".join(findings.summary.all.metrics)
+    metrics = ", ".join(findings.summary.all.metrics) or NOT_RECORDED
+    judged_by = f"{metrics}: {findings.judge.meaning}"
     return [
         Fact(name="model", values=[str(setup.get("model", NOT_RECORDED))]),
         Fact(name="server", values=[str(setup.get("base_url") or "the provider's own")]),
         Fact(name="model's settings", values=[_in_words(setup.get("model_options"))]),
         Fact(name="draft", values=_said(_draft_names(findings))),
         Fact(name="draft's settings", values=[_in_words(told(_given(setup.get("draft"))))]),
-        Fact(name="replies are judged by", values=[given_metrics or NOT_RECORDED]),
+        Fact(name="replies are judged by", values=[judged_by]),
         Fact(name="version", values=[f"specprefill {setup.get('version', NOT_RECORDED)}"]),
         Fact(name="started", values=_said(one.get("started") for one in sessions)),
         Fact(name="machine", values=_said(map(_in_words, _of(sessions, "machine")))),

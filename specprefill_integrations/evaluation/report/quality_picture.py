@@ -68,17 +68,19 @@ def draw_quality(findings: Findings, scorers: Sequence[str], name: str) -> Pictu
             if number:
                 head(axes, about, "")
             else:
-                head(axes, f"Quality against kept tokens: {about}", _how_to_read(findings.margin))
+                head(axes, f"Quality against kept tokens: {about}", _how_to_read(findings))
 
     title = f"Quality against kept tokens: {model_name(findings)}"
     return draw(name, title, (width * columns, height * rows), onto)
 
 
-def _how_to_read(margin: float) -> str:
+def _how_to_read(findings: Findings) -> str:
+    if not findings.judge.compares_with_full:
+        return findings.judge.meaning
     return (
         "bars: 95 % interval of the difference from full, case by case (drawn a little apart)\n"
-        f"filled mark: shown to be at most {100 * margin:g} points worse; hollow: not shown yet; "
-        "x: worse"
+        f"filled mark: shown to be at most {100 * findings.margin:g} points worse; "
+        "hollow: not shown yet; x: worse"
     )
 
 
@@ -96,15 +98,15 @@ class _Panel:
         widest = max(arm.kept_tokens_fraction or 0.0 for arm in self._compressed(group))
         self.axes.set_xlim(0, min(1.0, widest * 1.15) or 1.0)
         self._set_heights(group, full)
-        self._draw_full(full)
+        self.axes.axhline(full, color=INK, linewidth=1.4, linestyle=(0, (5, 3)))
         ends = [self._draw_scorer(scorer, group, full) for scorer in self.findings.scorers]
-        whole = f"full prompt: {percent(full)}"
-        margin = f"{100 * self.findings.margin:g} points lower"
-        low = (full - self.findings.margin, margin, SOFT)
-        name_at_right(self.axes, [*ends, (full, whole, INK), low])
+        ends.append((full, f"full prompt: {percent(full)}", INK))
+        if self.findings.judge.compares_with_full:
+            ends.append(self._draw_margin(full))
+        name_at_right(self.axes, ends)
         tidy(self.axes, "y")
         self.axes.set_xlabel("tokens of the texts that are kept", color=INK)
-        self.axes.set_ylabel("score", color=INK)
+        self.axes.set_ylabel(self.findings.judge.score_name, color=INK)
         show_shares(self.axes.xaxis)
         show_shares(self.axes.yaxis)
 
@@ -112,17 +114,22 @@ class _Panel:
         return [group.arms[arm.name] for arm in self.findings.compressed_arms]
 
     def _set_heights(self, group: TaskSummary, full: float) -> None:
-        edges = [full, full - self.findings.margin]
+        edges = [full]
         for arm in self._compressed(group):
-            if arm.versus_full is not None:
+            if arm.versus_full is None:
+                edges.append(arm.score or 0.0)
+            else:
+                edges += [full - self.findings.margin]
                 edges += [full + end for end in arm.versus_full.interval]
         low, high = max(0.0, min(edges)), min(1.0, max(edges))
         room = 0.08 * (high - low) + 0.02
         self.axes.set_ylim(low - room, high + room)
 
-    def _draw_full(self, full: float) -> None:
-        self.axes.axhspan(full - self.findings.margin, full, color=BAND, linewidth=0)
-        self.axes.axhline(full, color=INK, linewidth=1.4, linestyle=(0, (5, 3)))
+    def _draw_margin(self, full: float) -> tuple[float, str, str]:
+        """Draw how much worse is not worse; tell how low that is, what it is, and its color."""
+        low = full - self.findings.margin
+        self.axes.axhspan(low, full, color=BAND, linewidth=0)
+        return low, f"{100 * self.findings.margin:g} points lower", SOFT
 
     def _draw_scorer(self, scorer: str, group: TaskSummary, full: float) -> tuple[float, str, str]:
         """Draw its line; tell how high that ends, its name and its color."""
@@ -135,11 +142,12 @@ class _Panel:
         aside = self.axes.transData + self._aside(scorer)
         self.axes.plot(kept, scores, color=color, linewidth=1.8, transform=aside)
         for arm, x, y in zip(arms, kept, scores, strict=True):
-            if arm.versus_full is None:
-                continue
-            low, high = (min(1.0, max(0.0, full + end)) for end in arm.versus_full.interval)
-            self.axes.plot([x, x], [low, high], color=color, linewidth=1.4, transform=aside)
-            is_worse = arm.versus_full.verdict == "worse"
+            versus = arm.versus_full
+            if versus is not None:
+                low, high = (min(1.0, max(0.0, full + end)) for end in versus.interval)
+                self.axes.plot([x, x], [low, high], color=color, linewidth=1.4, transform=aside)
+            is_worse = versus is not None and versus.verdict == "worse"
+            is_shown = versus is None or versus.verdict == "not_worse"
             self.axes.plot(
                 [x],
                 [y],
@@ -147,7 +155,7 @@ class _Panel:
                 markersize=8,
                 markeredgewidth=2,
                 color=color,
-                markerfacecolor=color if arm.versus_full.verdict == "not_worse" else "#ffffff",
+                markerfacecolor=color if is_shown else "#ffffff",
                 transform=aside,
             )
         return scores[-1], scorer, color

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from specprefill_integrations.evaluation.ab_arms import FULL_NAME
 from specprefill_integrations.evaluation.ab_report import verdict_in_words
 from specprefill_integrations.evaluation.ab_summary import TaskSummary
+from specprefill_integrations.evaluation.judging import JudgeBy
 from specprefill_integrations.evaluation.report.changed_cases import count_changes
 from specprefill_integrations.evaluation.report.findings import Findings
 from specprefill_integrations.evaluation.report.words import (
@@ -20,6 +21,13 @@ from specprefill_integrations.evaluation.report.words import (
     seconds,
     times_as_fast,
 )
+
+CHANGES: Mapping[JudgeBy, tuple[str, str]] = {
+    "answers": ("got worse", "got better"),
+    "reply": ("agrees less", "agrees more"),
+    "full": ("differs", "is closer"),
+}
+"""What a lower score than that of the full prompt means, and what a higher one does."""
 
 ALL_CASES = "all tasks"
 """Stands for the tasks together."""
@@ -71,7 +79,15 @@ def verdict_table(findings: Findings) -> Table:
                 ]
 
     return Table(
-        columns=["task", "arm", "cases", "kept", "score", "against full (95 %)", "verdict"],
+        columns=[
+            "task",
+            "arm",
+            "cases",
+            "kept",
+            findings.judge.score_name,
+            "against full (95 %)",
+            "verdict",
+        ],
         rows=list(rows()),
         numbers_from=2,
         words_from=6,
@@ -82,7 +98,7 @@ def change_table(findings: Findings) -> Table:
     """How many cases each arm made worse and better."""
     counts = {arm.name: count_changes(findings.cases, arm.name) for arm in findings.compressed_arms}
     return Table(
-        columns=["arm", "got worse", "got better", "as before"],
+        columns=["arm", *CHANGES[findings.judge.by], "as before"],
         rows=[
             [name, f"{found.worse:,}", f"{found.better:,}", f"{found.alike:,}"]
             for name, found in counts.items()

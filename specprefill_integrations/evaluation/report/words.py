@@ -54,6 +54,8 @@ def model_name(findings: Findings) -> str:
 def headline(findings: Findings) -> str:
     """What was found, in a few words that make no more of it than was shown."""
     everything, model = findings.summary.all, model_name(findings)
+    if not findings.judge.compares_with_full and findings.compressed_arms and everything.cases:
+        return _agreement(findings)
     compared = [
         (arm, everything.arms[arm.name], versus)
         for arm in findings.compressed_arms
@@ -78,6 +80,19 @@ def headline(findings: Findings) -> str:
     return (
         f"It is not shown yet that {model}'s answers stay as good. Closest is {arm.name}, with "
         f"{_difference_in_words(versus)}{more}.{_sooner(everything, arm)}"
+    )
+
+
+def _agreement(findings: Findings) -> str:
+    """How much answers agree with those to full prompts: nothing says which of them are right."""
+    everything = findings.summary.all
+    arm = max(findings.compressed_arms, key=lambda one: everything.arms[one.name].score or 0.0)
+    found = everything.arms[arm.name]
+    return (
+        f"With {percent(found.kept_tokens_fraction)} of the text ({arm.name}), "
+        f"{model_name(findings)}'s answers agree to {percent(found.score)} with those from the "
+        f"full prompt, in {count(everything.cases, 'case')}. Whether they are right, nobody said."
+        f"{_sooner(everything, arm)}"
     )
 
 

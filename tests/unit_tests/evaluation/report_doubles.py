@@ -83,6 +83,7 @@ def write_data(path: Path, cases: Iterable[EvaluationCase]) -> Path:
             "query": case.query,
             "documents": [{"text": text} for text in case.texts],
             "answers": list(case.answers),
+            **({} if case.reply is None else {"reply": case.reply}),
         }
         for case in cases
     ]

@@ -136,6 +136,8 @@ def test_agreement_is_called_so_and_compared_where_that_means_something(
     assert f"scores: {found['scores_mean']}" in shown
     assert "agreement" in shown
     assert " score " not in shown
+    [log] = Path().glob("specprefill-ab-*.jsonl")
+    assert {session["judge_by"] for session in sessions_of(log)} == {by}
 
 
 def test_a_second_run_asks_nothing_and_another_setup_anew(data: Path, server: ChatServer) -> None:
@@ -213,6 +215,7 @@ def test_each_invocation_says_what_it_is(
     assert first["command"] == ["specprefill", "evaluate", "ab", str(data)]
     assert first["skipped"] == skipped
     assert list(skipped) == ["provence"]
+    assert first["judge_by"] == "answers"
     assert first["scorers"] == {"readout": {}}
     assert first["draft"] == "KeywordScorer"
     digest = hashlib.sha256(data.read_bytes()).hexdigest()

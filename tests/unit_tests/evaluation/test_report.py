@@ -252,7 +252,8 @@ def test_cases_that_not_every_arm_answered_are_told_and_left_out() -> None:
     for text in (page.text, markdown):
         assert "Cases that not every arm answered, in no figure: 2." in text
         assert (
-            "Cases of the log that the data lacks, or their right answers, not judged: 1." in text
+            "Cases of the log that the data lacks, or what they are judged by, in no figure: 1."
+            in text
         )
     assert {row[2] for row in page.tables[0][1:]} == {"2"}
 
@@ -284,7 +285,7 @@ class TestCaseByCase:
         )  # of each case, one text of which nothing is kept
         assert page.text.index("Got worse") < page.text.index("Bob it was")
         assert page.text.index("Bob it was") < page.text.index("Got better")
-        assert "questions, right answers and replies of 2 cases, and the texts of 2" in page.text
+        assert "questions, answers and replies of 2 cases, and the texts of 2" in page.text
         kept = ContextCompressor(KeywordScorer()).compress_documents(
             self.CASES[0].texts, self.CASES[0].query, budget=Budget(keep_fraction=0.3)
         )
@@ -433,10 +434,80 @@ def test_costs() -> None:
     assert table[1][2] == "0.600"  # sent twice, which counts once
 
 
-def test_only_some_scorers() -> None:
-    cases = cases_named("one")
-    page, _ = report_on(some_records(cases), cases, "--scorer", "bm25")
-    assert [row[1] for row in page.tables[0][1:]] == ["full", "bm25@0.3"]
+@pytest.mark.parametrize(
+    ("given", "arms"),
+    [
+        (["--scorer", "bm25"], ["bm25@0.3"]),
+        (["--keep", ".3"], ["readout@0.3", "bm25@0.3"]),
+        (["--keep", ".1,.30"], ["readout@0.1", "readout@0.3", "bm25@0.3"]),
+        (["--scorer", "readout", "--keep", ".1"], ["readout@0.1"]),
+    ],
+)
+def test_only_some_arms(given: list[str], arms: list[str]) -> None:
+    cases = cases_named("one", "two")
+    records = some_records(cases)[: len(ARMS)]  # and of the second case, only what is asked for
+    records += [a_record(cases[1], arm) for arm in ("full", *arms)]
+    page, _ = report_on(records, cases, *given)
+    assert [row[1] for row in page.tables[0][1:]] == ["full", *arms]
+    assert {row[2] for row in page.tables[0][1:]} == {"2"}
+
+
+class TestJudgedByAgreement:
+    """Where nobody knows what is right, no word of a report says that anything is."""
+
+    CASES = cases_named("one", "two", "three", answers=(), reply="Ada keeps it")
+
+    def records(self) -> list[dict[str, Any]]:
+        replies = {"full": "Ada keeps it", "readout@0.1": "Ada", "bm25@0.3": "Ada keeps it"}
+        return [
+            a_record(case, arm, reply=reply)
+            for case in self.CASES
+            for arm, reply in replies.items()
+        ]
+
+    def check_words(self, *texts: str) -> None:
+        for text in texts:
+            assert "not correctness" in text
+            for word in ("score |", "right answer", "Right answer", "wrong", "got worse"):
+                assert word not in text, word
+
+    def test_with_the_reply_of_the_app_as_the_log_says(self) -> None:
+        session = {**SESSION, "judge_by": "reply"}
+        page, markdown = report_on(self.records(), self.CASES, sessions=[session])
+        self.check_words(page.text, markdown)
+        assert page.tables[0][0][4] == "agreement"
+        assert [row[4] for row in page.tables[0][1:]] == ["100.0 %", "50.0 %", "100.0 %"]
+        assert "The app answered: Ada keeps it" in page.text
+        assert "agrees less" in page.text
+
+    def test_with_the_reply_to_the_full_prompt(self) -> None:
+        page, markdown = report_on(self.records(), self.CASES, "--judge-by", "full")
+        self.check_words(page.text, markdown)
+        for text in (page.text, markdown):
+            assert (
+                "With 29.0 % of the text (bm25@0.3), tiny's answers agree to 100.0 % with those "
+                "from the full prompt, in 3 cases." in text
+            )
+            assert "as fast" in text
+        assert [row[4:] for row in page.tables[0][1:]] == [
+            ["100.0 %", "-", ""],
+            ["50.0 %", "-", ""],
+            ["100.0 %", "-", ""],
+        ]
+        assert "points lower" not in Path("out/quality.svg").read_text("utf-8")
+        assert "The app answered" not in page.text
+
+    def test_the_option_goes_before_the_log(self) -> None:
+        session = {**SESSION, "judge_by": "full"}
+        page, _ = report_on(self.records(), self.CASES, "--judge-by", "reply", sessions=[session])
+        assert "The app answered" in page.text
+
+    def test_without_replies_nothing_can_be_compared(self) -> None:
+        cases = cases_named("one")
+        log = write_log(Path("ab.jsonl"), some_records(cases))
+        data = write_data(Path("data.jsonl"), cases)
+        result = run(log, "--data", data, "--out", "out", "--judge-by", "reply")
+        assert (result.exit_code, "the app's own reply" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -473,6 +544,10 @@ def test_options_that_cannot_be_are_refused() -> None:
     assert (place.exit_code, "--field takes query" in place.stderr) == (2, True)
     scorer = run(*given, "--scorer", "redout")
     assert (scorer.exit_code, "(readout, bm25); got 'redout'" in scorer.stderr) == (2, True)
+    keep = run(*given, "--keep", ".2")
+    assert (keep.exit_code, "(0.1, 0.3); got 0.2" in keep.stderr) == (2, True)
+    many = run(*given, "--keep", "two")
+    assert (many.exit_code, "fractions in (0, 1] are needed" in many.stderr) == (2, True)
     missing = run(log, "--data", "nowhere.jsonl", "--out", "out")
     assert (missing.exit_code, "cannot be read" in missing.stderr) == (2, True)
 
