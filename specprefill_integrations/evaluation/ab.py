@@ -134,7 +134,11 @@ def ab(  # noqa: PLR0913 - one parameter an option
     ],
     *,
     model: Annotated[
-        str, typer.Option(help="What LangChain's init_chat_model takes, as in openai:gpt-5-mini.")
+        str,
+        typer.Option(
+            help="What LangChain's init_chat_model takes, as in openai:gpt-5-mini; or a class of "
+            "LlamaIndex, as in llama_index.llms.ollama:Ollama."
+        ),
     ],
     base_url: Annotated[
         str | None, typer.Option(help="A server with OpenAI's protocol that --model is asked of.")

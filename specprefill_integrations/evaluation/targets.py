@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from specprefill_integrations.errors import MissingDependencyError
@@ -16,6 +17,8 @@ from specprefill_integrations.errors import MissingDependencyError
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from llama_index.core.llms import LLM
+
+_LLAMA_INDEX = "llama_index."
 
 # What a server of one's own, which asks for no key, is given instead of one.
 _NO_KEY = "none"
@@ -91,21 +94,29 @@ class LlamaIndexTarget:
 
 def named_target(
     model: str, *, base_url: str | None = None, options: Mapping[str, Any] | None = None
-) -> LangChainTarget:
+) -> ChatTarget:
     """The chat model of a name.
 
     Args:
         model: What `init_chat_model` of LangChain takes, such as `openai:gpt-5-mini`; with
-            `base_url`, the name that the server knows it by.
+            `base_url`, the name that the server knows it by; or a class of LlamaIndex, such as
+            `llama_index.llms.ollama:Ollama`, which finds its server by itself.
         base_url: Where a server speaks OpenAI's protocol. Its key is read from the environment
             variable `OPENAI_API_KEY`; a server that needs none gets a placeholder.
         options: What the model's class takes besides, such as `temperature`.
 
     Raises:
+        ImportError: The class of LlamaIndex is not installed.
         MissingDependencyError: The extra `evaluate` is not installed.
+        ValueError: The name is of no class of LlamaIndex, or has a `base_url` with it.
     """
     # Failed calls are tried again by the run, which counts what they cost.
     given = {"max_retries": 0, **(options or {})}
+    if model.startswith(_LLAMA_INDEX):
+        if base_url is not None:
+            msg = f"{model!r} takes its server as one of its own options."
+            raise ValueError(msg)
+        return LlamaIndexTarget(_llama_index_model(model, given))
     try:
         if base_url is not None:
             return LangChainTarget(_served_model(model, base_url, given))
@@ -115,6 +126,25 @@ def named_target(
             raise
         raise MissingDependencyError(error.name, "evaluate") from error
     return LangChainTarget(init_chat_model(model, **given))
+
+
+def _llama_index_model(place: str, options: Mapping[str, Any]) -> LLM:
+    from llama_index.core.llms import LLM  # noqa: PLC0415 - lazy
+
+    module, _, name = place.partition(":")
+    try:
+        found = getattr(import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):  # something else is missing
+            raise
+        package = module.replace(".", "-").replace("_", "-")
+        msg = f"{module!r} is not installed; the package is mostly called {package}"
+        raise ImportError(msg, name=error.name) from error
+    if not (isinstance(found, type) and issubclass(found, LLM)):
+        msg = f"{place!r} is no language model's class, as llama_index.llms.ollama:Ollama is one."
+        raise ValueError(msg)  # noqa: TRY004 - it is the name that is wrong
+    known = {name: value for name, value in options.items() if name != "max_retries"}
+    return found(**(options if "max_retries" in found.model_fields else known))
 
 
 def _served_model(model: str, base_url: str, options: Mapping[str, Any]) -> BaseChatModel:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from langchain_core.language_models import GenericFakeChatModel
@@ -85,6 +87,52 @@ def test_no_text_has_no_first_token() -> None:
     with serve_chat(lambda _: "") as server:
         answer = named_target("tiny", base_url=server.url).answer("Who?")
     assert (answer.text, answer.first_token_seconds) == ("", None)
+
+
+def test_a_class_of_llama_index() -> None:
+    target = named_target("llama_index.core.llms:MockLLM", options={"max_tokens": 3})
+    answer = target.answer("one two")
+    assert (answer.text, answer.input_tokens) == (
+        MockLLM(max_tokens=3).complete("one two").text,
+        None,
+    )
+
+
+def test_a_class_of_llama_index_that_retries_is_told_not_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class RetryingLLM(MockLLM):
+        max_retries: int = 3
+
+        def __init__(self, *, max_retries: int, max_tokens: int) -> None:
+            super().__init__(max_tokens=max_tokens)
+            self.max_retries = max_retries
+
+    module = SimpleNamespace(RetryingLLM=RetryingLLM)
+    monkeypatch.setitem(sys.modules, "llama_index.llms.retrying", module)
+    target = named_target("llama_index.llms.retrying:RetryingLLM", options={"max_tokens": 3})
+    assert isinstance(target, LlamaIndexTarget)
+    assert isinstance(target.model, RetryingLLM)
+    assert (target.model.max_retries, target.model.max_tokens) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        ("llama_index.llms.nobody:LLM", ImportError, "mostly called llama-index-llms-nobody"),
+        ("llama_index.core.llms", ValueError, "is no language model"),
+        ("llama_index.core.llms:Nobody", ValueError, "is no language model"),
+        ("llama_index.core.llms:ChatMessage", ValueError, "is no language model"),
+    ],
+)
+def test_what_is_no_class_of_llama_index(name: str, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        named_target(name)
+
+
+def test_a_class_of_llama_index_finds_its_server_by_itself() -> None:
+    with pytest.raises(ValueError, match="one of its own options"):
+        named_target("llama_index.core.llms:MockLLM", base_url="http://127.0.0.1:1/v1")
 
 
 @pytest.mark.parametrize("max_tokens", [None, 2])
