@@ -134,6 +134,7 @@ def break_even(  # noqa: PLR0913 - one parameter an option
             prices = _prices(prices_of, provider, input_price, cached_input_price, draft_price)
             times = read_log_times(log, scorer) if log else None
             draft = _draft_speed(draft_speed, overhead_seconds, times)
+            _check_asked(prices, target_speed, later_reads)
             target = None if prices else _target_speed(target_speed, times)
             answer = _Answer(
                 break_even=_break_even(
@@ -177,8 +178,10 @@ def _prices(
     draft_price: float,
 ) -> Prices | None:
     """What was given or is looked up; None where nothing was asked of money."""
-    if model is not None and input_price is not None:
-        fail("give --prices-of or --input-price, not both", USAGE_ERROR)
+    if model is not None and (input_price is not None or cached_input_price is not None):
+        fail("give --prices-of or prices of your own, not both", USAGE_ERROR)
+    if provider is not None and model is None:
+        fail("--provider says whose model --prices-of is about: give that, too", USAGE_ERROR)
     if model is not None:
         return Prices.of_model(model, provider=provider, draft_per_hour=draft_price)
     if input_price is not None:
@@ -190,6 +193,14 @@ def _prices(
     if draft_price or cached_input_price is not None:
         fail("prices of tokens are missing: give --prices-of or --input-price", USAGE_ERROR)
     return None
+
+
+def _check_asked(prices: Prices | None, target_speed: float | None, later_reads: int) -> None:
+    """Nothing that was given is passed over: the answer is about money, or about time."""
+    if prices is not None and target_speed is not None:
+        fail("--target-speed is about time, prices are about money: ask one by one", USAGE_ERROR)
+    if prices is None and later_reads:
+        fail("--later-reads cost money: give --prices-of or --input-price", USAGE_ERROR)
 
 
 def _draft_speed(given: float | None, overhead: float | None, times: LogTimes | None) -> _Speed:

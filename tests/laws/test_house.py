@@ -285,3 +285,18 @@ FOREIGN_TO_A_PACKAGE = re.compile(
 def test_no_file_knows_a_machine_or_trusts_remote_code(file: Path) -> None:
     if file.suffix in {".py", ".json", ".j2", ".md", ".txt", ".toml"}:
         assert not FOREIGN_TO_A_PACKAGE.search(file.read_text("utf-8"))
+
+
+def test_no_test_hides_in_a_function() -> None:
+    tests = Path(__file__).parents[1]
+    hidden = [
+        f"{file.relative_to(tests)}:{inner.lineno}"
+        for file in sorted(tests.rglob("test_*.py"))
+        for outer in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(outer)
+        if inner is not outer
+        and isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
+        and inner.name.startswith("test_")
+    ]
+    assert hidden == []

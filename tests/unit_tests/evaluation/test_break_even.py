@@ -176,6 +176,15 @@ class TestLogTimes:
         assert times.draft == [(1000, 2.0)]
         assert times.target == [(1000, 1.3), (100, 0.4), (500, 0.8), (500, 0.8)]
 
+    def test_what_was_left_whole_was_not_read(self, tmp_path: Path) -> None:
+        records = [
+            a_record(1, "readout@0.5", 1000, draft_seconds=2.0),
+            a_record(1, "readout@1", 1000, kept_tokens=1000, draft_seconds=0.0),
+            a_record(2, "readout@0.5", 3000, kept_tokens=3000, draft_seconds=0.0),
+        ]
+        times = read_log_times([a_log(tmp_path / "ab.jsonl", *records)], "readout")
+        assert times.draft == [(1000, 2.0)]
+
     def test_failed_calls_and_empty_answers_say_nothing(self, tmp_path: Path) -> None:
         records = [
             {"case": "c1", "id": "1", "arm": "full", "error": "Oh", "sent_tokens": 0},
@@ -255,16 +264,11 @@ class TestMoney:
         ((*BY_HAND, "--prices-of=a", "--input-price=1"), "not both"),
         ((*BY_HAND, "--input-price=-1"), "at least 0; got -1"),
         ((*BY_HAND, "--draft-price=1"), "prices of tokens are missing"),
+        ((*BY_HAND, "--prices-of=a", "--cached-input-price=1"), "not both"),
+        ((*BY_HAND, "--provider=openai"), "give that, too"),
+        ((*BY_HAND, "--input-price=1"), "--target-speed is about time"),
+        ((*BY_HAND, "--later-reads=1"), "--later-reads cost money"),
     ],
 )
 def test_what_cannot_be_answered_is_said_in_a_line(options: tuple[str, ...], said: str) -> None:
     assert said in refusal(*options)
-
-    def test_what_was_left_whole_was_not_read(self, tmp_path: Path) -> None:
-        records = [
-            a_record(1, "readout@0.5", 1000, draft_seconds=2.0),
-            a_record(1, "readout@1", 1000, kept_tokens=1000, draft_seconds=0.0),
-            a_record(2, "readout@0.5", 3000, kept_tokens=3000, draft_seconds=0.0),
-        ]
-        times = read_log_times([a_log(tmp_path / "ab.jsonl", *records)], "readout")
-        assert times.draft == [(1000, 2.0)]
