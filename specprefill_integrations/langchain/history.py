@@ -5,6 +5,7 @@ Knows which messages of a conversation may shrink, and no agent.
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -151,8 +152,16 @@ class HistoryCompressor:
         return shown
 
     def _as_remembered(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-        """The messages as they were shown the last time."""
-        return [_shown(message, self._recollect(message)) for message in messages]
+        """The messages as they were shown the last time, but for those that are to stay whole.
+
+        One that shrank may be among the latest again: in a conversation that was taken back to it,
+        or as somebody else's question in the same words.
+        """
+        old = self._old(messages)
+        return [
+            _shown(message, self._recollect(message)) if index in old else message
+            for index, message in enumerate(messages)
+        ]
 
     def _due(
         self,
@@ -163,10 +172,13 @@ class HistoryCompressor:
         """Which messages are to shrink now."""
         if count_tokens(shown) <= self.trigger_tokens:
             return []
+        return [index for index in sorted(self._old(messages)) if self._is_open(messages, index)]
+
+    def _old(self, messages: Sequence[BaseMessage]) -> set[int]:
+        """Which messages may be shorter than they were: not the last question and results."""
         results = [i for i, m in enumerate(messages) if isinstance(m, ToolMessage)]
         human = [i for i, m in enumerate(messages) if is_spoken(m)]
-        old = {*results[: max(0, len(results) - self.keep_results)], *human[:-1]}
-        return [index for index in sorted(old) if self._is_open(messages, index)]
+        return {*results[: max(0, len(results) - self.keep_results)], *human[:-1]}
 
     def _is_open(self, messages: Sequence[BaseMessage], index: int) -> bool:
         """Whether nobody has decided yet what becomes of a message."""
@@ -247,6 +259,6 @@ def _tool_of(message: BaseMessage, messages: Sequence[BaseMessage]) -> str | Non
 
 
 def _key(message: BaseMessage) -> _Key:
-    """What a message is known by: its id and its text, because others may edit it."""
+    """What a message is known by: its id and its texts, because others may edit it."""
     call = message.tool_call_id if isinstance(message, ToolMessage) else ""
-    return message.id or call, reference_of("\n".join(texts_of(message.content)))
+    return message.id or call, reference_of(json.dumps(texts_of(message.content)))

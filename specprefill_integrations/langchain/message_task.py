@@ -9,7 +9,7 @@ from typing import Generic, Literal, TypeVar
 from langchain_core.messages import BaseMessage, ToolMessage
 
 from specprefill_integrations.langchain.query_source import Query, QuerySource
-from specprefill_integrations.langchain.text_blocks import Content
+from specprefill_integrations.langchain.text_blocks import Content, texts_of, with_texts
 from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.types import METADATA_KEY, Budget, SkipReason, TextHint
 
@@ -106,8 +106,13 @@ class CompressedMessage(Generic[MessageT]):
         return self.message.model_copy(update={"content": content, "response_metadata": metadata})
 
     def onto(self, message: MessageT) -> MessageT:
-        """The same done to the same message once more, whatever else was written on it since."""
-        return replace(self, message=message).stamped(self.message.content)
+        """The same done to the same texts once more, whatever else was written beside them since.
+
+        Args:
+            message: The message as it is now: with other images, or another mark for a cache.
+        """
+        content = with_texts(message.content, texts_of(self.message.content))
+        return replace(self, message=message).stamped(content)
 
 
 def is_compressed(message: BaseMessage) -> bool:

@@ -181,6 +181,39 @@ class TestMemory:
         again = conversation(result(1, response_metadata={"seen": True}), result(2))
         assert step.invoke(again)[3].response_metadata["seen"] is True
 
+    def test_what_stands_beside_the_text_is_as_it_is_now(self, make) -> None:
+        def shown(*blocks: Any) -> Any:
+            return step.invoke(conversation(result(1, [*blocks]), result(2)))[3].content
+
+        step = make()
+        text, image = {"type": "text", "text": LONG}, {"type": "image", "url": "http://localhost/1"}
+        marked = shown({**text, "cache_control": {"type": "ephemeral"}}, image)
+        assert marked[0] == {**text, "text": SHORT, "cache_control": {"type": "ephemeral"}}
+        # Providers take few marks: one that its app has moved on must not come back.
+        again = shown({**text}, {**image, "url": "http://localhost/2"})
+        assert again == [{**text, "text": SHORT}, {**image, "url": "http://localhost/2"}]
+        assert shown({**text}) == [{**text, "text": SHORT}]
+        assert shown(LONG) == [SHORT]
+
+    def test_texts_that_were_parted_otherwise_are_others(self, make, scorer) -> None:
+        step = make()
+        step.invoke(conversation(result(1, [LONG, LONG]), result(2)))
+        out = step.invoke(conversation(result(1, [f"{LONG}\n{LONG}"]), result(2)))
+        assert len(out[3].content) == 1
+        assert len(scorer.calls) == 3
+
+    def test_what_is_the_last_again_is_whole_again(self, make) -> None:
+        step = make()
+        step.invoke(conversation(result(1), result(2)))
+        taken_back = [*conversation(result(1))[:-1]]
+        assert contents(step.invoke(taken_back)) == [LONG, LONG]
+
+    def test_the_same_words_of_somebody_else_are_their_question(self, make) -> None:
+        step = make()
+        pasted = HumanMessage(LONG)
+        assert step.invoke([pasted, AIMessage("Noon."), HumanMessage(QUESTION)])[0].content == SHORT
+        assert step.invoke([pasted]) == [pasted]
+
     def test_messages_without_ids_are_known_by_their_calls(self, make, scorer) -> None:
         step = make()
         messages = [
