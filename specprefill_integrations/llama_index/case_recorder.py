@@ -48,9 +48,8 @@ _LAST_STREAM: ContextVar[str] = ContextVar("_LAST_STREAM", default="")
 class CaseRecorder(BaseEventHandler):
     """WRITES what users ask, what is found for it and what they are answered TO A FILE, as text.
 
-    Nothing else of this package stores texts. Use it where you may: with the consent that your
-    users' questions and your documents need, and delete the file when you are done. Only its owner
-    can read the file. Nothing of it is logged.
+    Use it where you may: with the consent that your users' questions and your documents need, and
+    delete the file when you are done. Only its owner can read the file. Nothing of it is logged.
 
     Every outermost run, such as a query of an engine, a message to a chat engine or a run of an
     agent, becomes a case that `specprefill evaluate ab` reads: the question, what retrievers and

@@ -33,14 +33,16 @@ DoorSkipReason = (
         "too_small",
         "never_pays",
         "nothing_kept",
+        "not_shorter",
         "no_room",
         "failed",
     ]
 )
 """Why all texts of a call stayed whole: for a reason of the compressor, or because the tool failed,
 its result is the agent's answer or a handoff, it was fetched back or compressed before, there is no
-or little text, compressing pays at no length, nothing of it would be kept, there is no room for
-anything, or something else went wrong, which the log says."""
+or little text, compressing pays at no length, nothing of it would be kept, with the marks of what
+is missing it would be no shorter, there is no room for anything, or something else went wrong,
+which the log says."""
 
 dispatcher = get_dispatcher(__name__)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llama_index.core.tools import ToolOutput
 
@@ -86,7 +86,7 @@ class OutputCompressor:
                 work.texts, work.query.text, budget=self.budget, hints=self._hints(work, references)
             )
             self._note(results)
-            return work.finish(results, references)
+            return work.finish(work.marked(results, references))
         except Exception as error:  # noqa: BLE001 - whatever fails must not cost the result
             return self._failed(output, request, error)
 
@@ -111,7 +111,7 @@ class OutputCompressor:
                 work.texts, work.query.text, budget=self.budget, hints=self._hints(work, references)
             )
             self._note(results)
-            return work.finish(results, references)
+            return work.finish(await asyncio.to_thread(work.marked, results, references))
         except Exception as error:  # noqa: BLE001 - see compress
             return self._failed(output, request, error)
 
@@ -121,7 +121,7 @@ class OutputCompressor:
         """Count, and find the question; this may load the draft."""
         compressor = self.compressor or shared_compressor()
         texts = texts_of(output)
-        tokens = sum(count_each(compressor.count_tokens, [encodable(text) for text in texts]))
+        tokens = sum(_tokens_of(texts, compressor))
         if tokens < (least_tokens or 0):
             return _left_whole(output, request, "too_small", tokens)
         return _Work(output, request, compressor, texts, query_of(request, self.query))
@@ -174,25 +174,45 @@ class _Work:
             text_count=len(self.texts),
         )
 
-    def finish(
+    def marked(
         self, results: Sequence[Compression], references: Sequence[str | None]
-    ) -> ToolOutput:
-        """Write the output, unless there is a reason to leave it whole.
+    ) -> list[Compression]:
+        """The results, with a gap marker for a text of which nothing is kept: it must be seen."""
+        if all(result.text for result in results):
+            return list(results)
+        texts = [
+            result.text or self._gap(text, reference)
+            for text, result, reference in zip(self.texts, results, references, strict=True)
+        ]
+        counted = zip(results, texts, _tokens_of(texts, self.compressor), strict=True)
+        return [replace(result, text=text, kept_tokens=n) for result, text, n in counted]
 
-        A text of which nothing is kept leaves its gap marker: what is missing must be seen.
-        """
+    def finish(self, results: Sequence[Compression]) -> ToolOutput:
+        """Write the output, unless there is a reason to leave it whole."""
+        if all(result.skipped_because for result in results):
+            self.events.end(results)
+            return self.output
+        tokens = sum(result.original_tokens for result in results)
+        reason: DoorSkipReason | None = None
         if not any(result.kept for result in results):
-            tokens = sum(result.original_tokens for result in results)
-            self.events.skip("nothing_kept", tokens, results[0].elapsed_seconds)
+            reason = "nothing_kept"
+        elif sum(result.kept_tokens for result in results) >= tokens:
+            reason = "not_shorter"
+        if reason:
+            self.events.skip(reason, tokens, results[0].elapsed_seconds)
             return self.output
         self.events.end(results)
-        if all(result.skipped_because for result in results):
-            return self.output
-        written = zip(self.texts, results, references, strict=True)
-        return with_texts(
-            self.output,
-            [result.text or GapStyle().marked(text, found) for text, result, found in written],
-        )
+        return with_texts(self.output, [result.text for result in results])
+
+    def _gap(self, text: str, reference: str | None) -> str:
+        """What stands for a text of which nothing is kept: the text, where that is shorter."""
+        gaps = self.compressor.gaps or GapStyle()
+        marker = gaps.marked(text.strip(), reference).strip() or GapStyle().marker
+        return marker if len(marker) < len(text) else text
+
+
+def _tokens_of(texts: Sequence[str], compressor: ContextCompressor) -> list[int]:
+    return count_each(compressor.count_tokens, [encodable(text) for text in texts])
 
 
 def _reason_at_sight(output: ToolOutput, least_tokens: int | None) -> DoorSkipReason | None:

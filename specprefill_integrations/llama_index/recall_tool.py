@@ -6,11 +6,13 @@ Translates between an agent and a store; what is shown of an original is decided
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 from llama_index.core.bridge.pydantic import BaseModel, Field
 from llama_index.core.tools import FunctionTool, ToolMetadata
+from typing_extensions import Self
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.originals import OriginalStore
@@ -38,13 +40,17 @@ class RecallTool(FunctionTool):
     """What `recall_tool` makes: `compress_tool` knows it by its class and leaves it alone."""
 
     def __init__(
-        self, originals: OriginalStore, *, name: str, max_tokens: int, count_tokens: CountTokens
+        self,
+        originals: OriginalStore,
+        *,
+        metadata: ToolMetadata,
+        max_tokens: int,
+        count_tokens: CountTokens,
     ) -> None:
         """Use `recall_tool` instead."""
         self._originals = originals
         self._max_tokens = max_tokens
         self._count_tokens = count_tokens
-        metadata = ToolMetadata(RECALL_HELP, name=name, fn_schema=RecallInput)
         super().__init__(fn=self._recall, async_fn=self._arecall, metadata=metadata)
 
     # LlamaIndex calls a tool with what the model filled in, whatever the schema says.
@@ -63,6 +69,15 @@ class RecallTool(FunctionTool):
     def _answer(self, words: str, text: str | None, around: str) -> str:
         return answer_recall(
             words, text, around, max_tokens=self._max_tokens, count_tokens=self._count_tokens
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy with the same store and counter: they own locks, files and models."""
+        return type(self)(
+            self._originals,
+            metadata=copy.deepcopy(self.metadata, memo),
+            max_tokens=self._max_tokens,
+            count_tokens=self._count_tokens,
         )
 
 
@@ -97,7 +112,7 @@ def recall_tool(
 
     return RecallTool(
         originals,
-        name=name,
+        metadata=ToolMetadata(RECALL_HELP, name=name, fn_schema=RecallInput),
         max_tokens=max_tokens,
         count_tokens=(
             count_by_compressor if count_tokens is None else as_token_counter(count_tokens)

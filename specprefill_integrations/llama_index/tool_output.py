@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from enum import Enum
 from typing import TypeGuard
 
 from llama_index.core.base.llms.types import ContentBlock, TextBlock
@@ -25,7 +26,7 @@ def texts_of(output: ToolOutput) -> list[str]:
     """The texts of an output's open blocks.
 
     What a function gave as a dictionary or a list LlamaIndex writes as Python does; here it is
-    JSON, which can be cut between records and stays valid.
+    JSON, which can be cut between records and stays valid, where that says all that Python does.
     """
     return [_as_json(block.text, output.raw_output) for block in open_blocks(output)]
 
@@ -56,10 +57,23 @@ def _blocks(output: ToolOutput, texts: Sequence[str]) -> Iterator[ContentBlock]:
 def _as_json(text: str, raw_output: object) -> str:
     if not isinstance(raw_output, dict | list | tuple) or text != str(raw_output):
         return text
+    if _says_less_in_json(raw_output):
+        return text
     try:
         return json.dumps(raw_output, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError):  # there is something in it that JSON has no words for
         return text
+
+
+def _says_less_in_json(value: object) -> bool:
+    """Whether JSON would lose names, where it does not refuse: of fields, members or keys."""
+    if isinstance(value, dict):
+        # 1 and "1" are one key there.
+        has_mixed_keys = len({isinstance(key, str) for key in value}) > 1
+        return has_mixed_keys or any(map(_says_less_in_json, (*value, *value.values())))
+    if isinstance(value, list | tuple):
+        return hasattr(value, "_fields") or any(map(_says_less_in_json, value))
+    return isinstance(value, Enum) and not isinstance(value, str)
 
 
 def _is_open(block: ContentBlock) -> TypeGuard[TextBlock]:

@@ -128,13 +128,13 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
     Name, description and schema are the tool's. Agents give the wrapper their context, and it
     hands it on where the tool takes one. Only text changes: other blocks, `raw_input` and
     `raw_output` stay, and what the tool raises is raised. Dictionaries and lists are written as
-    JSON before they are compressed, so that their records stay whole.
+    JSON before they are compressed, where that says no less, so that their records stay whole.
 
     Left whole, each with an event that says why: errors, results of tools that return directly or
     hand off, recalled originals, nodes that their retriever compressed, little or no text, and
-    results of which nothing would be kept. So is what cannot be compressed, with a warning in the
-    log, unless the compressor says `on_error="raise"`: then an agent gets the error in place of
-    the result.
+    results of which nothing would be kept or that would be no shorter. So is what cannot be
+    compressed, with a warning in the log, unless the compressor says `on_error="raise"`: then an
+    agent gets the error in place of the result.
 
     Args:
         tool: The tool; one that was wrapped before gets these settings in place of its own.

@@ -9,6 +9,8 @@ import json
 import logging
 import threading
 import time
+from enum import Enum, IntEnum
+from typing import NamedTuple
 
 import pytest
 from blockbuster import blockbuster_ctx
@@ -80,6 +82,19 @@ async def read_for(name: str, ctx: Context) -> str:
 def has_begun(scorer) -> None:
     while not scorer.calls:
         time.sleep(0.01)
+
+
+class Door(NamedTuple):
+    number: int
+    state: str
+
+
+class Mood(IntEnum):
+    CALM = 1
+
+
+class Word(str, Enum):
+    SHUT = "shut"
 
 
 def count_words(text: str) -> int:
@@ -309,6 +324,19 @@ class TestResults:
         [_, reference] = stored.blocks[0].text.removesuffix("]").split("[reference ")
         assert originals.get(reference) == "Fish swim. " * 30
 
+    async def test_marks_are_counted_and_never_longer_than_their_texts(self, wrap) -> None:
+        def look() -> list:
+            return [TextBlock(text=text) for text in ("Fish swim. " * 30, "No.", NEEDED)]
+
+        with handling(Recorder()) as heard:
+            output = await wrap(
+                look, query="barked", budget=Budget(max_tokens=8), originals=InMemoryOriginals()
+            ).acall()
+        texts = [block.text for block in output.blocks]
+        assert texts[0].startswith("[...] [reference ")
+        assert texts[1:] == ["No.", NEEDED]
+        assert heard.events[-1].kept_tokens == sum(map(count_words, texts))
+
     async def test_texts_share_one_budget(self, wrap) -> None:
         def look() -> list:
             return [TextBlock(text=LOG), TextBlock(text=LOG)]
@@ -351,6 +379,18 @@ class TestResults:
         output = await tool.acall()
         assert f"'{NEEDED}'" in output.content
         assert f'"{NEEDED}"' not in output.content
+
+    @pytest.mark.parametrize("odd", [Door(7, "shut"), Mood.CALM, {7: "shut", "7": "open"}])
+    async def test_what_json_would_say_less_of_does_too(self, wrap, odd) -> None:
+        tool = wrap(lambda: {"log": LOG.split("\n"), "odd": [odd]}, query="barked")
+        output = await tool.acall()
+        assert f"'{NEEDED}'" in output.content
+        assert f'"{NEEDED}"' not in output.content
+
+    @pytest.mark.parametrize("plain", [("shut",), Word.SHUT, {7: "shut"}])
+    async def test_what_json_says_as_well_is_json(self, wrap, plain) -> None:
+        tool = wrap(lambda: {"log": LOG.split("\n"), "plain": plain}, query="barked")
+        assert NEEDED in json.loads((await tool.acall()).content)["log"]
 
     async def test_the_kind_can_be_told(self, wrap) -> None:
         output = await wrap(read_log, kind="prose", query="barked").acall(name="a")
@@ -419,6 +459,13 @@ class TestSkips:
     async def test_what_nothing_would_be_kept_of(self, wrap) -> None:
         tool = wrap(read_log, budget=Budget(max_tokens=1))
         await self.whole(tool, "nothing_kept", name="barked")
+
+    async def test_what_would_be_no_shorter_with_its_marks(self, wrap) -> None:
+        def look() -> list:
+            return [TextBlock(text=f"Neighborhood {n} unquestionably closed.") for n in range(40)]
+
+        tool = wrap(look, query="17", originals=InMemoryOriginals())
+        await self.whole(tool, "not_shorter")
 
     async def test_recalled_originals(self, wrap, compressor) -> None:
         originals = InMemoryOriginals()
@@ -608,6 +655,16 @@ class TestOriginals:
 
     async def test_no_reference_without_a_store(self, wrap) -> None:
         assert "reference" not in (await wrap(read_log).acall(name="barked")).content
+
+    async def test_copies_of_the_tool_share_the_store(self, compressor) -> None:
+        originals = InMemoryOriginals()
+        tool = recall_tool(originals, compressor=compressor, name="fetch")
+        tool.metadata.description = "Fetch."
+        copied = copy.deepcopy(tool)
+        reference = originals.put(LOG)
+        assert (await copied.acall(reference=reference)).content == LOG
+        assert copied.call(reference=reference) == tool.call(reference=reference)
+        assert (copied.metadata.name, copied.metadata.description) == ("fetch", "Fetch.")
 
     async def test_recalls(self, compressor) -> None:
         originals = InMemoryOriginals()
