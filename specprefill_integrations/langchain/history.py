@@ -29,7 +29,7 @@ from specprefill_integrations.langchain.query_source import (
     query_of_conversation,
     query_of_setting,
 )
-from specprefill_integrations.langchain.text_blocks import texts_of
+from specprefill_integrations.langchain.text_blocks import open_texts_of
 from specprefill_integrations.langchain.tool_calls import call_behind, hint_of_call
 from specprefill_integrations.langchain.tool_policy import is_among
 from specprefill_integrations.ledger import Ledger
@@ -261,4 +261,4 @@ def _tool_of(message: BaseMessage, messages: Sequence[BaseMessage]) -> str | Non
 def _key(message: BaseMessage) -> _Key:
     """What a message is known by: its id and its texts, because others may edit it."""
     call = message.tool_call_id if isinstance(message, ToolMessage) else ""
-    return message.id or call, reference_of(json.dumps(texts_of(message.content)))
+    return message.id or call, reference_of(json.dumps(open_texts_of(message.content)))

@@ -21,7 +21,7 @@ from specprefill_integrations.langchain.message_task import (
     MessageTask,
 )
 from specprefill_integrations.langchain.query_source import Query
-from specprefill_integrations.langchain.text_blocks import texts_of, with_texts
+from specprefill_integrations.langchain.text_blocks import open_texts_of, with_texts
 from specprefill_integrations.ledger import Ledger, shared_ledger
 from specprefill_integrations.rendering import GapStyle
 from specprefill_integrations.timing import Thresholds
@@ -96,7 +96,7 @@ class MessageCompressor:
     ) -> CompressedMessage[MessageT] | _Reading[MessageT]:
         """Count, and find the question; the message whole where there is too little in it."""
         compressor = self.compressor or shared_compressor()
-        texts = texts_of(task.message.content)
+        texts = open_texts_of(task.message.content)
         tokens = _tokens_of(texts, compressor)
         if tokens < (task.min_tokens or 0):
             return _whole(task, "too_small", tokens=tokens)
@@ -157,10 +157,15 @@ class _Reading(Generic[MessageT]):
             result.text or self._gap(text, reference)
             for text, result, reference in zip(self.texts, results, references, strict=True)
         ]
+        kept_tokens = _tokens_of(texts, self.compressor)
+        if kept_tokens >= self.tokens:
+            return _whole(
+                self.task, "not_shorter", tokens=self.tokens, seconds=seconds, query=self.query
+            )
         done = CompressedMessage(
             message=self.task.message,
             original_tokens=self.tokens,
-            kept_tokens=_tokens_of(texts, self.compressor),
+            kept_tokens=kept_tokens,
             elapsed_seconds=seconds,
             query_sources=self.query.sources,
         )
@@ -181,7 +186,7 @@ def _whole_at_sight(task: MessageTask[MessageT]) -> CompressedMessage[MessageT] 
     """The message whole, where that can be told without counting tokens."""
     if task.skip:
         return _whole(task, task.skip)
-    texts = texts_of(task.message.content)
+    texts = open_texts_of(task.message.content)
     if not any(text.strip() for text in texts):
         return _whole(task, "no_text")
     if task.min_tokens is None:

@@ -9,7 +9,7 @@ from typing import Generic, Literal, TypeVar
 from langchain_core.messages import BaseMessage, ToolMessage
 
 from specprefill_integrations.langchain.query_source import Query, QuerySource
-from specprefill_integrations.langchain.text_blocks import Content, texts_of, with_texts
+from specprefill_integrations.langchain.text_blocks import Content, open_texts_of, with_texts
 from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.types import METADATA_KEY, Budget, SkipReason, TextHint
 
@@ -28,13 +28,14 @@ MessageSkipReason = (
         "too_small",
         "never_pays",
         "nothing_kept",
+        "not_shorter",
         "failed",
     ]
 )
 """Why a message was left whole: for a reason of the compressor, or because the tool failed, its
 result is the agent's answer, the tool is excluded, it was compressed before or fetched back, there
-is no or little text in it, compressing pays at no length, no part of it was needed, or something
-else went wrong."""
+is no or little text in it that may change, compressing pays at no length, no part of it was needed,
+with the marks of what is missing it would be no shorter, or something else went wrong."""
 
 # How `create_agent` answers the call that carries an agent's structured output.
 _STRUCTURED_OUTPUT = "Returning structured response:"
@@ -111,7 +112,7 @@ class CompressedMessage(Generic[MessageT]):
         Args:
             message: The message as it is now: with other images, or another mark for a cache.
         """
-        content = with_texts(message.content, texts_of(self.message.content))
+        content = with_texts(message.content, open_texts_of(self.message.content))
         return replace(self, message=message).stamped(content)
 
 

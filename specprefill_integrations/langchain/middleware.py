@@ -53,12 +53,13 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     """Compresses what tools return before the model sees it, and never again.
 
     What a model has seen does not change afterwards, so a provider's prompt cache stays warm.
-    Only texts are compressed: images and other blocks, artifacts, ids, names and states stay.
+    Only texts are compressed: images and other blocks, texts with citations, artifacts, ids, names
+    and states stay.
     Every result says under `response_metadata["specprefill"]` what was done to it, and why
     nothing was: it is small, an error, the agent's final answer (`return_direct`), of an excluded
-    tool, compressed before, fetched back, nothing in it was needed, or compressing never pays. The
-    same goes to LangChain's custom events, to the stream of mode `custom`, to the log and to the
-    ledger, without texts.
+    tool, compressed before, fetched back, nothing in it was needed, it would be no shorter, or
+    compressing never pays. The same goes to LangChain's custom events, to the stream of mode
+    `custom`, to the log and to the ledger, without texts.
 
     The question is, where none is set: the last human message, then the text before the call
     unless its arguments say what is looked for, then the call with its arguments.

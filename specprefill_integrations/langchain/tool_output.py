@@ -14,6 +14,9 @@ ToolOutput = ToolMessage | Command[Any] | list[ToolMessage | Command[Any]]
 
 OutputT = TypeVar("OutputT", bound=ToolOutput)
 
+# What an agent's state calls its messages; graphs of their own may call them otherwise.
+_MESSAGES = "messages"
+
 _Replace = Callable[[Any], Any]
 
 
@@ -22,7 +25,8 @@ def answers_in(output: ToolOutput, tool_call_id: str | None) -> list[ToolMessage
 
     A command may carry more messages, such as a history that it hands over: they were seen before.
     What a command of LangGraph's `ToolNode` may hold is found: messages, or dictionaries for them,
-    in a list.
+    in a list. Where one is called `messages`, what a command keeps elsewhere in a state, such as
+    the whole result for another node, is the app's own.
 
     Args:
         output: What the call gave.
@@ -84,7 +88,10 @@ def _rewritten(output: Any, replaced: _Replace) -> Any:  # noqa: ANN401
 def _updated(update: Any, replaced: _Replace) -> Any:  # noqa: ANN401
     """What a command changes of a state: one of its lists holds the messages."""
     if isinstance(update, dict):
-        return {key: _each(value, replaced) for key, value in update.items()}
+        keys = {_MESSAGES}.intersection(update) or update.keys()
+        return {
+            key: _each(value, replaced) if key in keys else value for key, value in update.items()
+        }
     return _each(update, replaced)
 
 

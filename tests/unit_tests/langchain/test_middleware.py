@@ -163,6 +163,18 @@ class TestBlocks:
         [message] = tool_messages(agent.invoke({"messages": [HumanMessage(QUESTION)]}))
         assert message.content == [f"[...] {EVIDENCE} [...]", "", IMAGE]
 
+    @pytest.mark.parametrize("key", ["annotations", "citations"])
+    def test_texts_with_citations_stay_as_they_were_cited(self, middleware, key) -> None:
+        place = {"type": "citation", "start_index": 0, "end_index": 4, "cited_text": LONG[:4]}
+        cited = {"type": "text", "text": LONG, key: [place]}
+        uncited = {"type": "text", "text": LONG, key: []}
+        first, second = answer(middleware, returning([cited, uncited])).content
+        assert first == cited
+        assert second == {**uncited, "text": f"[...] {EVIDENCE} [...]"}
+        alone = answer(middleware, returning([cited]))
+        assert alone.content == [cited]
+        assert stamp(alone)["skipped_because"] == "no_text"
+
     @pytest.mark.parametrize("content", [[IMAGE], [], [{"type": "text", "text": " \n"}], ""])
     def test_without_text_there_is_nothing_to_do(self, middleware, content) -> None:
         message = answer(middleware, returning(ToolMessage(content, tool_call_id="1")))
@@ -223,6 +235,15 @@ class TestSkips:
             compressor=compressor, budget=Budget(max_tokens=1), min_tokens=9, ledger=Ledger()
         )
         assert self.reason(strict, read) == "nothing_kept"
+
+    def test_marks_never_make_it_longer(self, compressor) -> None:
+        names = [f"Neighborhood {n} unquestionably closed." for n in range(40)]
+        strict = SpecPrefillMiddleware(
+            compressor=compressor, budget=BUDGET, min_tokens=50, originals=InMemoryOriginals()
+        )
+        message = answer(strict, returning([{"type": "text", "text": name} for name in names]))
+        assert [block["text"] for block in message.content] == names
+        assert stamp(message)["skipped_because"] == "not_shorter"
 
     def test_structured_output_is_left_alone(self, middleware) -> None:
         class Report(BaseModel):

@@ -80,6 +80,14 @@ def test_without_an_answer_the_output_is_the_same_object(output: Any) -> None:
 
 def test_several_answers_keep_their_order() -> None:
     others = [ToolMessage(text, tool_call_id="1") for text in "ab"]
-    output = Command(update={"messages": [MINE, OLD], "log": [MINE]})
-    replaced = with_answers(output, "1", others)
-    assert replaced.update == {"messages": [others[0], OLD], "log": [others[1]]}
+    output = [Command(update={"messages": [MINE, OLD]}), MINE]
+    command, message = with_answers(output, "1", others)
+    assert command.update == {"messages": [others[0], OLD]}
+    assert message is others[1]
+
+
+def test_what_a_command_keeps_beside_the_messages_stays_as_it_is() -> None:
+    output = Command(update={"messages": [MINE], "archive": [MINE, as_role(MINE)]})
+    assert answers_in(output, "1") == [MINE]
+    replaced = with_answers(output, "1", [NEW])
+    assert replaced.update == {"messages": [NEW], "archive": [MINE, as_role(MINE)]}
