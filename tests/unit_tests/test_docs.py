@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
@@ -19,6 +19,8 @@ import specprefill_integrations
 from specprefill_integrations import ContextCompressor, cli, langchain, llama_index
 from specprefill_integrations.compressor import shared_compressor
 from specprefill_integrations.evaluation import bench, calibrate, evaluate
+from specprefill_integrations.langchain.message_task import MessageSkipReason
+from specprefill_integrations.llama_index.events import DoorSkipReason
 from specprefill_integrations.testing import KeywordScorer
 
 # LangChain's community package says at import that it will be split up.
@@ -165,3 +167,12 @@ def test_every_public_name_is_documented() -> None:
     text = "\n".join(page.read_text("utf-8") for page in PAGES)
     names = {*specprefill_integrations.__all__, *langchain.__all__, *llama_index.__all__}
     assert [name for name in sorted(names - {"__version__"}) if name not in text] == []
+
+
+@pytest.mark.parametrize("reasons", [MessageSkipReason, DoorSkipReason], ids=["lc", "li"])
+def test_every_reason_to_leave_a_text_whole_is_documented(reasons: Any) -> None:
+    pages = [ROOT / "docs" / name for name in ("how-it-works.md", "agents.md")]
+    text = "\n".join(page.read_text("utf-8") for page in pages)
+    names = {name for part in get_args(reasons) for name in get_args(part)}
+    assert len(names) > 8
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
