@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from specprefill_integrations.compression_run import CompressionRun, ScoringTask, Stages
 from specprefill_integrations.errors import MissingDependencyError
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _DRAFT_PACKAGES = ("filelock", "numpy", "platformdirs", "torch", "transformers")
 
 logger = logging.getLogger(__name__)
+
+FoundT = TypeVar("FoundT")
 
 OnError = Literal["pass_through", "raise"]
 """What a failing draft or counter does: nothing but a logged, counted skip, or an exception."""
@@ -127,7 +129,12 @@ class ContextCompressor:
 
         Raises:
             MissingDependencyError: The extra `draft` is not installed.
-            DraftModelNotFoundError: There is no draft where `draft` says.
+            DraftModelNotFoundError: `draft` is a path, and there is no draft. What is wrong with
+                one on the hub shows at first use, see `on_error`.
+            TokenCounterError: `count_tokens` cannot count tokens.
+            ValueError: No such `dtype`, `scorer` or `kind`; or a `device` or `dtype` of a draft
+                that is loaded already.
+            RuntimeError: PyTorch knows no such `device`.
         """
         # Here alone, so that a compressor with another scorer needs no torch.
         try:
@@ -196,6 +203,9 @@ class ContextCompressor:
 
         Returns:
             What was kept and where it stood.
+
+        Raises:
+            Exception: What failed, where the compressor says `on_error="raise"`.
         """
         [compression] = self.compress_documents([text], query, budget=budget, hints=[hint])
         return compression
@@ -221,6 +231,10 @@ class ContextCompressor:
 
         Returns:
             One result a text, in the same order.
+
+        Raises:
+            ValueError: There are not as many hints as texts.
+            Exception: What failed, where the compressor says `on_error="raise"`.
         """
         run = self._run(texts, query, budget, hints)
         try:
@@ -258,11 +272,11 @@ class ContextCompressor:
         """
         run = self._run(texts, query, budget, hints)
         try:
-            task = await asyncio.to_thread(run.split)
+            task = await _off_the_loop(run.split)
             if task is None:
                 return self._noted(run.whole())
             scores = await self._ascores(task)
-            return self._noted(await asyncio.to_thread(run.choose, scores))
+            return self._noted(await _off_the_loop(lambda: run.choose(scores)))
         except Exception as error:  # noqa: BLE001 - see compress_documents
             return self._failed(run, error)
 
@@ -296,7 +310,7 @@ class ContextCompressor:
     async def _ascores(self, task: ScoringTask) -> list[list[float]]:
         if task.texts and isinstance(self.scorer, AsyncSpanScorer):
             return await self.scorer.ascore_spans(task.query, task.texts, task.spans)
-        return await asyncio.to_thread(self._scores, task)
+        return await _off_the_loop(lambda: self._scores(task))
 
     def _failed(self, run: CompressionRun, error: Exception) -> list[Compression]:
         """All texts whole, or the error where the caller asked for it."""
@@ -323,12 +337,28 @@ class ContextCompressor:
         return results
 
 
+async def _off_the_loop(work: Callable[[], FoundT]) -> FoundT:
+    """Do something in a thread, and wait for it whatever it raises.
+
+    No future of asyncio holds a `StopIteration`, such as that of a mock with no answer left: who
+    waited for it would wait for ever. It becomes a `RuntimeError`, as in any coroutine.
+    """
+
+    def work_or_fail() -> FoundT:
+        try:
+            return work()
+        except StopIteration as error:
+            msg = "A scorer or counter raised StopIteration."
+            raise RuntimeError(msg) from error
+
+    return await asyncio.to_thread(work_or_fail)
+
+
 @cache
 def shared_compressor() -> ContextCompressor:
     """The default compressor, one a process: what every adapter uses that was given none.
 
     Raises:
         MissingDependencyError: The extra `draft` is not installed.
-        DraftModelNotFoundError: There is no default draft.
     """
     return ContextCompressor.from_draft_model()

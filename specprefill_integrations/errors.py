@@ -1,4 +1,4 @@
-"""Every exception this package raises on purpose.
+"""Every exception class of this package.
 
 SpecPrefillError
 ├── BudgetError               (ValueError)   a budget that means nothing or cannot be met
@@ -15,6 +15,8 @@ SpecPrefillError
 │   ├── EngineBusyError                      too many calls wait in it already
 │   └── EngineClosedError                    it was closed
 └── MissingDependencyError    (ImportError)  an extra that is not installed
+
+What is wrong with a call itself, such as an unknown name, is a plain `ValueError` or `TypeError`.
 """
 
 from __future__ import annotations

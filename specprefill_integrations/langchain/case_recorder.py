@@ -28,9 +28,8 @@ from specprefill_integrations.recording import AppRunRecorder, CaseFile
 class CaseRecorder(BaseCallbackHandler):
     """WRITES what users ask, what is found for it and what they are answered TO A FILE, as text.
 
-    Nothing else of this package stores texts. Use it where you may: with the consent that your
-    users' questions and your documents need, and delete the file when you are done. Only its owner
-    can read the file. Nothing of it is logged.
+    Use it where you may: with the consent that your users' questions and your documents need, and
+    delete the file when you are done. Only its owner can read the file. Nothing of it is logged.
 
     Every outermost run becomes a case that `specprefill evaluate ab` reads: the question, what
     retrievers and tools gave, and the answer. Give it to that run,

@@ -58,6 +58,10 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
 
         Returns:
             Those documents of which something is kept, in the same order.
+
+        Raises:
+            MissingDependencyError: There is no compressor, and the default one's extra, `draft`, is
+                not installed.
         """
         texts = _open_texts(documents)
         if not texts:

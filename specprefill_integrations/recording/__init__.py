@@ -1,4 +1,4 @@
-"""An app's own runs as evaluation cases in a file: the one part of this package that keeps texts.
+"""An app's own runs as evaluation cases in a file: what users ask and are answered.
 
 Knows no framework; whoever watches an app tells it what happens.
 """

@@ -74,8 +74,9 @@ class DraftModel:
 
         Raises:
             DraftModelNotFoundError: `source` is a path, and there is no model.
-            ValueError: No such device or dtype; or one was asked for of a model that is loaded
-                already.
+            ValueError: No such dtype; or a device or dtype was asked for of a model that is
+                loaded already.
+            RuntimeError: PyTorch knows no such device.
         """
         if isinstance(source, DraftModel | tuple):
             if device is not None or dtype is not None:
