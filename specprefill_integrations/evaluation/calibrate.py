@@ -42,7 +42,7 @@ def calibrate(  # noqa: PLR0913 - one parameter an option
     ] = None,
     pairs: Annotated[
         list[Path] | None,
-        typer.Option(help="Your own questions: JSON lines as in `evaluate`; several times."),
+        typer.Option(help="Your own cases, as in `evaluate evidence`; may be given several times."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Read only the first cases of each file.")
@@ -68,7 +68,9 @@ def calibrate(  # noqa: PLR0913 - one parameter an option
     output: Annotated[
         Path | None, typer.Option(help="Where to write the profile; the user's cache by default.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the profile's figures.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the recall figures as JSON.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Fit a readout to a draft: which of its heads find what a question needs."""

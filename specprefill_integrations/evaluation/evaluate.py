@@ -91,7 +91,7 @@ app.command("report")(write_report)
 
 @app.callback()
 def evaluate() -> None:
-    """Measure what compression keeps."""
+    """Measure what compression keeps, what answers become of it, and when it pays."""
 
 
 @app.command()
