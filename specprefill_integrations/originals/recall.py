@@ -48,9 +48,16 @@ _QUOTED_CHARS = 60
 
 
 def find_reference(words: str) -> str | None:
-    """The reference in what an agent says, which may repeat what stands around it; else None."""
-    found = _REFERENCE.search(words.lower())
-    return found and found.group()
+    """The reference in what an agent says, which may repeat what stands around it.
+
+    None where there is none, and where there are several: one original would pass for them all.
+    """
+    found = _references_in(words)
+    return found[0] if len(found) == 1 else None
+
+
+def _references_in(words: str) -> list[str]:
+    return list(dict.fromkeys(_REFERENCE.findall(words.lower())))
 
 
 def answer_recall(
@@ -115,14 +122,16 @@ def _not_there(around: str, lines: int) -> str:
 
 
 def _no_original(words: str) -> str:
-    reference = find_reference(words)
-    if reference is None:
+    references = _references_in(words)
+    if not references:
         return (
             f"There is no reference in {_quoted(words)}. A reference is the {REFERENCE_CHARS} "
             "characters, 0-9 and a-f, that a shortened text names."
         )
+    if len(references) > 1:
+        return f"These are {len(references)} references. Call once for each of them."
     return (
-        f"The original {reference} is not kept here, or no longer. Call the tool that the text "
+        f"The original {references[0]} is not kept here, or no longer. Call the tool that the text "
         "came from again, or go on without it."
     )
 

@@ -157,6 +157,12 @@ class TestNothingToGive:
     def test_what_is_no_reference(self, tool, reference) -> None:
         assert recall(tool, reference=reference).startswith("There is no reference in ")
 
+    def test_of_several_references_none_passes_for_all(self, tool, originals) -> None:
+        one, other = reference_of(LOG), originals.put("Another text.")
+        answer = recall(tool, reference=f"{one}, {other}")
+        assert answer == "These are 2 references. Call once for each of them."
+        assert recall(tool, reference=f"{one} [reference {one}]") == recall(tool, reference=one)
+
     @pytest.mark.parametrize(
         "written", ["[... 3 lines omitted ...] [reference {}]", '"{}"', "ref:{}.", "{}\n"]
     )
