@@ -68,12 +68,13 @@ def protected(
 
 _OUTPUT = ("log", "lines")
 
+# A line begins with white space but no line break: else many blank lines would take very long.
 DEFAULT_PROTECTION: tuple[ProtectionRule, ...] = (
     # The last line of a stack trace, and what compilers, shells and test runners call an error.
     ProtectionRule(
-        pattern=r"^\s*(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Interrupt|Fault)\b(?::|$)"
-        r"|^\s*(?:Caused by: |Traceback \(most recent call last\))"
-        r"|^\s*(?:fatal|panic|error)(?:\[\w+\])?:|: (?:fatal )?error[ :]|^(?:FAILED|ERROR) \S",
+        pattern=r"^[^\S\n]*(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Interrupt|Fault)\b(?::|$)"
+        r"|^[^\S\n]*(?:Caused by: |Traceback \(most recent call last\))"
+        r"|^[^\S\n]*(?:fatal|panic|error)(?:\[\w+\])?:|: (?:fatal )?error[ :]|^(?:FAILED|ERROR) \S",
         kinds=_OUTPUT,
     ),
     # What a program ended with.
@@ -86,7 +87,7 @@ DEFAULT_PROTECTION: tuple[ProtectionRule, ...] = (
     ProtectionRule(pattern=r"^(?:< )?HTTP/\d(?:\.\d)? \d{3}\b", kinds=(*_OUTPUT, "prose")),
     # Rows of totals, and the line in which a test runner sums up.
     ProtectionRule(
-        pattern=r"(?i)^[\s|*]*(?:grand[ -]?|sub[ -]?)?totals?\b",
+        pattern=r"(?i)^(?:[^\S\n]|[|*])*(?:grand[ -]?|sub[ -]?)?totals?\b",
         kinds=(*_OUTPUT, "csv", "markdown"),
     ),
     ProtectionRule(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -67,6 +68,14 @@ def test_the_default_leaves_prose_and_code_to_the_question() -> None:
     assert not is_protected("ValueError: is what it raises.", "prose")
     assert not is_protected("exit_code = 1", "code")
     assert is_protected("Total,12,30", "csv")
+
+
+@pytest.mark.parametrize("rule", DEFAULT_PROTECTION)
+@pytest.mark.parametrize("blank", ["\n", " \n", "| \n", "\r\n"])
+def test_blank_lines_take_no_time(rule: ProtectionRule, blank: str) -> None:
+    start = time.perf_counter()
+    assert rule.expression.search(blank * 20_000) is None
+    assert time.perf_counter() - start < 5  # it took more than a minute
 
 
 def test_rules_are_about_kinds_and_tools() -> None:
