@@ -25,6 +25,6 @@ retriever = ContextualCompressionRetriever(
     base_compressor=SpecPrefillDocumentCompressor(budget=Budget(max_tokens=max_tokens)),
 )
 for document in retriever.invoke(question):
-    what = document.metadata["specprefill"]
-    topic, before, after = document.metadata["topic"], what["original_tokens"], what["kept_tokens"]
-    print(f"--- {topic}: {after} of {before} tokens ---\n{document.page_content}\n")  # noqa: T201
+    what = document.metadata.get("specprefill")
+    counts = f"{what['kept_tokens']} of {what['original_tokens']} tokens" if what else "whole"
+    print(f"--- {document.metadata['topic']}: {counts} ---\n{document.page_content}\n")  # noqa: T201

@@ -94,8 +94,8 @@ with console.status("asking ..."):
     response = engine.query(options.question)
 
 for source in response.source_nodes:
-    what = source.metadata["specprefill"]
-    counts = f"{what['kept_tokens']} of {what['original_tokens']} tokens"
+    what = source.metadata.get("specprefill")
+    counts = f"{what['kept_tokens']} of {what['original_tokens']} tokens" if what else "whole"
     console.print(f"[bold]{source.metadata['topic']}[/]: {counts}")
     console.print(source.text, style="dim", markup=False)
 console.print(f"\n[bold]{options.question}[/]\n{str(response).strip()}")

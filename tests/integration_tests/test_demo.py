@@ -94,6 +94,12 @@ def test_the_langchain_quickstart() -> None:
     assert 0 < sum(int(kept) for kept, _ in counts) <= 60
 
 
+def test_the_langchain_quickstart_where_all_fits() -> None:
+    done = run("langchain_quickstart.py", "100000")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"^--- [\w-]+: whole ---$", done.stdout, re.MULTILINE)) == 2
+
+
 def test_the_llama_index_query_engine() -> None:
     done = run("llama_index_query_engine.py", "--nodes=2", "--answer-tokens=4")
     assert done.returncode == 0, done.stderr
