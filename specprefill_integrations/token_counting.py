@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -48,8 +49,17 @@ class _Counter:
 
 
 def count_each(count_tokens: CountTokens, texts: Sequence[str]) -> list[int]:
-    """The tokens of each text; an empty one costs nothing, whatever its counter adds to a text."""
-    counted = iter(count_tokens([text for text in texts if text]))
+    """The tokens of each text; an empty one costs nothing, whatever its counter adds to a text.
+
+    Raises:
+        TokenCounterError: The counter did not give one number for each text.
+    """
+    filled = [text for text in texts if text]
+    counts = list(count_tokens(filled))
+    if len(counts) != len(filled):
+        msg = f"The counter gave {len(counts)} numbers for {len(filled)} texts."
+        raise TokenCounterError(msg)
+    counted = iter(counts)
     return [next(counted) if text else 0 for text in texts]
 
 
@@ -64,15 +74,27 @@ def _count_one(counter: Any) -> Callable[[str], int]:  # noqa: ANN401
         inner = getattr(counter, name, None)
         if inner is not None and inner is not counter:
             return _count_one(inner)
-    if callable(counter):
+    if callable(counter) and not _takes_messages(counter):
         return lambda text: _as_number(counter(text))
     raise _not_a_counter(counter)
+
+
+def _takes_messages(function: Callable[..., Any]) -> bool:
+    """Whether a function counts messages, to which a text is one message a letter.
+
+    LangChain's `count_tokens_approximately` and `get_num_tokens_from_messages` do.
+    """
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # of some built-in functions there is no signature
+        return False
+    return names[:1] == ["messages"]
 
 
 def _not_a_counter(counter: object) -> TokenCounterError:
     return TokenCounterError(
         "count_tokens= takes a function from a text to its number of tokens, a LangChain or "
-        f"LlamaIndex model or a tokenizer; got {counter!r}."
+        f"LlamaIndex model or a tokenizer, but nothing that counts messages; got {counter!r}."
     )
 
 

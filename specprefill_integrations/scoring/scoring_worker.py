@@ -186,6 +186,12 @@ class ScoringWorker:
             thread.join()
 
     @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        with self._lock:
+            return self._is_closed
+
+    @property
     def statistics(self) -> EngineStatistics:
         """What was done so far."""
         with self._lock:
@@ -363,6 +369,10 @@ def _succeed(job: _Job, scores: Scores) -> None:
 
 
 def _fail(job: _Job, error: BaseException) -> None:
+    if isinstance(error, StopIteration):  # asyncio has no future for it: who waits would for ever
+        failure = ScoringEngineError("The scorer raised StopIteration.")
+        failure.__cause__ = error
+        error = failure
     for answer in job.answers:
         if answer.set_running_or_notify_cancel():
             answer.set_exception(error)

@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from specprefill_integrations import Budget, Compression, ContextCompressor, GapStyle, Span
 from specprefill_integrations.errors import DraftModelError, TokenCounterError
+from specprefill_integrations.scoring.engine import ScoringEngine
 from specprefill_integrations.splitting.lines import LineSplitter
 from specprefill_integrations.testing import KeywordScorer
 
@@ -235,6 +237,22 @@ class TestDoors:
             asyncio.gather(compressor.acompress(TEXT, "cat", budget=BUDGET)),
         )
         assert [timeless(results) for results in found] == [timeless(many), timeless([one])]
+
+    @pytest.mark.parametrize("answers", [0, 1, 4])
+    async def test_a_mock_without_answers_left_fails_and_is_not_waited_for(
+        self, answers: int
+    ) -> None:
+        counter = mock.Mock(spec=[], side_effect=[22] * answers)
+        compressor = ContextCompressor(KeywordScorer(), count_tokens=counter)
+        result = await asyncio.wait_for(compressor.acompress(TEXT, "cat", budget=BUDGET), 20)
+        assert result.skipped_because == "counter_failed"
+
+    async def test_a_scorer_without_answers_left_fails_and_is_not_waited_for(self) -> None:
+        scorer = type("Exhausted", (FailingScorer,), {"error": StopIteration()})()
+        for one in (scorer, ScoringEngine(scorer)):
+            compressor = ContextCompressor(one)
+            result = await asyncio.wait_for(compressor.acompress(TEXT, "cat", budget=BUDGET), 20)
+            assert result.skipped_because == "scorer_failed"
 
     async def test_async_leaves_the_event_loop_alone(self) -> None:
         threads: list[threading.Thread] = []

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages.utils import count_tokens_approximately
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -118,6 +119,26 @@ def test_anything_else_is_refused_at_once(wrong: object) -> None:
 def test_a_function_to_something_else_is_refused_when_it_counts(wrong: object) -> None:
     with pytest.raises(TokenCounterError, match="whole number or a list"):
         as_token_counter(lambda _: wrong)(["a"])
+
+
+@pytest.mark.parametrize(
+    "counter",
+    [
+        count_tokens_approximately,
+        WordCountingModel(messages=iter([])).get_num_tokens_from_messages,
+        lambda messages: sum(len(message.content) for message in messages),
+    ],
+)
+def test_a_counter_of_messages_is_refused_at_once(counter: Callable[..., int]) -> None:
+    """A text would be one message a letter to it, each with the tokens that a message costs."""
+    with pytest.raises(TokenCounterError, match="nothing that counts messages"):
+        as_token_counter(counter)
+
+
+@pytest.mark.parametrize("counts", [[], [1], [1, 2, 3]])
+def test_a_counter_of_several_texts_must_count_each(counts: list[int]) -> None:
+    with pytest.raises(TokenCounterError, match=f"{len(counts)} numbers for 2 texts"):
+        count_each(lambda _: counts, ["a", "", "b"])
 
 
 def test_an_empty_text_costs_nothing() -> None:
