@@ -145,6 +145,11 @@ class ScoringEngine:
         """What was done so far."""
         return self._worker.statistics
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, by whichever of those that share its queue."""
+        return self._worker.is_closed
+
     def close(self) -> None:
         """Wait for the batch in hand; what waits and whatever comes gets `EngineClosedError`."""
         self._worker.close()
@@ -170,14 +175,15 @@ def shared_engine(scorer: SpanScorer) -> ScoringEngine:
     """The one engine of a process for all scorers equal to this one.
 
     An `AttentionScorer` equals another with the same draft, readout and plan, and of a draft there
-    is one per (source, device, dtype): so all compressors made alike meet in one queue.
+    is one per (source, device, dtype): so all compressors made alike meet in one queue. One that
+    was closed is not handed out again: a program may be started twice in a process.
 
     Args:
         scorer: Any scorer that can be hashed.
     """
     with _shared_lock:
         engine = _shared.get(scorer)
-        if engine is None:
+        if engine is None or engine.is_closed:
             engine = _shared[scorer] = ScoringEngine(scorer)
         return engine
 

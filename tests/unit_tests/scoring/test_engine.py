@@ -499,6 +499,15 @@ class TestLife:
         assert shared_engine(KeywordScorer()) is engine
         assert shared_engine(GatedScorer()) is not engine
 
+    def test_a_closed_engine_is_not_handed_out_again(self):
+        first = shared_engine(KeywordScorer())
+        with first.with_deadline(5):
+            pass
+        assert first.is_closed
+        second = shared_engine(KeywordScorer())
+        assert second.score_spans("cat", ["the cat"], SPANS) == expected("the cat")
+        assert shared_engine(KeywordScorer()) is second
+
     def test_another_deadline_is_still_the_same_queue(self):
         hurried = shared_engine(KeywordScorer()).with_deadline(5)
         gc.collect()
