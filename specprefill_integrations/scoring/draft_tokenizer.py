@@ -47,9 +47,10 @@ class DraftTokenizer:
     @property
     def start_ids(self) -> list[int]:
         """What the draft expects before any text: its BOS token, where its tokenizer adds one."""
-        probe = self._tokenizer("a", add_special_tokens=True)["input_ids"]
+        # The options of `_encode`: another choice would change what other threads count meanwhile.
+        probe = self._tokenizer("a", add_special_tokens=True, split_special_tokens=True)
         bos = self._tokenizer.bos_token_id
-        return [bos] if bos is not None and probe and probe[0] == bos else []
+        return [bos] if bos is not None and probe["input_ids"][:1] == [bos] else []
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a short text, without special tokens."""

@@ -21,6 +21,7 @@ from specprefill_integrations.scoring.attention_scorer import (
     ReadingPlan,
 )
 from specprefill_integrations.scoring.draft_model import DraftModel
+from specprefill_integrations.scoring.draft_tokenizer import DraftTokenizer
 from specprefill_integrations.scoring.engine import shared_engine
 from specprefill_integrations.scoring.readouts.calibrated_difference import (
     CalibratedDifferenceReadout,
@@ -155,6 +156,16 @@ def test_a_span_does_not_depend_on_the_other_spans_asked_for():
     [alone] = scorer().score_spans(QUESTION, [text], [spans])
     found = dict(zip(both, mixed, strict=True))
     assert [found[span] for span in spans] == pytest.approx(alone, rel=1e-9)
+
+
+def test_asking_how_a_prompt_starts_does_not_change_how_texts_are_read():
+    """Options stick to a tokenizer, and other threads count with it."""
+    tokenizer = tiny_tokenizer()
+    own = DraftTokenizer(tokenizer)
+    assert own.count(["<eos>"]) == [5]
+    assert own.start_ids == [1]
+    assert tokenizer.backend_tokenizer.encode_special_tokens
+    assert own.count(["<eos>"]) == [5]
 
 
 def test_special_tokens_in_a_text_are_plain_characters():
