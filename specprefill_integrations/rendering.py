@@ -14,7 +14,7 @@ class GapStyle:
 
     marker: str = "[...]"
     """What stands for the missing text; `{lines}` in it becomes `1 line` or `34 lines`, the missing
-    ones. Where it is empty, nothing but white space does."""
+    ones that are not blank. Where it is empty, nothing but white space does."""
 
     mark_ends: bool = True
     """Whether a cut at the very start or end of a text is marked too."""
@@ -29,7 +29,7 @@ class GapStyle:
             missing: The stretch.
             reference: What fetches the original back, where the marker is to say it.
         """
-        lines = sum(map(bool, missing.split("\n")))
+        lines = sum(map(bool, map(str.strip, missing.split("\n"))))
         marker = self.marker.replace("{lines}", "1 line" if lines == 1 else f"{lines} lines")
         if reference is None:
             return marker

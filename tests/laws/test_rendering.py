@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,6 +111,12 @@ class TestLineGaps:
         assert render_kept(text, [Span(2, 3), Span(9, 10)], LINE_GAPS) == (
             "[... 1 line omitted ...]\nb\n[... 2 lines omitted ...]\ne"
         )
+
+    @pytest.mark.parametrize("line_end", ["\n", "\r\n", " \t\n"])
+    def test_blank_lines_do_not_count_however_they_end(self, line_end: str) -> None:
+        text = line_end.join(["a", "", "b", "", "c", "", "d"])
+        kept = [Span(0, 1), Span(len(text) - 1, len(text))]
+        assert "[... 2 lines omitted ...]" in render_kept(text, kept, LINE_GAPS)
 
     @given(st.data())
     def test_without_a_marker_only_white_space_stands_between(self, data: st.DataObject) -> None:
