@@ -19,7 +19,7 @@ _OF_ANY_TEXT = re.compile(
       | exact(?:ly)?\ (?:wording|words|text|quot(?:e|ation)|phras(?:e|ing))
       | how\ many\ times\b (?!\ (?:can|could|may|might|must|shall|should|will|would)\b)
       | how\ often\ (?:did|had|has|have|was|were)
-      | how\ often\b [^.?!]* \b(?:appears?|come\ up|mentioned|named|occurs?|repeated|said)
+      | how\ often\b [^.?!]{0,200} \b(?:appears?|come\ up|mentioned|named|occurs?|repeated|said)
       | (?:total|overall)\ (?:number|count)\ of
       | (?<!maximum\ )(?<!minimum\ ) number\ of\ (?:times|occurrences|mentions)
       | add(?:s|ed|ing)?\ up\ (?:all|every|the|these|those|to) | tally\ up
@@ -53,6 +53,9 @@ _TO_CHANGE_CODE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+# The expressions look at white space again from each line break in it, so there must not be much.
+_LONG_SPACE = re.compile(r"\s{3,}")
+
 _CODE: frozenset[Kind] = frozenset({"code", "diff"})
 
 
@@ -68,6 +71,12 @@ def needs_every_word(query: str | None, kind: Kind) -> bool:
     """
     if query is None:
         return False
-    if kind in _CODE and _TO_CHANGE_CODE.search(query):
+    asked = _LONG_SPACE.sub(_shortened, query)
+    if kind in _CODE and _TO_CHANGE_CODE.search(asked):
         return True
-    return any(rule.search(query) for rule in (_OF_ANY_TEXT, _TO_WORK_ON_ANY_TEXT))
+    return any(rule.search(asked) for rule in (_OF_ANY_TEXT, _TO_WORK_ON_ANY_TEXT))
+
+
+def _shortened(space: re.Match[str]) -> str:
+    """Two blanks; or two line breaks, where one was and something was behind it."""
+    return "\n\n" if "\n" in space[0][:-1] else "  "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from specprefill_integrations import Budget, ContextCompressor, TextHint
@@ -87,6 +89,20 @@ def test_of_code_alone(query):
 @pytest.mark.parametrize("kind", ["prose", "code"])
 def test_parts_may_go(query, kind):
     assert not needs_every_word(query, kind)
+
+
+def test_white_space_changes_nothing_however_long():
+    for space in ("\n\n", "\n \n  ", " \n" * 9):
+        assert needs_every_word(f"This is a log{space}Count the errors", "log")
+    for space in (" ", "   ", "  \n"[:2]):
+        assert not needs_every_word(f"This is a log{space}Count the errors", "log")
+
+
+@pytest.mark.parametrize("query", ["\n" * 100_000 + "x", "how often " * 20_000, " \n" * 50_000])
+def test_time_grows_with_the_question_and_no_faster(query):
+    started = time.process_time()
+    assert not needs_every_word(query, "code")
+    assert time.process_time() - started < 5
 
 
 class TestCompressor:
