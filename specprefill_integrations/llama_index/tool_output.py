@@ -57,11 +57,11 @@ def _blocks(output: ToolOutput, texts: Sequence[str]) -> Iterator[ContentBlock]:
 def _as_json(text: str, raw_output: object) -> str:
     if not isinstance(raw_output, dict | list | tuple) or text != str(raw_output):
         return text
-    if _says_less_in_json(raw_output):
-        return text
     try:
-        return json.dumps(raw_output, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError):  # there is something in it that JSON has no words for
+        written = json.dumps(raw_output, ensure_ascii=False, allow_nan=False)
+        return text if _says_less_in_json(raw_output) else written
+    # There is something in it that JSON has no words for, or it lies too deep.
+    except (TypeError, ValueError, RecursionError):
         return text
 
 

@@ -387,6 +387,18 @@ class TestResults:
         assert f"'{NEEDED}'" in output.content
         assert f'"{NEEDED}"' not in output.content
 
+    async def test_what_lies_too_deep_or_in_itself_is_cut_as_python_wrote_it(self, wrap) -> None:
+        deep: list = []
+        for _ in range(900):
+            deep = [deep]
+        endless: list = []
+        endless.append(endless)
+        for odd in (deep, endless):
+            rows = [*LOG.split("\n"), odd]
+            output = await wrap(lambda rows=rows: rows, query="barked").acall()
+            assert f"'{NEEDED}'" in output.content
+            assert len(output.content) < len(LOG) / 3
+
     @pytest.mark.parametrize("plain", [("shut",), Word.SHUT, {7: "shut"}])
     async def test_what_json_says_as_well_is_json(self, wrap, plain) -> None:
         tool = wrap(lambda: {"log": LOG.split("\n"), "plain": plain}, query="barked")
