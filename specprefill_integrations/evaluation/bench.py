@@ -22,7 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from specprefill_integrations.evaluation.machine import describe_machine
-from specprefill_integrations.terminal import USAGE_ERROR, fail
+from specprefill_integrations.terminal import (
+    USAGE_ERROR,
+    clear_errors,
+    fail,
+    stderr_console,
+)
 
 if TYPE_CHECKING:
     from specprefill_integrations.scoring.bench_passes import BenchPasses
@@ -112,11 +117,12 @@ def bench(  # noqa: PLR0913 - one parameter an option
         bool, typer.Option("--splitting", help="Measure cutting a megabyte of each kind instead.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Measure what scoring costs."""
     if deadline is not None and concurrency is None:
         fail("--deadline goes with --concurrency", USAGE_ERROR)
-    with Console(stderr=True).status("measuring ..."):
+    with clear_errors(debug=debug), stderr_console().status("measuring ..."):
         if cold_start:
             found: dict[str, object] = {**measure_cold_start(repeats)}
         else:

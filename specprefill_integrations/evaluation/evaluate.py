@@ -20,7 +20,7 @@ from specprefill_integrations.errors import BudgetError, EvaluationDataError
 from specprefill_integrations.evaluation.ab import ab
 from specprefill_integrations.evaluation.ab_arms import keep_fractions_of
 from specprefill_integrations.evaluation.break_even import break_even
-from specprefill_integrations.evaluation.cases import EvaluationCase, read_cases
+from specprefill_integrations.evaluation.cases import EvaluationCase
 from specprefill_integrations.evaluation.compressors import (
     Lineup,
     ScorerName,
@@ -43,9 +43,11 @@ from specprefill_integrations.evaluation.evidence import (
     why_left_out,
 )
 from specprefill_integrations.evaluation.evidence_report import EvidenceReport, print_reports
+from specprefill_integrations.evaluation.field_places import field_names
 from specprefill_integrations.evaluation.limits import limits
 from specprefill_integrations.evaluation.peers.settings import PeerSettings
 from specprefill_integrations.evaluation.report.command import write_report
+from specprefill_integrations.evaluation.traces import read_data
 from specprefill_integrations.rendering import GapStyle
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting.lines import LineSplitter
@@ -97,7 +99,8 @@ def evaluate() -> None:
 @app.command()
 def evidence(  # noqa: PLR0913 - one parameter an option
     data: Annotated[
-        list[Path], typer.Argument(metavar="DATA", help="Cases: files of JSON lines, plain or .gz.")
+        list[Path],
+        typer.Argument(metavar="DATA", help="Cases: JSON lines, CSV or a LangSmith export."),
     ],
     *,
     scorer: Annotated[
@@ -109,6 +112,9 @@ def evidence(  # noqa: PLR0913 - one parameter an option
     ] = ".05,.1,.2,.3",
     limit: Annotated[
         int | None, typer.Option(min=1, help="Read only the first cases of each file.")
+    ] = None,
+    field: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=PLACE", help="As in `evaluate ab`.")
     ] = None,
     units: Annotated[
         UnitsName, typer.Option(help="What is kept or dropped as a whole, for all scorers.")
@@ -141,7 +147,7 @@ def evidence(  # noqa: PLR0913 - one parameter an option
     models = _peer_models(peer_model or [])
     choice = DraftChoice(draft=draft, device=device, dtype=dtype, window_tokens=window_tokens)
     with clear_errors(debug=debug):
-        cases, left_out = _judged(_read(data, limit))
+        cases, left_out = _judged(_read(data, limit, field or []))
         with quiet_libraries(debug=debug):
             like = _load(choice, units, kind)
             peers = PeerSettings(
@@ -180,9 +186,10 @@ def _keep_fractions(text: str) -> list[float]:
         fail(f"--keep takes fractions in (0, 1], with commas between; got {text!r}", USAGE_ERROR)
 
 
-def _read(paths: Sequence[Path], limit: int | None) -> list[EvaluationCase]:
+def _read(paths: Sequence[Path], limit: int | None, fields: Sequence[str]) -> list[EvaluationCase]:
     try:
-        return [case for path in paths for case in read_cases(path, limit)]
+        names = field_names(fields)
+        return [case for path in paths for case in read_data(path, limit, names)]
     except EvaluationDataError as error:
         fail(str(error), USAGE_ERROR)
 

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from specprefill_integrations.cli import build_app
+from specprefill_integrations.errors import DraftModelNotFoundError
 from specprefill_integrations.evaluation import bench_splitting
 from specprefill_integrations.evaluation.bench import (
     documentation,
@@ -72,6 +73,15 @@ def test_memory_alone(draft):
     found = run("--draft", draft, "--tokens", 400, "--memory-only")
     assert "score_seconds" not in found
     assert found["peak_bytes_above_weights"] > 0
+
+
+def test_a_missing_draft_is_told_in_a_line(tmp_path):
+    missing = ["bench", "--draft", str(tmp_path / "none")]
+    result = CliRunner().invoke(build_app(), missing)
+    assert (result.exit_code, "Traceback" in result.stderr) == (1, False)
+    assert "no draft model at" in result.stderr
+    with pytest.raises(DraftModelNotFoundError):
+        CliRunner().invoke(build_app(), [*missing, "--debug"], catch_exceptions=False)
 
 
 def test_an_unknown_scorer_is_refused(draft):

@@ -156,6 +156,20 @@ class TestJson:
             "harbors": 1,
         }
 
+    def test_tables_and_exports_are_read_too(self, draft: str, tmp_path: Path) -> None:
+        text = f"{NOISE}Ada keeps the lighthouse. {NOISE}"
+        table = tmp_path / "table.csv"
+        table.write_text(f"asked,context,answer\nWho keeps the lighthouse?,{text},Ada keeps\n")
+        export = tmp_path / "export.jsonl"
+        inputs = {"asked": "Who keeps the lighthouse?", "context": text}
+        export.write_text(json.dumps({"inputs": inputs, "outputs": {"answer": "Ada keeps"}}))
+        found = run_json(table, export, "--draft", draft, "--keep", "1", "--field", "query=asked")
+        assert {task: one["cases"] for task, one in found["tasks"].items()} == {
+            "table": 1,
+            "export": 1,
+        }
+        assert found["tasks"]["table"]["recall"] == found["tasks"]["export"]["recall"] == {"1": 1}
+
     def test_peers_without_weights_say_why(self, data: Path, draft: str) -> None:
         asked = ["--scorer", "bm25", "--scorer", "llmlingua2", "--scorer", "provence"]
         measured, *skipped = run_json(data, "--draft", draft, *asked)
