@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heapreplace
 
 from specprefill_integrations.types import Unit
 
@@ -75,9 +76,8 @@ def select_covering(
         path = whole.next_turn()
         index = path[-1].units.pop()
         is_kept = chosen.try_to_add([index], floor_tokens)
-        for part in path:
-            part.waiting -= 1
-            part.kept += units[index].tokens if is_kept else 0
+        for part in reversed(path):
+            part.end_turn(units[index].tokens if is_kept else 0)
     return _filled(chosen, token_limit)
 
 
@@ -175,8 +175,9 @@ class _Part:
     waiting: int
     """How many of its units had no turn yet."""
 
-    parts: list[_Part] = field(default_factory=list)
-    """What it is made of, those with better units first."""
+    parts: list[tuple[float, int, _Part]] = field(default_factory=list)
+    """What it is made of, as far as units wait there: a heap by the share of each that is kept, of
+    equals those with better units first."""
 
     units: list[int] = field(default_factory=list)
     """Where it is not made of parts: its units that had no turn yet, the best one last."""
@@ -186,10 +187,23 @@ class _Part:
 
     def next_turn(self) -> list[_Part]:
         """This part, and within it the least covered one at every level."""
-        waiting = [part for part in self.parts if part.waiting]
-        if not waiting:
-            return [self]
-        return [self, *min(waiting, key=lambda part: part.kept / max(1, part.size)).next_turn()]
+        return [self, *self.parts[0][-1].next_turn()] if self.parts else [self]
+
+    def end_turn(self, tokens: int) -> None:
+        """Take note that a unit had its turn, in the part within it that was the least covered.
+
+        Args:
+            tokens: What it cost, where it is kept.
+        """
+        self.waiting -= 1
+        self.kept += tokens
+        if not self.parts:
+            return
+        _, order, part = self.parts[0]
+        if part.waiting:
+            heapreplace(self.parts, (part.kept / max(1, part.size), order, part))
+        else:
+            heappop(self.parts)
 
 
 def _as_part(units: Sequence[Unit]) -> _Part:
@@ -215,10 +229,11 @@ def _grouped(
     groups: dict[Hashable, list[int]] = {}
     for index in indices if levels else ():
         groups.setdefault(levels[0](index), []).append(index)
+    parts = (_grouped(units, group, levels[1:]) for group in groups.values())
     return _Part(
         size=sum(units[i].tokens for i in indices),
         waiting=len(indices),
-        parts=[_grouped(units, group, levels[1:]) for group in groups.values()],
+        parts=[(0.0, order, part) for order, part in enumerate(parts)],
         units=[] if levels else indices[::-1],
     )
 
