@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import cast
 
 from specprefill_integrations.protection import ProtectionRule, protected
 from specprefill_integrations.rendering import GapStyle, merge_adjacent, render_kept
@@ -75,7 +77,8 @@ class SplitDocument:
     @property
     def may_be_cut_finer(self) -> bool:
         """Whether part of a unit is still of use; of JSON it would be no JSON."""
-        return not isinstance(self.splitter, RenderingSplitter)
+        kind: type = type(self.splitter)
+        return not _writes_itself(kind)
 
     @property
     def heads_stand_alone(self) -> bool:
@@ -85,7 +88,7 @@ class SplitDocument:
     @property
     def typical_gap(self) -> str:
         """A gap marker as it often looks, for estimates."""
-        if isinstance(self.splitter, RenderingSplitter):
+        if not self.may_be_cut_finer:
             return ' {"omitted": 12},'
         return f" {self.gaps.marked(_TYPICAL_GAP)} "
 
@@ -166,9 +169,18 @@ class SplitDocument:
         """
         source = self.text if text is None else text
         reference = self.hint.reference if self.hint else None
-        if isinstance(self.splitter, RenderingSplitter):
-            return self.splitter.render(source, kept, reference)
+        if not self.may_be_cut_finer:
+            return cast("RenderingSplitter", self.splitter).render(source, kept, reference)
         return render_kept(source, kept, self.gaps, reference)
+
+
+@cache
+def _writes_itself(splitter: type) -> bool:
+    """Whether splitters of a class are `RenderingSplitter`s.
+
+    Remembered, because it is asked for every unit and Python takes long to look at a Protocol.
+    """
+    return issubclass(splitter, RenderingSplitter)
 
 
 def scored_units(

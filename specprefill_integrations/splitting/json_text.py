@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -55,6 +56,9 @@ class _Node:
     children: list[_Node] = field(default_factory=list)
     """Its members or elements."""
 
+    member_names: frozenset[str] | None = None
+    """What its members are called, once somebody has asked."""
+
     @property
     def span(self) -> Span:
         """Key and value."""
@@ -63,6 +67,12 @@ class _Node:
     def lead(self, text: str) -> str:
         """The white space before it."""
         return text[self.lead_start : self.start]
+
+    def names(self, text: str) -> frozenset[str]:
+        """What its members are called."""
+        if self.member_names is None:
+            self.member_names = frozenset(json.loads(_key(text, child)) for child in self.children)
+        return self.member_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +86,14 @@ class JsonSplitter:
     """Names the counts of what was left out: `{"omitted": 12}` among elements, `"omitted": 3` among
     members, underscores before it where a member has that name. None: nothing is said."""
 
+    _recent: RecentParses[tuple[_Node | None]] = field(
+        default_factory=lambda: RecentParses(keeps_last=True),
+        init=False,
+        repr=False,
+        compare=False,
+    )
+    """What was found in the texts that this splitter cuts: they are written many times."""
+
     heads_stand_alone: ClassVar[bool] = True
     """See `HeadedSplitter`: what names a record may be all that is asked of it."""
 
@@ -85,14 +103,14 @@ class JsonSplitter:
 
     def __call__(self, text: str) -> list[Span]:
         """Cut `text`: disjoint, ascending, none empty."""
-        root = _parsed(text)
+        root = self._root(text)
         if root is None:
             return LineSplitter()(text)
         return [unit.span for unit, _ in self._units(root, ())]
 
     def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
         """For each unit the members that say which record it belongs to, from the outermost in."""
-        root = _parsed(text)
+        root = self._root(text)
         if root is None:
             return [()] * len(units)
         place = {unit: index for index, unit in enumerate(units)}
@@ -118,10 +136,18 @@ class JsonSplitter:
         Returns:
             JSON, or JSON lines; empty where nothing is kept.
         """
-        root = _parsed(text)
+        root = self._root(text)
         if root is None or not kept:
             return "\n".join(text[span.start : span.end] for span in kept)
-        return _Writer(text, frozenset(kept), self.omitted_key, reference).write(root) or ""
+        return _Writer(text, kept, self.omitted_key, reference).write(root) or ""
+
+    def _root(self, text: str) -> _Node | None:
+        """The values of a text; None where it is neither JSON nor JSON lines."""
+        found = self._recent.get(text)
+        if found is None:
+            found = (_parsed(text),)
+            self._recent.keep(text, found)
+        return found[0]
 
     def _units(
         self, node: _Node, records: tuple[_Node, ...]
@@ -143,8 +169,8 @@ class _Writer:
     text: str
     """The original."""
 
-    kept: frozenset[Span]
-    """Its units that are kept."""
+    kept: Sequence[Span]
+    """Its units that are kept, ascending."""
 
     omitted_key: str | None
     """See `JsonSplitter`."""
@@ -154,7 +180,10 @@ class _Writer:
 
     def write(self, node: _Node) -> str | None:
         """A value with what is kept of it; None where nothing is."""
-        if node.span in self.kept and not (node.children and not node.bracket):
+        first = bisect_left(self.kept, (node.start, 0))
+        if first == len(self.kept) or self.kept[first].start >= node.end:
+            return None  # without a look into it: most of a text is not kept
+        if self.kept[first] == node.span and not (node.children and not node.bracket):
             return self.text[node.start : node.end]
         written = [self.write(child) for child in node.children]
         if all(part is None for part in written):
@@ -174,8 +203,8 @@ class _Writer:
         parts = [child.lead(self.text) + part for child, part in pairs if part is not None]
         missing = len(written) - len(parts)
         if missing and self.omitted_key is not None:
-            keys = {json.loads(_key(self.text, child)) for child in node.children}
-            count = {_free(name, keys): value for name, value in self._count(missing).items()}
+            taken = node.names(self.text)
+            count = {_free(name, taken): value for name, value in self._count(missing).items()}
             parts.append(node.children[-1].lead(self.text) + json.dumps(count)[1:-1])
         return parts
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 from specprefill_integrations.fork_safe_lock import ForkSafeLock
@@ -19,14 +21,19 @@ class RecentParses(Generic[Parsed]):
     Any number of threads may use it. A copy starts empty.
     """
 
-    def __init__(self) -> None:
-        """Start with none."""
+    def __init__(self, *, keeps_last: bool = False) -> None:
+        """Start with none.
+
+        Args:
+            keeps_last: Whether the text that was parsed last is kept however long it is.
+        """
+        self._least = int(keeps_last)
         self._found: OrderedDict[str, Parsed] = OrderedDict()
         self._chars = 0
         self._lock = ForkSafeLock()
 
-    def __reduce__(self) -> tuple[type[RecentParses[Parsed]], tuple[()]]:
-        return (type(self), ())
+    def __reduce__(self) -> tuple[Callable[[], RecentParses[Parsed]], tuple[()]]:
+        return (partial(type(self), keeps_last=bool(self._least)), ())
 
     def keep(self, text: str, found: Parsed) -> None:
         """Keep what was found in a text, in place of the oldest if need be."""
@@ -34,7 +41,7 @@ class RecentParses(Generic[Parsed]):
             self._forget(text)
             self._found[text] = found
             self._chars += len(text)
-            while self._chars > _MOST_CHARS:
+            while self._chars > _MOST_CHARS and len(self._found) > self._least:
                 self._forget(next(iter(self._found)))
 
     def get(self, text: str) -> Parsed | None:

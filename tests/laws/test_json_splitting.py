@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
+from unittest import mock
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations.splitting import json_text, recent_parses
 from specprefill_integrations.splitting.json_text import JsonSplitter
 from specprefill_integrations.testing import KeywordScorer
 
@@ -154,3 +158,30 @@ def test_a_compressed_text_is_json_within_its_budget(
     assert result.kept_tokens <= limit
     if result.skipped_because is None and result.text:
         assert is_pruned(json.loads(result.text), value, splitter.omitted_key)
+
+
+def test_a_text_too_long_to_be_remembered_is_not_parsed_each_time_it_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = json.dumps([{"id": n, "name": f"door {n}", "note": "open " * 9} for n in range(200)])
+    parsed = mock.Mock(wraps=json_text._parsed_anew)
+    monkeypatch.setattr(json_text, "_parsed_anew", parsed)
+    monkeypatch.setattr(recent_parses, "_MOST_CHARS", len(text) - 1)
+    result = ContextCompressor(KeywordScorer(), on_error="raise").compress(
+        text, "door 17", budget=Budget(keep_fraction=0.2)
+    )
+    assert '"door 17"' in result.text
+    assert parsed.call_count <= 3
+
+
+def test_what_was_parsed_last_is_kept_however_long_where_that_is_wanted() -> None:
+    long, longer = "a" * 3_000_000, "b" * 4_000_000
+    recent = recent_parses.RecentParses[int](keeps_last=True)
+    for one in (recent, copy.deepcopy(recent)):
+        one.keep(long, 1)
+        assert one.get(long) == 1
+        one.keep(longer, 2)
+        assert (one.get(long), one.get(longer)) == (None, 2)
+    other = recent_parses.RecentParses[int]()
+    other.keep(long, 1)
+    assert other.get(long) is None
