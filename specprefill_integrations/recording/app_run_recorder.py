@@ -214,11 +214,15 @@ class AppRunRecorder:
             self._close(place.app_run_id)
 
     def ended_with_promise(self, run_id: str) -> None:
-        """A run is over, but its answer is a stream that may still be read."""
-        open_run = self._left(run_id)
-        if open_run is None:
-            return
+        """A run is over, but its answer is a stream that may still be read.
+
+        What reads it may begin only now, in a thread, and lies in it too.
+        """
         with self._lock:
+            open_run = self._runs.get(run_id)
+            if open_run is None:
+                self._places.pop(run_id, None)
+                return
             open_run.app_run.last_said = None  # of a model that prepared something
             open_run.is_promised = True
             is_complete = open_run.app_run.reply is not None
@@ -238,6 +242,7 @@ class AppRunRecorder:
 
     def _close(self, app_run_id: str, reason: LeftOutReason | None = None) -> None:
         with self._lock:
+            self._places.pop(app_run_id, None)
             open_run = self._runs.pop(app_run_id, None)
             if open_run is None:
                 return

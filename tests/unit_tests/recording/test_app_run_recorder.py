@@ -157,6 +157,17 @@ class TestStreams:
             recorder.answered("a/stream", "Ada.")
         assert [case.reply for case in read_cases(path)] == ["Ada."]
 
+    def test_what_reads_it_may_begin_after_the_run_is_over(self, recorder, path) -> None:
+        begin(recorder, "a")
+        recorder.ended("a/chain", never)
+        recorder.ended_with_promise("a")
+        assert recorder.began("a/stream", "a", never)
+        recorder.answered("a/stream", "Ada.")
+        recorder.ended("a/stream", never)
+        assert [case.reply for case in read_cases(path)] == ["Ada."]
+        assert recorder.counts == {"recorded": 1}
+        assert nothing_is_held(recorder)
+
 
 class TestLimits:
     def test_a_share_of_the_runs(self, path) -> None:
