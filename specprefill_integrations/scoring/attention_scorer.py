@@ -57,7 +57,8 @@ class ReadingPlan:
     elsewhere."""
 
     max_question_tokens: int = 512
-    """Longer questions lose their middle."""
+    """Longer questions lose their middle; so do those that take more than half of the draft's
+    positions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,11 +253,17 @@ class AttentionScorer:
     def _question(self, tokenizer: DraftTokenizer, question: str) -> QuestionTokens:
         """A question as it follows the context."""
         ids = tokenizer.ids(question)
-        half = self.plan.max_question_tokens // 2
+        half = self._max_question_tokens // 2
         if len(ids) > 2 * half:
             ids = ids[:half] + ids[-half:]
         start, end = tokenizer.ids(_QUESTION_START), tokenizer.ids(_QUESTION_END)
         return QuestionTokens(start + ids + end, slice(len(start), len(start) + len(ids)))
+
+    @property
+    def _max_question_tokens(self) -> int:
+        """Tokens of a question beside which the draft has room for a text."""
+        most, positions = self.plan.max_question_tokens, self.reading_draft.max_positions
+        return most if positions is None else min(most, positions // 2)
 
     @property
     def batch_chars(self) -> int:

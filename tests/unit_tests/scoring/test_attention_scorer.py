@@ -27,6 +27,8 @@ from specprefill_integrations.scoring.readouts.calibrated_difference import (
     CalibratedDifferenceReadout,
 )
 from specprefill_integrations.scoring.readouts.published import PublishedReadout
+from specprefill_integrations.scoring.request_reading import RequestReading
+from specprefill_integrations.scoring.span_scorer import ScoreRequest
 from specprefill_integrations.splitting.prose import ProseSplitter
 from specprefill_integrations.types import Span
 from tests.tiny_models import CONFIGS, SMALL, tiny_model, tiny_tokenizer
@@ -235,6 +237,19 @@ def test_long_questions_lose_their_middle_and_nothing_crashes():
         "why " * 2000, TEXTS[:1], sentence_spans(TEXTS[:1])
     )
     assert all(map(math.isfinite, scores))
+
+
+def test_a_question_of_as_many_tokens_as_the_draft_has_positions_leaves_room_for_the_text():
+    positions = SMALL["max_position_embeddings"]
+    tiny = scorer()
+    text = TEXTS[0] * 20
+    question = "What is the answer? " * positions
+    [scores] = tiny.score_spans(question, [text], sentence_spans([text]))
+    assert all(map(math.isfinite, scores))
+    request = ScoreRequest(question, [text], sentence_spans([text]))
+    prompts = tiny._prompts(RequestReading(request, tiny._tokenizer, 0), tiny._tokenizer)
+    assert all(prompt.prompt.longest_tokens <= positions for prompt in prompts)
+    assert len(prompts) < 3 * tiny.count_tokens([text])[0] / positions + 1
 
 
 def test_a_model_without_attention_is_refused_by_name():
