@@ -23,6 +23,7 @@ from specprefill_integrations.langchain.message_task import (
 from specprefill_integrations.langchain.query_source import Query
 from specprefill_integrations.langchain.text_blocks import open_texts_of, with_texts
 from specprefill_integrations.ledger import Ledger, shared_ledger
+from specprefill_integrations.originals.promised_references import PromisedReferences
 from specprefill_integrations.rendering import GapStyle
 from specprefill_integrations.timing import Thresholds
 from specprefill_integrations.token_counting import count_each
@@ -70,26 +71,26 @@ class MessageCompressor:
         reading = self._begin(task)
         if isinstance(reading, CompressedMessage):
             return reading
-        store = task.originals
-        references = [store.put(text) if store is not None else None for text in reading.texts]
-        results = reading.compressor.compress_documents(
-            reading.texts, reading.query.text, budget=task.budget, hints=reading.hints(references)
-        )
-        return reading.finish(results, references)
+        while True:
+            results = reading.compressor.compress_documents(
+                reading.texts, reading.query.text, budget=task.budget, hints=reading.hints()
+            )
+            done, cut = reading.finish(results)
+            if reading.references.put(cut):
+                return done
 
     async def _acompress(self, task: MessageTask[MessageT]) -> CompressedMessage[MessageT]:
         # Begins with counting tokens, and perhaps with loading the draft.
         reading = await asyncio.to_thread(self._begin, task)
         if isinstance(reading, CompressedMessage):
             return reading
-        store = task.originals
-        references = [
-            await store.aput(text) if store is not None else None for text in reading.texts
-        ]
-        results = await reading.compressor.acompress_documents(
-            reading.texts, reading.query.text, budget=task.budget, hints=reading.hints(references)
-        )
-        return await asyncio.to_thread(reading.finish, results, references)
+        while True:
+            results = await reading.compressor.acompress_documents(
+                reading.texts, reading.query.text, budget=task.budget, hints=reading.hints()
+            )
+            done, cut = await asyncio.to_thread(reading.finish, results)
+            if await reading.references.aput(cut):
+                return done
 
     def _begin(
         self, task: MessageTask[MessageT]
@@ -100,7 +101,8 @@ class MessageCompressor:
         tokens = _tokens_of(texts, compressor)
         if tokens < (task.min_tokens or 0):
             return _whole(task, "too_small", tokens=tokens)
-        return _Reading(task, compressor, texts, tokens, task.query())
+        references = PromisedReferences(texts, task.originals)
+        return _Reading(task, compressor, texts, tokens, task.query(), references)
 
     def _failed(self, task: MessageTask[MessageT], error: Exception) -> CompressedMessage[MessageT]:
         """The message whole, or the error where the caller asked for it."""
@@ -141,35 +143,49 @@ class _Reading(Generic[MessageT]):
     query: Query
     """The question."""
 
-    def hints(self, references: Sequence[str | None]) -> list[TextHint]:
+    references: PromisedReferences
+    """What markers in them name."""
+
+    def hints(self) -> list[TextHint]:
         """What is known of each text."""
-        return [replace(self.task.hint, reference=reference) for reference in references]
+        return [replace(self.task.hint, reference=named) for named in self.references.named]
 
     def finish(
-        self, results: Sequence[Compression], references: Sequence[str | None]
-    ) -> CompressedMessage[MessageT]:
-        """Write what is kept, unless there is a reason to leave the message whole."""
-        seconds = results[0].elapsed_seconds
+        self, results: Sequence[Compression]
+    ) -> tuple[CompressedMessage[MessageT], Sequence[int]]:
+        """Write what is kept, unless there is a reason to leave the message whole.
+
+        Returns:
+            The message, and which of its texts are cut.
+        """
         reason = _reason_for_all(results)
         if reason:
-            return _whole(self.task, reason, tokens=self.tokens, seconds=seconds, query=self.query)
+            return self._whole(reason, results), []
         texts = [
             result.text or self._gap(text, reference)
-            for text, result, reference in zip(self.texts, results, references, strict=True)
+            for text, result, reference in zip(
+                self.texts, results, self.references.named, strict=True
+            )
         ]
         kept_tokens = _tokens_of(texts, self.compressor)
         if kept_tokens >= self.tokens:
-            return _whole(
-                self.task, "not_shorter", tokens=self.tokens, seconds=seconds, query=self.query
-            )
+            return self._whole("not_shorter", results), []
+        cut = [place for place, result in enumerate(results) if result.skipped_because is None]
         done = CompressedMessage(
             message=self.task.message,
             original_tokens=self.tokens,
             kept_tokens=kept_tokens,
-            elapsed_seconds=seconds,
+            elapsed_seconds=results[0].elapsed_seconds,
             query_sources=self.query.sources,
         )
-        return replace(done, message=done.stamped(with_texts(self.task.message.content, texts)))
+        content = with_texts(self.task.message.content, texts)
+        return replace(done, message=done.stamped(content)), cut
+
+    def _whole(
+        self, reason: MessageSkipReason, results: Sequence[Compression]
+    ) -> CompressedMessage[MessageT]:
+        seconds = results[0].elapsed_seconds
+        return _whole(self.task, reason, tokens=self.tokens, seconds=seconds, query=self.query)
 
     def _gap(self, text: str, reference: str | None) -> str:
         """What stands for a block of which nothing is kept: providers take no empty one."""

@@ -28,6 +28,7 @@ from specprefill_integrations.llama_index.tool_request import (
     query_of,
 )
 from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.originals.promised_references import PromisedReferences
 from specprefill_integrations.rendering import GapStyle
 from specprefill_integrations.timing import MinTokens, Thresholds
 from specprefill_integrations.token_counting import count_each
@@ -79,14 +80,16 @@ class OutputCompressor:
             work = self._begin(output, request, least_tokens)
             if isinstance(work, ToolOutput):
                 return work
-            store = self.originals
-            references = [store.put(text) if store is not None else None for text in work.texts]
             work.events.start()
-            results = work.compressor.compress_documents(
-                work.texts, work.query.text, budget=self.budget, hints=self._hints(work, references)
-            )
+            while True:
+                found = work.compressor.compress_documents(
+                    work.texts, work.query.text, budget=self.budget, hints=self._hints(work)
+                )
+                results = work.marked(found)
+                if work.references.put(work.cut(results)):
+                    break
             self._note(results)
-            return work.finish(work.marked(results, references))
+            return work.finish(results)
         except Exception as error:  # noqa: BLE001 - whatever fails must not cost the result
             return self._failed(output, request, error)
 
@@ -102,16 +105,16 @@ class OutputCompressor:
             work = await asyncio.to_thread(self._begin, output, request, least_tokens)
             if isinstance(work, ToolOutput):
                 return work
-            store = self.originals
-            references = [
-                await store.aput(text) if store is not None else None for text in work.texts
-            ]
             work.events.start()
-            results = await work.compressor.acompress_documents(
-                work.texts, work.query.text, budget=self.budget, hints=self._hints(work, references)
-            )
+            while True:
+                found = await work.compressor.acompress_documents(
+                    work.texts, work.query.text, budget=self.budget, hints=self._hints(work)
+                )
+                results = await asyncio.to_thread(work.marked, found)
+                if await work.references.aput(work.cut(results)):
+                    break
             self._note(results)
-            return work.finish(await asyncio.to_thread(work.marked, results, references))
+            return work.finish(results)
         except Exception as error:  # noqa: BLE001 - see compress
             return self._failed(output, request, error)
 
@@ -124,12 +127,15 @@ class OutputCompressor:
         tokens = sum(_tokens_of(texts, compressor))
         if tokens < (least_tokens or 0):
             return _left_whole(output, request, "too_small", tokens)
-        return _Work(output, request, compressor, texts, query_of(request, self.query))
+        references = PromisedReferences(texts, self.originals)
+        return _Work(output, request, compressor, texts, query_of(request, self.query), references)
 
-    def _hints(self, work: _Work, references: Sequence[str | None]) -> list[TextHint]:
+    def _hints(self, work: _Work) -> list[TextHint]:
         """What is known of each text."""
         tool = work.request.tool_name
-        return [TextHint(kind=self.kind, tool=tool, reference=found) for found in references]
+        return [
+            TextHint(kind=self.kind, tool=tool, reference=named) for named in work.references.named
+        ]
 
     def _note(self, results: Sequence[Compression]) -> None:
         """Tell how long it took to compress the texts, where they were."""
@@ -164,6 +170,9 @@ class _Work:
     query: Query
     """The question."""
 
+    references: PromisedReferences
+    """What markers in its texts name."""
+
     @property
     def events(self) -> CallEvents:
         """Says what happens to it."""
@@ -174,35 +183,45 @@ class _Work:
             text_count=len(self.texts),
         )
 
-    def marked(
-        self, results: Sequence[Compression], references: Sequence[str | None]
-    ) -> list[Compression]:
+    def marked(self, results: Sequence[Compression]) -> list[Compression]:
         """The results, with a gap marker for a text of which nothing is kept: it must be seen."""
         if all(result.text for result in results):
             return list(results)
         texts = [
             result.text or self._gap(text, reference)
-            for text, result, reference in zip(self.texts, results, references, strict=True)
+            for text, result, reference in zip(
+                self.texts, results, self.references.named, strict=True
+            )
         ]
         counted = zip(results, texts, _tokens_of(texts, self.compressor), strict=True)
         return [replace(result, text=text, kept_tokens=n) for result, text, n in counted]
+
+    def cut(self, results: Sequence[Compression]) -> list[int]:
+        """Which of the texts are handed out cut."""
+        if self._reason(results):
+            return []
+        return [place for place, result in enumerate(results) if result.skipped_because is None]
 
     def finish(self, results: Sequence[Compression]) -> ToolOutput:
         """Write the output, unless there is a reason to leave it whole."""
         if all(result.skipped_because for result in results):
             self.events.end(results)
             return self.output
-        tokens = sum(result.original_tokens for result in results)
-        reason: DoorSkipReason | None = None
-        if not any(result.kept for result in results):
-            reason = "nothing_kept"
-        elif sum(result.kept_tokens for result in results) >= tokens:
-            reason = "not_shorter"
+        reason = self._reason(results)
         if reason:
+            tokens = sum(result.original_tokens for result in results)
             self.events.skip(reason, tokens, results[0].elapsed_seconds)
             return self.output
         self.events.end(results)
         return with_texts(self.output, [result.text for result in results])
+
+    def _reason(self, results: Sequence[Compression]) -> DoorSkipReason | None:
+        """Why what was cut is not to be used."""
+        if not any(result.kept for result in results):
+            return "nothing_kept"
+        tokens = sum(result.original_tokens for result in results)
+        kept_tokens = sum(result.kept_tokens for result in results)
+        return "not_shorter" if kept_tokens >= tokens else None
 
     def _gap(self, text: str, reference: str | None) -> str:
         """What stands for a text of which nothing is kept: the text, where that is shorter."""

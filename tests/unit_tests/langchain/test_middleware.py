@@ -376,6 +376,31 @@ class TestReversible:
         answer(middleware, returning("It rained."))
         assert originals.get(reference_of("It rained.")) is None
 
+    def test_what_the_compressor_leaves_whole_pushes_nothing_out(self, scorer) -> None:
+        originals = InMemoryOriginals(max_chars=len(LONG) + 100)
+        earlier = originals.put("What an earlier marker names.")
+        middleware = SpecPrefillMiddleware(
+            compressor=ContextCompressor(scorer, leave_whole=lambda *_: True),
+            budget=Budget(keep_fraction=0.2),
+            min_tokens=50,
+            originals=originals,
+        )
+        for number in range(3):
+            other = f"{number}. {LONG}"[: len(LONG)]
+            assert answer(middleware, returning(other)).content == other
+        assert originals.get(earlier) is not None
+
+    def test_a_store_may_have_names_of_its_own(self, compressor) -> None:
+        class Named(InMemoryOriginals):
+            def put(self, text: str) -> str | None:
+                super().put(text)
+                return "lighthouse-7"
+
+        middleware = SpecPrefillMiddleware(
+            compressor=compressor, budget=Budget(max_tokens=40), min_tokens=50, originals=Named()
+        )
+        assert "[reference lighthouse-7]" in answer(middleware, read).content
+
     def test_a_dropped_block_names_its_own_reference(self, compressor) -> None:
         originals = InMemoryOriginals()
         middleware = SpecPrefillMiddleware(
