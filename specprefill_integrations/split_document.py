@@ -18,6 +18,7 @@ from specprefill_integrations.splitting import (
     RenderingSplitter,
     SizedSplitter,
     Splitter,
+    TextCuttingSplitter,
 )
 from specprefill_integrations.splitting.finer import split_oversized, trimmed
 from specprefill_integrations.token_counting import CountTokens
@@ -110,7 +111,8 @@ class SplitDocument:
 
         A unit must not cost more than all of it; of JSON, whose smallest members can be read alone,
         not more than a quarter. It is cut at the finer boundaries that the text's kind has, then,
-        where that is not enough, at sentences, clauses and words.
+        where that is not enough, at sentences, clauses and words; of JSON's values only a text is,
+        and only where it alone costs more than may be kept.
 
         Args:
             limit: Tokens that may be kept. Where that is too little for a piece that can be read,
@@ -121,7 +123,9 @@ class SplitDocument:
         dearest = max(tokens, default=0)
         if not self.may_be_cut_finer:
             most = max(1, limit // _PIECES)
-            return self._recut(most, sum(tokens)) if dearest > most else self
+            finer = self._recut(most, sum(tokens)) if dearest > most else self
+            is_readable = most >= _LEAST_PIECE_TOKENS
+            return _texts_cut(finer, limit, count) if dearest > limit and is_readable else finer
         room = limit - 2 * count([self.typical_gap])[0]
         if dearest <= limit or room < _LEAST_PIECE_TOKENS:
             return self
@@ -172,6 +176,17 @@ class SplitDocument:
         if not self.may_be_cut_finer:
             return cast("RenderingSplitter", self.splitter).render(source, kept, reference)
         return render_kept(source, kept, self.gaps, reference)
+
+
+def _texts_cut(document: SplitDocument, limit: int, count: CountTokens) -> SplitDocument:
+    """The same JSON, but of units that cost more than a limit their sentences, where it has any."""
+    splitter = document.splitter
+    if not isinstance(splitter, TextCuttingSplitter):
+        return document
+    costs = count(document.parts)
+    dear = [unit for unit, cost in zip(document.units, costs, strict=True) if cost > limit]
+    cutting = splitter.with_texts_cut(dear)
+    return replace(document, splitter=cutting, units=tuple(cutting(document.text)))
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, runtime_checkable
 
 from specprefill_integrations.types import Span
@@ -64,3 +64,11 @@ class RenderingSplitter(Protocol):
             kept: Some of its units, ascending.
             reference: What the first of the marks is to name.
         """
+
+
+@runtime_checkable
+class TextCuttingSplitter(RenderingSplitter, Protocol):
+    """A splitter that can also keep part of a unit, where that is a long text."""
+
+    def with_texts_cut(self, units: Collection[Span]) -> Splitter:
+        """The same splitter, which cuts these of its units into sentences if they are texts."""

@@ -1,7 +1,8 @@
 """JSON and JSON lines -> members and elements; what is kept of them is JSON again.
 
 Every value that is kept stands there as in the source, under the keys that it had, and a count
-stands where others were left out. What is no JSON is cut at lines.
+stands where others were left out. Of a text that alone is too much, sentences are kept. What is no
+JSON is cut at lines.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import ClassVar
 
+from specprefill_integrations.splitting.json_strings import sentences_in, written_text
 from specprefill_integrations.splitting.lines import LineSplitter
 from specprefill_integrations.splitting.recent_parses import RecentParses
 from specprefill_integrations.types import Span
@@ -32,6 +34,8 @@ _LONGEST_IDENTITY_CHARS = 100
 _MOST_IDENTITIES = 3
 
 _REFERENCE_KEY = "reference"
+
+_MISSING_SENTENCES = "[...]"
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +68,11 @@ class _Node:
         """Key and value."""
         return Span(self.start, self.end)
 
+    @property
+    def between_quotes(self) -> Span:
+        """What a text says, as it is written."""
+        return Span(self.value_start + 1, self.end - 1)
+
     def lead(self, text: str) -> str:
         """The white space before it."""
         return text[self.lead_start : self.start]
@@ -86,6 +95,13 @@ class JsonSplitter:
     """Names the counts of what was left out: `{"omitted": 12}` among elements, `"omitted": 3` among
     members, underscores before it where a member has that name. None: nothing is said."""
 
+    cuts_long_texts: bool = True
+    """Whether sentences may be kept of a text that alone costs more than all that may be kept."""
+
+    cut_texts: frozenset[Span] = frozenset()
+    """Units that are a single text, of which sentences are kept or dropped, `[...]` between them;
+    no other text is cut."""
+
     _recent: RecentParses[tuple[_Node | None]] = field(
         default_factory=lambda: RecentParses(keeps_last=True),
         init=False,
@@ -101,12 +117,16 @@ class JsonSplitter:
         """See `SizedSplitter`."""
         return replace(self, max_unit_chars=max_unit_chars)
 
+    def with_texts_cut(self, units: Collection[Span]) -> JsonSplitter:
+        """The same, but it may keep sentences of these units, where they are texts."""
+        return replace(self, cut_texts=frozenset(units)) if self.cuts_long_texts else self
+
     def __call__(self, text: str) -> list[Span]:
         """Cut `text`: disjoint, ascending, none empty."""
         root = self._root(text)
         if root is None:
             return LineSplitter()(text)
-        return [unit.span for unit, _ in self._units(root, ())]
+        return [unit.span for unit, _ in self._units(text, root, ())]
 
     def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
         """For each unit the members that say which record it belongs to, from the outermost in."""
@@ -115,7 +135,7 @@ class JsonSplitter:
             return [()] * len(units)
         place = {unit: index for index, unit in enumerate(units)}
         links = []
-        for unit, records in self._units(root, ()):
+        for unit, records in self._units(text, root, ()):
             named: list[int] = []
             for record in records:
                 identities = _identities(text, record)
@@ -150,16 +170,23 @@ class JsonSplitter:
         return found[0]
 
     def _units(
-        self, node: _Node, records: tuple[_Node, ...]
+        self, text: str, node: _Node, records: tuple[_Node, ...]
     ) -> Iterator[tuple[_Node, tuple[_Node, ...]]]:
         """Units with the objects that they stand in, from the outermost in."""
         is_lines = not node.bracket and node.children
         if not node.children or (node.end - node.start <= self.max_unit_chars and not is_lines):
-            yield node, records
+            yield from ((unit, records) for unit in self._sentences(text, node) or [node])
             return
         inside = (*records, node) if node.bracket == "{" else records
         for child in node.children:
-            yield from self._units(child, inside)
+            yield from self._units(text, child, inside)
+
+    def _sentences(self, text: str, node: _Node) -> list[_Node]:
+        """The sentences of a text that may be cut; none of any other value."""
+        if node.span not in self.cut_texts or text[node.value_start] != '"':
+            return []
+        found = sentences_in(text, node.between_quotes, self.max_unit_chars)
+        return [_Node(start, start, start, end=end) for start, end in found]
 
 
 @dataclass(slots=True)
@@ -185,6 +212,8 @@ class _Writer:
             return None  # without a look into it: most of a text is not kept
         if self.kept[first] == node.span and not (node.children and not node.bracket):
             return self.text[node.start : node.end]
+        if not node.children:
+            return self._text(node, first)
         written = [self.write(child) for child in node.children]
         if all(part is None for part in written):
             return None
@@ -196,6 +225,27 @@ class _Writer:
             return "\n".join(part.strip() for part in parts)
         head = self.text[node.start : node.value_start + 1]
         return head + ",".join(parts) + self.text[node.children[-1].end : node.end]
+
+    def _text(self, node: _Node, first: int) -> str:
+        """A text with what is kept of it.
+
+        Args:
+            node: Its value.
+            first: Which of `kept` is its first sentence.
+        """
+        inside = node.between_quotes
+        sentences = self.kept[first : bisect_left(self.kept, (node.end, 0))]
+        said = written_text(self.text, inside, sentences, self._missing_sentences)
+        return self.text[node.start : inside.start] + said + self.text[inside.end : node.end]
+
+    def _missing_sentences(self) -> str:
+        """What stands for sentences, as JSON writes it; once it says where they are to be found."""
+        if self.omitted_key is None:
+            return ""
+        if self.reference is None:
+            return _MISSING_SENTENCES
+        reference, self.reference = self.reference, None
+        return f"{_MISSING_SENTENCES} [{_REFERENCE_KEY} {json.dumps(reference)[1:-1]}]"
 
     def _members(self, node: _Node, written: Sequence[str | None]) -> list[str]:
         """The kept members, and how many are not."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 from unittest import mock
 
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations import Budget, ContextCompressor, TextHint
 from specprefill_integrations.splitting import json_text, recent_parses
 from specprefill_integrations.splitting.json_text import JsonSplitter
 from specprefill_integrations.testing import KeywordScorer
@@ -185,3 +187,118 @@ def test_what_was_parsed_last_is_kept_however_long_where_that_is_wanted() -> Non
     other = recent_parses.RecentParses[int]()
     other.keep(long, 1)
     assert other.get(long) is None
+
+
+SENTENCES = st.lists(
+    st.sampled_from(
+        [
+            "Ada keeps the lighthouse.",
+            'She said: "No!" and left.',
+            "C:\\new\\table is a path.",
+            "Two lines\nand\ta tab.",
+            "猫が好きです。犬も好きです。",
+            "A \U0001f600 smiles. ",
+            "Half of one: \ud83d.",
+            "\u00a0\u2028Odd\u3000blanks.\r\n\r\n",
+            "no stop",
+        ]
+    ),
+    min_size=1,
+    max_size=12,
+).map(" ".join)
+TEXTS = st.one_of(SENTENCES, st.text(max_size=60))
+
+
+def without_blanks(text: str) -> str:
+    return "".join(text.split())
+
+
+@given(st.data(), st.recursive(TEXTS, lambda inner: st.lists(inner, max_size=3)), STYLES)
+def test_any_choice_of_sentences_gives_json_in_which_they_stand(
+    data: Any, value: Any, style: Any
+) -> None:
+    text = json.dumps({"page": value, "id": 7}, **style)
+    plain = JsonSplitter(max_unit_chars=data.draw(st.integers(1, 60)))
+    splitter = plain.with_texts_cut(plain(text))
+    units = splitter(text)
+    assert splitter.render(text, units) == text
+    assert all(a.end <= b.start for a, b in pairwise(units))
+    chosen = [units[i] for i in sorted(data.draw(st.sets(st.sampled_from(range(len(units))))))]
+    written = splitter.render(text, chosen, "a1b2")
+    if not chosen:
+        assert not written
+        return
+    kept = json.loads(written)
+    assert kept.keys() <= {"page", "id", "omitted", "reference"}
+    for unit in chosen:
+        assert text[unit.start : unit.end] in written
+    assert written.count("a1b2") == (chosen != units)
+    if isinstance(value, str) and "page" in kept:
+        parts = kept["page"].replace(" [reference a1b2]", "").split("[...]")
+        assert is_subsequence(map(without_blanks, parts), without_blanks(value))
+
+
+def is_subsequence(parts: Iterable[str], whole: str) -> bool:
+    """Whether the parts stand in `whole`, one behind the other."""
+    at = 0
+    for part in parts:
+        at = whole.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+FACT = "Ada keeps the lighthouse."
+PAGE = f"{'The ferry leaves at noon, as always. ' * 60}{FACT} {'Fish is sold on Mondays. ' * 60}"
+
+
+@pytest.mark.parametrize(
+    "value", [{"url": "https://a.example", "page": PAGE}, {"page": PAGE}, [PAGE], {"a": [[PAGE]]}]
+)
+@pytest.mark.parametrize(
+    "budget", [Budget(keep_fraction=0.1), Budget(keep_fraction=0.5), Budget(max_tokens=80)]
+)
+def test_of_a_text_that_is_more_than_all_that_may_be_kept_sentences_are(
+    value: Any, budget: Budget
+) -> None:
+    text = json.dumps(value)
+    found = ContextCompressor(KeywordScorer()).compress(
+        text, "Who keeps the lighthouse?", budget=budget, hint=TextHint(reference="a1b2")
+    )
+    json.loads(found.text)
+    limit = budget.token_limit(found.original_tokens)
+    assert 0.8 * limit < found.kept_tokens <= limit
+    assert FACT in found.text
+    assert "[...] [reference a1b2]" in found.text
+    assert "".join(text[start:end] for start, end in found.kept).count(FACT) == 1
+
+
+def test_a_caller_may_want_no_text_cut() -> None:
+    compressor = ContextCompressor(KeywordScorer(), splitter=JsonSplitter(cuts_long_texts=False))
+    found = compressor.compress(
+        json.dumps({"id": 7, "page": PAGE}), "Who keeps it?", budget=Budget(keep_fraction=0.5)
+    )
+    assert json.loads(found.text) == {"id": 7, "omitted": 1}
+
+
+def test_a_text_that_may_be_kept_is_kept_whole_or_not_at_all() -> None:
+    pages = [f"{n}. {FACT} {'Fish is sold on Mondays. ' * 20}" for n in range(10)]
+    found = ContextCompressor(KeywordScorer()).compress(
+        json.dumps(pages), "Who keeps the lighthouse?", budget=Budget(keep_fraction=0.3)
+    )
+    kept = [page for page in json.loads(found.text) if isinstance(page, str)]
+    assert kept
+    assert set(kept) <= set(pages)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["QUJD" * 2000, json.dumps([FACT] * 300), f"{FACT} {'x' * 9000}"],
+    ids=["encoded bytes", "JSON in JSON", "encoded bytes in a text"],
+)
+def test_what_is_of_no_use_in_part_is_not_cut(said: str) -> None:
+    text = json.dumps({"id": 7, "said": said})
+    compressor = ContextCompressor(KeywordScorer(), count_tokens=lambda text: len(text) // 4)
+    found = compressor.compress(text, "Who keeps the lighthouse?", budget=Budget(max_tokens=80))
+    assert json.loads(found.text) == {"id": 7, "omitted": 1}

@@ -42,7 +42,7 @@ from specprefill_integrations.llama_index import (
     compress_tool,
     recall_tool,
 )
-from specprefill_integrations.originals import InMemoryOriginals
+from specprefill_integrations.originals import InMemoryOriginals, reference_of
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.llama_index.scripted import Recorder, Script, calls, handling, says
 
@@ -478,6 +478,12 @@ class TestSkips:
 
         tool = wrap(look, query="17", originals=InMemoryOriginals())
         await self.whole(tool, "not_shorter")
+
+    async def test_what_is_left_whole_is_not_put(self, wrap) -> None:
+        originals = InMemoryOriginals()
+        tool = wrap(read_log, budget=Budget(max_tokens=1), originals=originals)
+        await self.whole(tool, "nothing_kept", name="barked")
+        assert originals.get(reference_of(LOG)) is None
 
     async def test_recalled_originals(self, wrap, compressor) -> None:
         originals = InMemoryOriginals()
