@@ -43,7 +43,7 @@ DRAFT = "#b4690e"
 TARGET = "#0b6fb0"
 """What the model takes that is asked."""
 
-_SCORER_COLORS = ("#0b6fb0", "#c2500a", "#0a7d5c", "#a54b7d", "#8a6d00", "#3d7fa6", "#6b635b")
+_SCORER_COLORS = ("#0b6fb0", "#c2500a", "#0a7d5c", "#a54b7d", "#8a6d00", "#3d7fa6", "#7256c2")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<", ">")
 
 # On a dark page, each color gives way to a lighter one; `--ink` and such are the page's own.
@@ -54,6 +54,7 @@ _ON_DARK = {
     "#a54b7d": "#eb9cc6",
     "#8a6d00": "#e3bf45",
     "#3d7fa6": "#92cdec",
+    "#7256c2": "#b8a3ff",
     DRAFT: "#f0a64e",
     BAND: "#24382a",
 }
