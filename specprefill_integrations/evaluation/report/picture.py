@@ -43,8 +43,18 @@ DRAFT = "#b4690e"
 TARGET = "#0b6fb0"
 """What the model takes that is asked."""
 
-_SCORER_COLORS = ("#0b6fb0", "#c2500a", "#0a7d5c", "#a54b7d", "#8a6d00", "#3d7fa6", "#7256c2")
-_MARKS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<", ">")
+_SCORER_COLORS = (
+    "#0b6fb0",
+    "#c2500a",
+    "#0a7d5c",
+    "#a54b7d",
+    "#8a6d00",
+    "#3d7fa6",
+    "#7256c2",
+    "#a12f3a",
+    "#4f6b12",
+)
+_MARKS = ("o", "s", "^", "D", "v", "P", "p", "h", "<", ">", "*")
 
 # On a dark page, each color gives way to a lighter one; `--ink` and such are the page's own.
 _ON_DARK = {
@@ -55,6 +65,8 @@ _ON_DARK = {
     "#8a6d00": "#e3bf45",
     "#3d7fa6": "#92cdec",
     "#7256c2": "#b8a3ff",
+    "#a12f3a": "#ff8f96",
+    "#4f6b12": "#b5d36b",
     DRAFT: "#f0a64e",
     BAND: "#24382a",
 }

@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # `picture` says what to install where matplotlib is missing
 _COLUMNS = 2
 _PANEL = (8.2, 4.8)
 _SMALL_PANEL = (7.0, 4.4)
-_APART_POINTS = 3.5
+_APART_POINTS = 6.0
 """Marks of scorers that keep alike stand so far apart."""
 
 
