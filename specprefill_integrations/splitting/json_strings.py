@@ -60,7 +60,7 @@ def written_text(text: str, inside: Span, kept: Sequence[Span], marker: Callable
     at = inside.start
     for start, end in [*kept, Span(inside.end, inside.end)]:
         between = text[at:start]
-        if between and not _is_blank(between):
+        if not _is_blank(between):
             between = f" {marker()} ".replace("  ", " ")
             between = between if at > inside.start else between.lstrip()
             between = between if start < inside.end else between.rstrip()
@@ -75,7 +75,7 @@ def _decoded(character: str) -> str:
 
 
 def _is_blank(written: str) -> bool:
-    return "".join(_decoded(match.group()) for match in _CHARACTER.finditer(written)).isspace()
+    return all(_decoded(match.group()).isspace() for match in _CHARACTER.finditer(written))
 
 
 def _is_json(said: str) -> bool:
