@@ -35,6 +35,16 @@ class GapStyle:
             return marker
         return f"{marker} {self.reference_note.replace('{reference}', reference)}"
 
+    def in_place_of(self, text: str, reference: str | None = None) -> str:
+        """What stands for a text of which nothing is kept, never empty: a marker, if it is shorter.
+
+        Args:
+            text: The text.
+            reference: What fetches it back, where the marker is to say it.
+        """
+        marker = self.marked(text.strip(), reference).strip() or GapStyle().marker
+        return marker if len(marker) < len(text) else text
+
 
 LINE_GAPS = GapStyle(marker="[... {lines} omitted ...]")
 """For texts that are read by lines: logs, code, tables."""

@@ -161,8 +161,9 @@ class _Reading(Generic[MessageT]):
         reason = _reason_for_all(results)
         if reason:
             return self._whole(reason, results), []
+        gaps = self.compressor.gaps or GapStyle()
         texts = [
-            result.text or self._gap(text, reference)
+            result.text or gaps.in_place_of(text, reference)
             for text, result, reference in zip(
                 self.texts, results, self.references.named, strict=True
             )
@@ -186,12 +187,6 @@ class _Reading(Generic[MessageT]):
     ) -> CompressedMessage[MessageT]:
         seconds = results[0].elapsed_seconds
         return _whole(self.task, reason, tokens=self.tokens, seconds=seconds, query=self.query)
-
-    def _gap(self, text: str, reference: str | None) -> str:
-        """What stands for a block of which nothing is kept: providers take no empty one."""
-        gaps = self.compressor.gaps or GapStyle()
-        marker = gaps.marked(text.strip(), reference).strip() or GapStyle().marker
-        return marker if len(marker) < len(text) else text
 
 
 def _tokens_of(texts: Sequence[str], compressor: ContextCompressor) -> int:

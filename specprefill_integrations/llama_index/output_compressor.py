@@ -187,8 +187,9 @@ class _Work:
         """The results, with a gap marker for a text of which nothing is kept: it must be seen."""
         if all(result.text for result in results):
             return list(results)
+        gaps = self.compressor.gaps or GapStyle()
         texts = [
-            result.text or self._gap(text, reference)
+            result.text or gaps.in_place_of(text, reference)
             for text, result, reference in zip(
                 self.texts, results, self.references.named, strict=True
             )
@@ -222,12 +223,6 @@ class _Work:
         tokens = sum(result.original_tokens for result in results)
         kept_tokens = sum(result.kept_tokens for result in results)
         return "not_shorter" if kept_tokens >= tokens else None
-
-    def _gap(self, text: str, reference: str | None) -> str:
-        """What stands for a text of which nothing is kept: the text, where that is shorter."""
-        gaps = self.compressor.gaps or GapStyle()
-        marker = gaps.marked(text.strip(), reference).strip() or GapStyle().marker
-        return marker if len(marker) < len(text) else text
 
 
 def _tokens_of(texts: Sequence[str], compressor: ContextCompressor) -> list[int]:
