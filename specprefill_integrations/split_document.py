@@ -124,8 +124,9 @@ class SplitDocument:
         if not self.may_be_cut_finer:
             most = max(1, limit // _PIECES)
             finer = self._recut(most, sum(tokens)) if dearest > most else self
-            is_readable = most >= _LEAST_PIECE_TOKENS
-            return _texts_cut(finer, limit, count) if dearest > limit and is_readable else finer
+            if dearest <= limit or most < _LEAST_PIECE_TOKENS:
+                return finer
+            return _texts_cut(finer, limit, tokens if finer is self else count(finer.parts))
         room = limit - 2 * count([self.typical_gap])[0]
         if dearest <= limit or room < _LEAST_PIECE_TOKENS:
             return self
@@ -178,12 +179,11 @@ class SplitDocument:
         return render_kept(source, kept, self.gaps, reference)
 
 
-def _texts_cut(document: SplitDocument, limit: int, count: CountTokens) -> SplitDocument:
+def _texts_cut(document: SplitDocument, limit: int, costs: Sequence[int]) -> SplitDocument:
     """The same JSON, but of units that cost more than a limit their sentences, where it has any."""
     splitter = document.splitter
     if not isinstance(splitter, TextCuttingSplitter):
         return document
-    costs = count(document.parts)
     dear = [unit for unit, cost in zip(document.units, costs, strict=True) if cost > limit]
     cutting = splitter.with_texts_cut(dear)
     return replace(document, splitter=cutting, units=tuple(cutting(document.text)))

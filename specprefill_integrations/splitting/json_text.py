@@ -126,7 +126,11 @@ class JsonSplitter:
         root = self._root(text)
         if root is None:
             return LineSplitter()(text)
-        return [unit.span for unit, _ in self._units(text, root, ())]
+        return [
+            span
+            for leaf, _ in self._leaves(root, ())
+            for span in self._sentences(text, leaf) or [leaf.span]
+        ]
 
     def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
         """For each unit the members that say which record it belongs to, from the outermost in."""
@@ -134,15 +138,16 @@ class JsonSplitter:
         if root is None:
             return [()] * len(units)
         place = {unit: index for index, unit in enumerate(units)}
-        links = []
-        for unit, records in self._units(text, root, ()):
+        links: list[tuple[int, ...]] = []
+        for leaf, records in self._leaves(root, ()):
             named: list[int] = []
             for record in records:
                 identities = _identities(text, record)
-                if unit in identities:  # one of those that name the record needs no other
+                if leaf in identities:  # one of those that name the record needs no other
                     break
                 named.extend(place[found.span] for found in identities if found.span in place)
-            links.append(tuple(named))
+            after = bisect_left(units, (leaf.end, 0))  # one unit, or sentences
+            links += [tuple(named)] * (after - len(links))
         return links
 
     def render(self, text: str, kept: Sequence[Span], reference: str | None = None) -> str:
@@ -169,24 +174,23 @@ class JsonSplitter:
             self._recent.keep(text, found)
         return found[0]
 
-    def _units(
-        self, text: str, node: _Node, records: tuple[_Node, ...]
+    def _leaves(
+        self, node: _Node, records: tuple[_Node, ...]
     ) -> Iterator[tuple[_Node, tuple[_Node, ...]]]:
-        """Units with the objects that they stand in, from the outermost in."""
+        """What is not looked into, with the objects that it stands in, from the outermost in."""
         is_lines = not node.bracket and node.children
         if not node.children or (node.end - node.start <= self.max_unit_chars and not is_lines):
-            yield from ((unit, records) for unit in self._sentences(text, node) or [node])
+            yield node, records
             return
         inside = (*records, node) if node.bracket == "{" else records
         for child in node.children:
-            yield from self._units(text, child, inside)
+            yield from self._leaves(child, inside)
 
-    def _sentences(self, text: str, node: _Node) -> list[_Node]:
+    def _sentences(self, text: str, node: _Node) -> list[Span]:
         """The sentences of a text that may be cut; none of any other value."""
         if node.span not in self.cut_texts or text[node.value_start] != '"':
             return []
-        found = sentences_in(text, node.between_quotes, self.max_unit_chars)
-        return [_Node(start, start, start, end=end) for start, end in found]
+        return sentences_in(text, node.between_quotes, self.max_unit_chars)
 
 
 @dataclass(slots=True)
