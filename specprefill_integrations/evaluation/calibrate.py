@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation.cases import EvaluationCase, read_cases
+from specprefill_integrations.evaluation.cases import EvaluationCase
+from specprefill_integrations.evaluation.traces import read_data
 from specprefill_integrations.scoring.labeled_cases import LabeledCase
 from specprefill_integrations.scoring.probe import probe_cases
 from specprefill_integrations.terminal import (
@@ -108,7 +109,7 @@ def calibrate(  # noqa: PLR0913 - one parameter an option
 def _cases(paths: Sequence[Path], limit: int | None, probe: int) -> list[LabeledCase]:
     """The user's cases, then those of the probe."""
     try:
-        read = [case for path in paths for case in read_cases(path, limit)]
+        read = [case for path in paths for case in read_data(path, limit)]
     except EvaluationDataError as error:
         fail(str(error), USAGE_ERROR)
     labeled = [found for case in read if (found := _labeled(case)) is not None]
