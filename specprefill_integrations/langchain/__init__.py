@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING
 from specprefill_integrations.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from specprefill_integrations.langchain.middleware import SpecPrefillMiddleware
+    from specprefill_integrations.langchain._middleware import SpecPrefillMiddleware
 
 try:
-    from specprefill_integrations.langchain.case_recorder import CaseRecorder
-    from specprefill_integrations.langchain.compress_messages import compress_messages
-    from specprefill_integrations.langchain.context_edit import SpecPrefillContextEdit
-    from specprefill_integrations.langchain.document_compressor import SpecPrefillDocumentCompressor
-    from specprefill_integrations.langchain.document_transformer import (
+    from specprefill_integrations.langchain._case_recorder import CaseRecorder
+    from specprefill_integrations.langchain._compress_messages import compress_messages
+    from specprefill_integrations.langchain._context_edit import SpecPrefillContextEdit
+    from specprefill_integrations.langchain._document_compressor import (
+        SpecPrefillDocumentCompressor,
+    )
+    from specprefill_integrations.langchain._document_transformer import (
         SpecPrefillDocumentTransformer,
     )
-    from specprefill_integrations.langchain.recall_tool import RecallTool
-    from specprefill_integrations.langchain.tool_policy import ToolPolicy
-    from specprefill_integrations.langchain.ttft_handler import TtftCallbackHandler
+    from specprefill_integrations.langchain._recall_tool import RecallTool
+    from specprefill_integrations.langchain._tool_policy import ToolPolicy
+    from specprefill_integrations.langchain._ttft_handler import TtftCallbackHandler
 except ImportError as error:
     # A broken installation must not look like a missing one.
     if (error.name or "").partition(".")[0] != "langchain_core":
@@ -47,7 +49,7 @@ def __getattr__(name: str) -> object:
     if name != "SpecPrefillMiddleware":
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    from specprefill_integrations.langchain.middleware import (  # noqa: PLC0415
+    from specprefill_integrations.langchain._middleware import (  # noqa: PLC0415
         SpecPrefillMiddleware,
     )
 

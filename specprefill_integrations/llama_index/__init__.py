@@ -8,19 +8,21 @@ from __future__ import annotations
 from specprefill_integrations.errors import MissingDependencyError
 
 try:
-    from specprefill_integrations.llama_index.case_recorder import CaseRecorder
-    from specprefill_integrations.llama_index.events import (
+    from specprefill_integrations.llama_index._case_recorder import CaseRecorder
+    from specprefill_integrations.llama_index._events import (
         ContextCompressionEndEvent,
         ContextCompressionSkippedEvent,
         ContextCompressionStartEvent,
     )
-    from specprefill_integrations.llama_index.ingestion import SpecPrefillTransform
-    from specprefill_integrations.llama_index.memory_block import SpecPrefillMemoryBlock
-    from specprefill_integrations.llama_index.node_postprocessor import SpecPrefillNodePostprocessor
-    from specprefill_integrations.llama_index.recall_tool import recall_tool
-    from specprefill_integrations.llama_index.tool_request import ToolRequest
-    from specprefill_integrations.llama_index.tools import compress_tool
-    from specprefill_integrations.llama_index.ttft_handler import TtftEventHandler
+    from specprefill_integrations.llama_index._ingestion import SpecPrefillTransform
+    from specprefill_integrations.llama_index._memory_block import SpecPrefillMemoryBlock
+    from specprefill_integrations.llama_index._node_postprocessor import (
+        SpecPrefillNodePostprocessor,
+    )
+    from specprefill_integrations.llama_index._recall_tool import recall_tool
+    from specprefill_integrations.llama_index._tool_request import ToolRequest
+    from specprefill_integrations.llama_index._tools import compress_tool
+    from specprefill_integrations.llama_index._ttft_handler import TtftEventHandler
 except ImportError as error:
     # A broken installation must not look like a missing one.
     if (error.name or "").partition(".")[0] != "llama_index":

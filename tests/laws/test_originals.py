@@ -12,16 +12,16 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from specprefill_integrations.encodable import encodable
 from specprefill_integrations.originals import (
     InMemoryOriginals,
     OriginalStore,
     SqliteOriginals,
     reference_of,
 )
-from specprefill_integrations.originals.original_store import pack_text
-from specprefill_integrations.originals.recall import answer_recall
-from specprefill_integrations.token_counting import as_token_counter, count_each
+from specprefill_integrations.originals._original_store import pack_text
+from specprefill_integrations.originals._recall import answer_recall
+from specprefill_integrations.pipeline._encodable import encodable
+from specprefill_integrations.pipeline._token_counting import as_token_counter, count_each
 from tests.laws.texts import COUNTERS, texts
 
 any_text = st.one_of(texts, st.text(st.characters(exclude_categories=[]), max_size=30))

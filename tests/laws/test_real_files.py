@@ -22,18 +22,18 @@ from typing import Any
 import pytest
 
 from specprefill_integrations.splitting import LinkingSplitter, Splitter
-from specprefill_integrations.splitting.code import CodeSplitter
-from specprefill_integrations.splitting.detection import guess_kind
-from specprefill_integrations.splitting.diffs import DiffSplitter
-from specprefill_integrations.splitting.guess_language import guess_language
-from specprefill_integrations.splitting.html_text import HtmlSplitter
-from specprefill_integrations.splitting.json_text import JsonSplitter
-from specprefill_integrations.splitting.lines import LineSplitter
-from specprefill_integrations.splitting.logs import LogSplitter
-from specprefill_integrations.splitting.markdown import MarkdownSplitter
-from specprefill_integrations.splitting.prose import ProseSplitter
-from specprefill_integrations.splitting.settings import SettingsSplitter
-from specprefill_integrations.splitting.tables import TableSplitter
+from specprefill_integrations.splitting._code import CodeSplitter
+from specprefill_integrations.splitting._detection import guess_kind
+from specprefill_integrations.splitting._diffs import DiffSplitter
+from specprefill_integrations.splitting._guess_language import guess_language
+from specprefill_integrations.splitting._html_text import HtmlSplitter
+from specprefill_integrations.splitting._json_text import JsonSplitter
+from specprefill_integrations.splitting._lines import LineSplitter
+from specprefill_integrations.splitting._logs import LogSplitter
+from specprefill_integrations.splitting._markdown import MarkdownSplitter
+from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.splitting._settings import SettingsSplitter
+from specprefill_integrations.splitting._tables import TableSplitter
 from specprefill_integrations.types import Span
 from tests.laws.texts import assert_units, torn_clusters
 

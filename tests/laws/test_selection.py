@@ -12,7 +12,7 @@ from itertools import groupby
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations.selection import (
+from specprefill_integrations.pipeline._selection import (
     masses,
     select_best,
     select_covering,

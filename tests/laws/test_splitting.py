@@ -11,13 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sentence_splitter import SentenceSplitter
 
-from specprefill_integrations.splitting.finer import (
+from specprefill_integrations.splitting._finer import (
     cut_after,
     split_oversized,
     split_words,
     trimmed,
 )
-from specprefill_integrations.splitting.prose import _MAY_HOLD_TWO, _NUMBERING, ProseSplitter
+from specprefill_integrations.splitting._prose import _MAY_HOLD_TWO, _NUMBERING, ProseSplitter
 from specprefill_integrations.types import Span
 from tests.laws.texts import (
     assert_units,

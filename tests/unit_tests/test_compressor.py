@@ -16,8 +16,8 @@ import pytest
 
 from specprefill_integrations import Budget, Compression, ContextCompressor, GapStyle, Span
 from specprefill_integrations.errors import DraftModelError, TokenCounterError
-from specprefill_integrations.scoring.engine import ScoringEngine
-from specprefill_integrations.splitting.lines import LineSplitter
+from specprefill_integrations.scoring._engine import ScoringEngine
+from specprefill_integrations.splitting._lines import LineSplitter
 from specprefill_integrations.testing import KeywordScorer
 
 TEXT = "The cat sat on the mat. A dog barked at the moon. Nothing else happened that night. Really."

@@ -17,10 +17,12 @@ import typer
 
 import specprefill_integrations
 from specprefill_integrations import ContextCompressor, cli, langchain, llama_index
+from specprefill_integrations.bench import _bench as bench
+from specprefill_integrations.cli import _calibrate as calibrate
+from specprefill_integrations.cli import _evaluate as evaluate
 from specprefill_integrations.compressor import shared_compressor
-from specprefill_integrations.evaluation import bench, calibrate, evaluate
-from specprefill_integrations.langchain.message_task import MessageSkipReason
-from specprefill_integrations.llama_index.events import DoorSkipReason
+from specprefill_integrations.langchain._message_task import MessageSkipReason
+from specprefill_integrations.llama_index._events import DoorSkipReason
 from specprefill_integrations.testing import KeywordScorer
 
 # LangChain's community package says at import that it will be split up.

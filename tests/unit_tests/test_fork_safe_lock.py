@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from specprefill_integrations.fork_safe_lock import ForkSafeLock
+from specprefill_integrations._fork_safe_lock import ForkSafeLock
 
 PATIENCE = 30
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -54,7 +54,7 @@ def test_it_is_open_again_after_an_error():
 
 HELD_ELSEWHERE = """
 import os, threading
-from specprefill_integrations.fork_safe_lock import ForkSafeLock
+from specprefill_integrations._fork_safe_lock import ForkSafeLock
 
 lock, held, done = ForkSafeLock(), threading.Event(), threading.Event()
 
@@ -75,7 +75,7 @@ done.set()
 
 HELD_HERE = """
 import os, threading
-from specprefill_integrations.fork_safe_lock import ForkSafeLock
+from specprefill_integrations._fork_safe_lock import ForkSafeLock
 
 lock, took = ForkSafeLock(), threading.Event()
 
@@ -99,8 +99,8 @@ import os, threading
 import torch
 torch.set_num_threads(1)
 from specprefill_integrations import Span
-from specprefill_integrations.scoring.attention_scorer import AttentionScorer
-from specprefill_integrations.scoring.draft_model import DraftModel
+from specprefill_integrations.scoring._attention_scorer import AttentionScorer
+from specprefill_integrations.scoring._draft_model import DraftModel
 from tests.tiny_models import tiny_model, tiny_tokenizer
 
 draft = DraftModel.from_pair(tiny_model("llama"), tiny_tokenizer())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specprefill_integrations.scoring.span_scorer import SpanScorer, TokenSpanner
+from specprefill_integrations.scoring._span_scorer import SpanScorer, TokenSpanner
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import Span
 

@@ -60,11 +60,11 @@ text = "The dog barked. Rain fell on the hills. Nobody was there at all."
 USES = {
     "core": "assert 'dog' in compressor.compress(text, 'dog', budget=budget).text",
     "draft": """
-from specprefill_integrations.scoring.draft_model import DraftModel
-from specprefill_integrations.scoring.presets import build_stages
+from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._presets import build_stages
 scorer = ContextCompressor.from_draft_model("nobody/nothing").scorer.scorer
 assert scorer.draft.name == "nobody/nothing"
-from specprefill_integrations.scoring import profiles
+from specprefill_integrations.scoring import _profiles as profiles
 shipped = {path.stem for path in profiles._SHIPPED.glob("*.json")}
 assert {"smollm2-135m", "gemma-3-270m"} < shipped, shipped
 """,
@@ -85,14 +85,14 @@ assert "dog" in found.text and "hills" not in found.text
     "cli": """
 from typer.testing import CliRunner
 from specprefill_integrations import cli
-from specprefill_integrations.heat_map import render_heat_map
+from specprefill_integrations.heat_map._page import render_heat_map
 cli.build_compressor = lambda options: compressor
 command = ["compress", "-", "--query", "dog", "--max-tokens", "10", "--html", "page.html"]
 done = CliRunner().invoke(cli.build_app(), command, input=text)
 assert done.exit_code == 0 and "dog" in done.stdout, done
 """,
     "code": """
-from specprefill_integrations.splitting.code import CodeSplitter
+from specprefill_integrations.splitting._code import CodeSplitter
 source = "class A:\\n    def f(self):\\n        return 1\\n\\n    def g(self):\\n        pass\\n"
 units = [source[a:b] for a, b in CodeSplitter(language="python")(source)]
 assert any("def f" in unit and "return 1" in unit and "def g" not in unit for unit in units), units

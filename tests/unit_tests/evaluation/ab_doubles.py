@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from specprefill_integrations import ContextCompressor
-from specprefill_integrations.evaluation.ab_compression import PromptMaker
-from specprefill_integrations.evaluation.case_compressor import CaseCompressor, SpanCompressor
-from specprefill_integrations.evaluation.cases import EvaluationCase
-from specprefill_integrations.evaluation.targets import Answer
+from specprefill_integrations.evaluation._ab_compression import PromptMaker
+from specprefill_integrations.evaluation._case_compressor import CaseCompressor, SpanCompressor
+from specprefill_integrations.evaluation._cases import EvaluationCase
+from specprefill_integrations.evaluation._targets import Answer
 from specprefill_integrations.testing import KeywordScorer
 
 NOISE = "Fish is sold on Mondays. The ferry leaves at noon. Rain is common in autumn. "

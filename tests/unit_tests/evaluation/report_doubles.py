@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from specprefill_integrations.evaluation.ab_run import case_key
-from specprefill_integrations.evaluation.cases import EvaluationCase
+from specprefill_integrations.evaluation._ab_run import case_key
+from specprefill_integrations.evaluation._cases import EvaluationCase
 from tests.unit_tests.evaluation.ab_doubles import a_case
 
 RIGHT, WRONG = "Ada", "I do not know."

@@ -14,14 +14,19 @@ import pytest
 
 from specprefill_integrations import ContextCompressor
 from specprefill_integrations.errors import BudgetError, EvaluationDataError
-from specprefill_integrations.evaluation.ab_arms import Arm, arms_of, in_turn, keep_fractions_of
-from specprefill_integrations.evaluation.ab_limits import AbLimits, may_pass, wait_seconds
-from specprefill_integrations.evaluation.ab_prompts import build_prompt, check_template
-from specprefill_integrations.evaluation.ab_run import AbRun, case_key
-from specprefill_integrations.evaluation.ab_summary import AbSummary, summarize_ab
-from specprefill_integrations.evaluation.case_compressor import SpanCompressor
-from specprefill_integrations.evaluation.cases import EvaluationCase
-from specprefill_integrations.evaluation.run_log import open_run_log
+from specprefill_integrations.evaluation._ab_limits import AbLimits, may_pass, wait_seconds
+from specprefill_integrations.evaluation._ab_prompts import build_prompt, check_template
+from specprefill_integrations.evaluation._ab_run import AbRun, case_key
+from specprefill_integrations.evaluation._ab_summary import AbSummary, summarize_ab
+from specprefill_integrations.evaluation._ab_variants import (
+    Arm,
+    arms_of,
+    in_turn,
+    keep_fractions_of,
+)
+from specprefill_integrations.evaluation._case_compressor import SpanCompressor
+from specprefill_integrations.evaluation._cases import EvaluationCase
+from specprefill_integrations.evaluation._run_log import open_run_log
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.evaluation.ab_doubles import (
     EVIDENCE,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation.answers import MetricName, metric_of, score_reply
+from specprefill_integrations.evaluation._answers import MetricName, metric_of, score_reply
 from tests.unit_tests.evaluation.ab_doubles import a_case
 
 METRICS: list[MetricName] = ["contains", "exact_match", "f1", "choice", "rouge_l"]

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from specprefill_integrations import Budget
-from specprefill_integrations.prices import Prices
-from specprefill_integrations.timing import BreakEven
+from specprefill_integrations.observability import BreakEven
+from specprefill_integrations.observability._prices import Prices
 
 pytest.importorskip("matplotlib")
 
-from specprefill_integrations.evaluation.break_even_picture import draw_break_even
+from specprefill_integrations.evaluation._break_even_picture import draw_break_even
 
 FIFTH = Budget(keep_fraction=0.2, max_tokens=4000)
 
@@ -87,7 +87,7 @@ def test_the_same_picture_is_the_same_bytes(tmp_path: Path) -> None:
 def test_without_matplotlib_the_error_holds_the_pip_line() -> None:
     code = (
         "import sys; sys.modules['matplotlib'] = None; "
-        "import specprefill_integrations.evaluation.break_even_picture"
+        "import specprefill_integrations.evaluation._break_even_picture"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
     assert "pip install 'specprefill-integrations[report]'" in run.stderr

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor
-from specprefill_integrations.evaluation.case_compressor import (
+from specprefill_integrations.evaluation._case_compressor import (
     SpanCompressor,
     clocked,
     count_texts,
     token_limit,
 )
-from specprefill_integrations.evaluation.truncation import Truncation
+from specprefill_integrations.evaluation._truncation import Truncation
 from specprefill_integrations.testing import KeywordScorer
 from tests.laws.texts import texts
 from tests.unit_tests.conftest import RecordingScorer

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation.cases import EvaluationCase, read_cases
+from specprefill_integrations.evaluation._cases import EvaluationCase, read_cases
 
 RECORD: dict[str, Any] = {
     "id": "one",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from specprefill_integrations.evaluation.cost import Cost, cost_of, total_cost
-from specprefill_integrations.prices import Prices
-from specprefill_integrations.timing import TokenUsage, TtftRecord
+from specprefill_integrations.evaluation._cost import Cost, cost_of, total_cost
+from specprefill_integrations.observability import TokenUsage, TtftRecord
+from specprefill_integrations.observability._prices import Prices
 
 PRICES = Prices(
     input_per_million=2.0,

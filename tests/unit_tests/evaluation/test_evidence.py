@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor, GapStyle
-from specprefill_integrations.evaluation.case_compressor import KeptTexts, SpanCompressor
-from specprefill_integrations.evaluation.cases import EvaluationCase
-from specprefill_integrations.evaluation.evidence import (
+from specprefill_integrations.evaluation._case_compressor import KeptTexts, SpanCompressor
+from specprefill_integrations.evaluation._cases import EvaluationCase
+from specprefill_integrations.evaluation._evidence import (
     CaseOutcome,
     by_task,
     keep_key,
@@ -23,9 +23,9 @@ from specprefill_integrations.evaluation.evidence import (
     summarize,
     why_left_out,
 )
-from specprefill_integrations.evaluation.remembering_scorer import RememberingScorer
-from specprefill_integrations.scoring.span_scorer import SpanScorer
-from specprefill_integrations.splitting.token_chunks import TokenChunkSplitter
+from specprefill_integrations.evaluation._remembering_scorer import RememberingScorer
+from specprefill_integrations.scoring._span_scorer import SpanScorer
+from specprefill_integrations.splitting._token_chunks import TokenChunkSplitter
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import Span
 from tests.unit_tests.conftest import RecordingScorer

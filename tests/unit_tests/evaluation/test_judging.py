@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation.judging import MEANINGS, Judge
+from specprefill_integrations.evaluation._judging import MEANINGS, Judge
 from tests.unit_tests.evaluation.ab_doubles import a_case
 
 CASE = replace(a_case("1", answers=("Ada",)), reply="Eve keeps the light.")

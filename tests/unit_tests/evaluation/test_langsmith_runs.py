@@ -20,8 +20,8 @@ from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langsmith._internal._serde import dumps_json
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation.cases import EvaluationCase
-from specprefill_integrations.evaluation.traces import read_data
+from specprefill_integrations.evaluation._cases import EvaluationCase
+from specprefill_integrations.evaluation._traces import read_data
 from specprefill_integrations.langchain import CaseRecorder
 from tests.unit_tests.langchain.agents import QUESTION, ScriptedModel, calls, read
 

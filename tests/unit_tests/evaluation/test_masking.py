@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from specprefill_integrations.evaluation.masking import masked, masked_address, masked_command
+from specprefill_integrations.evaluation._masking import masked, masked_address, masked_command
 
 
 def test_only_keys_are_masked() -> None:

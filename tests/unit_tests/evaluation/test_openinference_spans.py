@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation.cases import EvaluationCase
-from specprefill_integrations.evaluation.traces import read_data
+from specprefill_integrations.evaluation._cases import EvaluationCase
+from specprefill_integrations.evaluation._traces import read_data
 
 Span = tuple[str, str | None, str, dict[str, Any], bool]
 """Its id, the one that it lies in, its kind, its attributes, and whether it failed."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from specprefill_integrations.evaluation.paired import (
+from specprefill_integrations.evaluation._paired import (
     MIN_BOOTSTRAP_PAIRS,
     bootstrap_interval,
     compare_pairs,

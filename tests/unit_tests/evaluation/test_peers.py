@@ -20,24 +20,24 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from specprefill_integrations import ContextCompressor
-from specprefill_integrations.encodable import encodable
-from specprefill_integrations.evaluation.case_compressor import (
+from specprefill_integrations.evaluation._case_compressor import (
     CaseCompressor,
     count_texts,
     token_limit,
 )
-from specprefill_integrations.evaluation.compressors import (
+from specprefill_integrations.evaluation._compressors import (
     Lineup,
     ScorerName,
     build_lineup,
     scorer_names,
 )
-from specprefill_integrations.evaluation.draft_choice import DraftChoice
-from specprefill_integrations.evaluation.peers.build import PeerName, build_peer
-from specprefill_integrations.evaluation.peers.lingua import PairCaches
-from specprefill_integrations.evaluation.peers.provence import THRESHOLDS, Provence
-from specprefill_integrations.evaluation.peers.settings import PeerSettings
-from specprefill_integrations.scoring import own_code_model
+from specprefill_integrations.evaluation._draft_choice import DraftChoice
+from specprefill_integrations.evaluation._peers._build import PeerName, build_peer
+from specprefill_integrations.evaluation._peers._lingua import PairCaches
+from specprefill_integrations.evaluation._peers._provence import THRESHOLDS, Provence
+from specprefill_integrations.evaluation._peers._settings import PeerSettings
+from specprefill_integrations.pipeline._encodable import encodable
+from specprefill_integrations.scoring import _own_code_model as own_code_model
 from specprefill_integrations.testing import KeywordScorer
 from tests.laws.texts import texts
 from tests.tiny_models import save_tiny_draft, tiny_model
@@ -153,7 +153,7 @@ class TestAll:
         name: PeerName,
         package: str,
     ) -> None:
-        for module in [one for one in sys.modules if ".evaluation.peers.lingua" in one]:
+        for module in [one for one in sys.modules if ".evaluation._peers._lingua" in one]:
             monkeypatch.delitem(sys.modules, module)
         monkeypatch.setitem(sys.modules, package, None)
         assert lineup_of(name, peer_settings).skipped == {
@@ -170,7 +170,7 @@ class TestAll:
 
     def test_they_are_imported_only_where_they_are_asked_for(self) -> None:
         packages = {"llmlingua", "wordllama", "langchain_classic", "langchain_community"}
-        doors = ("cli", "evaluation.evaluate", "evaluation.peers.build", "langchain", "llama_index")
+        doors = ("cli", "cli._evaluate", "evaluation._peers._build", "langchain", "llama_index")
         imports = "".join(f"import specprefill_integrations.{door}\n" for door in doors)
         script = f"import sys\n{imports}print(*({packages} & set(sys.modules)))"
         found = subprocess.run(  # noqa: S603 - Python itself

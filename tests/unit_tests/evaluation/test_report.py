@@ -18,10 +18,10 @@ pytest.importorskip("matplotlib")
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.cli import build_app
+from specprefill_integrations.cli._evaluate_report import write_report
 from specprefill_integrations.errors import DraftModelNotFoundError
-from specprefill_integrations.evaluation.ab_summary import summarize_ab
-from specprefill_integrations.evaluation.cases import EvaluationCase
-from specprefill_integrations.evaluation.report.command import write_report
+from specprefill_integrations.evaluation._ab_summary import summarize_ab
+from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.evaluation.ab_doubles import EVIDENCE, NOISE, a_case, says_what_it_reads
 from tests.unit_tests.evaluation.chat_server import serve_chat
@@ -573,7 +573,7 @@ def test_prices_of_a_model() -> None:
 def test_without_matplotlib_the_error_holds_the_pip_line() -> None:
     code = (
         "import sys; sys.modules['matplotlib'] = None; "
-        "import specprefill_integrations.evaluation.report.making"
+        "import specprefill_integrations.evaluation._report._making"
     )
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
@@ -582,7 +582,7 @@ def test_without_matplotlib_the_error_holds_the_pip_line() -> None:
 
 def test_help_loads_no_matplotlib() -> None:
     code = (
-        "import sys; import specprefill_integrations.evaluation.report.command; "
+        "import sys; import specprefill_integrations.cli._evaluate_report; "
         "print({'matplotlib', 'jinja2'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 
 pytest.importorskip("matplotlib")
 
-from specprefill_integrations.evaluation.report.changed_cases import (
+from specprefill_integrations.evaluation._report._changed_cases import (
     JudgedCase,
     JudgedReply,
     changed_cases,
     count_changes,
 )
-from specprefill_integrations.evaluation.report.findings import Findings, judge
-from specprefill_integrations.evaluation.report.logged_run import read_logged_run
-from specprefill_integrations.evaluation.report.markdown_page import plain
-from specprefill_integrations.evaluation.report.picture import dark_colors, spread
-from specprefill_integrations.evaluation.report.quality_picture import draw_quality
-from specprefill_integrations.evaluation.report.words import headline
+from specprefill_integrations.evaluation._report._findings import Findings, judge
+from specprefill_integrations.evaluation._report._logged_run import read_logged_run
+from specprefill_integrations.evaluation._report._markdown_page import plain
+from specprefill_integrations.evaluation._report._picture import dark_colors, spread
+from specprefill_integrations.evaluation._report._quality_picture import draw_quality
+from specprefill_integrations.evaluation._report._words import headline
 from tests.unit_tests.evaluation.ab_doubles import a_case
 from tests.unit_tests.evaluation.report_doubles import (
     RIGHT,

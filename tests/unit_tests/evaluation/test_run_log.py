@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation.run_log import open_run_log, setup_digest
+from specprefill_integrations.evaluation._run_log import open_run_log, setup_digest
 
 SETUP = {"model": "tiny", "arms": ("full", "readout@0.2")}
 RECORDS = [{"case": "1", "reply": "é\n"}, {"case": "2", "reply": "\ud800"}]

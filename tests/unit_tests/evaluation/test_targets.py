@@ -12,7 +12,7 @@ from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from llama_index.core.llms.mock import MockLLM
 
-from specprefill_integrations.evaluation.targets import (
+from specprefill_integrations.evaluation._targets import (
     LangChainTarget,
     LlamaIndexTarget,
     named_target,

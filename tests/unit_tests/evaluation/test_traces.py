@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation.cases import EvaluationCase, read_cases
-from specprefill_integrations.evaluation.traces import FieldNames, read_data
+from specprefill_integrations.evaluation._cases import EvaluationCase, read_cases
+from specprefill_integrations.evaluation._traces import FieldNames, read_data
 
 
 def csv_file(folder: Path, rows: list[dict[str, str]]) -> Path:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations.evaluation.wilson import wilson_interval
+from specprefill_integrations.evaluation._wilson import wilson_interval
 
 Z = 1.959963984540054
 

@@ -28,8 +28,8 @@ from langgraph.graph import StateGraph
 from langgraph.types import Command
 
 from specprefill_integrations import Budget
-from specprefill_integrations.evaluation.cases import EvaluationCase
-from specprefill_integrations.evaluation.traces import read_data
+from specprefill_integrations.evaluation._cases import EvaluationCase
+from specprefill_integrations.evaluation._traces import read_data
 from specprefill_integrations.langchain import (
     CaseRecorder,
     SpecPrefillDocumentCompressor,

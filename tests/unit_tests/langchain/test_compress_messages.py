@@ -16,8 +16,9 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, MessagesState, StateGraph
 
 from specprefill_integrations import Budget, ContextCompressor
-from specprefill_integrations.langchain import RecallTool, compress_messages, history
-from specprefill_integrations.ledger import Ledger
+from specprefill_integrations.langchain import RecallTool, compress_messages
+from specprefill_integrations.langchain import _history as history
+from specprefill_integrations.observability._metrics import CompressionMetrics
 from specprefill_integrations.originals import InMemoryOriginals, reference_of
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.langchain.agents import EVIDENCE, LONG, QUESTION, calls, scripted, stamp
@@ -50,7 +51,7 @@ def make(compressor: ContextCompressor) -> Any:
             "budget": Budget(max_tokens=16),
             "min_tokens": 50,
             "keep_results": 1,
-            "ledger": Ledger(),
+            "metrics": CompressionMetrics(),
         }
         return compress_messages(**{**settings, **options})
 
@@ -239,11 +240,11 @@ class TestMemory:
         assert contents(step.invoke(one)) == contents(both[0])
 
     def test_what_was_left_whole_is_not_looked_at_again(self, make, scorer) -> None:
-        ledger = Ledger()
-        step = make(ledger=ledger, budget=Budget(max_tokens=999))
+        metrics = CompressionMetrics()
+        step = make(metrics=metrics, budget=Budget(max_tokens=999))
         for _ in range(3):
             step.invoke(conversation(result(1, "Rain. " * 40), result(2)))
-        assert ledger.totals().skips == {"within_budget": 2}
+        assert metrics.totals().skips == {"within_budget": 2}
 
     def test_a_failure_may_be_made_good(self, scorer, make) -> None:
         step = make(compressor=ContextCompressor(scorer))

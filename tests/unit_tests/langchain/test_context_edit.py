@@ -12,7 +12,7 @@ from langchain_core.messages import HumanMessage, ToolMessage
 
 from specprefill_integrations import Budget
 from specprefill_integrations.langchain import SpecPrefillContextEdit
-from specprefill_integrations.ledger import Ledger
+from specprefill_integrations.observability._metrics import CompressionMetrics
 from tests.unit_tests.langchain.agents import (
     EVIDENCE,
     LONG,
@@ -31,7 +31,11 @@ CALLS = [calls(f"read:{number}") for number in range(1, 7)]
 @pytest.fixture
 def make(compressor: Any) -> Any:
     def make(**options: Any) -> SpecPrefillContextEdit:
-        settings = {"budget": Budget(max_tokens=16), "min_tokens": 50, "ledger": Ledger()}
+        settings = {
+            "budget": Budget(max_tokens=16),
+            "min_tokens": 50,
+            "metrics": CompressionMetrics(),
+        }
         return SpecPrefillContextEdit(compressor=compressor, **{**settings, **options})
 
     return make

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from specprefill_integrations import Budget, ContextCompressor, GapStyle, Span
 from specprefill_integrations.langchain import SpecPrefillDocumentCompressor
-from specprefill_integrations.rendering import render_kept
+from specprefill_integrations.pipeline._rendering import render_kept
 from specprefill_integrations.testing import KeywordScorer
 
 QUESTION = "When did the dog bark?"
@@ -232,7 +232,7 @@ class TestConstruction:
     ) -> None:
         asked = []
         monkeypatch.setattr(
-            "specprefill_integrations.langchain.document_compressor.shared_compressor",
+            "specprefill_integrations.langchain._document_compressor.shared_compressor",
             lambda: asked.append(threading.current_thread()) or compressor,
         )
         door = SpecPrefillDocumentCompressor(budget=HALF)
@@ -246,7 +246,7 @@ class TestConstruction:
     ) -> None:
         asked = []
         monkeypatch.setattr(
-            "specprefill_integrations.langchain.document_compressor.shared_compressor",
+            "specprefill_integrations.langchain._document_compressor.shared_compressor",
             lambda: asked.append(threading.current_thread()) or compressor,
         )
         assert await SpecPrefillDocumentCompressor(budget=HALF).acompress_documents(
@@ -293,5 +293,5 @@ def no_shared_compressor(monkeypatch) -> None:
         pytest.fail("The shared compressor was asked for.")
 
     monkeypatch.setattr(
-        "specprefill_integrations.langchain.document_compressor.shared_compressor", refuse
+        "specprefill_integrations.langchain._document_compressor.shared_compressor", refuse
     )

@@ -87,7 +87,7 @@ async def test_the_shared_compressor_is_built_off_the_event_loop(
 ) -> None:
     builders = []
     monkeypatch.setattr(
-        "specprefill_integrations.langchain.document_compressor.shared_compressor",
+        "specprefill_integrations.langchain._document_compressor.shared_compressor",
         lambda: builders.append(threading.current_thread()) or compressor,
     )
     door = SpecPrefillDocumentTransformer(budget=HALF)

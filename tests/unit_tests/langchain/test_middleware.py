@@ -20,9 +20,9 @@ import specprefill_integrations.langchain as doors
 from specprefill_integrations import Budget, ContextCompressor, TextHint
 from specprefill_integrations.errors import DeadlineExceededError
 from specprefill_integrations.langchain import RecallTool, SpecPrefillMiddleware, ToolPolicy
-from specprefill_integrations.ledger import Ledger, shared_ledger
+from specprefill_integrations.observability._metrics import CompressionMetrics, process_metrics
 from specprefill_integrations.originals import InMemoryOriginals, reference_of
-from specprefill_integrations.splitting.by_kind import SplitByKind
+from specprefill_integrations.splitting._by_kind import SplitByKind
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.langchain.agents import (
     EVIDENCE,
@@ -43,7 +43,7 @@ IMAGE = {"type": "image", "base64": "aGk=", "mime_type": "image/png"}
 @pytest.fixture
 def middleware(compressor: ContextCompressor) -> SpecPrefillMiddleware:
     return SpecPrefillMiddleware(
-        compressor=compressor, budget=BUDGET, min_tokens=50, ledger=Ledger()
+        compressor=compressor, budget=BUDGET, min_tokens=50, metrics=CompressionMetrics()
     )
 
 
@@ -186,8 +186,8 @@ class TestSkips:
     def reason(self, middleware: Any, one_tool: Any, content: Any = LONG) -> str:
         message = answer(middleware, one_tool)
         assert message.content == content
-        assert middleware.ledger.totals().compressed == 0
-        [(reason, count)] = middleware.ledger.totals().skips.items()
+        assert middleware.metrics.totals().compressed == 0
+        [(reason, count)] = middleware.metrics.totals().skips.items()
         assert (reason, count) == (stamp(message)["skipped_because"], 1)
         return reason
 
@@ -204,14 +204,20 @@ class TestSkips:
 
     def test_results_within_the_budget(self, compressor) -> None:
         roomy = SpecPrefillMiddleware(
-            compressor=compressor, budget=Budget(max_tokens=999), min_tokens=9, ledger=Ledger()
+            compressor=compressor,
+            budget=Budget(max_tokens=999),
+            min_tokens=9,
+            metrics=CompressionMetrics(),
         )
         assert self.reason(roomy, read) == "within_budget"
 
     @pytest.mark.parametrize("glob", ["read", "re*", "*"])
     def test_excluded_tools(self, compressor, glob) -> None:
         middleware = SpecPrefillMiddleware(
-            compressor=compressor, budget=BUDGET, exclude_tools=["x", glob], ledger=Ledger()
+            compressor=compressor,
+            budget=BUDGET,
+            exclude_tools=["x", glob],
+            metrics=CompressionMetrics(),
         )
         assert self.reason(middleware, read) == "excluded_tool"
 
@@ -232,7 +238,10 @@ class TestSkips:
 
     def test_nothing_is_never_shown(self, compressor) -> None:
         strict = SpecPrefillMiddleware(
-            compressor=compressor, budget=Budget(max_tokens=1), min_tokens=9, ledger=Ledger()
+            compressor=compressor,
+            budget=Budget(max_tokens=1),
+            min_tokens=9,
+            metrics=CompressionMetrics(),
         )
         assert self.reason(strict, read) == "nothing_kept"
 
@@ -259,7 +268,7 @@ class TestSkips:
         assert state["structured_response"].text == LONG
         first, last = tool_messages(state)
         assert len(first.content) < len(LONG) < len(last.content)
-        assert middleware.ledger.totals().calls == 1
+        assert middleware.metrics.totals().calls == 1
 
 
 class TestPolicies:
@@ -332,7 +341,7 @@ class TestReversible:
             budget=Budget(max_tokens=40),
             min_tokens=50,
             originals=originals,
-            ledger=Ledger(),
+            metrics=CompressionMetrics(),
         )
         reference = reference_of(LONG)
         model = scripted(calls("read:1"), calls("recall_original:2", reference=reference))
@@ -442,12 +451,12 @@ class TestFailures:
 
     def test_a_deadline(self, scorer, forgiving) -> None:
         scorer.error = DeadlineExceededError()
-        ledger = Ledger()
+        metrics = CompressionMetrics()
         middleware = SpecPrefillMiddleware(
-            compressor=forgiving, budget=BUDGET, min_tokens=9, ledger=ledger
+            compressor=forgiving, budget=BUDGET, min_tokens=9, metrics=metrics
         )
         assert self.left_whole(middleware) == "deadline_exceeded"
-        assert ledger.totals().deadline_misses == 1
+        assert metrics.totals().deadline_misses == 1
 
     def test_a_failing_counter(self, scorer, caplog) -> None:
         def fail(_: str) -> int:
@@ -479,7 +488,7 @@ class TestFailures:
             raise ImportError(msg)
 
         monkeypatch.setattr(
-            "specprefill_integrations.langchain.message_compressor.shared_compressor", refuse
+            "specprefill_integrations.langchain._message_compressor.shared_compressor", refuse
         )
         assert self.left_whole(SpecPrefillMiddleware(budget=BUDGET, min_tokens=9)) == "failed"
 
@@ -503,14 +512,14 @@ class TestFailures:
 
         with pytest.raises(ZeroDivisionError):
             answer(middleware, broken)
-        assert middleware.ledger.totals().calls == 0
+        assert middleware.metrics.totals().calls == 0
 
 
 class TestSharedDefaults:
     def test_the_shared_compressor_waits_for_a_long_result(self, monkeypatch, compressor) -> None:
         asked = []
         monkeypatch.setattr(
-            "specprefill_integrations.langchain.message_compressor.shared_compressor",
+            "specprefill_integrations.langchain._message_compressor.shared_compressor",
             lambda: asked.append(1) or compressor,
         )
         middleware = SpecPrefillMiddleware(budget=BUDGET, min_tokens=50)
@@ -521,7 +530,7 @@ class TestSharedDefaults:
 
     def test_the_ledger_is_the_one_of_the_process(self, compressor) -> None:
         middleware = SpecPrefillMiddleware(compressor=compressor, budget=BUDGET)
-        assert middleware.ledger is shared_ledger()
+        assert middleware.metrics is process_metrics()
 
 
 class TestLog:

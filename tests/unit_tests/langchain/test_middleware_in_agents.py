@@ -33,7 +33,7 @@ from pydantic import BaseModel
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.langchain import RecallTool, SpecPrefillMiddleware
-from specprefill_integrations.ledger import Ledger
+from specprefill_integrations.observability._metrics import CompressionMetrics
 from specprefill_integrations.originals import InMemoryOriginals
 from tests.unit_tests.langchain.agents import (
     EVIDENCE,
@@ -56,7 +56,11 @@ def make(compressor: ContextCompressor) -> Callable[..., SpecPrefillMiddleware]:
     """Makes middleware of one compressor, which notes its calls."""
 
     def make(**options: Any) -> SpecPrefillMiddleware:
-        settings = {"budget": Budget(max_tokens=16), "min_tokens": 50, "ledger": Ledger()}
+        settings = {
+            "budget": Budget(max_tokens=16),
+            "min_tokens": 50,
+            "metrics": CompressionMetrics(),
+        }
         return SpecPrefillMiddleware(compressor=compressor, **{**settings, **options})
 
     return make
@@ -127,14 +131,14 @@ class TestHooks:
         )
         [message] = tool_messages(agent.invoke(ASK))
         assert message.content == SHORT
-        assert inner.ledger.totals().skips == {"excluded_tool": 1}
+        assert inner.metrics.totals().skips == {"excluded_tool": 1}
 
     def test_of_two_the_outer_leaves_the_inners_work_alone(self, make, scorer) -> None:
         outer, inner = make(name="outer", budget=Budget(max_tokens=3), min_tokens=1), make()
         agent = create_agent(scripted(calls("read")), [read], middleware=[outer, inner])
         state = agent.invoke(ASK)
         assert tool_messages(state)[0].content == SHORT
-        assert outer.ledger.totals().skips == {"already_compressed": 1}
+        assert outer.metrics.totals().skips == {"already_compressed": 1}
         assert len(scorer.calls) == 1
 
 
@@ -227,7 +231,7 @@ class TestCommands:
 
         agent = create_agent(scripted(calls("forget")), [forget], middleware=[middleware])
         assert [m.text for m in agent.invoke(ASK)["messages"]] == ["Done."]
-        assert middleware.ledger.totals().calls == 0
+        assert middleware.metrics.totals().calls == 0
 
 
 class TestOtherGraphs:
@@ -292,7 +296,7 @@ class TestInterrupts:
         config = {"configurable": {"thread_id": "1"}}
         state = agent.invoke(ASK, config)
         assert state["__interrupt__"][0].value == "May I?"
-        assert middleware.ledger.totals().calls == 0
+        assert middleware.metrics.totals().calls == 0
         state = agent.invoke(Command(resume="yes"), config)
         assert [m.content for m in tool_messages(state)] == [SHORT]
 
@@ -427,7 +431,7 @@ class TestSubAgents:
         [message] = tool_messages(agent.invoke({"messages": [HumanMessage("Help me")]}))
         assert EVIDENCE in message.content
         assert stamp(message)["query_sources"] == ["human_message", "tool_call"]
-        assert inside.ledger.totals().compressed == outside.ledger.totals().compressed == 1
+        assert inside.metrics.totals().compressed == outside.metrics.totals().compressed == 1
 
 
 @pytest.mark.parametrize("ours_first", [True, False], ids=["ours first", "ours last"])

@@ -17,7 +17,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.langchain import SpecPrefillMiddleware
-from specprefill_integrations.ledger import Ledger
+from specprefill_integrations.observability._metrics import CompressionMetrics
 from specprefill_integrations.originals import InMemoryOriginals
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.langchain.agents import ScriptedModel, calls, stamp, tool_messages
@@ -90,7 +90,7 @@ class Run:
             budget=BUDGET,
             min_tokens=MIN_TOKENS,
             originals=self.store,
-            ledger=Ledger(),
+            metrics=CompressionMetrics(),
         )
         return create_agent(
             self.model, [read], middleware=[middleware], checkpointer=InMemorySaver()

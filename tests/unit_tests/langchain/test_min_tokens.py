@@ -16,11 +16,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.errors import BudgetError
 from specprefill_integrations.langchain import SpecPrefillMiddleware, compress_messages
-from specprefill_integrations.langchain.history import HistoryCompressor
-from specprefill_integrations.langchain.tool_policy import ToolPolicy
-from specprefill_integrations.ledger import Ledger
+from specprefill_integrations.langchain._history import HistoryCompressor
+from specprefill_integrations.langchain._tool_policy import ToolPolicy
+from specprefill_integrations.observability import BreakEven, TtftLog
+from specprefill_integrations.observability._metrics import CompressionMetrics
 from specprefill_integrations.testing import KeywordScorer
-from specprefill_integrations.timing import BreakEven, TtftLog
 from tests.unit_tests.langchain.agents import (
     LONG,
     QUESTION,
@@ -31,7 +31,7 @@ from tests.unit_tests.langchain.agents import (
     stamp,
     tool_messages,
 )
-from tests.unit_tests.timing.measured_calls import LENGTHS, add_calls, note_texts
+from tests.unit_tests.observability.measured_calls import LENGTHS, add_calls, note_texts
 
 BUDGET = Budget(max_tokens=16)
 
@@ -54,7 +54,7 @@ def a_log() -> TtftLog:
 
 def a_middleware(log: TtftLog | None, **options: Any) -> SpecPrefillMiddleware:
     compressor = ContextCompressor(KeywordScorer(), on_error="raise")
-    given = {"budget": BUDGET, "min_tokens": "auto", "ledger": Ledger(), **options}
+    given = {"budget": BUDGET, "min_tokens": "auto", "metrics": CompressionMetrics(), **options}
     return SpecPrefillMiddleware(compressor=compressor, ttft_log=log, **given)
 
 
@@ -74,7 +74,7 @@ class TestMiddleware:
         message = answer(middleware)
         assert stamp(message)["skipped_because"] == reason
         assert (message.content == LONG) == (reason is not None)
-        assert middleware.ledger.totals().skips == ({reason: 1} if reason else {})
+        assert middleware.metrics.totals().skips == ({reason: 1} if reason else {})
 
     def test_auto_begins_with_the_default(self) -> None:
         assert stamp(answer(a_middleware(a_log())))["skipped_because"] == "too_small"
@@ -107,7 +107,7 @@ class TestMiddleware:
         assert (
             0
             < sum(seconds for _, seconds in readings)
-            <= (middleware.ledger.totals().draft_seconds)
+            <= (middleware.metrics.totals().draft_seconds)
         )
 
     def test_what_cannot_be_answered_is_refused(self) -> None:
@@ -154,7 +154,7 @@ class TestWhatWasSeenStays:
             keep_results=0,
             min_tokens="auto",
             ttft_log=log,
-            ledger=Ledger(),
+            metrics=CompressionMetrics(),
         )
         note_texts(history._thresholds)
         messages: list[BaseMessage] = []
@@ -176,6 +176,8 @@ def test_compress_messages_takes_the_same() -> None:
     options = {"compressor": ContextCompressor(KeywordScorer()), "budget": BUDGET}
     with pytest.raises(ValueError, match="ttft_log="):
         compress_messages(min_tokens="auto", **options)
-    step = compress_messages(min_tokens="auto", ttft_log=log, ledger=Ledger(), **options)
+    step = compress_messages(
+        min_tokens="auto", ttft_log=log, metrics=CompressionMetrics(), **options
+    )
     messages = [HumanMessage(LONG, id="1"), HumanMessage(QUESTION, id="2")]
     assert step.invoke(messages) == messages

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from specprefill_integrations import Budget
 from specprefill_integrations.langchain import SpecPrefillMiddleware
-from specprefill_integrations.langchain.query_source import (
+from specprefill_integrations.langchain._query_source import (
     Query,
     last_human_text,
     messages_of,

@@ -24,8 +24,8 @@ from specprefill_integrations.langchain import (
     SpecPrefillDocumentCompressor,
     SpecPrefillDocumentTransformer,
 )
-from specprefill_integrations.langchain.events import EVENT_NAME
-from specprefill_integrations.ledger import shared_ledger
+from specprefill_integrations.langchain._events import EVENT_NAME
+from specprefill_integrations.observability._metrics import process_metrics
 
 QUESTION = "dog barked"
 KEPT = "The dog barked at night."
@@ -105,7 +105,7 @@ class TestContextualCompressionRetriever:
     async def test_tells_what_was_done_in_numbers(self, door, retriever) -> None:
         recorder = Recorder()
         chain = ContextualCompressionRetriever(base_retriever=retriever, base_compressor=door)
-        before = shared_ledger().totals()
+        before = process_metrics().totals()
         chain.invoke(QUESTION, config={"callbacks": [recorder]})
         await chain.ainvoke(QUESTION, config={"callbacks": [recorder]})
         (name, told), again = recorder.events
@@ -114,7 +114,7 @@ class TestContextualCompressionRetriever:
         assert told["kept_tokens"] <= 20 < told["original_tokens"]
         assert told["skipped_because"] is None
         assert KEPT not in str(recorder.events)
-        after = shared_ledger().totals()
+        after = process_metrics().totals()
         assert after.calls == before.calls + 2
         assert after.tokens_after == before.tokens_after + 2 * told["kept_tokens"]
 

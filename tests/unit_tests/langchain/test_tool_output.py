@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import HumanMessage, ToolMessage
 from langgraph.types import Command, Overwrite
 
-from specprefill_integrations.langchain.tool_output import answers_in, with_answers
+from specprefill_integrations.langchain._tool_output import answers_in, with_answers
 
 OLD = ToolMessage("old", tool_call_id="0")
 MINE = ToolMessage("mine", tool_call_id="1")

@@ -19,8 +19,8 @@ from specprefill_integrations.langchain import (
     SpecPrefillMiddleware,
     TtftCallbackHandler,
 )
-from specprefill_integrations.langchain.ttft_handler import DRAFT_SECONDS_KEY
-from specprefill_integrations.timing import TokenUsage, TtftRecord
+from specprefill_integrations.langchain._ttft_handler import DRAFT_SECONDS_KEY
+from specprefill_integrations.observability import TokenUsage, TtftRecord
 from tests.unit_tests.langchain.agents import QUESTION, ScriptedModel, calls, read
 
 USAGE = {

@@ -21,8 +21,8 @@ from llama_index.core.tools import FunctionTool, QueryEngineTool
 from llama_index.core.workflow import StartEvent, StopEvent, Workflow, step
 
 from specprefill_integrations import Budget
-from specprefill_integrations.evaluation.cases import EvaluationCase
-from specprefill_integrations.evaluation.traces import read_data
+from specprefill_integrations.evaluation._cases import EvaluationCase
+from specprefill_integrations.evaluation._traces import read_data
 from specprefill_integrations.llama_index import (
     CaseRecorder,
     SpecPrefillNodePostprocessor,

@@ -10,13 +10,13 @@ from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index_instrumentation.dispatcher import instrument_tags
 
 from specprefill_integrations import Budget, ContextCompressor
-from specprefill_integrations.ledger import shared_ledger
 from specprefill_integrations.llama_index import (
     ContextCompressionEndEvent,
     ContextCompressionSkippedEvent,
     ContextCompressionStartEvent,
     SpecPrefillNodePostprocessor,
 )
+from specprefill_integrations.observability._metrics import process_metrics
 from tests.unit_tests.llama_index.scripted import Recorder, handling
 
 HALF = Budget(keep_fraction=0.5)
@@ -82,11 +82,11 @@ def test_skips_say_why(scorer, nodes) -> None:
 
 
 def test_the_ledger_of_the_process_adds_up_what_events_say(door, nodes) -> None:
-    before = shared_ledger().totals()
+    before = process_metrics().totals()
     with handling(Recorder()) as heard:
         once = door.postprocess_nodes(nodes, query_str="dog barked")
         door.postprocess_nodes(once, query_str="dog barked")
-    after = shared_ledger().totals()
+    after = process_metrics().totals()
     assert (after.calls - before.calls, after.compressed - before.compressed) == (2, 1)
     assert after.tokens_before - before.tokens_before == 34
     assert after.tokens_after - before.tokens_after == heard.events[1].kept_tokens

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:`langchain-community` is being sunset:DeprecationWarning"
 )
 
-SHARED = "specprefill_integrations.llama_index.ingestion.shared_compressor"
+SHARED = "specprefill_integrations.llama_index._ingestion.shared_compressor"
 FEW = Budget(max_tokens=16)
 LONG = "Cats sleep for most of the day. The dog barked at night. Rain fell on the hills."
 BARKED = "[...] The dog barked at night. [...]"

@@ -24,7 +24,7 @@ from tests.unit_tests.llama_index.scripted import Recorder, Script, handling, sa
 # Workflows ask agents for attributes that pydantic would rather be rid of.
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")
 
-SHARED = "specprefill_integrations.llama_index.memory_block.shared_compressor"
+SHARED = "specprefill_integrations.llama_index._memory_block.shared_compressor"
 
 
 def count(text: str) -> list[str]:

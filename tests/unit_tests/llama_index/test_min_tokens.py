@@ -10,11 +10,11 @@ from llama_index.core.tools import FunctionTool
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.errors import BudgetError
-from specprefill_integrations.ledger import shared_ledger
 from specprefill_integrations.llama_index import compress_tool
-from specprefill_integrations.timing import BreakEven, TtftLog
+from specprefill_integrations.observability import BreakEven, TtftLog
+from specprefill_integrations.observability._metrics import process_metrics
 from tests.unit_tests.llama_index.scripted import Recorder, handling
-from tests.unit_tests.timing.measured_calls import LENGTHS, add_calls, note_texts
+from tests.unit_tests.observability.measured_calls import LENGTHS, add_calls, note_texts
 
 BUDGET = Budget(max_tokens=40)
 LOG = "\n".join([*(["All was calm."] * 100), "The dog barked at night."])
@@ -45,9 +45,9 @@ def test_a_break_even(compressor: ContextCompressor, draft: float, reasons: list
     figures = BreakEven.in_seconds(
         budget=BUDGET, draft_tokens_per_second=draft, target_tokens_per_second=100
     )
-    before = shared_ledger().totals().skips.get("never_pays", 0)
+    before = process_metrics().totals().skips.get("never_pays", 0)
     assert reasons_of(wrapped(compressor, min_tokens=figures)) == reasons
-    assert shared_ledger().totals().skips.get("never_pays", 0) == before + len(reasons)
+    assert process_metrics().totals().skips.get("never_pays", 0) == before + len(reasons)
 
 
 def test_auto_begins_with_the_default_and_learns(compressor: ContextCompressor) -> None:

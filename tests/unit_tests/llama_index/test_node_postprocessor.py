@@ -27,12 +27,12 @@ from llama_index.core.schema import (
 
 from specprefill_integrations import Budget, ContextCompressor, GapStyle, Span
 from specprefill_integrations.llama_index import SpecPrefillNodePostprocessor
-from specprefill_integrations.rendering import render_kept
+from specprefill_integrations.pipeline._rendering import render_kept
 from specprefill_integrations.testing import KeywordScorer
 
 QUESTION = "dog barked"
 HALF = Budget(keep_fraction=0.5)
-SHARED = "specprefill_integrations.llama_index.node_postprocessor.shared_compressor"
+SHARED = "specprefill_integrations.llama_index._node_postprocessor.shared_compressor"
 
 SENTENCES = [
     "The dog barked at night.",

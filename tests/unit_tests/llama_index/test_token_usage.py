@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 
-from specprefill_integrations.llama_index.token_usage import usage_of
-from specprefill_integrations.timing import TokenUsage
+from specprefill_integrations.llama_index._token_usage import usage_of
+from specprefill_integrations.observability import TokenUsage
 
 TOLD = TokenUsage(input_tokens=100, cached_tokens=40, output_tokens=7)
 

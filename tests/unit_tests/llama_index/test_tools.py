@@ -54,7 +54,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset:DeprecationWarning"),
 ]
 
-SHARED = "specprefill_integrations.llama_index.output_compressor.shared_compressor"
+SHARED = "specprefill_integrations.llama_index._output_compressor.shared_compressor"
 QUESTION = "Who barked?"
 NEEDED = "The dog barked at night."
 LOG = "\n".join(

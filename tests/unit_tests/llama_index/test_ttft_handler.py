@@ -21,7 +21,7 @@ from specprefill_integrations.llama_index import (
     TtftEventHandler,
     compress_tool,
 )
-from specprefill_integrations.timing import TtftRecord
+from specprefill_integrations.observability import TtftRecord
 from tests.unit_tests.llama_index.scripted import Script, calls, says
 
 # LlamaIndex imports langchain-community by itself, and agents ask for what pydantic deprecates.

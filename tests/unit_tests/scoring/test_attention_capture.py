@@ -9,7 +9,7 @@ import torch
 from transformers import DynamicCache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from specprefill_integrations.scoring.attention_capture import attention_rows, capture_attention
+from specprefill_integrations.scoring._attention_capture import attention_rows, capture_attention
 from tests.tiny_models import CONFIGS, tiny_model
 
 ROWS = 5

@@ -15,21 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specprefill_integrations.errors import DraftModelUnsupportedError
-from specprefill_integrations.scoring.attention_scorer import (
+from specprefill_integrations.scoring._attention_scorer import (
     GENERIC_QUESTION,
     AttentionScorer,
     ReadingPlan,
 )
-from specprefill_integrations.scoring.draft_model import DraftModel
-from specprefill_integrations.scoring.draft_tokenizer import DraftTokenizer
-from specprefill_integrations.scoring.engine import shared_engine
-from specprefill_integrations.scoring.readouts.calibrated_difference import (
+from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
+from specprefill_integrations.scoring._engine import shared_engine
+from specprefill_integrations.scoring._request_reading import RequestReading
+from specprefill_integrations.scoring._span_scorer import ScoreRequest
+from specprefill_integrations.scoring.readouts._calibrated_difference import (
     CalibratedDifferenceReadout,
 )
-from specprefill_integrations.scoring.readouts.published import PublishedReadout
-from specprefill_integrations.scoring.request_reading import RequestReading
-from specprefill_integrations.scoring.span_scorer import ScoreRequest
-from specprefill_integrations.splitting.prose import ProseSplitter
+from specprefill_integrations.scoring.readouts._published import PublishedReadout
+from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.types import Span
 from tests.tiny_models import CONFIGS, SMALL, tiny_model, tiny_tokenizer
 

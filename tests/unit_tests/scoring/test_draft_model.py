@@ -13,15 +13,16 @@ import torch
 
 from specprefill_integrations import ContextCompressor
 from specprefill_integrations.errors import DraftModelNotFoundError, DraftModelUnsupportedError
-from specprefill_integrations.scoring import draft_location, draft_model
-from specprefill_integrations.scoring.draft_location import (
+from specprefill_integrations.scoring import _draft_location as draft_location
+from specprefill_integrations.scoring import _draft_model as draft_model
+from specprefill_integrations.scoring._draft_location import (
     DEFAULT_HUB_ID,
     FolderModel,
     GgufModel,
     HubModel,
     locate_draft,
 )
-from specprefill_integrations.scoring.draft_model import DraftModel
+from specprefill_integrations.scoring._draft_model import DraftModel
 from tests.tiny_models import save_tiny_draft, tiny_model, tiny_tokenizer
 
 

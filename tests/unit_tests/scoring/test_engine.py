@@ -21,9 +21,9 @@ from specprefill_integrations.errors import (
     EngineClosedError,
     ScoringEngineError,
 )
-from specprefill_integrations.scoring.engine import ScoringEngine, shared_engine
-from specprefill_integrations.scoring.scoring_worker import EngineLimits
-from specprefill_integrations.scoring.span_scorer import (
+from specprefill_integrations.scoring._engine import ScoringEngine, shared_engine
+from specprefill_integrations.scoring._scoring_worker import EngineLimits
+from specprefill_integrations.scoring._span_scorer import (
     AsyncSpanScorer,
     BatchSpanScorer,
     LogScorer,

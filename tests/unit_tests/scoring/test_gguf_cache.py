@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from specprefill_integrations.scoring import gguf_cache
-from specprefill_integrations.scoring.draft_location import GgufModel
-from specprefill_integrations.scoring.gguf_cache import cache_folder, converted_folder
+from specprefill_integrations.scoring import _gguf_cache as gguf_cache
+from specprefill_integrations.scoring._draft_location import GgufModel
+from specprefill_integrations.scoring._gguf_cache import cache_folder, converted_folder
 
 TIMEOUT_SECONDS = 60
 

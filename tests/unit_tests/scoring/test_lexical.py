@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations.scoring.lexical import lexical_coverage
+from specprefill_integrations.scoring._lexical import lexical_coverage
 
 
 def coverage(query, text, *stretches):

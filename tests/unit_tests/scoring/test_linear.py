@@ -11,26 +11,26 @@ import pytest
 import torch
 
 from specprefill_integrations.errors import ReadoutProfileError
-from specprefill_integrations.scoring.attention_scorer import AttentionScorer
-from specprefill_integrations.scoring.draft_model import DraftModel
-from specprefill_integrations.scoring.profiles import (
+from specprefill_integrations.scoring._attention_scorer import AttentionScorer
+from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._profiles import (
     _SHIPPED,
     ReadoutProfile,
     find_profile,
     fitted_folder,
     shape_of,
 )
-from specprefill_integrations.scoring.prompt_reader import (
+from specprefill_integrations.scoring._prompt_reader import (
     Prompt,
     PromptReader,
     QuestionTokens,
 )
 from specprefill_integrations.scoring.readouts import SpanReadings
-from specprefill_integrations.scoring.readouts.calibrated_difference import (
+from specprefill_integrations.scoring.readouts._calibrated_difference import (
     CalibratedDifferenceReadout,
 )
-from specprefill_integrations.scoring.readouts.linear import LOG_FLOOR, LinearReadout
-from specprefill_integrations.splitting.prose import ProseSplitter
+from specprefill_integrations.scoring.readouts._linear import LOG_FLOOR, LinearReadout
+from specprefill_integrations.splitting._prose import ProseSplitter
 from tests.tiny_models import CONFIGS, save_tiny_draft, tiny_model, tiny_tokenizer
 
 CONTEXTS = ([7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23, 24])

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from specprefill_integrations import Budget, ContextCompressor
-from specprefill_integrations.scoring.draft_model import DraftModel
-from specprefill_integrations.scoring.prompt_reader import (
+from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._prompt_reader import (
     Prompt,
     PromptReader,
     QuestionTokens,
 )
 from specprefill_integrations.scoring.readouts import PromptLayout
-from specprefill_integrations.scoring.readouts.published import PublishedReadout
+from specprefill_integrations.scoring.readouts._published import PublishedReadout
 from tests.tiny_models import CONFIGS, tiny_model, tiny_tokenizer
 
 CONTEXTS = ([5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17], [40, 41, 42, 43, 44, 45, 46, 47])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations.scoring.windows import Piece, plan_batches, plan_windows
+from specprefill_integrations.scoring._windows import Piece, plan_batches, plan_windows
 
 
 @st.composite

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specprefill_integrations.splitting.outline import OutlineSplitter
+from specprefill_integrations.splitting._outline import OutlineSplitter
 
 
 def pieces(splitter: OutlineSplitter, text: str) -> list[str]:

@@ -7,11 +7,11 @@ import json
 import pytest
 
 from specprefill_integrations import Budget, ContextCompressor, TextHint
-from specprefill_integrations.splitting.by_kind import SplitByKind
-from specprefill_integrations.splitting.code import CodeSplitter
-from specprefill_integrations.splitting.hints import hint_from_metadata
-from specprefill_integrations.splitting.json_text import JsonSplitter
-from specprefill_integrations.splitting.lines import LineSplitter
+from specprefill_integrations.splitting._by_kind import SplitByKind
+from specprefill_integrations.splitting._code import CodeSplitter
+from specprefill_integrations.splitting._hints import hint_from_metadata
+from specprefill_integrations.splitting._json_text import JsonSplitter
+from specprefill_integrations.splitting._lines import LineSplitter
 from specprefill_integrations.testing import KeywordScorer
 
 RECORDS = json.dumps([{"id": n, "name": f"door {n}", "open": n % 2 == 0} for n in range(40)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from specprefill_integrations.splitting.chat import ChatSplitter
+from specprefill_integrations.splitting._chat import ChatSplitter
 from tests.unit_tests.splitting.reading import needs, pieces
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from specprefill_integrations.splitting.detection import guess_kind
+from specprefill_integrations.splitting._detection import guess_kind
 from tests.unit_tests.splitting import test_diffs, test_html_text, test_logs
 
 PROSE = """\

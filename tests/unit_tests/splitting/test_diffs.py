@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specprefill_integrations.splitting.diffs import DiffSplitter
+from specprefill_integrations.splitting._diffs import DiffSplitter
 from tests.unit_tests.splitting.reading import needs, pieces
 
 HEADER = "diff --git a/shop.sql b/shop.sql\nindex 12..34 100644\n--- a/shop.sql\n+++ b/shop.sql"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specprefill_integrations.splitting.html_text import HtmlSplitter
+from specprefill_integrations.splitting._html_text import HtmlSplitter
 from tests.unit_tests.splitting.reading import needs, pieces
 
 PAGE = """\

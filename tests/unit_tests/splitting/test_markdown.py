@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from specprefill_integrations.splitting.lines import LineSplitter
-from specprefill_integrations.splitting.markdown import MarkdownSplitter
+from specprefill_integrations.splitting._lines import LineSplitter
+from specprefill_integrations.splitting._markdown import MarkdownSplitter
 from tests.unit_tests.splitting.reading import needs, pieces
 
 CODE = "```python\ndef f():\n    return 1\n\n\ndef g():\n    return 2\n```"

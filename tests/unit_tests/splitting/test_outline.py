@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specprefill_integrations.splitting.outline import Outline
+from specprefill_integrations.splitting._outline import Outline
 from specprefill_integrations.types import Span
 
 TEXT = "head\nfirst row\nsecond row\n"

@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from specprefill_integrations.splitting.tables import TableSplitter
+from specprefill_integrations.splitting._tables import TableSplitter
 from tests.unit_tests.splitting.reading import needs, pieces
 
 

@@ -1,0 +1,133 @@
+"""The passes that `specprefill bench` compares: scoring, and the draft's plain forward pass."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil
+import torch
+from torch import Tensor
+
+from specprefill_integrations.scoring._attention_scorer import AttentionScorer
+from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
+from specprefill_integrations.scoring._presets import build_stages
+from specprefill_integrations.scoring._windows import plan_windows
+from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.types import Span
+
+
+@dataclass(frozen=True)
+class BenchPasses:
+    """One text, ready to be scored or just read."""
+
+    scorer: AttentionScorer
+    """What is measured."""
+
+    query: str
+    """The question."""
+
+    text: str
+    """The text."""
+
+    units: Sequence[Span]
+    """Its units."""
+
+    pieces: Sequence[Tensor]
+    """Its tokens in as few pieces as the draft's positions allow. Shape of each: (1, tokens)."""
+
+    windows: Sequence[Tensor]
+    """Its tokens in the windows that scoring reads. Shape of each: (1, tokens)."""
+
+    @classmethod
+    def prepare(  # noqa: PLR0913 - mirrors from_draft_model
+        cls,
+        text: str,
+        query: str,
+        *,
+        tokens: int,
+        draft: str | None,
+        scorer: Literal["readout", "specprefill"],
+        device: str | None,
+        dtype: str | None,
+        window_tokens: int | None,
+    ) -> BenchPasses:
+        """Load the draft and cut the first `tokens` tokens of a text to size."""
+        stages = build_stages(
+            draft,
+            device=device,
+            dtype=dtype,
+            scorer=scorer,
+            kind="prose",
+            window_tokens=window_tokens,
+        )
+        model = stages.scorer.draft
+        tokenizer = DraftTokenizer(model.tokenizer)
+        text = text[: int(tokenizer.tokenize(text, []).offsets[:tokens][-1, 1])]
+        units = ProseSplitter()(text)
+        for part in (model, stages.scorer.reading_draft):
+            for parameter in part.model.parameters():  # they lie on the disk until they are read
+                parameter.sum()
+        found = tokenizer.tokenize(text, [unit.start for unit in units])
+        ids = torch.tensor([found.ids], device=model.device)
+        longest = model.max_positions or ids.shape[1]
+        width = window_tokens or stages.scorer.active_readout.window_tokens
+        windows = plan_windows([len(found.ids)], [found.cuts], min(width, longest))
+        return cls(
+            stages.scorer,
+            query,
+            text,
+            units,
+            torch.split(ids, longest, dim=1),
+            [ids[:, piece.start : piece.end] for window in windows for piece in window],
+        )
+
+    @property
+    def draft(self) -> DraftModel:
+        """The draft."""
+        return self.scorer.draft
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the text."""
+        return sum(piece.shape[1] for piece in self.pieces)
+
+    def score(self) -> None:
+        """Score every unit."""
+        self.scorer.score_spans(self.query, [self.text], [self.units])
+
+    def forward(self) -> None:
+        """Read the tokens in as few pieces as the draft's positions allow."""
+        self._read(self.pieces)
+
+    def forward_windows(self) -> None:
+        """Read the tokens window by window."""
+        self._read(self.windows)
+
+    def wait(self) -> None:
+        """Wait until the device has done what it was given."""
+        if self.draft.device.type == "cuda":
+            torch.cuda.synchronize(self.draft.device)
+
+    def held_bytes(self, *, reset_peak: bool = False) -> int:
+        """Memory in use; on CUDA the most there was since the last `reset_peak`."""
+        if reset_peak:
+            gc.collect()
+        if self.draft.device.type == "cuda":
+            if reset_peak:
+                torch.cuda.reset_peak_memory_stats(self.draft.device)
+            return torch.cuda.max_memory_allocated(self.draft.device)
+        return int(psutil.Process().memory_info().rss)
+
+    @torch.inference_mode()
+    def _read(self, parts: Sequence[Tensor]) -> None:
+        for ids in parts:
+            self.draft.model.base_model(input_ids=ids, use_cache=False)
+
+
+def cpu_threads() -> int:
+    """CPU threads that torch uses."""
+    return torch.get_num_threads()

@@ -1,0 +1,1 @@
+"""Fitting a readout to a draft model."""

@@ -1,0 +1,141 @@
+"""`specprefill evaluate report`: what logs of `evaluate ab` say, as pictures and pages.
+
+Owns options and progress. Reaches `torch` only through the draft that draws heat maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from specprefill_integrations.cli._terminal import (
+    USAGE_ERROR,
+    clear_errors,
+    fail,
+    printable,
+    progress_bar,
+    quiet_libraries,
+)
+from specprefill_integrations.errors import BudgetError, EvaluationDataError
+from specprefill_integrations.evaluation._ab_variants import keep_fractions_of
+from specprefill_integrations.evaluation._field_places import field_names
+from specprefill_integrations.evaluation._judging import JudgeBy
+from specprefill_integrations.evaluation._report._prompt_cost import GivenPrices
+from specprefill_integrations.evaluation._run_session import typed_command
+from specprefill_integrations.evaluation._traces import FieldNames
+from specprefill_integrations.observability._prices import Prices
+
+
+def write_report(  # noqa: PLR0913 - one parameter an option
+    logs: Annotated[
+        list[Path], typer.Argument(metavar="LOG", help="Logs that `evaluate ab` has written.")
+    ],
+    *,
+    data: Annotated[
+        list[Path],
+        typer.Option(help="The cases that they are about, as given to `evaluate ab`; any number."),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where to write; made where there is none.")
+    ],
+    field: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=PLACE", help="As in `evaluate ab`.")
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(min=0.001, max=0.999, help="By how much worse is not worse.")
+    ] = 0.05,
+    judge_by: Annotated[
+        JudgeBy | None, typer.Option(help="As in `evaluate ab`. Default: as the log was judged.")
+    ] = None,
+    scorer: Annotated[
+        list[str] | None, typer.Option(help="Leave out all others; may be given several times.")
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(metavar="FRACTIONS", help="Leave out all other fractions.")
+    ] = None,
+    cases: Annotated[
+        int, typer.Option(min=0, help="Cases of each log to show with question and replies.")
+    ] = 10,
+    heat: Annotated[
+        int, typer.Option(min=0, help="Of these, how many with their texts; 0 loads no draft.")
+    ] = 10,
+    prices_of: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Costs by the installed table of prices.")
+    ] = None,
+    provider: Annotated[str | None, typer.Option(help="For --prices-of, such as openai.")] = None,
+    input_price: Annotated[
+        float | None, typer.Option(min=0, help="Costs by this one: a million tokens of prompts.")
+    ] = None,
+    draft_price: Annotated[
+        float, typer.Option(min=0, help="An hour of the draft's machine.")
+    ] = 0.0,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Draw what logs of `evaluate ab` say, and write a page to browse and one for docs."""
+    if input_price is not None and prices_of is not None:
+        fail("give --prices-of or --input-price, not both", USAGE_ERROR)
+    if draft_price and input_price is None and prices_of is None:
+        fail("prices of tokens are missing: give --prices-of or --input-price", USAGE_ERROR)
+    with clear_errors(debug=debug):
+        # Here, so that `--help` is quick.
+        from specprefill_integrations.evaluation._report._making import (  # noqa: PLC0415
+            ReportRequest,
+            make_report,
+        )
+        from specprefill_integrations.evaluation._report._words import headline  # noqa: PLC0415
+
+        request = ReportRequest(
+            logs=logs,
+            data=data,
+            fields=_fields(field or []),
+            margin=margin,
+            judge_by=judge_by,
+            scorers=scorer or [],
+            keep_fractions=_keep_fractions(keep),
+            prices=_prices(prices_of, provider, input_price, draft_price),
+            cases=cases,
+            heat=heat,
+            command=typed_command(),
+        )
+        with quiet_libraries(debug=debug), progress_bar() as progress:
+            task = progress.add_task("heat maps", total=min(cases, heat) * len(logs))
+            try:
+                made = make_report(request, on_heat=lambda: progress.advance(task))
+            except EvaluationDataError as error:
+                fail(str(error), USAGE_ERROR)
+        written = made.write(out)
+    for run in made.runs:
+        typer.echo(printable(f"{run.findings.run.name}: {headline(run.findings)}"))
+    for remark in made.remarks:
+        typer.echo(printable(remark))
+    for path in written:
+        typer.echo(str(path))
+
+
+def _fields(given: Sequence[str]) -> FieldNames:
+    try:
+        return field_names(given)
+    except EvaluationDataError as error:
+        fail(str(error), USAGE_ERROR)
+
+
+def _keep_fractions(given: str | None) -> Sequence[float]:
+    try:
+        return [] if given is None else keep_fractions_of(given)
+    except BudgetError as error:
+        fail(str(error), USAGE_ERROR)
+
+
+def _prices(
+    prices_of: str | None, provider: str | None, input_price: float | None, draft_price: float
+) -> GivenPrices | None:
+    if prices_of is not None:
+        found = Prices.of_model(prices_of, provider=provider, draft_per_hour=draft_price)
+        return GivenPrices(prices=found, currency="in US dollars")
+    if input_price is None:
+        return None
+    given = Prices(input_per_million=input_price, draft_per_hour=draft_price)
+    return GivenPrices(prices=given, currency="in the currency of the prices")

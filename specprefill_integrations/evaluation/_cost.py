@@ -1,0 +1,75 @@
+"""Calls of a model in money. Pure: knows records and prices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from specprefill_integrations.observability import TtftRecord
+from specprefill_integrations.observability._prices import Prices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What calls cost, in the currency of the prices."""
+
+    fresh_input: float = 0.0
+    """Tokens of prompts that the model had to read."""
+
+    cached_input: float = 0.0
+    """Tokens of prompts that came from the provider's prompt cache."""
+
+    output: float = 0.0
+    """Tokens of answers."""
+
+    draft: float = 0.0
+    """The draft's machine while it worked, or was waited for."""
+
+    unpriced_calls: int = 0
+    """Calls whose provider does not say how many tokens they took: only their draft is priced."""
+
+    @property
+    def total(self) -> float:
+        """All together."""
+        return self.fresh_input + self.cached_input + self.output + self.draft
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            fresh_input=self.fresh_input + other.fresh_input,
+            cached_input=self.cached_input + other.cached_input,
+            output=self.output + other.output,
+            draft=self.draft + other.draft,
+            unpriced_calls=self.unpriced_calls + other.unpriced_calls,
+        )
+
+
+def cost_of(record: TtftRecord, prices: Prices) -> Cost:
+    """What one call cost.
+
+    What a provider charges for writing into its prompt cache is no part of it.
+
+    Args:
+        record: The call.
+        prices: What tokens and the draft's machine cost.
+    """
+    usage = record.usage
+    draft = record.draft_seconds / 3600 * prices.draft_per_hour
+    fresh_tokens = record.prefill_tokens
+    if fresh_tokens is None or usage.output_tokens is None:
+        return Cost(draft=draft, unpriced_calls=1)
+    return Cost(
+        fresh_input=fresh_tokens * prices.input_per_million / 1_000_000,
+        cached_input=(usage.cached_tokens or 0) * prices.cached_input / 1_000_000,
+        output=usage.output_tokens * prices.output_per_million / 1_000_000,
+        draft=draft,
+    )
+
+
+def total_cost(records: Iterable[TtftRecord], prices: Prices) -> Cost:
+    """What all of these calls cost together.
+
+    Args:
+        records: The calls, such as `TtftLog.records`.
+        prices: What tokens and the draft's machine cost.
+    """
+    return sum((cost_of(record, prices) for record in records), Cost())

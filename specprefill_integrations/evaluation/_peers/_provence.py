@@ -1,0 +1,75 @@
+"""Provence and rerankers like it, which drop sentences. Based on arXiv:2501.16214.
+
+Weights (`naver/provence-reranker-debertav3-v1`, CC BY-NC 4.0, and others) come with no package, and
+bring their own code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from specprefill_integrations.evaluation._case_compressor import (
+    KeptTexts,
+    clocked,
+    count_texts,
+    token_limit,
+)
+from specprefill_integrations.evaluation._peers._settings import PeerSettings
+from specprefill_integrations.pipeline._token_counting import CountTokens
+from specprefill_integrations.scoring._own_code_model import load_own_code_model
+
+THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+"""What a sentence must reach; its authors name 0.1, careful, and 0.5."""
+
+
+class Provence:
+    """Keeps the sentences above a threshold: the lowest with which the budget is kept.
+
+    Where even the highest keeps more, that is what is kept. The time is that of one threshold, as
+    an app's would be that knows it beforehand.
+    """
+
+    def __init__(self, model: Any, weights: str, count_tokens: CountTokens) -> None:  # noqa: ANN401 - its own class
+        """Compress with a model that has `process`."""
+        self.parameters: Mapping[str, object] = {"model": weights, "thresholds": list(THRESHOLDS)}
+        self._model = model
+        self._count_tokens = count_tokens
+
+    def compress(self, texts: Sequence[str], query: str | None, keep_fraction: float) -> KeptTexts:
+        """Search for the threshold. See `CaseCompressor`."""
+        limit = token_limit(self._count_tokens, texts, keep_fraction)
+        low, high = 0, len(THRESHOLDS) - 1
+        best = self._pruned(texts, query or "", THRESHOLDS[high])
+        while low < high:
+            middle = (low + high) // 2
+            found = self._pruned(texts, query or "", THRESHOLDS[middle])
+            if count_texts(self._count_tokens, found.texts) <= limit:
+                best, high = found, middle
+            else:
+                low = middle + 1
+        return best
+
+    def _pruned(self, texts: Sequence[str], query: str, threshold: float) -> KeptTexts:
+        return clocked(
+            lambda: self._model.process([query], [list(texts)], threshold=threshold)[
+                "pruned_context"
+            ][0]
+        )
+
+
+def build_provence(settings: PeerSettings) -> Provence:
+    """Load the weights and their code.
+
+    Raises:
+        OSError: There are none.
+        PermissionError: Nobody said that their code may run.
+    """
+    weights = settings.weights_of("provence")
+    if not settings.trust_remote_code:
+        msg = "its weights bring code of their own; --trust-remote-code lets it run"
+        raise PermissionError(msg)
+    model = load_own_code_model(
+        weights, device=settings.draft.device, trust_remote_code=settings.trust_remote_code
+    )
+    return Provence(model, weights, settings.count_tokens)

@@ -1,0 +1,1 @@
+"""Token scores as an HTML page."""

@@ -1,0 +1,94 @@
+"""A scorer that also notes what each token scored, from the same reading: for heat maps.
+
+Knows no framework, no `torch` and no HTML.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+from specprefill_integrations.pipeline._encodable import encodable
+from specprefill_integrations.scoring._span_scorer import (
+    SpanScorer,
+    TokenSpanner,
+    scores_are_logarithms,
+)
+from specprefill_integrations.types import Span
+
+# Tokens on both sides of a token that its score is about, where units are what scores are made for.
+_REACH_TOKENS = 6
+
+TokenScores = list[tuple[Span, float]]
+"""Each token's span and its score, in ascending order."""
+
+
+class TokenHeatRecorder:
+    """Stands in for a scorer, asks it for tokens as well as units, and keeps the tokens' scores.
+
+    The draft reads each text once, and unit scores are what they would be without this.
+    """
+
+    def __init__(self, scorer: SpanScorer) -> None:
+        """Wrap a scorer.
+
+        Raises:
+            TypeError: The scorer does not know its tokens.
+        """
+        if not isinstance(scorer, TokenSpanner):
+            msg = f"{type(scorer).__name__} does not know its tokens: it has no token_spans()."
+            raise TypeError(msg)
+        self._scorer = scorer
+        self._spanner: TokenSpanner = scorer
+        self._heat: dict[str, TokenScores] = {}
+
+    def score_spans(
+        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[list[float]]:
+        """Score spans, and every token beside them. See `SpanScorer.score_spans`."""
+        tokens = [self._spanner.token_spans(text) for text in texts]
+        around = [self._around(found, units) for found, units in zip(tokens, spans, strict=True)]
+        asked = [sorted({*u, *w}) for u, w in zip(spans, around, strict=True)]
+        answers = [
+            dict(zip(both, scores, strict=True))
+            for both, scores in zip(
+                asked, self._scorer.score_spans(query, texts, asked), strict=True
+            )
+        ]
+        for text, found, wide, answer in zip(texts, tokens, around, answers, strict=True):
+            self._heat[text] = [
+                (token, answer[span]) for token, span in zip(found, wide, strict=True)
+            ]
+        return [
+            [answer[span] for span in units] for units, answer in zip(spans, answers, strict=True)
+        ]
+
+    def _around(self, tokens: Sequence[Span], units: Sequence[Span]) -> list[Span]:
+        """What is asked of each token: itself, or the stretch of its unit around it.
+
+        Scores that are logarithms are fitted to units; of a single token they say little.
+        """
+        if not self.scores_are_logarithms:
+            return list(tokens)
+        starts = [unit.start for unit in units]
+        unit_of = [bisect_right(starts, token.start) for token in tokens]
+        stretches = []
+        for number, unit in enumerate(unit_of):
+            first = bisect_left(unit_of, unit, max(0, number - _REACH_TOKENS), number)
+            end = min(len(tokens), number + _REACH_TOKENS + 1)
+            last = bisect_right(unit_of, unit, number, end) - 1
+            stretches.append(Span(tokens[first].start, tokens[last].end))
+        return stretches
+
+    @property
+    def scores_are_logarithms(self) -> bool:
+        """As the wrapped scorer's. See `LogScorer`."""
+        return scores_are_logarithms(self._scorer)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count as the wrapped scorer does. See `SpanScorer.count_tokens`."""
+        return self._scorer.count_tokens(texts)
+
+    def heat_of(self, text: str) -> TokenScores:
+        """Each token of a text with the score it got last; empty where it was not read."""
+        return self._heat.get(encodable(text), [])

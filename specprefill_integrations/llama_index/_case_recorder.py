@@ -1,0 +1,189 @@
+"""A LlamaIndex app's own runs as evaluation cases: listens, and WRITES TEXTS TO A FILE.
+
+Translates events and spans; knows nothing about the file or what makes a case.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from contextvars import ContextVar
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from llama_index.core.bridge.pydantic import PrivateAttr
+from llama_index.core.chat_engine.types import StreamingAgentChatResponse
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.instrumentation.events.exception import ExceptionEvent
+from llama_index.core.instrumentation.events.llm import (
+    LLMChatEndEvent,
+    LLMChatStartEvent,
+    LLMCompletionEndEvent,
+    LLMCompletionStartEvent,
+)
+from llama_index.core.instrumentation.events.retrieval import RetrievalEndEvent, RetrievalStartEvent
+from llama_index.core.instrumentation.span import BaseSpan
+from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
+from llama_index.core.tools import BaseTool, ToolOutput
+
+from specprefill_integrations.llama_index._listening import leave, listen
+from specprefill_integrations.llama_index._run_texts import (
+    is_stream,
+    question_in,
+    reply_in,
+    said_in,
+    text_of_question,
+    texts_of_nodes,
+    texts_of_output,
+)
+from specprefill_integrations.llama_index._tools import CompressedTool
+from specprefill_integrations.observability import AppRunRecorder, CaseFile
+
+_LAST_STREAM: ContextVar[str] = ContextVar("_LAST_STREAM", default="")
+"""The run of the app whose streamed answer this task or thread got last."""
+
+
+class CaseRecorder(BaseEventHandler):
+    """WRITES what users ask, what is found for it and what they are answered TO A FILE, as text.
+
+    Use it where you may: with the consent that your users' questions and your documents need, and
+    delete the file when you are done. Only its owner can read the file. Nothing of it is logged.
+
+    Every outermost run, such as a query of an engine, a message to a chat engine or a run of an
+    agent, becomes a case that `specprefill evaluate ab` reads: the question, what retrievers and
+    tools gave, and the answer. `recorder.install()` lets it hear all that happens in this process.
+    Runs that fail, find nothing or answer nothing are counted and left out.
+
+    What our own doors compress is recorded as it was before. A streamed answer is recorded when it
+    was read, in the task or thread that asked; of an engine that asks its model several times for
+    one answer, it would be the first: do not stream those.
+    """
+
+    _file: CaseFile = PrivateAttr()
+    _runs: AppRunRecorder = PrivateAttr()
+    _spans: _SpanListener = PrivateAttr()
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        task: str = "recorded",
+        sample: float = 1.0,
+        max_cases: int | None = 1_000,
+    ) -> None:
+        """Make the file, or go on with one.
+
+        Args:
+            path: The file of JSON lines. Another process needs another one.
+            task: What the questions are called; cases of one task are counted together.
+            sample: Which share of the runs is recorded, in (0, 1].
+            max_cases: The file takes no more than so many, earlier ones included; None for no
+                limit.
+
+        Raises:
+            EvaluationDataError: The file holds something else.
+            OSError: It cannot be made or written.
+            ValueError: A number is out of range.
+        """
+        super().__init__()
+        self._file = CaseFile(path, max_cases)
+        self._runs = AppRunRecorder(self._file, task=task, sample=sample)
+        self._spans = _SpanListener(self._runs)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name that LlamaIndex knows it by; it never changes."""
+        return "CaseRecorder"
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._file.path
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many runs were `recorded`; others by why they were not."""
+        return self._runs.counts
+
+    def install(self) -> None:
+        """Hear what happens from now on."""
+        listen(self, self._spans)
+
+    def remove(self) -> None:
+        """Hear nothing any more."""
+        leave(self, self._spans)
+
+    def handle(self, event: BaseEvent, **_: object) -> None:
+        """Hear of a retriever or a model; anything else is ignored."""
+        run_id = event.span_id or ""
+        match event:
+            case RetrievalStartEvent():
+                self._runs.source_began(run_id, text_of_question(event.str_or_query_bundle))
+            case RetrievalEndEvent():
+                self._runs.source_ended(run_id, partial(texts_of_nodes, event.nodes))
+            case LLMChatStartEvent() | LLMCompletionStartEvent():
+                self._runs.call_began(run_id, _LAST_STREAM.get())
+            case LLMChatEndEvent() | LLMCompletionEndEvent():
+                self._runs.call_ended(run_id, said_in(event.response))
+            case ExceptionEvent():
+                self._runs.call_ended(run_id, None)
+
+
+class _SpanListener(BaseSpanHandler[BaseSpan]):
+    """Notes which spans lie in which, what tools gave, and when the app's runs end."""
+
+    _runs: AppRunRecorder = PrivateAttr()
+
+    def __init__(self, runs: AppRunRecorder) -> None:
+        super().__init__()
+        self._runs = runs
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name that LlamaIndex knows it by."""
+        return "CaseSpanListener"
+
+    def new_span(
+        self,
+        id_: str,
+        bound_args: inspect.BoundArguments,
+        instance: object | None = None,
+        parent_span_id: str | None = None,
+        tags: dict[str, Any] | None = None,  # noqa: ARG002 - LlamaIndex's signature
+        **_: object,
+    ) -> None:
+        """Note where it lies, and whether a tool is at work."""
+        if self._runs.began(id_, parent_span_id, partial(question_in, bound_args)) and isinstance(
+            instance, BaseTool
+        ):
+            self._runs.source_began(id_)
+
+    def prepare_to_exit_span(
+        self,
+        id_: str,
+        bound_args: inspect.BoundArguments,  # noqa: ARG002 - LlamaIndex's signature
+        instance: object | None = None,
+        result: object | None = None,
+        **_: object,
+    ) -> None:
+        """Keep what a tool gave; write the case, if this was the app's run."""
+        if isinstance(result, ToolOutput):
+            is_compressed = isinstance(instance, CompressedTool)
+            self._runs.source_ended(
+                id_, partial(texts_of_output, result, is_compressed=is_compressed)
+            )
+        if isinstance(instance, StreamingAgentChatResponse):
+            self._runs.answered(id_, instance.response)
+        if is_stream(result):
+            self._runs.ended_with_promise(id_)
+            _LAST_STREAM.set(id_)
+        else:
+            self._runs.ended(id_, partial(reply_in, result))
+
+    def prepare_to_drop_span(self, id_: str, *_: object, **__: object) -> None:
+        """Count it, if this was the app's run."""
+        self._runs.call_ended(id_, None)
+        self._runs.source_ended(id_, tuple)
+        self._runs.failed(id_)

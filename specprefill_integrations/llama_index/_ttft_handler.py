@@ -1,0 +1,193 @@
+"""Time to first token of the models in a LlamaIndex app: listens to them, and to compression.
+
+Translates events and spans; knows nothing about what is done with the records.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    CompletionResponse,
+    ToolCallBlock,
+)
+from llama_index.core.bridge.pydantic import PrivateAttr
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.instrumentation.events.exception import ExceptionEvent
+from llama_index.core.instrumentation.events.llm import (
+    LLMChatEndEvent,
+    LLMChatInProgressEvent,
+    LLMChatStartEvent,
+    LLMCompletionEndEvent,
+    LLMCompletionInProgressEvent,
+    LLMCompletionStartEvent,
+)
+from llama_index.core.instrumentation.events.span import SpanDropEvent  # type: ignore[attr-defined]
+from llama_index.core.instrumentation.span import BaseSpan
+from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
+
+from specprefill_integrations.llama_index._events import (
+    ContextCompressionEndEvent,
+    ContextCompressionSkippedEvent,
+)
+from specprefill_integrations.llama_index._listening import leave, listen
+from specprefill_integrations.llama_index._token_usage import usage_of
+from specprefill_integrations.observability import RunTree, TtftLog, TtftRecorder
+
+Prompt = str | list[ChatMessage]
+"""What a model is asked."""
+
+_LAST_CALL: ContextVar[tuple[str, Prompt]] = ContextVar("_LAST_CALL", default=("", ""))
+"""The last call of a model in this task or thread: its id, and what was asked."""
+
+_LAST_COMPRESSION: ContextVar[str] = ContextVar("_LAST_COMPRESSION", default="")
+"""The run of the app in which this task or thread compressed last."""
+
+
+class TtftEventHandler(BaseEventHandler):
+    """Records every call of a model, with or without compression, streamed or not.
+
+    `handler.install()` lets it hear all that happens in this process. A model that is not streamed
+    has no first token, and its record says so. What our doors took is known from their events.
+
+    A model's `chat` that asks its own `complete` is one call.
+    """
+
+    _log: TtftLog = PrivateAttr()
+    _recorder: TtftRecorder = PrivateAttr()
+    _tree: RunTree = PrivateAttr()
+    _spans: _SpanListener = PrivateAttr()
+
+    def __init__(self, log: TtftLog | None = None) -> None:
+        """Start with no call under way.
+
+        Args:
+            log: Where records go; None is a new one.
+        """
+        super().__init__()
+        self._log = TtftLog() if log is None else log
+        self._recorder = TtftRecorder(self._log)
+        self._tree = RunTree()
+        self._spans = _SpanListener(self._tree, self._recorder)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name that LlamaIndex knows it by; it never changes."""
+        return "TtftEventHandler"
+
+    @property
+    def log(self) -> TtftLog:
+        """Where records go."""
+        return self._log
+
+    def install(self) -> None:
+        """Hear what happens from now on."""
+        listen(self, self._spans)
+
+    def remove(self) -> None:
+        """Hear nothing any more."""
+        leave(self, self._spans)
+
+    def handle(self, event: BaseEvent, **_: object) -> None:
+        """Hear of a model or of compression; anything else is ignored."""
+        run_id = event.span_id or ""
+        match event:
+            case LLMChatStartEvent():
+                self._call_started(run_id, event.messages, event.model_dict)
+            case LLMCompletionStartEvent():
+                self._call_started(run_id, event.prompt, event.model_dict)
+            case LLMChatInProgressEvent() | LLMCompletionInProgressEvent():
+                if _says_something(event.response):
+                    self._recorder.token_came(run_id)
+            case LLMChatEndEvent() | LLMCompletionEndEvent():
+                self._recorder.call_ended(run_id, usage_of(event.response))
+            case ExceptionEvent() | SpanDropEvent():
+                self._recorder.call_failed(run_id)
+            case ContextCompressionEndEvent():
+                self._compressed(event, event.original_tokens - event.kept_tokens)
+            case ContextCompressionSkippedEvent():
+                self._compressed(event, 0)
+
+    def _call_started(self, run_id: str, prompt: Prompt, about: Mapping[str, Any]) -> None:
+        """Start the clock, unless a model asks itself."""
+        path = self._tree.path_to(run_id)
+        if any(self._recorder.is_under_way(outer_id) for outer_id in path):
+            return
+        last_id, last_prompt = _LAST_CALL.get()
+        if last_prompt == prompt and self._recorder.is_under_way(last_id):
+            # It asks itself as its stream is read, when the span that asked is over.
+            self._tree.started(run_id, last_id)
+            return
+        # So does an engine's answer begin that is streamed, after the engine has compressed.
+        compression = _LAST_COMPRESSION.get()
+        app_run_id = compression if self._recorder.awaits_call(compression) else path[0]
+        self._recorder.call_started(run_id, app_run_id, _model_name(about))
+        _LAST_CALL.set((run_id, prompt))
+
+    def _compressed(
+        self, event: ContextCompressionEndEvent | ContextCompressionSkippedEvent, saved_tokens: int
+    ) -> None:
+        """Note it, unless it was at ingestion: nobody waits for an answer there."""
+        if event.door == "ingestion":
+            return
+        app_run_id = self._tree.path_to(event.span_id or "")[0]
+        self._recorder.compressed(app_run_id, event.elapsed_seconds, saved_tokens)
+        _LAST_COMPRESSION.set(app_run_id)
+
+
+class _SpanListener(BaseSpanHandler[BaseSpan]):
+    """Notes which spans lie in which, and keeps none of them."""
+
+    _tree: RunTree = PrivateAttr()
+    _recorder: TtftRecorder = PrivateAttr()
+
+    def __init__(self, tree: RunTree, recorder: TtftRecorder) -> None:
+        super().__init__()
+        self._tree = tree
+        self._recorder = recorder
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name that LlamaIndex knows it by."""
+        return "TtftSpanListener"
+
+    def new_span(
+        self,
+        id_: str,
+        bound_args: inspect.BoundArguments,  # noqa: ARG002 - LlamaIndex's signature
+        instance: object | None = None,  # noqa: ARG002
+        parent_span_id: str | None = None,
+        tags: dict[str, Any] | None = None,  # noqa: ARG002
+        **_: object,
+    ) -> None:
+        """Note it."""
+        self._tree.started(id_, parent_span_id)
+
+    def prepare_to_exit_span(self, id_: str, *_: object, **__: object) -> None:
+        """Forget it."""
+        if self._tree.ended(id_):
+            self._recorder.app_run_ended(id_)
+
+    prepare_to_drop_span = prepare_to_exit_span
+
+
+def _model_name(about: Mapping[str, Any]) -> str | None:
+    """What a model is called by its metadata; by its fields where LlamaIndex is older."""
+    name = about.get("model_name") or about.get("model")
+    return None if name == "unknown" else name
+
+
+def _says_something(response: ChatResponse | CompletionResponse) -> bool:
+    """Whether a piece of an answer holds anything: text, or a part of a call of a tool."""
+    if response.delta or isinstance(response, CompletionResponse):
+        return bool(response.delta)
+    message = response.message
+    return bool(message.additional_kwargs.get("tool_calls")) or any(
+        isinstance(block, ToolCallBlock) for block in message.blocks
+    )

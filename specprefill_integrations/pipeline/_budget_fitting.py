@@ -1,0 +1,228 @@
+"""Selection against a real token counter: what is rendered never costs more than the limit.
+
+A selector adds up unit by unit; a tokenizer does not (tokens merge across joints). Here the two
+are brought together.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from specprefill_integrations.pipeline._selection import KeptUnits, Selector, best_first, with_needs
+from specprefill_integrations.pipeline._split_document import SplitDocument
+from specprefill_integrations.pipeline._token_counting import CountTokens, count_each
+from specprefill_integrations.splitting._finer import split_words
+from specprefill_integrations.types import Span, Unit
+
+_ROUNDS = 4
+
+# How often what is left of a limit is tried on one more unit.
+_TRIES = 64
+
+# So many tokens at a joint an estimate may be off.
+_JOINT_TOKENS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What one document became."""
+
+    kept: tuple[Span, ...]
+    """What is kept of it, merged."""
+
+    text: str
+    """That, with gap markers."""
+
+    tokens: int
+    """Its cost, counted on `text`."""
+
+
+class _Choice(NamedTuple):
+    """A selector's answer and what it came to."""
+
+    kept: frozenset[int]
+    rendered: list[Rendered]
+
+    @property
+    def tokens(self) -> int:
+        return _total(self.rendered)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetFitter:
+    """Chooses units so that the rendered documents together stay within a number of tokens."""
+
+    documents: Sequence[SplitDocument]
+    """The originals, cut."""
+
+    selector: Selector
+    """Chooses by estimated cost."""
+
+    count_tokens: CountTokens
+    """Counts what the caller will pay."""
+
+    tops_up: bool = True
+    """Whether what the selector left of the limit is spent on further units."""
+
+    def fit(self, units: Sequence[Unit], token_limit: int) -> list[Rendered]:
+        """Choose, render, count, and keep the choice that uses most of the limit.
+
+        What is left is spent on further units, best first, as long as one fits. Where no choice
+        fits, the widest gives up its lowest scores; where no unit fits, the best one is cut at
+        words.
+
+        Args:
+            units: All units of all texts, in source order.
+            token_limit: Tokens that all rendered texts together may cost.
+
+        Returns:
+            One entry a text, together within `token_limit`.
+        """
+        choices = [choice for choice in self._choices(units, token_limit) if choice.kept]
+        fitting = [choice for choice in choices if choice.tokens <= token_limit]
+        if not fitting and choices:
+            widest = max((choice.kept for choice in choices), key=len)
+            fitting = [self._keep_best(units, widest, token_limit)]
+        best = max(fitting, key=lambda choice: choice.tokens, default=None)
+        if best is None or not best.kept:
+            return self._cut_best(units, token_limit)
+        return self._topped_up(units, best, token_limit) if self.tops_up else best.rendered
+
+    def keep(self, units: Sequence[Unit], kept: frozenset[int]) -> list[Rendered]:
+        """Render a choice that was made elsewhere, whatever it costs."""
+        return self._render(units, kept)
+
+    def _choices(self, units: Sequence[Unit], token_limit: int) -> Iterator[_Choice]:
+        """Ask the selector a few times, correcting its allowance by what the estimate was off."""
+        gap_tokens = self._gap_tokens
+        allowance = token_limit
+        seen: set[frozenset[int]] = set()
+        for _ in range(_ROUNDS):
+            kept = self.selector(units, allowance, gap_tokens)
+            if kept in seen:
+                return
+            seen.add(kept)
+            choice = _Choice(kept, self._render(units, kept))
+            yield choice
+            allowance = max(0, allowance + token_limit - choice.tokens)
+
+    @cached_property
+    def _gap_tokens(self) -> int:
+        """What a gap marker costs at most, of all documents."""
+        return max(self.count_tokens(sorted({one.typical_gap for one in self.documents})))
+
+    def _keep_best(self, units: Sequence[Unit], kept: frozenset[int], token_limit: int) -> _Choice:
+        """Of the units in `kept`, as many as fit, best first, each with what it needs."""
+        ranked = [i for i in best_first(units) if i in kept]
+        ranked.sort(key=lambda i: not units[i].is_protected)
+
+        def render(count: int) -> list[Rendered]:
+            return self._render(units, with_needs(units, ranked[:count]))
+
+        count = _longest_fit(render, len(ranked), token_limit)
+        return _Choice(frozenset(with_needs(units, ranked[:count])), render(count))
+
+    def _topped_up(
+        self, units: Sequence[Unit], choice: _Choice, token_limit: int
+    ) -> list[Rendered]:
+        """A choice with further units, best first, until none fits into what it left."""
+        ranked = best_first(units)
+        kept = KeptUnits(units, self._gap_tokens, choice.kept)
+        rendered, left = list(choice.rendered), token_limit - choice.tokens
+        too_large: set[int] = set()
+        for _ in range(_TRIES):
+            index = next(self._may_fit(ranked, kept, left, too_large), None)
+            if index is None:
+                break
+            number = units[index].document
+            trial = with_needs(units, [index]) | kept.indices
+            [again] = self._render_spans({number: self._spans(units, trial)[number]})
+            cost = again.tokens - rendered[number].tokens
+            if cost > left:
+                too_large.add(index)
+                continue
+            rendered[number] = again
+            left -= cost
+            kept = KeptUnits(units, self._gap_tokens, trial)
+            if cost < 0:  # it closed a gap: there is more left than before
+                too_large.clear()
+        return rendered
+
+    def _may_fit(
+        self, ranked: Sequence[int], kept: KeptUnits, left: int, too_large: Collection[int]
+    ) -> Iterator[int]:
+        """Units that may fit into what is left, best first, by what they are estimated to cost."""
+        for index in ranked:
+            room = left + self._slack(kept.units[index].document)
+            # At best a unit closes a gap.
+            if index in kept.indices or kept.units[index].tokens - self._gap_tokens > room:
+                continue
+            if index not in too_large and kept.cost_of(index) <= room:
+                yield index
+
+    def _slack(self, number: int) -> int:
+        """How many tokens less than estimated one more unit of a document may cost.
+
+        Of JSON an estimate knows neither what stands around a member nor that one count serves for
+        all that is missing of an object.
+        """
+        is_json = not self.documents[number].may_be_cut_finer
+        return _JOINT_TOKENS + (2 * self._gap_tokens if is_json else 0)
+
+    def _cut_best(self, units: Sequence[Unit], token_limit: int) -> list[Rendered]:
+        """Of the best unit that may be cut, as many leading words as fit, perhaps none."""
+        free = [
+            units[i]
+            for i in best_first(units)
+            if self.documents[units[i].document].may_be_cut_finer
+        ]
+        if not free:
+            return self._render(units, ())
+        best = free[0]
+        words = split_words(self.documents[best.document].text, best.span)
+        count = _longest_fit(
+            lambda n: self._render_words(best.document, words[:n]), len(words), token_limit
+        )
+        return self._render_words(best.document, words[:count])
+
+    def _render(self, units: Sequence[Unit], kept: Iterable[int]) -> list[Rendered]:
+        return self._render_spans(dict(enumerate(self._spans(units, kept))))
+
+    def _render_words(self, document: int, words: Sequence[Span]) -> list[Rendered]:
+        kept: dict[int, tuple[Span, ...]] = dict.fromkeys(range(len(self.documents)), ())
+        if words:
+            kept[document] = (Span(words[0].start, words[-1].end),)
+        return self._render_spans(kept)
+
+    def _spans(self, units: Sequence[Unit], kept: Iterable[int]) -> list[tuple[Span, ...]]:
+        """What is kept of each document, joined."""
+        by_document: list[list[Span]] = [[] for _ in self.documents]
+        for index in sorted(kept):
+            by_document[units[index].document].append(units[index].span)
+        return [
+            document.joined(spans)
+            for document, spans in zip(self.documents, by_document, strict=True)
+        ]
+
+    def _render_spans(self, kept: Mapping[int, tuple[Span, ...]]) -> list[Rendered]:
+        """Write and count some documents, in the order of `kept`."""
+        written = [self.documents[number].written(spans) for number, spans in kept.items()]
+        tokens = count_each(self.count_tokens, written)
+        found = zip(kept.values(), written, tokens, strict=True)
+        return [Rendered(*document) for document in found]
+
+
+def _total(rendered: Sequence[Rendered]) -> int:
+    return sum(document.tokens for document in rendered)
+
+
+def _longest_fit(render: Callable[[int], list[Rendered]], most: int, token_limit: int) -> int:
+    """The largest count up to `most` for which `render(count)` was seen to fit; 0 does.
+
+    By bisection: a counter for which more text sometimes costs less may have a larger one.
+    """
+    return bisect_right(range(1, most + 1), token_limit, key=lambda count: _total(render(count)))

@@ -1,0 +1,104 @@
+"""Query intent: does a question need an overview of a text, or every word of it?
+
+Stated rules, no model: English phrases.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import regex
+
+from specprefill_integrations.types import Kind
+
+_ASKS_FOR_ALL = regex.compile(
+    r"\b(?:summar(?:y|ies|i[sz]e[sd]?|i[sz]ing)|tl;?dr|overview|outline|gist|abstract|recap|"
+    r"sum up (?:all|it|that|the|these|this|what)|"
+    r"key (?:points|takeaways|findings|facts)|main (?:points|ideas|topics|findings|themes)|"
+    r"(?:list|name|find|give|show|enumerate|extract) (?:me )?(?:all|every|each)|"
+    r"what (?:is|are) (?:this|these|the) (?:text|document|report|article|page|file|transcript|"
+    r"conversation|meeting)s? about)\b",
+    regex.IGNORECASE,
+)
+
+
+def asks_about_whole_text(query: str | None) -> bool:
+    """Whether a question needs something of every part of a text.
+
+    True where there is no question, and for English questions that ask for a summary, an overview,
+    the main points or all of something.
+    """
+    return not (query and query.strip()) or _ASKS_FOR_ALL.search(query) is not None
+
+
+LeaveWhole = Callable[[str | None, Kind], bool]
+"""Says of a question and a kind of text whether the text must stay whole."""
+
+_OF_ANY_TEXT = re.compile(
+    r"""\b(?:
+        verbatim | word[ -]for[ -]word | proof-?read
+      | exact(?:ly)?\ (?:wording|words|text|quot(?:e|ation)|phras(?:e|ing))
+      | how\ many\ times\b (?!\ (?:can|could|may|might|must|shall|should|will|would)\b)
+      | how\ often\ (?:did|had|has|have|was|were)
+      | how\ often\b [^.?!]{0,200} \b(?:appears?|come\ up|mentioned|named|occurs?|repeated|said)
+      | (?:total|overall)\ (?:number|count)\ of
+      | (?<!maximum\ )(?<!minimum\ ) number\ of\ (?:times|occurrences|mentions)
+      | add(?:s|ed|ing)?\ up\ (?:all|every|the|these|those|to) | tally\ up
+      | sum\ up\ (?:all\ |the\ |these\ |those\ )+ (?:amounts|costs|figures|numbers|prices|values)
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+# An order or an intention, not a word of a description: "Which function does this? Add a file."
+_ORDER = r"""(?: ^\s*
+        | \b(?:please|can\ you|could\ you|would\ you|help\ me|let\ me|let's|let\ us|i'll
+            |(?:i|you|we)\ (?:will|must|should)|(?:need|want|like|going|trying)\ (?:you\ )?to)\s+
+        )(?:please\s+|now\s+)?"""
+
+# Here it may follow something else that was said: "This is a log. Count the errors."
+_TO_WORK_ON_ANY_TEXT = re.compile(
+    rf"""(?: {_ORDER} | (?:[.,:;!?]|\n|\b(?:and|then))\s+ )
+        (?: count\ (?:the|all|every|each|how|up)
+          | (?:quote|recite|transcribe)\ (?:me\ |back\ )?(?:the|this|that|its|his|her|their)
+          | translate\ (?:it|this|the|that|everything|all)
+        )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+_TO_CHANGE_CODE = re.compile(
+    rf"""{_ORDER}
+        (?:add|change|clean\ up|convert|correct|debug|edit|extend|fix|implement|improve|modify|move
+          |optimi[sz]e|patch|port|refactor|remove|rename|repair|replace|review|rewrite|simplify
+          |speed\ up|translate|update)
+    \b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+# The expressions look at white space again from each line break in it, so there must not be much.
+_LONG_SPACE = re.compile(r"\s{3,}")
+
+_CODE: frozenset[Kind] = frozenset({"code", "diff"})
+
+
+def needs_every_word(query: str | None, kind: Kind) -> bool:
+    """Whether an answer would need all of a text.
+
+    True for English questions that ask for the exact words, for a count or a translation; and for
+    code, where one asks to change or review it.
+
+    Args:
+        query: The question.
+        kind: What the text is.
+    """
+    if query is None:
+        return False
+    asked = _LONG_SPACE.sub(_shortened, query)
+    if kind in _CODE and _TO_CHANGE_CODE.search(asked):
+        return True
+    return any(rule.search(asked) for rule in (_OF_ANY_TEXT, _TO_WORK_ON_ANY_TEXT))
+
+
+def _shortened(space: re.Match[str]) -> str:
+    """Two blanks; or two line breaks, where one was and something was behind it."""
+    return "\n\n" if "\n" in space[0][:-1] else "  "

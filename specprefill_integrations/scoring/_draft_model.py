@@ -1,0 +1,329 @@
+"""Owns the draft model: where it comes from, its weights, its tokenizer, its device and dtype.
+
+Knows nothing about questions, windows or attention.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations.errors import DraftModelNotFoundError, DraftModelUnsupportedError
+from specprefill_integrations.scoring._draft_location import (
+    THREE_WAYS,
+    DraftLocation,
+    FolderModel,
+    GgufModel,
+    locate_draft,
+)
+from specprefill_integrations.scoring._gguf_cache import Loaded, converted_folder
+
+logger = logging.getLogger(__name__)
+
+
+class DraftModel:
+    """A causal language model and its tokenizer, loaded at first use and shared.
+
+    There is one copy of the weights per (draft, device, dtype, layers) in a process, however many
+    compressors use it. Deep copies are the same object; pickling takes the name along, not the
+    weights.
+    """
+
+    def __init__(
+        self, name: str, device: torch.device, dtype: torch.dtype, layers: int | None = None
+    ) -> None:
+        """Use `from_source` or `from_pair` instead."""
+        self.name = name
+        self.device = device
+        self.dtype = dtype
+        self.layers = layers
+        """How many layers are loaded, and no output head; None for the whole model."""
+        self.lock = ForkSafeLock()
+        """Held while the model runs: one forward pass at a time."""
+        self._location: DraftLocation | None = None
+        self._source: str | Path | None = None
+        self._loaded: Loaded | None = None
+        self._config: Any = None  # of the whole model
+
+    @classmethod
+    def from_source(
+        cls,
+        source: DraftSource = None,
+        *,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+    ) -> DraftModel:
+        """Find a draft; nothing is loaded yet.
+
+        Args:
+            source: A hub id, a folder, a GGUF file, the name of an installed package that carries
+                one, a `(model, tokenizer)` pair, or a `DraftModel`, which is handed back. None:
+                the embedded draft where it is installed, else its hub id.
+            device: Where it runs; CUDA where there is one, else the CPU.
+            dtype: What it computes in; bfloat16 on CUDA, float32 elsewhere.
+
+        Raises:
+            DraftModelNotFoundError: `source` is a path, and there is no model.
+            ValueError: No such dtype; or a device or dtype was asked for of a model that is
+                loaded already.
+            RuntimeError: PyTorch knows no such device.
+        """
+        if isinstance(source, DraftModel | tuple):
+            if device is not None or dtype is not None:
+                msg = "device= and dtype= belong to a draft that is loaded here; move yours itself."
+                raise ValueError(msg)
+            return source if isinstance(source, DraftModel) else cls.from_pair(*source)
+        location = locate_draft(source)
+        where = _indexed(torch.device(device) if device is not None else _default_device())
+        kind = _as_dtype(dtype) if dtype is not None else _default_dtype(where)
+        return cls._shared(location, source, where, kind)
+
+    @classmethod
+    def _shared(
+        cls,
+        location: DraftLocation,
+        source: str | Path | None,
+        device: torch.device,
+        dtype: torch.dtype,
+        layers: int | None = None,
+    ) -> DraftModel:
+        """The one draft of this kind in the process."""
+        place = location.path if isinstance(location, FolderModel) else location.name
+        key = (place, device, dtype, layers)
+        with _shared_lock:
+            shared = _shared.get(key)
+            if shared is None or shared._location != location:  # noqa: SLF001 - changed on disk
+                shared = _shared[key] = cls(_name_of(location), device, dtype, layers)
+                shared._location = location
+                shared._source = source
+            return shared
+
+    @classmethod
+    def from_pair(cls, model: Any, tokenizer: Any) -> DraftModel:  # noqa: ANN401 - transformers' own
+        """Use a model and a tokenizer that are loaded already; they stay where they are."""
+        name = getattr(model.config, "_name_or_path", "") or type(model).__name__
+        draft = cls(name, model.device, model.dtype)
+        draft._loaded = (model.eval(), tokenizer)
+        return draft
+
+    def first_layers(self, layers: int) -> DraftModel:
+        """The same draft, of which only the first layers are loaded, and no output head.
+
+        A ready pair is handed back as it is: it has been loaded whole.
+        """
+        if self._location is None:
+            return self
+        return DraftModel._shared(self._location, self._source, self.device, self.dtype, layers)
+
+    @property
+    def model(self) -> Any:  # noqa: ANN401 - transformers' classes are not typed
+        """The model, loaded now if need be."""
+        return self.load()[0]
+
+    @property
+    def tokenizer(self) -> Any:  # noqa: ANN401
+        """The tokenizer, loaded now if need be."""
+        return self.load()[1]
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the weights are in memory."""
+        return self._loaded is not None
+
+    def load(self) -> Loaded:
+        """Load what is not loaded yet, once, whoever asks first.
+
+        Raises:
+            DraftModelNotFoundError: There is no such model, or it cannot be reached.
+            DraftModelUnsupportedError: transformers cannot load it as a causal language model.
+        """
+        if self._loaded is None:
+            with self.lock:
+                if self._loaded is None:
+                    self._loaded = self._load()
+        return self._loaded
+
+    @property
+    def config(self) -> Any:  # noqa: ANN401 - transformers' classes are not typed
+        """The whole model's config of its text part, read without its weights where possible."""
+        if self._config is None:
+            self._config = self._loaded[0].config if self._loaded else self._read_config()
+        return self._config.get_text_config()
+
+    @property
+    def max_positions(self) -> int | None:
+        """Tokens that the draft can read at a time; None where its config sets no limit."""
+        return getattr(self.config, "max_position_embeddings", None)
+
+    @property
+    def end_token_ids(self) -> tuple[int, ...]:
+        """Tokens that end a generated text."""
+        generation = getattr(self.model, "generation_config", None)
+        found = getattr(generation, "eos_token_id", None)
+        if found is None:
+            found = getattr(self.model.config.get_text_config(), "eos_token_id", None)
+        if found is None:
+            return ()
+        return tuple(found) if isinstance(found, Sequence) else (int(found),)
+
+    def _load(self) -> Loaded:
+        logger.info("Loading draft %s on %s as %s", self.name, self.device, self.dtype)
+        place = self._place()
+        if isinstance(place, tuple):
+            model, tokenizer = place
+        else:
+            with self._explained_errors(), _quiet_transformers():
+                model, tokenizer = _load_pretrained(place, self.dtype, self.layers)
+        return model.to(device=self.device, dtype=self.dtype).eval(), tokenizer
+
+    def _read_config(self) -> Any:  # noqa: ANN401
+        place = self._place()
+        if isinstance(place, tuple):  # it could be had with its weights only
+            self._loaded = place[0].to(device=self.device, dtype=self.dtype).eval(), place[1]
+            return place[0].config
+        with self._explained_errors():
+            return AutoConfig.from_pretrained(place)
+
+    def _place(self) -> str | Path | Loaded:
+        """What transformers loads from: a hub id or a folder; or, failing that, what is in it."""
+        location = self._location
+        assert location is not None, "a draft without a location is loaded from the start"
+        if isinstance(location, GgufModel):
+            with self._explained_errors(), _quiet_transformers():
+                return converted_folder(location, _load_gguf)
+        return location.path if isinstance(location, FolderModel) else location.name
+
+    @contextmanager
+    def _explained_errors(self) -> Iterator[None]:
+        """Say of what goes wrong in transformers what it means for the draft."""
+        try:
+            yield
+        except OSError as error:
+            msg = f"The draft model {self.name!r} could not be loaded: {error}\n{THREE_WAYS}"
+            raise DraftModelNotFoundError(msg) from error
+        except ValueError as error:
+            msg = f"The draft model {self.name!r} cannot be used: {error}"
+            raise DraftModelUnsupportedError(msg) from error
+
+    def __repr__(self) -> str:
+        """Name, device and dtype."""
+        return f"DraftModel({self.name!r}, device={self.device}, dtype={self.dtype})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DraftModel:
+        """The same object: weights have one owner."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Take the source along, not the weights."""
+        if self._location is None:
+            msg = "A draft made of a ready model and tokenizer cannot be pickled: name its source."
+            raise TypeError(msg)
+        return _from_source, (self._source, str(self.device), str(self.dtype), self.layers)
+
+
+DraftSource = str | Path | tuple[Any, Any] | DraftModel | None
+"""Anything that `DraftModel.from_source` takes."""
+
+_shared: WeakValueDictionary[tuple[Any, ...], DraftModel] = WeakValueDictionary()
+_shared_lock = ForkSafeLock()
+
+
+def _from_source(
+    source: str | Path | None, device: str, dtype: str, layers: int | None
+) -> DraftModel:
+    draft = DraftModel.from_source(source, device=device, dtype=dtype)
+    return draft if layers is None else draft.first_layers(layers)
+
+
+def _name_of(location: DraftLocation) -> str:
+    return str(location.path) if isinstance(location, FolderModel) else location.name
+
+
+def _default_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _indexed(device: torch.device) -> torch.device:
+    """`cuda` -> `cuda:0`, or whichever is current, so that both name one copy of the weights."""
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
+def _default_dtype(device: torch.device) -> torch.dtype:
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    """`"bfloat16"` or `"torch.bfloat16"` -> `torch.bfloat16`."""
+    found = (
+        dtype
+        if isinstance(dtype, torch.dtype)
+        else getattr(torch, str(dtype).removeprefix("torch."), None)
+    )
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        msg = f"dtype must be a floating-point type such as 'float32' or 'bfloat16'; got {dtype!r}."
+        raise ValueError(msg)
+    return found
+
+
+def _load_pretrained(place: str | Path, dtype: torch.dtype, layers: int | None) -> Loaded:
+    """A model, whole or cut, and its tokenizer in transformers' own format."""
+    model = _first_layers(place, dtype, layers) if layers else None
+    if model is None:
+        model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype)
+    return model, AutoTokenizer.from_pretrained(place)
+
+
+def _first_layers(place: str | Path, dtype: torch.dtype, layers: int) -> Any:  # noqa: ANN401
+    """A model without its further layers and its head; None where it has parts beside the text."""
+    config = AutoConfig.from_pretrained(place)
+    if config.get_text_config() is not config:
+        return None
+    _cut_config(config, layers)
+    return AutoModel.from_pretrained(place, config=config, dtype=dtype)
+
+
+def _cut_config(config: Any, layers: int) -> None:  # noqa: ANN401
+    """Make it a config of the first `layers` layers; lists with one entry a layer are cut too."""
+    depth = config.num_hidden_layers
+    for name, value in vars(config).items():
+        if isinstance(value, list) and len(value) == depth:
+            setattr(config, name, value[:layers])
+    config.num_hidden_layers = min(layers, depth)
+
+
+def _load_gguf(path: Path) -> Loaded:
+    """A model, unpacked to float32, and its tokenizer from a GGUF file."""
+    # Newer versions keep the weights packed unless told otherwise; older ones know no such class.
+    config_class = getattr(transformers, "GgufConfig", None)
+    options = {"quantization_config": config_class(dequantize=True)} if config_class else {}
+    model = AutoModelForCausalLM.from_pretrained(
+        path.parent, gguf_file=path.name, dtype=torch.float32, **options
+    )
+    return model, AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No progress bars of transformers' own while a draft loads, no list of weights left out."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    level = transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if shown:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,108 @@
+"""Converts a GGUF file once and keeps the result in the user's cache folder.
+
+Reading GGUF takes about 20 s for a small model, the converted copy well under one. A copy appears
+in the cache by one rename of a complete folder: two processes at once, a killed one or a full disk
+leave a good copy or none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from specprefill_integrations.scoring._draft_location import GgufModel
+
+logger = logging.getLogger(__name__)
+
+# Part of every copy's name: raise it when what is written changes.
+_FORMAT = "1"
+
+Loaded = tuple[Any, Any]
+"""A model and its tokenizer."""
+
+
+def cache_folder() -> Path:
+    """Where converted drafts are kept: `SPECPREFILL_CACHE`, else the user's cache folder."""
+    chosen = os.environ.get("SPECPREFILL_CACHE")
+    return Path(chosen) if chosen else user_cache_path("specprefill-integrations")
+
+
+def converted_folder(gguf: GgufModel, load: Callable[[Path], Loaded]) -> Path | Loaded:
+    """The converted copy of a GGUF model; made now where there is none yet.
+
+    Args:
+        gguf: Where the file lies.
+        load: Reads a GGUF file into a float32 model and its tokenizer.
+
+    Returns:
+        A folder in transformers' own format; or, where the cache cannot be written, the model and
+        the tokenizer themselves.
+    """
+    digest = hashlib.sha256(f"{_FORMAT} {gguf.identity}".encode()).hexdigest()[:16]
+    final = cache_folder() / f"{gguf.name.removesuffix('.gguf')}-{digest}"
+    if final.is_dir():
+        return final
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(final.with_suffix(".lock")):
+            if final.is_dir():  # another process was faster
+                return final
+            return _convert(gguf, load, final)
+    except OSError as error:
+        logger.warning("No converted copy of %s is kept in %s: %s", gguf.name, final.parent, error)
+        with tempfile.TemporaryDirectory() as scratch:
+            return load(_ready_file(gguf, Path(scratch)))
+
+
+def _convert(gguf: GgufModel, load: Callable[[Path], Loaded], final: Path) -> Path | Loaded:
+    """Write the copy beside its final place, then move it there; the lock is held."""
+    for leftover in final.parent.glob(f"{final.name}.*.part"):  # of processes that were killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    logger.info("Converting %s once; the copy is kept in %s", gguf.name, final)
+    part = Path(tempfile.mkdtemp(dir=final.parent, prefix=f"{final.name}.", suffix=".part"))
+    try:
+        loaded = load(_ready_file(gguf, part))
+        try:
+            _save(loaded, part)
+            part.rename(final)
+        except (OSError, RuntimeError) as error:  # safetensors reports a full disk as its own error
+            logger.warning("The converted copy of %s could not be kept: %s", gguf.name, error)
+            return loaded
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return final
+
+
+def _ready_file(gguf: GgufModel, scratch: Path) -> Path:
+    """The GGUF file, put together in `scratch` where it comes in parts."""
+    if gguf.path is not None:
+        return gguf.path
+    joined = scratch / "joined.gguf"
+    assert gguf.assemble is not None, "a GGUF model has a path or a way to get one"
+    gguf.assemble(joined)
+    return joined
+
+
+def _save(loaded: Loaded, folder: Path) -> None:
+    """Write model and tokenizer, and wait until they are on the disk."""
+    model, tokenizer = loaded
+    with contextlib.suppress(FileNotFoundError):
+        (folder / "joined.gguf").unlink()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    for path in [*folder.iterdir(), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

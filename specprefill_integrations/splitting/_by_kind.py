@@ -1,0 +1,116 @@
+"""A text and what is known of it -> the splitter for its kind.
+
+What was guessed or told wrongly is still cut and written correctly: every splitter takes any text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+from specprefill_integrations.splitting import Splitter
+from specprefill_integrations.splitting._chat import ChatSplitter
+from specprefill_integrations.splitting._code import CodeSplitter
+from specprefill_integrations.splitting._detection import guess_kind
+from specprefill_integrations.splitting._diffs import DiffSplitter
+from specprefill_integrations.splitting._guess_language import guess_language
+from specprefill_integrations.splitting._html_text import HtmlSplitter
+from specprefill_integrations.splitting._json_text import JsonSplitter, is_json
+from specprefill_integrations.splitting._lines import LineSplitter, source_lines
+from specprefill_integrations.splitting._logs import LogSplitter
+from specprefill_integrations.splitting._markdown import MarkdownSplitter
+from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.splitting._settings import SettingsSplitter
+from specprefill_integrations.splitting._tables import TableSplitter, sniff_delimiter
+from specprefill_integrations.types import Kind, Span, TextHint
+
+_SPLITTERS: Mapping[Kind, Callable[[], Splitter]] = {
+    "prose": ProseSplitter,
+    "markdown": MarkdownSplitter,
+    "json": JsonSplitter,
+    "jsonl": JsonSplitter,
+    "yaml": partial(SettingsSplitter, form="yaml"),
+    "toml": partial(SettingsSplitter, form="toml"),
+    "csv": TableSplitter,
+    "log": LogSplitter,
+    "diff": DiffSplitter,
+    "html": HtmlSplitter,
+    "chat": ChatSplitter,
+    "lines": LineSplitter,
+}
+
+READ_BY_LINES: frozenset[Kind] = frozenset(
+    {"code", "yaml", "toml", "csv", "log", "diff", "chat", "lines"}
+)
+"""Kinds of which people say how many lines are missing."""
+
+_JSON: frozenset[Kind] = frozenset({"json", "jsonl"})
+
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,500}>")
+_HEAD_CHARS = 20_000
+
+
+def _may_be_table(text: str) -> bool:
+    head = text[:_HEAD_CHARS]
+    return sniff_delimiter(head, source_lines(head)) is not None
+
+
+# A loader often hands over the text of a page, a record or a row under the file's name.
+_MAY_BE: Mapping[Kind, Callable[[str], object]] = {
+    "html": _TAG.search,
+    "json": is_json,
+    "jsonl": is_json,
+    "csv": _may_be_table,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitByKind:
+    """Cuts each text by what it is: told, by its name, by its MIME type, or by how it looks."""
+
+    json: Literal["valid", "pass_through"] = "valid"
+    """Whether JSON is compressed to valid JSON, or not compressed at all."""
+
+    splitters: Mapping[Kind, Splitter] = field(default_factory=dict)
+    """What cuts texts of some kinds instead of our own choice."""
+
+    def __call__(self, text: str) -> list[Span]:
+        """Cut `text`: disjoint, ascending; one that is not to be cut is one unit."""
+        splitter = self.splitter(text, self.kind(text))
+        return splitter(text) if splitter else [Span(0, len(text))]
+
+    def kind(self, text: str, hint: TextHint | None = None) -> Kind:
+        """Say which kind a text is of.
+
+        Args:
+            text: The text.
+            hint: What is known of it. A kind that it names is not doubted; a file name or a MIME
+                type is where the text looks like nothing of the sort.
+        """
+        hint = hint or TextHint()
+        if hint.kind:
+            return hint.kind
+        kind = guess_kind(text, hint.name, hint.mime_type, is_code=guess_language)
+        may_be = _MAY_BE.get(kind)
+        return kind if may_be is None or may_be(text) else guess_kind(text, is_code=guess_language)
+
+    def splitter(self, text: str, kind: Kind, name: str | None = None) -> Splitter | None:
+        """What cuts a text of a kind; None where it is not to be cut.
+
+        Args:
+            text: The text.
+            kind: Its kind.
+            name: Its file name, which says what code is written in.
+        """
+        if kind in _JSON and not is_json(text):
+            return LineSplitter()
+        if kind in _JSON and self.json == "pass_through":
+            return None
+        if kind in self.splitters:
+            return self.splitters[kind]
+        if kind == "code":
+            return CodeSplitter(language=guess_language(text, name))
+        return _SPLITTERS[kind]()

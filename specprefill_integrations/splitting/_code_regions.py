@@ -1,0 +1,245 @@
+"""The lines of a source and the nodes on them: what belongs together, and where it may be cut.
+
+A boundary between two nodes is moved to the start of its line, and is none where both share one:
+whatever a parser leaves out stays with the line that it stands on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import NamedTuple
+
+from specprefill_integrations.splitting._code_languages import (
+    CONTAINERS,
+    FUNCTIONS,
+    IMPORTS,
+    LEADS,
+    LEAVES,
+    TAILS,
+    WRAPPERS,
+)
+from specprefill_integrations.splitting._code_tree import SyntaxNode, without_errors
+
+_DEEPEST_WRAPPING = 8
+
+_WORD = re.compile(r"[^\W_]{2,}")
+
+
+class Kind(Enum):
+    """What lines mean to those around them."""
+
+    DEFINITION = auto()
+    IMPORT = auto()
+    STATEMENT = auto()
+
+    LEAD = auto()
+    """Belongs to what follows: a comment, a decorator."""
+
+    TAIL = auto()
+    """Belongs to what is before: a closing bracket."""
+
+
+class Bit(NamedTuple):
+    """A node without the white space at its ends."""
+
+    start: int
+    end: int
+    node: SyntaxNode
+
+    @property
+    def is_comment(self) -> bool:
+        """Whether it is one."""
+        return self.node.type.endswith("comment")
+
+
+class Region(NamedTuple):
+    """Whole lines, and the nodes on them."""
+
+    start: int
+    end: int
+    bits: list[Bit]
+    kind: Kind
+
+    def joined(self, other: Region, kind: Kind) -> Region:
+        """This one and the next; takes over the nodes of this one."""
+        self.bits.extend(other.bits)
+        return Region(self.start, other.end, self.bits, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A source, as parsers see it."""
+
+    source: str
+
+    def bits(self, nodes: Iterable[SyntaxNode]) -> list[Bit]:
+        """Nodes without white space at their ends and errors around them; no empty ones."""
+        found = []
+        for node in without_errors(nodes):
+            start, end = node.start_byte, node.end_byte
+            while end > start and self.source[end - 1].isspace():
+                end -= 1
+            while start < end and self.source[start].isspace():
+                start += 1
+            if start < end:
+                found.append(Bit(start, end, node))
+        return found
+
+    def rows(self, bits: Iterable[Bit]) -> list[list[Bit]]:
+        """Nodes, those together that share a line."""
+        rows: list[list[Bit]] = []
+        for bit in bits:
+            if rows and not self.spans_lines(rows[-1][-1].end, bit.start):
+                rows[-1].append(bit)
+            else:
+                rows.append([bit])
+        return rows
+
+    def spans_lines(self, start: int, end: int) -> bool:
+        """Whether there is a line break between two characters."""
+        return self.source.find("\n", start, end) >= 0
+
+    def line_start(self, position: int, least: int) -> int:
+        """Where the line of a character starts, or `least` if that comes later."""
+        return self.source.rfind("\n", least, position) + 1 or least
+
+    def regions(self, rows: Sequence[list[Bit]], start: int, end: int) -> list[Region]:
+        """All that is between two characters, cut at the first line of each row but the first."""
+        if not rows:
+            return []
+        starts = [start, *(self.line_start(row[0].start, start) for row in rows[1:])]
+        ends = [*starts[1:], end]
+        return [
+            Region(a, b, row, self.kind(row)) for a, b, row in zip(starts, ends, rows, strict=True)
+        ]
+
+    def kind(self, bits: Sequence[Bit]) -> Kind:
+        """What a row is."""
+        types = {bit.node.type for bit in bits if bit.node.is_named and not bit.is_comment}
+        if types <= TAILS and not all(bit.is_comment for bit in bits):
+            return Kind.TAIL
+        if types <= LEADS:
+            return Kind.LEAD
+        if types <= IMPORTS:
+            return Kind.IMPORT
+        return Kind.DEFINITION if self._definition(bits) else Kind.STATEMENT
+
+    def is_blank_between(self, before: Region, region: Region) -> bool:
+        """Whether two neighbors have a blank line between them."""
+        return self.source.count("\n", before.bits[-1].end, region.bits[0].start) > 1
+
+    def holds_functions(self, region: Region) -> bool:
+        """Whether a region is a class or the like that has functions of several lines."""
+        definition = self._definition(region.bits)
+        waiting = [definition] if definition else []
+        while waiting:
+            node = waiting.pop()
+            if node.type not in CONTAINERS:
+                continue
+            block = node.child_by_field_name("body") or node
+            for bit in self.bits(block.children):
+                member = definition_in(bit.node)
+                if member and self.spans_lines(bit.start, bit.end):
+                    if member.type in FUNCTIONS:
+                        return True
+                    waiting.append(member)
+        return False
+
+    def body(self, region: Region) -> Bit | None:
+        """The body of the definition in a region."""
+        definition = self._definition(region.bits)
+        body = definition.child_by_field_name("body") if definition else None
+        found = self.bits([body]) if body else []
+        return found[0] if found and found[0].node.children else None
+
+    def _definition(self, bits: Iterable[Bit]) -> SyntaxNode | None:
+        """The first definition that spans lines."""
+        for bit in bits:
+            if self.spans_lines(bit.start, bit.end):
+                found = definition_in(bit.node)
+                if found:
+                    return found
+        return None
+
+    def first_row(self, bits: Sequence[Bit]) -> tuple[list[Bit], list[list[Bit]]]:
+        """The first row with what leads to it, and the other rows."""
+        rows = self.rows(bits)
+        count = 0
+        while count < len(rows) - 1 and self.kind(rows[count]) is Kind.LEAD:
+            count += 1
+        return [bit for row in rows[: count + 1] for bit in row], rows[count + 1 :]
+
+    def largest_part(self, bits: Sequence[Bit]) -> int | None:
+        """The longest node that spans lines and is made of others."""
+        parts = [
+            (bit.end - bit.start, -index)
+            for index, bit in enumerate(bits)
+            if not is_leaf(bit.node) and self.spans_lines(bit.start, bit.end)
+        ]
+        return -max(parts)[1] if parts else None
+
+    def boundaries(self, region: Region, max_chars: int) -> tuple[list[int], list[int]]:
+        """Where a region may be cut, if its structure is of no use.
+
+        Returns:
+            Starts of lines, and starts of nodes within lines; both ascending. Strings and
+            comments are not cut unless they are longer than `max_chars`.
+        """
+        lines, others = [], []
+        waiting = region.bits[::-1]
+        while waiting:
+            start, end, node = waiting.pop()
+            line = self.line_start(start, region.start)
+            if self.source[line:start].strip() or line <= region.start < start:
+                others.append(start)
+            else:
+                lines.append(line)
+            if end - start > max_chars and not is_leaf(node):
+                waiting.extend(reversed(self.bits(node.children)))
+            elif end - start > max_chars:
+                lines.extend(self._line_starts(start, end))
+        return lines, others
+
+    def after_first_words(self, start: int, end: int) -> int | None:
+        """The start of the line after the first one that says something."""
+        words = _WORD.search(self.source, start, end)
+        line_end = self.source.find("\n", words.start(), end) if words else -1
+        return line_end + 1 or None
+
+    def _line_starts(self, start: int, end: int) -> Iterable[int]:
+        """The starts of all lines that start between two characters."""
+        position = self.source.find("\n", start, end)
+        while position >= 0:
+            yield position + 1
+            position = self.source.find("\n", position + 1, end)
+
+
+def definition_in(node: SyntaxNode) -> SyntaxNode | None:
+    """The function, class or the like that a statement consists of."""
+    current: SyntaxNode | None = node
+    for _ in range(_DEEPEST_WRAPPING):
+        if current is None or not current.is_named:
+            return None
+        if current.type in FUNCTIONS or current.type in CONTAINERS:
+            return current
+        if current.type not in WRAPPERS:
+            return None
+        current = _wrapped(current)
+    return None
+
+
+def _wrapped(node: SyntaxNode) -> SyntaxNode | None:
+    """What a wrapper holds."""
+    names = WRAPPERS[node.type].split()
+    if names:
+        return next(filter(None, map(node.child_by_field_name, names)), None)
+    named = [child for child in node.children if child.is_named]
+    return named[-1] if named else None
+
+
+def is_leaf(node: SyntaxNode) -> bool:
+    """Whether a node is to be read as one, such as a string."""
+    return not node.children or node.type.endswith(LEAVES)

@@ -1,0 +1,226 @@
+"""Source code -> a syntax tree whose offsets are characters of the text.
+
+By tree-sitter where the extra `code` is installed and knows the language, else by indentation.
+Parsers count bytes, so they are shown a copy of the text that has one byte a character.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from specprefill_integrations.splitting._code_languages import GRAMMARS
+
+if TYPE_CHECKING:
+    from tree_sitter import Language
+
+logger = logging.getLogger(__name__)
+
+# A parser asks to go on every so many steps. Code takes 4 to 9 of these a thousand characters;
+# what is no code of the language takes more, and would take seconds.
+_LEAST_STEPS = 2_000
+_CHARACTERS_A_STEP = 80
+
+# How nodes are called that mean something even if there is an error around them.
+_WHOLE = ("comment", "declaration", "definition", "_item", "specifier", "statement")
+
+_CHUNK_BYTES = 1 << 16
+
+_LONE_CARRIAGE_RETURN = re.compile(r"\r(?!\n)")
+_ROW = re.compile(r"([^\S\n]*)(\S[^\n]*)")
+_COMMENT = re.compile(r"#(?![!\[])|//|/\*|\*/?(?=\s|$)|--(?=\s)")
+_DECORATOR = re.compile(r"@\w|#\[|\[[A-Z]\w*(?:\(.*\))?\]$")
+_IMPORT = re.compile(r"(?:import|from|use|using|require|package)\b|#\s*include\b")
+_CONTAINER = re.compile(r"(?:[\w ]+ )?(?:class|impl|interface|module|namespace|struct|trait)\b")
+_FUNCTION = re.compile(
+    r"(?:[\w ]+ )?(?:def|fn|fun|func|function|method|proc|sub)\b"
+    r"|(?!(?:if|elif|for|while|switch|catch|return|with|else|do|try)\b)"
+    r"[\w<>\[\],:*&. ]+\(.*\)\s*\{?$"
+)
+_CLOSER = re.compile(r"(?:end|fi|done|esac)?\W*")
+
+
+class SyntaxNode(Protocol):
+    """A node of a syntax tree, as tree-sitter has them."""
+
+    @property
+    def type(self) -> str:
+        """What the grammar calls it."""
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it is more than a word or a mark of the language."""
+
+    @property
+    def start_byte(self) -> int:
+        """Its first character."""
+
+    @property
+    def end_byte(self) -> int:
+        """One past its last character."""
+
+    @property
+    def children(self) -> Sequence[SyntaxNode]:
+        """What it is made of, in order."""
+
+    def child_by_field_name(self, name: str, /) -> SyntaxNode | None:
+        """The child that plays this part, if there is one."""
+
+
+@dataclass(slots=True, eq=False)
+class LineNode:
+    """A line, or one with all deeper lines below it."""
+
+    type: str
+    is_named: bool
+    start_byte: int
+    end_byte: int
+    children: list[LineNode] = field(default_factory=list)
+
+    def child_by_field_name(self, _name: str, /) -> LineNode | None:
+        """Lines have no parts with names."""
+        return None
+
+
+class _OneByteEach(dict[int, str]):
+    """What each character is shown to parsers as: white space, or a letter."""
+
+    def __missing__(self, code: int) -> str:
+        """Decide about one character, once."""
+        character = chr(code)
+        is_plain = character in "\t\n\r\f" or " " <= character <= "~"
+        is_blank = character.isspace() or character == "\ufeff"
+        self[code] = shown = character if is_plain else " " if is_blank else "x"
+        return shown
+
+
+def as_ascii(text: str) -> str:
+    """A text of the same length and structure that has one byte a character and one line end."""
+    return _LONE_CARRIAGE_RETURN.sub("\n", text.translate(_OneByteEach()))
+
+
+def parse(source: str, language: str | None) -> SyntaxNode:
+    """The syntax tree of a text.
+
+    Args:
+        source: The text, as `as_ascii` returns it.
+        language: One of `GRAMMARS`; of others and none, only the indentation is read.
+    """
+    grammar = _grammar(language) if language in GRAMMARS else None
+    root = _parsed(source, grammar) if grammar else None
+    return root or indentation_tree(source)
+
+
+@cache
+def _grammar(language: str) -> Language | None:
+    """The grammar of a language, if it is installed; says once if it is not."""
+    module, function = GRAMMARS[language]
+    try:
+        from tree_sitter import Language  # noqa: PLC0415 - an extra
+
+        return Language(getattr(import_module(module), function)())
+    except ImportError as error:
+        logger.warning(
+            "Splitting %s by its indentation only (%s). "
+            'For its syntax: pip install "specprefill-integrations[code]"',
+            language,
+            error,
+        )
+        return None
+
+
+def _parsed(source: str, grammar: Language) -> SyntaxNode | None:
+    """What the parser finds; None where it gives up or finds mostly errors."""
+    from tree_sitter import Parser  # noqa: PLC0415 - an extra
+
+    content = source.encode("ascii")
+    steps = _LEAST_STEPS + len(content) // _CHARACTERS_A_STEP
+
+    def is_too_slow(_offset: int, _has_error: bool) -> bool:  # noqa: FBT001 - called by position
+        nonlocal steps
+        steps -= 1
+        return steps < 0
+
+    try:
+        tree = Parser(grammar).parse(
+            lambda offset, _point: content[offset : offset + _CHUNK_BYTES],
+            progress_callback=is_too_slow,
+        )
+    except ValueError:
+        return None
+    root = tree.root_node
+    top = [root] if root.type == "ERROR" else root.children
+    wrong = [node for node in top if node.type == "ERROR"]
+    saved = (node for node in without_errors(wrong) if node.type.endswith(_WHOLE))
+    lost = sum(map(_length, wrong)) - sum(map(_length, saved))
+    return root if 2 * lost <= len(source) else None
+
+
+def _length(node: SyntaxNode) -> int:
+    return node.end_byte - node.start_byte
+
+
+def without_errors(nodes: Iterable[SyntaxNode]) -> Iterator[SyntaxNode]:
+    """Nodes, with what was understood of those that hold errors in their place."""
+    waiting = list(nodes)[::-1]
+    while waiting:
+        node = waiting.pop()
+        if node.type == "ERROR" and node.children:
+            waiting.extend(reversed(node.children))
+        else:
+            yield node
+
+
+def indentation_tree(source: str) -> LineNode:
+    """The lines of a text, each with the deeper ones that follow it."""
+    root = LineNode("file", is_named=True, start_byte=0, end_byte=len(source))
+    above = [(-1, root)]
+    for match in _ROW.finditer(source):
+        depth = len(match[1].expandtabs())
+        if above[-1][0] == depth and match[2].strip() == "{":
+            above[-1][1].children.append(_line_node(match))
+            continue
+        while above[-1][0] >= depth:
+            _close(above.pop()[1])
+        node = _line_node(match)
+        above[-1][1].children.append(node)
+        above.append((depth, node))
+    while len(above) > 1:
+        _close(above.pop()[1])
+    return root
+
+
+def _line_node(match: re.Match[str]) -> LineNode:
+    """A line by itself."""
+    return LineNode(
+        _line_type(match[2].rstrip()),
+        is_named=not _CLOSER.fullmatch(match[2]),
+        start_byte=match.start(2),
+        end_byte=match.end(2),
+    )
+
+
+def _line_type(line: str) -> str:
+    """What a line most likely begins, in the words of grammars."""
+    if _COMMENT.match(line):
+        return "comment"
+    if _DECORATOR.match(line):
+        return "decorator"
+    if _IMPORT.match(line):
+        return "import_statement"
+    if _CONTAINER.match(line):
+        return "class_definition"
+    return "function_definition" if _FUNCTION.match(line) else "line"
+
+
+def _close(node: LineNode) -> None:
+    """Give a node with deeper lines its own line as a child."""
+    if node.children:
+        own = LineNode("line", node.is_named, node.start_byte, node.end_byte)
+        node.children.insert(0, own)
+        node.end_byte = node.children[-1].end_byte

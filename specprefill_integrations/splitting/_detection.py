@@ -1,0 +1,230 @@
+"""Which kind of text a text is: by its name, its MIME type, or cheap evidence in its beginning.
+
+What is unsure is prose: a wrong guess costs more than none.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from io import StringIO
+from itertools import islice, pairwise
+from statistics import median
+
+from specprefill_integrations.splitting._chat import ROLES, turn_lines
+from specprefill_integrations.splitting._kind_names import kind_of_mime_type, kind_of_name
+from specprefill_integrations.splitting._lines import source_lines
+from specprefill_integrations.splitting._log_starts import start_kind, start_share
+from specprefill_integrations.splitting._settings_files import looks_like_toml, looks_like_yaml
+from specprefill_integrations.splitting._tables import cell_counts, is_rule, sniff_delimiter
+from specprefill_integrations.types import Kind
+
+_HEAD_CHARS = 20_000
+
+_FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
+_HUNK = re.compile(r"^@@+ -\d+(?:,\d+)? [^\r\n]*@@", re.MULTILINE)
+_CHANGED_FILE = re.compile(r"^(?:diff -|Index: |--- \S[^\r\n]*(?:\r\n?|\n)\+\+\+ \S)", re.MULTILINE)
+
+_HTML_START = re.compile(r"\s*(?:<[!?][^>]*>\s*)*<(?:html|head|body)\b", re.IGNORECASE)
+_HTML_END = re.compile(r"</(?:p|div|li|[uo]l|t[drh]|table|h[1-6]|section|body)\s*>", re.IGNORECASE)
+_TAGS = 3
+
+# One `#` with something right below it is more often a comment in a script.
+_HEADING = re.compile(
+    r"(?:\A|(?<=\n\n)|(?<=\r\n\r\n))(?:# \S[^\r\n]*(?=(?:\r?\n){2})|#{2,6} \S[^\r\n]*\r?\n(?!#))"
+)
+_COMMENT_START = re.compile(r"\s*(?:#!|/\*|//|<\?)")
+_ITEM = re.compile(r"^ {0,6}(?:[-*+]|\d{1,3}[.)]) \S", re.MULTILINE)
+_INLINE = re.compile(
+    r"\[[^\]\n]{1,200}\]\([^)\s]{1,500}\)|\*\*[^\s*][^*\n]{0,200}\*\*|`[^`\n]{1,200}`"
+)
+_ITEMS = 3
+
+_RECORDS = 50
+
+_ROWS = 3
+_COLUMNS_BEYOND_DOUBT = 3
+_LOG_SHARE = 0.5
+_LOG_LINES = 3
+
+_TURN_SHARE = 0.3
+_TURNS = 3
+_MOST_SPEAKERS = 12
+
+# Prose is wrapped at more characters, and its lines end in full stops more often.
+_SHORT_LINE_CHARS = 45
+_SHORT_LINES = 5
+_ENDS_SHARE = 0.3
+_SENTENCE_END = re.compile(r"[.!?。！？।؟][\"'”’)\]]*\s*$")
+_ALIGNED = re.compile(r"[^\s.!?:;,](?: {2,}|\t+)\S")
+_ALIGNED_SHARE = 0.6
+_ALIGNED_LINE_CHARS = 200
+
+# What few languages people speak have at the end of a line or in the middle of one.
+_CODE_LINE = re.compile(
+    r"[;{}]\s*$|^\s*(?:def|class|import|from|return|if|elif|else|for|while|try|except|with|fn|func"
+    r"|function|const|let|var|public|private|static|#include|export|@\w+)\b.*[:;(){}=,\"'\w]$"
+    r"|\w\([^()]*\)\s*$|\S = \S"
+)
+_CODE_SHARE = 0.3
+
+
+def guess_kind(
+    text: str,
+    name: str | None = None,
+    mime_type: str | None = None,
+    *,
+    is_code: Callable[[str], object] | None = None,
+) -> Kind:
+    """Say which kind of text a text is.
+
+    Args:
+        text: The text; its first 20,000 characters are looked at, and all of it where it may be
+            JSON.
+        name: The file's name or path.
+        mime_type: What a server or a framework called it.
+        is_code: Says of the text's beginning whether it is code: the name of its language, or
+            anything else that counts as true.
+
+    Returns:
+        The name's or the MIME type's kind where these say one, else what the text looks like.
+    """
+    told = (kind_of_name(name) if name else None) or (
+        kind_of_mime_type(mime_type) if mime_type else None
+    )
+    return told or _Evidence(text).kind(is_code)
+
+
+class _Evidence:
+    """What the beginning of a text looks like."""
+
+    def __init__(self, text: str) -> None:
+        """Look at the whole lines of the beginning."""
+        self.text = text.removeprefix("\ufeff")
+        self.head = self.text[:_HEAD_CHARS]
+        found = source_lines(self.head)
+        if len(self.text) > _HEAD_CHARS and len(found) > 1:
+            self.head = self.head[: found.pop().start]
+        self.lines = [line for line in found if not self.head[line.start : line.end].isspace()]
+
+    def kind(self, is_code: Callable[[str], object] | None) -> Kind:
+        """The first kind that there is enough evidence for."""
+        checks: Sequence[tuple[Kind, Callable[[], object]]] = (
+            ("json", self._is_json),
+            ("jsonl", self._is_json_lines),
+            ("diff", self._is_diff),
+            ("html", self._is_html),
+            ("chat", self._is_chat),
+            ("markdown", self._has_blocks_of_markdown),
+            ("csv", self._is_table),
+            ("log", self._is_log),
+            ("toml", lambda: looks_like_toml(self._line_texts())),
+            ("yaml", lambda: looks_like_yaml(self._line_texts())),
+            ("code", lambda: is_code and is_code(self.head)),
+            ("markdown", self._is_markdown),
+            ("lines", self._is_lines),
+        )
+        if not self.lines:
+            return "prose"
+        return next((kind for kind, holds in checks if holds()), "prose")
+
+    def _line_texts(self) -> list[str]:
+        return [self.head[a:b].rstrip() for a, b in self.lines]
+
+    def _is_json(self) -> bool:
+        return self.head.lstrip()[:1] in {"{", "["} and _parses(self.text)
+
+    def _is_json_lines(self) -> bool:
+        if self.head.lstrip()[:1] not in {"{", "["}:
+            return False
+        # A record may be longer than all that is looked at otherwise.
+        rows = [row for row in islice(StringIO(self.text), _RECORDS) if row.strip()]
+        return len(rows) > 1 and all(
+            row.lstrip()[:1] in {"{", "["} and _parses(row) for row in rows
+        )
+
+    def _is_diff(self) -> bool:
+        file, hunk = _CHANGED_FILE.search(self.head), _HUNK.search(self.head)
+        if not file or not hunk:
+            return False
+        fence = _FENCE.search(self.head)
+        return not fence or fence.start() > file.start()
+
+    def _is_html(self) -> bool:
+        if _HTML_START.match(self.head):
+            return True
+        starts = self.head.lstrip().startswith("<")
+        is_marked_up = starts and len(_HTML_END.findall(self.head)) >= _TAGS
+        # Many a README opens with a centered picture.
+        return is_marked_up and not (self._has_blocks_of_markdown() or self._is_markdown())
+
+    def _is_chat(self) -> bool:
+        turns = turn_lines(self.head, self.lines)
+        names = [turn.speaker.casefold() for turn in turns.values()]
+        speakers = set(names)
+        if 0 in turns and len(speakers) > 1 and speakers <= ROLES:
+            return True
+        small = sum(not t.is_marked and t.speaker[0].islower() for t in turns.values())
+        few = len(speakers) in range(2, 1 + min(_MOST_SPEAKERS, max(3, len(turns) // 3)))
+        many = len(turns) >= max(_TURNS, 2 * len(speakers) - 1, _TURN_SHARE * len(self.lines))
+        replies = sum(a != b for a, b in pairwise(names))
+        return few and many and small * 2 <= len(turns) <= 1 + replies * _TURNS
+
+    def _is_table(self) -> bool:
+        delimiter = sniff_delimiter(self.head, self.lines)
+        if delimiter is None or len(self.lines) < _ROWS:
+            return False
+        counts = cell_counts(self.head, self.lines, delimiter)
+        is_even = len(set(counts)) == 1 and len(counts) >= _ROWS
+        rows = self._line_texts()
+        if not is_even or all(row.endswith(delimiter) for row in rows):
+            return False
+        if counts[0] < _COLUMNS_BEYOND_DOUBT and (
+            self._is_log() or (delimiter != "\t" and any(f"{delimiter} " in row for row in rows))
+        ):
+            return False
+        return not (self._is_log() and start_kind(self.head, self.lines[0]))
+
+    def _is_log(self) -> bool:
+        return len(self.lines) >= _LOG_LINES and start_share(self.head, self.lines) >= _LOG_SHARE
+
+    def _has_blocks_of_markdown(self) -> bool:
+        """Whether there is a fenced block or a table."""
+        rows = self._line_texts()
+        return len(_FENCE.findall(self.head)) > 1 or any(
+            "|" in above and "|" in row and is_rule(row) and "+" not in row
+            for above, row in pairwise(rows)
+        )
+
+    def _is_markdown(self) -> bool:
+        headings = len(_HEADING.findall(self.head))
+        items = len(_ITEM.findall(self.head))
+        inline = len(_INLINE.findall(self.head))
+        if _COMMENT_START.match(self.head) or self._share(_CODE_LINE) >= _CODE_SHARE:
+            return False
+        if headings:
+            return headings > 1 or items > 1 or inline > 0
+        return items >= _ITEMS and (inline > 0 or items * 2 >= len(self.lines))
+
+    def _is_lines(self) -> bool:
+        if len(self.lines) < _SHORT_LINES:
+            return False
+        chars = median(end - start for start, end in self.lines)
+        if chars < _ALIGNED_LINE_CHARS and self._share(_ALIGNED) >= _ALIGNED_SHARE:
+            return True
+        if self._share(_CODE_LINE) >= _CODE_SHARE:
+            return True
+        return chars < _SHORT_LINE_CHARS and self._share(_SENTENCE_END) <= _ENDS_SHARE
+
+    def _share(self, sign: re.Pattern[str]) -> float:
+        """How many of the lines hold a sign."""
+        return sum(bool(sign.search(row)) for row in self._line_texts()) / len(self.lines)
+
+
+def _parses(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

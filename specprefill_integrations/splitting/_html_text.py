@@ -1,0 +1,213 @@
+"""HTML -> paragraphs, list items, rows and headings, with their tags.
+
+Only the tags that start and end blocks are looked for, by one expression that takes time in
+proportion to the text: nothing is parsed, so nothing is too broken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import regex
+
+from specprefill_integrations.splitting._finer import split_oversized, trimmed
+from specprefill_integrations.splitting._headings import OpenHeadings
+from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
+from specprefill_integrations.types import Span
+
+_BLOCK_NAMES = (
+    "address article aside blockquote body button caption center dd details dialog dir div dl dt "
+    "fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 head header hr html legend li main "
+    "menu nav ol option p pre section select summary table tbody tfoot thead title tr ul"
+)
+_BLOCKS = frozenset(_BLOCK_NAMES.split())
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+
+# Of the tags within a row these alone cut it.
+_CUTS_ROWS = frozenset({"table", "tr", "thead", "tbody", "tfoot"})
+
+_ATTRIBUTES = r"(?:[^<>\"']++|\"[^\"]{0,5000}\"|'[^']{0,5000}'){0,200}+"
+_MARKUP = regex.compile(
+    r"<!--.*?(?:-->|\Z)"
+    rf"|<(?P<raw>script|style)\b{_ATTRIBUTES}>.*?(?:</(?P=raw)\s*>|\Z)"
+    rf"|<(?P<closes>/?)(?P<tag>[a-z][a-z0-9:-]{{0,40}})(?=[\s/>]){_ATTRIBUTES}>"
+    r"|<[!?][^<>]{0,2000}>",
+    regex.DOTALL | regex.IGNORECASE,
+)
+_CONTINUES_A_CLUSTER = regex.compile(r"[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]")
+_STARTS_A_CLUSTER = regex.compile(r"\p{GCB=Prepend}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HtmlSplitter(OutlineSplitter):
+    """Cuts HTML at the borders of blocks, without taking the tags away.
+
+    All of it needs the headings that it stands below, a row the header of its table too; scripts
+    and style sheets need nothing. Tags without text go with the text next to them.
+    """
+
+    def outline(self, text: str) -> Outline:
+        """Find the blocks of `text`."""
+        scan = _Scan(text, self.max_unit_chars)
+        for markup in _MARKUP.finditer(text):
+            scan.take(markup)
+        scan.finish()
+        return scan.outline
+
+
+@dataclass(slots=True)
+class _Table:
+    """A table that is open."""
+
+    header: Needs = ()
+    """Its header rows and what they need."""
+
+    is_in_head: bool = False
+    """Whether `<thead>` is open."""
+
+    is_in_row: bool = False
+    """Whether a row is open."""
+
+    is_in_body: bool = False
+    """Whether there was a row that is no header."""
+
+
+@dataclass(slots=True)
+class _Block:
+    """What is between two tags that cut."""
+
+    start: int
+    """Where it starts."""
+
+    has_text: bool = False
+    """Whether there is more in it than tags."""
+
+    tags: set[str] = field(default_factory=set)
+    """What it opens."""
+
+
+class _Scan:
+    """One pass over the tags of a text."""
+
+    def __init__(self, text: str, max_chars: int) -> None:
+        """Start below no heading, in no table."""
+        self.outline = Outline(text)
+        self._text = text
+        self._max_chars = max_chars
+        self._headings = OpenHeadings()
+        self._tables: list[_Table] = []
+        self._block = _Block(0)
+        self._position = 0
+        self._after_raw = True
+
+    def take(self, markup: regex.Match[str]) -> None:
+        """Go past one tag, comment, script or style sheet."""
+        start, end = markup.span()
+        self._pass_text(start)
+        self._position = end
+        tag = (markup["tag"] or "").lower()
+        if markup["raw"]:
+            self._take_raw(start, end)
+        elif not tag:
+            return
+        elif not self._cuts(tag):
+            self._block.tags.add(tag)
+        elif markup["closes"]:
+            self._cut(end, is_close=True)
+            self._leave(tag)
+        else:
+            self._cut(start, is_close=False)
+            self._enter(tag)
+
+    def finish(self) -> None:
+        """Add what comes after the last tag."""
+        self._pass_text(len(self._text))
+        self._cut(len(self._text), is_close=True)
+        self._add_block(len(self._text))
+
+    def _pass_text(self, end: int) -> None:
+        if self._text[self._position : end].strip():
+            self._block.has_text = True
+
+    def _cuts(self, tag: str) -> bool:
+        is_in_row = bool(self._tables) and self._tables[-1].is_in_row
+        return tag in (_CUTS_ROWS if is_in_row else _BLOCKS)
+
+    def _cut(self, position: int, *, is_close: bool) -> None:
+        """End the block, unless it has no text and can go with the next or the last one."""
+        if not _is_between_clusters(self._text, position):
+            return
+        if self._block.has_text:
+            self._add_block(position)
+        elif is_close and not self._after_raw:
+            start, _ = self.outline.spans[-1]
+            if position - start <= self._max_chars:
+                self.outline.spans[-1] = trimmed(self._text, Span(start, position))
+                self._block = _Block(position)
+
+    def _take_raw(self, start: int, end: int) -> None:
+        """Add a script or style sheet as units of its own."""
+        if all(_is_between_clusters(self._text, p) for p in (start, end)):
+            self._add_block(start)
+            self._block = _Block(end)
+            self.outline.add_lines(Span(start, end), (), self._max_chars)
+            self._after_raw = True
+        else:
+            self._block.has_text = True
+
+    def _add_block(self, end: int) -> None:
+        """Add the block as a heading, a row or anything else."""
+        block, self._block = self._block, _Block(end)
+        span = trimmed(self._text, Span(block.start, end))
+        if span.start == span.end:
+            return
+        self._after_raw = False
+        table = self._tables[-1] if self._tables else _Table()
+        needs = tuple(sorted({*self._headings.above, *table.header}))
+        ranks = [rank for rank, tag in enumerate(_HEADINGS, start=1) if tag in block.tags]
+        fits = span.end - span.start <= self._max_chars
+        if ranks and fits and not table.is_in_row:
+            self._headings.close(ranks[0])
+            *_, index = self.outline.add(span, self._headings.above)
+            self._headings.open(ranks[0], index)
+        elif table.is_in_row and not table.is_in_body and _is_header(block, table):
+            table.header = self.outline.add_heading(span, needs, self._max_chars)
+        else:
+            table.is_in_body |= table.is_in_row
+            self.outline.add_all(split_oversized(self._text, span, self._max_chars), needs)
+
+    def _enter(self, tag: str) -> None:
+        """Go into a block."""
+        self._block.tags.add(tag)
+        if tag in _CUTS_ROWS:
+            self._block.tags -= {"td", "th"}
+        if tag == "table":
+            self._tables.append(_Table())
+        elif tag in _CUTS_ROWS:
+            if not self._tables:
+                self._tables.append(_Table())
+            table = self._tables[-1]
+            table.is_in_row = tag == "tr"
+            table.is_in_head = tag == "thead" or (table.is_in_head and tag == "tr")
+
+    def _leave(self, tag: str) -> None:
+        """Go out of a block."""
+        if tag in _CUTS_ROWS and self._tables:
+            table = self._tables[-1]
+            table.is_in_row = False
+            table.is_in_head &= tag == "tr"
+            if tag == "table":
+                self._tables.pop()
+
+
+def _is_header(block: _Block, table: _Table) -> bool:
+    """Whether a row holds the names of columns."""
+    return table.is_in_head or ("th" in block.tags and "td" not in block.tags)
+
+
+def _is_between_clusters(text: str, position: int) -> bool:
+    """Whether nothing on one side of a tag belongs to a letter on the other."""
+    return not (
+        _CONTINUES_A_CLUSTER.match(text, position)
+        or (position and _STARTS_A_CLUSTER.match(text, position - 1))
+    )

@@ -1,0 +1,381 @@
+"""JSON and JSON lines -> members and elements; what is kept of them is JSON again.
+
+Every value that is kept stands there as in the source, under the keys that it had, and a count
+stands where others were left out. Of a text that alone is too much, sentences are kept. What is no
+JSON is cut at lines.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Collection, Container, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import ClassVar
+
+from specprefill_integrations.splitting._json_strings import sentences_in, written_text
+from specprefill_integrations.splitting._lines import LineSplitter
+from specprefill_integrations.splitting._recent_parses import RecentParses
+from specprefill_integrations.types import Span
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
+
+# What is nested deeper is not looked into.
+_DEEPEST = 100
+
+# Members that say which record this is.
+_IDENTITY = re.compile(
+    r'"(?:_?id|uuid|guid|key|code|number|name|title|type|kind|slug|label'
+    r'|\w+(?:_id|Id|ID|_number|Number|_code|Code))"'
+)
+_LONGEST_IDENTITY_CHARS = 100
+_MOST_IDENTITIES = 3
+
+_REFERENCE_KEY = "reference"
+
+_MISSING_SENTENCES = "[...]"
+
+
+@dataclass(slots=True, eq=False)
+class _Node:
+    """A value, with its key where it is a member."""
+
+    lead_start: int
+    """Where the white space before it starts."""
+
+    start: int
+    """Where its key starts; of an element, the value itself."""
+
+    value_start: int
+    """Where its value starts."""
+
+    end: int = 0
+    """Where it ends."""
+
+    bracket: str = ""
+    """What the value opens with: `{`, `[`, or nothing of a scalar and of JSON lines as a whole."""
+
+    children: list[_Node] = field(default_factory=list)
+    """Its members or elements."""
+
+    member_names: frozenset[str] | None = None
+    """What its members are called, once somebody has asked."""
+
+    @property
+    def span(self) -> Span:
+        """Key and value."""
+        return Span(self.start, self.end)
+
+    @property
+    def between_quotes(self) -> Span:
+        """What a text says, as it is written."""
+        return Span(self.value_start + 1, self.end - 1)
+
+    def lead(self, text: str) -> str:
+        """The white space before it."""
+        return text[self.lead_start : self.start]
+
+    def names(self, text: str) -> frozenset[str]:
+        """What its members are called."""
+        if self.member_names is None:
+            self.member_names = frozenset(json.loads(_key(text, child)) for child in self.children)
+        return self.member_names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonSplitter:
+    """Cuts JSON, or JSON lines, into members and elements that are kept or dropped as a whole."""
+
+    max_unit_chars: int = 400
+    """Characters of an object or array up to which it is one unit; larger ones are looked into."""
+
+    omitted_key: str | None = "omitted"
+    """Names the counts of what was left out: `{"omitted": 12}` among elements, `"omitted": 3` among
+    members, underscores before it where a member has that name. None: nothing is said."""
+
+    cuts_long_texts: bool = True
+    """Whether sentences may be kept of a text that alone costs more than all that may be kept."""
+
+    cut_texts: frozenset[Span] = frozenset()
+    """Units that are a single text, of which sentences are kept or dropped, `[...]` between them;
+    no other text is cut."""
+
+    _recent: RecentParses[tuple[_Node | None]] = field(
+        default_factory=lambda: RecentParses(keeps_last=True),
+        init=False,
+        repr=False,
+        compare=False,
+    )
+    """What was found in the texts that this splitter cuts: they are written many times."""
+
+    heads_stand_alone: ClassVar[bool] = True
+    """See `HeadedSplitter`: what names a record may be all that is asked of it."""
+
+    def with_max_unit_chars(self, max_unit_chars: int) -> JsonSplitter:
+        """See `SizedSplitter`."""
+        return replace(self, max_unit_chars=max_unit_chars)
+
+    def with_texts_cut(self, units: Collection[Span]) -> JsonSplitter:
+        """The same, but it may keep sentences of these units, where they are texts."""
+        return replace(self, cut_texts=frozenset(units)) if self.cuts_long_texts else self
+
+    def __call__(self, text: str) -> list[Span]:
+        """Cut `text`: disjoint, ascending, none empty."""
+        root = self._root(text)
+        if root is None:
+            return LineSplitter()(text)
+        return [
+            span
+            for leaf, _ in self._leaves(root, ())
+            for span in self._sentences(text, leaf) or [leaf.span]
+        ]
+
+    def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
+        """For each unit the members that say which record it belongs to, from the outermost in."""
+        root = self._root(text)
+        if root is None:
+            return [()] * len(units)
+        place = {unit: index for index, unit in enumerate(units)}
+        links: list[tuple[int, ...]] = []
+        for leaf, records in self._leaves(root, ()):
+            named: list[int] = []
+            for record in records:
+                identities = _identities(text, record)
+                if leaf in identities:  # one of those that name the record needs no other
+                    break
+                named.extend(place[found.span] for found in identities if found.span in place)
+            after = bisect_left(units, (leaf.end, 0))  # one unit, or sentences
+            links += [tuple(named)] * (after - len(links))
+        return links
+
+    def render(self, text: str, kept: Sequence[Span], reference: str | None = None) -> str:
+        """Write the kept units as JSON: what is around them stays, what is beside them is counted.
+
+        Args:
+            text: The original.
+            kept: Some of its units, ascending.
+            reference: What a `"reference"` beside the first count says.
+
+        Returns:
+            JSON, or JSON lines; empty where nothing is kept.
+        """
+        root = self._root(text)
+        if root is None or not kept:
+            return "\n".join(text[span.start : span.end] for span in kept)
+        return _Writer(text, kept, self.omitted_key, reference).write(root) or ""
+
+    def _root(self, text: str) -> _Node | None:
+        """The values of a text; None where it is neither JSON nor JSON lines."""
+        found = self._recent.get(text)
+        if found is None:
+            found = (_parsed(text),)
+            self._recent.keep(text, found)
+        return found[0]
+
+    def _leaves(
+        self, node: _Node, records: tuple[_Node, ...]
+    ) -> Iterator[tuple[_Node, tuple[_Node, ...]]]:
+        """What is not looked into, with the objects that it stands in, from the outermost in."""
+        is_lines = not node.bracket and node.children
+        if not node.children or (node.end - node.start <= self.max_unit_chars and not is_lines):
+            yield node, records
+            return
+        inside = (*records, node) if node.bracket == "{" else records
+        for child in node.children:
+            yield from self._leaves(child, inside)
+
+    def _sentences(self, text: str, node: _Node) -> list[Span]:
+        """The sentences of a text that may be cut; none of any other value."""
+        if node.span not in self.cut_texts or text[node.value_start] != '"':
+            return []
+        return sentences_in(text, node.between_quotes, self.max_unit_chars)
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Writes what is kept of one text, from its beginning to its end."""
+
+    text: str
+    """The original."""
+
+    kept: Sequence[Span]
+    """Its units that are kept, ascending."""
+
+    omitted_key: str | None
+    """See `JsonSplitter`."""
+
+    reference: str | None
+    """What the next count has to say beside the number; no other does."""
+
+    def write(self, node: _Node) -> str | None:
+        """A value with what is kept of it; None where nothing is."""
+        first = bisect_left(self.kept, (node.start, 0))
+        if first == len(self.kept) or self.kept[first].start >= node.end:
+            return None  # without a look into it: most of a text is not kept
+        if self.kept[first] == node.span and not (node.children and not node.bracket):
+            return self.text[node.start : node.end]
+        if not node.children:
+            return self._text(node, first)
+        written = [self.write(child) for child in node.children]
+        if all(part is None for part in written):
+            return None
+        if node.bracket == "{":
+            parts = self._members(node, written)
+        else:
+            parts = list(self._elements(node, written))
+        if not node.bracket:
+            return "\n".join(part.strip() for part in parts)
+        head = self.text[node.start : node.value_start + 1]
+        return head + ",".join(parts) + self.text[node.children[-1].end : node.end]
+
+    def _text(self, node: _Node, first: int) -> str:
+        """A text with what is kept of it.
+
+        Args:
+            node: Its value.
+            first: Which of `kept` is its first sentence.
+        """
+        inside = node.between_quotes
+        sentences = self.kept[first : bisect_left(self.kept, (node.end, 0))]
+        said = written_text(self.text, inside, sentences, self._missing_sentences)
+        return self.text[node.start : inside.start] + said + self.text[inside.end : node.end]
+
+    def _missing_sentences(self) -> str:
+        """What stands for sentences, as JSON writes it; once it says where they are to be found."""
+        if self.omitted_key is None:
+            return ""
+        if self.reference is None:
+            return _MISSING_SENTENCES
+        reference, self.reference = self.reference, None
+        return f"{_MISSING_SENTENCES} [{_REFERENCE_KEY} {json.dumps(reference)[1:-1]}]"
+
+    def _members(self, node: _Node, written: Sequence[str | None]) -> list[str]:
+        """The kept members, and how many are not."""
+        pairs = zip(node.children, written, strict=True)
+        parts = [child.lead(self.text) + part for child, part in pairs if part is not None]
+        missing = len(written) - len(parts)
+        if missing and self.omitted_key is not None:
+            taken = node.names(self.text)
+            count = {_free(name, taken): value for name, value in self._count(missing).items()}
+            parts.append(node.children[-1].lead(self.text) + json.dumps(count)[1:-1])
+        return parts
+
+    def _elements(self, node: _Node, written: Sequence[str | None]) -> Iterator[str]:
+        """The kept elements, and between them how many are not."""
+        missing = 0
+        for child, part in zip(node.children, written, strict=True):
+            if part is None:
+                missing += 1
+                continue
+            yield from self._gap(child.lead(self.text), missing)
+            missing = 0
+            yield child.lead(self.text) + part
+        yield from self._gap(node.children[-1].lead(self.text), missing)
+
+    def _gap(self, lead: str, missing: int) -> Iterator[str]:
+        """The element that says how many are missing, where some are."""
+        if missing and self.omitted_key is not None:
+            yield lead + json.dumps(self._count(missing))
+
+    def _count(self, missing: int) -> dict[str, int | str]:
+        """How many are missing, and once where they are to be found."""
+        assert self.omitted_key is not None, "nobody counts without a name for it"
+        count: dict[str, int | str] = {self.omitted_key: missing}
+        if self.reference is not None:
+            count[_REFERENCE_KEY] = self.reference
+            self.reference = None
+        return count
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is JSON or JSON lines."""
+    return _parsed(text) is not None
+
+
+def _free(name: str, keys: Container[str]) -> str:
+    """The name, with underscores before it where there is such a key."""
+    while name in keys:
+        name = f"_{name}"
+    return name
+
+
+def _identities(text: str, record: _Node) -> list[_Node]:
+    """The members by which a reader tells an object from others of its kind."""
+    named = (
+        child
+        for child in record.children
+        if not child.children
+        and child.end - child.start <= _LONGEST_IDENTITY_CHARS
+        and _IDENTITY.fullmatch(_key(text, child))
+    )
+    return list(islice(named, _MOST_IDENTITIES))
+
+
+def _key(text: str, member: _Node) -> str:
+    """A member's key as it is written, quotes included."""
+    found = _TOKEN.match(text, member.start)
+    assert found, "a member starts with its key"
+    return found.group()
+
+
+_recent: RecentParses[tuple[_Node | None]] = RecentParses()
+
+
+def _parsed(text: str) -> _Node | None:
+    """The values of a text; None where it is neither JSON nor JSON lines."""
+    found = _recent.get(text)
+    if found is None:
+        found = (_parsed_anew(text),)
+        _recent.keep(text, found)
+    return found[0]
+
+
+def _parsed_anew(text: str) -> _Node | None:
+    """The same, parsed anew."""
+    whole = _parsed_value(text, Span(0, len(text)))
+    if whole is not None:
+        return whole
+    lines = LineSplitter(max_unit_chars=len(text) or 1)(text)
+    values = [_parsed_value(text, line) for line in lines]
+    children = [value for value in values if value is not None and value.bracket]
+    if len(children) < len(lines) or len(lines) < 2:  # noqa: PLR2004 - one line is no JSON lines
+        return None
+    return _Node(0, 0, 0, end=len(text), children=children)
+
+
+def _parsed_value(text: str, span: Span) -> _Node | None:
+    """The value that a stretch of the text holds; None where it is no JSON."""
+    start = span.start + text.startswith("\ufeff", span.start)
+    try:
+        json.loads(text[start : span.end])
+    except (ValueError, RecursionError):
+        return None
+    return _scanned(text, Span(start, span.end))
+
+
+def _scanned(text: str, span: Span) -> _Node:
+    """Where the values of valid JSON stand."""
+    above: list[_Node] = [_Node(span.start, span.start, span.start)]
+    key_start: int | None = None
+    after_separator = span.start
+    for match in _TOKEN.finditer(text, span.start, span.end):
+        mark, start, end = match.group(), match.start(), match.end()
+        if mark in "]}":
+            above.pop().end = end
+        elif mark == ",":
+            after_separator, key_start = end, None
+        elif mark != ":":
+            if above[-1].bracket == "{" and key_start is None:
+                key_start = start
+                continue
+            first = start if key_start is None else key_start
+            node = _Node(after_separator, first, start, end=end)
+            if len(above) <= _DEEPEST:
+                above[-1].children.append(node)
+            if mark in "[{":
+                node.bracket = mark
+                after_separator, key_start = end, None
+                above.append(node)
+    return above[0].children[0]

@@ -1,0 +1,79 @@
+"""Text of lines -> its lines: what logs, transcripts, tables and most code are read by."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from specprefill_integrations.splitting._finer import cut_after, split_oversized, trimmed
+from specprefill_integrations.types import Span
+
+_LINE_END = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+
+# What ends a line in a file format; form feeds and the like stand within lines there.
+_SOURCE_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineSplitter:
+    """Cuts a text into its lines, leaving out blank ones."""
+
+    max_unit_chars: int = 600
+    """Characters of a unit; longer lines are cut at sentences, clauses, then words."""
+
+    def __call__(self, text: str) -> list[Span]:
+        """Cut `text` into lines: disjoint, ascending, together all but its white space."""
+        return [
+            piece
+            for line in cut_after(text, Span(0, len(text)), _LINE_END)
+            for piece in split_oversized(text, line, self.max_unit_chars)
+        ]
+
+
+def source_lines(text: str, span: Span | None = None) -> list[Span]:
+    """The lines of a file or a part of it, blank ones too, each with what ends it.
+
+    Args:
+        text: The original.
+        span: The part; all of it by default.
+    """
+    start, end = span or (0, len(text))
+    return [Span(m.start(), m.end()) for m in _SOURCE_LINE.finditer(text, start, end)]
+
+
+def without_blank_ends(text: str, span: Span) -> Span:
+    """Lines without white space at the end and blank lines at the start.
+
+    Unlike `trimmed` it leaves the first line its indentation, where that is part of the span.
+    """
+    start, end = trimmed(text, span)
+    line_start = 1 + max(text.rfind(mark, span.start, start) for mark in "\r\n")
+    is_indented = line_start or span.start == 0 or text[span.start - 1] in "\r\n"
+    if start == end or not is_indented:
+        return Span(start, end)
+    return Span(max(span.start, line_start), end)
+
+
+def split_at_lines(text: str, span: Span, max_chars: int) -> list[Span]:
+    """Cut a part of a file into runs of whole lines of at most `max_chars`.
+
+    Args:
+        text: The original.
+        span: The part to cut.
+        max_chars: Characters of a piece; longer lines are cut further.
+
+    Returns:
+        Disjoint spans in ascending order. A line keeps its indentation.
+    """
+    pieces: list[Span] = []
+    for source_line in source_lines(text, span):
+        line = without_blank_ends(text, source_line)
+        if line.start == line.end:
+            continue
+        if pieces and line.end - pieces[-1].start <= max_chars:
+            pieces[-1] = Span(pieces[-1].start, line.end)
+        elif line.end - line.start <= max_chars:
+            pieces.append(line)
+        else:
+            pieces.extend(split_oversized(text, trimmed(text, line), max_chars))
+    return pieces

@@ -1,0 +1,91 @@
+"""Logs -> entries: a line that starts one, and what was written below it, such as a stack trace."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from specprefill_integrations.splitting._finer import split_oversized, trimmed
+from specprefill_integrations.splitting._lines import source_lines
+from specprefill_integrations.splitting._log_starts import entry_starts
+from specprefill_integrations.splitting._outline import Outline, OutlineSplitter
+from specprefill_integrations.types import Span
+
+# What is no entry of its own in a log without time stamps, though it is not indented.
+_CONTINUES = re.compile(
+    r"\s|Caused by:|Suppressed:|During handling of the above|The above exception was"
+    r"|goroutine \d+ |created by |exit status \d|\.{3} \d+ more|--- End of|[\])}]+[,;]?\s*$"
+)
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\)|  \+ Exception Group Traceback")
+_CHAINED = re.compile(r"During handling of the above|The above exception was")
+_EXIT = re.compile(r"exit status \d")
+_GOROUTINE = re.compile(r"goroutine \d+ \[")
+
+# So much of an entry's first line comes along with what stands far below it.
+_HEAD_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSplitter(OutlineSplitter):
+    """Cuts a log into its entries.
+
+    An entry starts at a line that starts like others do: with a time stamp or a level. Where few
+    lines do, it starts at any line that is not indented and belongs to no stack trace. Of an entry
+    that is too long, the pieces need its first line.
+    """
+
+    max_unit_chars: int = 2_000
+    """Characters of a unit; longer entries are cut at lines."""
+
+    heads_stand_alone: ClassVar[bool] = True
+    """See `HeadedSplitter`: an entry's first line may be all that is asked of it."""
+
+    def outline(self, text: str) -> Outline:
+        """Find the entries of `text`."""
+        outline = Outline(text)
+        lines = [line for line in source_lines(text) if not text[line.start : line.end].isspace()]
+        starts = entry_starts(text, lines)
+        if starts is None:
+            starts = set(_outer_lines(text, lines))
+        first = 0
+        for index in range(1, len(lines) + 1):
+            if index == len(lines) or index in starts:
+                if first < index:
+                    self._add(outline, lines[first], lines[index - 1].end)
+                first = index
+        return outline
+
+    def _add(self, outline: Outline, line: Span, end: int) -> None:
+        """Add one entry that starts with `line`."""
+        if end - line.start > self.max_unit_chars:
+            most = min(self.max_unit_chars, _HEAD_CHARS)
+            [line, *_] = split_oversized(outline.text, trimmed(outline.text, line), most)
+        outline.add_headed(line, end, (), self.max_unit_chars)
+
+
+def _outer_lines(text: str, lines: Sequence[Span]) -> Iterator[int]:
+    """Lines that belong to none above, by their indentation and by what traces are made of."""
+    inside: re.Pattern[str] | None = None
+    previous_end = 0
+    for index, line in enumerate(lines):
+        after_a_blank_line = line.start > previous_end
+        previous_end = line.end
+        if inside is _GOROUTINE and not after_a_blank_line:
+            if _EXIT.match(text, line.start, line.end):
+                inside = None
+            continue
+        if _GOROUTINE.match(text, line.start, line.end):
+            inside = _GOROUTINE
+        elif _TRACEBACK.match(text, line.start, line.end):
+            if inside is not _CHAINED:
+                yield index
+            inside = _TRACEBACK
+        elif _CONTINUES.match(text, line.start, line.end):
+            inside = _CHAINED if _CHAINED.match(text, line.start, line.end) else inside
+        elif inside is _TRACEBACK:
+            inside = None  # the line that names the exception
+        else:
+            inside = None
+            yield index

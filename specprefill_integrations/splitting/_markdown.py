@@ -1,0 +1,185 @@
+"""Markdown -> sentences, list items, rows and code, each below the headings that it stands under.
+
+`markdown-it-py` says which lines each block takes; all else is read from these lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from markdown_it import MarkdownIt
+from markdown_it.tree import SyntaxTreeNode
+
+from specprefill_integrations.splitting import Splitter
+from specprefill_integrations.splitting._headings import OpenHeadings
+from specprefill_integrations.splitting._lines import source_lines, without_blank_ends
+from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
+from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.splitting._tables import TableSplitter
+from specprefill_integrations.types import Span
+
+_FRONT_MATTER = re.compile(
+    r"\ufeff?---[ \t]*(?:\r\n?|\n)[\w\"'#-][^\r\n]*(?:\r\n?|\n)(?:.*?[\r\n])??"
+    r"(?:---|\.{3})[ \t]*(?=[\r\n]|\Z)",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkdownSplitter(OutlineSplitter):
+    """Cuts markdown into sentences, list items, table rows and blocks of code.
+
+    All of it needs the headings that it stands below, a row the header of its table, what is
+    nested in a long list item the item's first sentence, and a piece of long code its fence.
+
+    Raises:
+        UnknownLanguageError: There are no sentence rules for `language`.
+        ValueError: `max_unit_chars` is less than 1.
+    """
+
+    language: str = "en"
+    """ISO 639-1 code of the language whose abbreviations are known not to end a sentence."""
+
+    max_item_chars: int = 300
+    """Characters of a list item, with all that is nested in it, up to which it is one unit."""
+
+    max_code_chars: int = 1_000
+    """Characters of a block of code, a table row or a block of HTML; longer ones are cut."""
+
+    code: Splitter | None = None
+    """Cuts what stands in a long fence; at lines by default."""
+
+    def outline(self, text: str) -> Outline:
+        """Find the blocks of `text` and the headings above each."""
+        front = _FRONT_MATTER.match(text)
+        body = Span(front.end() if front else 0, len(text))
+        reading = _Reading(self, text, body)
+        reading.outline.add_lines(Span(0, body.start), (), self.max_code_chars)
+        source = text[body.start :].removeprefix("\ufeff")
+        nodes = SyntaxTreeNode(_parser().parse(source)).children
+        reading.read_blocks(nodes, range(len(reading.lines)), None)
+        return reading.outline
+
+
+class _Reading:
+    """One pass over the blocks of a text; lines are counted from the start of its body."""
+
+    def __init__(self, splitter: MarkdownSplitter, text: str, body: Span) -> None:
+        """Start below no heading."""
+        self.outline = Outline(text)
+        self.lines = source_lines(text, body)
+        self._splitter = splitter
+        self._prose = ProseSplitter(
+            language=splitter.language, max_unit_chars=splitter.max_unit_chars
+        )
+        self._table = TableSplitter(form="markdown", max_unit_chars=splitter.max_code_chars)
+        self._headings = OpenHeadings()
+
+    def read_blocks(
+        self, nodes: Sequence[SyntaxTreeNode], lines: range, item: Needs | None
+    ) -> None:
+        """Add neighboring blocks, and the lines between them: definitions of links and the like.
+
+        Args:
+            nodes: The blocks.
+            lines: The lines that they and what is between them take.
+            item: What the content of the list item or quote needs that they stand in.
+        """
+        position = lines.start
+        for node in nodes:
+            start, end = node.map or (0, 0)
+            start, end = max(start, position), min(end, lines.stop)
+            if start < end:
+                self._add_lines(range(position, start), item)
+                self._read_block(node, range(start, end), item)
+                position = end
+        self._add_lines(range(position, lines.stop), item)
+
+    def _read_block(self, node: SyntaxTreeNode, lines: range, item: Needs | None) -> None:
+        needs = self._headings.above if item is None else item
+        if node.type == "heading" and item is None:
+            self._add_heading(node, lines)
+        elif node.type in {"heading", "paragraph"}:
+            self.outline.add_split(self._sentences, self._span(lines), needs)
+        elif node.type in {"bullet_list", "ordered_list"}:
+            self.read_blocks(node.children, lines, needs)
+        elif node.type == "list_item":
+            self._add_container(node, lines, needs, self._splitter.max_item_chars)
+        elif node.type == "blockquote":
+            self._add_container(node, lines, needs, self._splitter.max_unit_chars)
+        elif node.type == "fence":
+            self._add_fence(node, lines, needs)
+        elif node.type == "table":
+            self.outline.add_split(self._table, self._span(lines), needs)
+        else:
+            self._add_lines(lines, item)
+
+    def _add_heading(self, node: SyntaxTreeNode, lines: range) -> None:
+        """Add a heading; what is too long for one is a paragraph."""
+        span = without_blank_ends(self.outline.text, self._span(lines))
+        if span.end - span.start > self._splitter.max_unit_chars:
+            self.outline.add_split(self._sentences, span, self._headings.above)
+            return
+        rank = int(node.tag[1:])
+        self._headings.close(rank)
+        *_, index = self.outline.add(span, self._headings.above)
+        self._headings.open(rank, index)
+
+    def _add_container(
+        self, node: SyntaxTreeNode, lines: range, needs: Needs, max_chars: int
+    ) -> None:
+        """Add a list item or quote, or what is in it: below the first sentence of an item."""
+        whole = without_blank_ends(self.outline.text, self._span(lines))
+        if whole.end - whole.start <= min(max_chars, self._splitter.max_unit_chars):
+            self.outline.add(whole, needs)
+            return
+        blocks, position = node.children, lines.start
+        first = blocks[0] if blocks else None
+        if node.type == "list_item" and first and first.type == "paragraph" and first.map:
+            position = min(max(first.map[1], lines.start), lines.stop)
+            lead = len(self.outline.spans)
+            self.outline.add_split(self._sentences, self._span(range(lines.start, position)), needs)
+            blocks = blocks[1:]
+            needs = (*needs, lead) if len(self.outline.spans) > lead else needs
+        self.read_blocks(blocks, range(position, lines.stop), needs)
+
+    def _add_fence(self, node: SyntaxTreeNode, lines: range, needs: Needs) -> None:
+        """Add a block of code, or the line that opens it and pieces that need this line."""
+        span = self._span(lines)
+        opening = self._span(lines[:1])
+        most = self._splitter.max_code_chars
+        if self._splitter.code is None or span.end - span.start <= most:
+            self.outline.add_headed(opening, span.end, needs, most)
+            return
+        last = self._span(lines[-1:])
+        closes = self.outline.text[last.start : last.end].strip(" \t\r\n>").startswith(node.markup)
+        end = last.start if closes and len(lines) > 1 else span.end
+        below = self.outline.add_heading(opening, needs, most)
+        self.outline.add_split(self._splitter.code, Span(opening.end, end), below)
+        self.outline.add_lines(Span(end, span.end), below, most)
+
+    def _add_lines(self, lines: range, item: Needs | None) -> None:
+        """Add lines that are no prose."""
+        needs = self._headings.above if item is None else item
+        self.outline.add_lines(self._span(lines), needs, self._splitter.max_code_chars)
+
+    def _sentences(self, part: str) -> list[Span]:
+        """Sentences without links: the headings above them are known here."""
+        return self._prose(part)
+
+    def _span(self, lines: range) -> Span:
+        """Where lines stand in the text."""
+        if not lines:
+            return Span(0, 0)
+        return Span(self.lines[lines[0]].start, self.lines[lines[-1]].end)
+
+
+@cache
+def _parser() -> MarkdownIt:
+    """Reads blocks only: what is within a line is of no interest."""
+    parser = MarkdownIt("commonmark").enable("table")
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    return parser

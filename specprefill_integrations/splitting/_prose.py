@@ -1,0 +1,141 @@
+"""Prose -> sentences, by `sentence-splitter` where it knows the language, with exact spans.
+
+`sentence-splitter` hands back sentences with white space rewritten; they are found again in the
+source by their other characters. Scripts whose sentences end in marks of their own (Chinese,
+Japanese, Hindi, Arabic, ...) are cut there first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+import regex
+import sentence_splitter
+from sentence_splitter import SentenceSplitter, SentenceSplitterException
+
+from specprefill_integrations.errors import UnknownLanguageError
+from specprefill_integrations.splitting._finer import CUT, cut_after, split_oversized, trimmed
+from specprefill_integrations.splitting._headings import heading_links
+from specprefill_integrations.types import Span
+
+# Sentence ends that sentence-splitter has no rule for, with the quotes and brackets that close
+# after them: CJK, Urdu and Arabic, Devanagari, Armenian, Ethiopic, Khmer, Myanmar, Tibetan.
+_OTHER_TERMINATOR = regex.compile(rf"[。！？｡．؟۔।॥։።፧។၊။༎]+[\p{{Pe}}\p{{Pf}}\"']*{CUT}")
+
+# A new paragraph, heading, list item or table row: a sentence never runs across one.
+_BLOCK_BREAK = regex.compile(
+    r"\n[^\S\n]*(?:\n\s*|(?=[-*+•#>|]|\d+[.)]\s|\p{L}[.)]\s|```|~~~|={3,}|_{3,}))"
+)
+
+# A wrapped line has about this many characters. A shorter one was ended on purpose; a longer one
+# was not wrapped at all, so its end is a paragraph's.
+_WRAPPED_LINE_CHARS = range(45, 121)
+
+# The rules take time that grows faster than the text; a paragraph longer than this is cut first.
+_RULES_CHARS = 5_000
+
+_RULES_FOLDER = Path(sentence_splitter.__file__).parent / "non_breaking_prefixes"
+
+# Every rule of sentence-splitter breaks at white space after one of these marks; without them it
+# need not run. To be matched from the start: a search would look for the white space again and
+# again.
+_MAY_HOLD_TWO = re.compile(r"[^.!?]*[.!?]\S*\s")
+
+# The number of a heading or list item, which the rules take for a sentence.
+_NUMBERING = re.compile(r"(?:[#>*+•-]+ )*(?:\d{1,3}\.)+")
+
+# The rules look at both ends of a word, and long at a long one.
+_WORD_END_CHARS = 32
+
+_WORD = re.compile(r"\S+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProseSplitter:
+    """Cuts a text into sentences.
+
+    Raises:
+        UnknownLanguageError: There are no rules for `language`.
+        ValueError: `max_unit_chars` is less than 1.
+    """
+
+    language: str = "en"
+    """ISO 639-1 code of the language whose abbreviations are known not to end a sentence."""
+
+    max_unit_chars: int = 600
+    """Characters of a unit; longer sentences are cut at clauses, then words, then graphemes."""
+
+    def __post_init__(self) -> None:
+        """Load the rules now, so that an unknown language is an error here."""
+        _rules(self.language)
+        if self.max_unit_chars < 1:
+            msg = f"max_unit_chars must be at least 1; got {self.max_unit_chars!r}."
+            raise ValueError(msg)
+
+    def __call__(self, text: str) -> list[Span]:
+        """Cut `text` into sentences: disjoint, ascending, together all but its white space."""
+        return [
+            piece
+            for block in cut_after(text, Span(0, len(text)), _BLOCK_BREAK)
+            for line in _unwrapped(text, block)
+            for stretch in cut_after(text, line, _OTHER_TERMINATOR)
+            for sentences in split_oversized(text, stretch, _RULES_CHARS)
+            for part in self._sentences(text, sentences)
+            for piece in split_oversized(text, part, self.max_unit_chars)
+        ]
+
+    def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
+        """For each unit the indices of its headings. See `heading_links`."""
+        return heading_links(text, units)
+
+    def _sentences(self, text: str, span: Span) -> list[Span]:
+        """What `sentence-splitter` finds in one stretch, as spans of `text`."""
+        if not _MAY_HOLD_TWO.match(text, span.start, span.end):
+            return [span]
+        words = [Span(m.start(), m.end()) for m in _WORD.finditer(text, span.start, span.end)]
+        # Words are joined by single spaces first: a line break would count as a sentence's end.
+        sentences = _rules(self.language).split(" ".join(_word_ends(text, w) for w in words))
+        counts = [len(sentence.split()) for sentence in sentences]
+        if sum(counts) != len(words):  # it dropped a word, so the count cannot be trusted
+            return [span]
+        if len(counts) > 1 and _NUMBERING.fullmatch(sentences[0]):
+            counts[:2] = [counts[0] + counts[1]]
+        edges = [0, *accumulate(counts)]
+        return [Span(words[a].start, words[b - 1].end) for a, b in pairwise(edges) if a < b]
+
+
+def _word_ends(text: str, word: Span) -> str:
+    """A word, or both ends of a long one."""
+    if word.end - word.start <= 2 * _WORD_END_CHARS:
+        return text[word.start : word.end]
+    return (
+        text[word.start : word.start + _WORD_END_CHARS]
+        + text[word.end - _WORD_END_CHARS : word.end]
+    )
+
+
+def _unwrapped(text: str, block: Span) -> Iterator[Span]:
+    """The lines of a block, wrapped ones joined again."""
+    start = position = block.start
+    for line in text[block.start : block.end].splitlines(keepends=True):
+        position += len(line)
+        if len(line.rstrip()) not in _WRAPPED_LINE_CHARS or position == block.end:
+            joined = trimmed(text, Span(start, position))
+            if joined.start < joined.end:
+                yield joined
+            start = position
+
+
+@cache
+def _rules(language: str) -> SentenceSplitter:
+    try:
+        return SentenceSplitter(language)
+    except SentenceSplitterException as error:
+        known = ", ".join(sorted(path.stem for path in _RULES_FOLDER.glob("*.txt")))
+        msg = f"No sentence rules for language {language!r}; there are rules for: {known}."
+        raise UnknownLanguageError(msg) from error

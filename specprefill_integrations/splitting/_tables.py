@@ -1,0 +1,152 @@
+"""Tables -> rows, each of which needs the header: comma-, tab-, semicolon- and pipe-separated.
+
+Quoted fields are read by the `csv` module, which is handed one line at a time: how many it took
+for a row says where the row ends.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from specprefill_integrations.splitting._finer import split_oversized, trimmed
+from specprefill_integrations.splitting._lines import source_lines
+from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
+from specprefill_integrations.types import Span
+
+_DASHES = re.compile(r"--|==|[|+:] *-|- *[|+:]")
+
+_DELIMITERS = ("\t", ";", "|", ",")
+
+# So many rows are looked at to see how a table is written.
+_SNIFFED_ROWS = 50
+
+# So many of them must have the same number of cells.
+_LEAST_SHARE = 0.5
+
+# A quoted field with more lines than this has lost its closing quote.
+_ROW_LINES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSplitter(OutlineSplitter):
+    """Cuts a table into its rows; each needs the header row and the rule below that."""
+
+    max_unit_chars: int = 2_000
+    """Characters of a unit; longer rows are cut at sentences, clauses, then words."""
+
+    form: Literal["delimited", "markdown"] | None = None
+    """How rows are written, seen from the text by default. Markdown knows no quoted fields."""
+
+    def outline(self, text: str) -> Outline:
+        """Find the header and the rows of `text`."""
+        outline = Outline(text)
+        lines = [line for line in source_lines(text) if not text[line.start : line.end].isspace()]
+        delimiter = None if self._is_ruled(text, lines) else sniff_delimiter(text, lines)
+        rows = list(_quoted_rows(text, lines, delimiter)) if delimiter else lines
+        header = range(2) if self.form == "markdown" else _header_rows(text, rows, delimiter)
+        needs: Needs = ()
+        for index, row in enumerate(rows):
+            if index in header:
+                needs = self._add_header(outline, _without_line_end(text, row), needs)
+            else:
+                self._add_row(outline, _without_line_end(text, row), needs)
+        return outline
+
+    def _is_ruled(self, text: str, lines: Sequence[Span]) -> bool:
+        """Whether a rule stands below the header, so that no field is quoted."""
+        if self.form:
+            return self.form == "markdown"
+        return any(is_rule(text[a:b]) for a, b in lines[:3])
+
+    def _add_header(self, outline: Outline, row: Span, needs: Needs) -> Needs:
+        if row.end - row.start <= self.max_unit_chars:
+            return outline.add(row, needs)
+        return outline.add_heading(row, needs, self.max_unit_chars)
+
+    def _add_row(self, outline: Outline, row: Span, needs: Needs) -> None:
+        if row.end - row.start <= self.max_unit_chars:
+            outline.add(row, needs)
+        else:
+            content = trimmed(outline.text, row)
+            outline.add_all(split_oversized(outline.text, content, self.max_unit_chars), needs)
+
+
+def sniff_delimiter(text: str, lines: Sequence[Span]) -> str | None:
+    """What stands between the cells of a table; None where most rows hold a single cell.
+
+    Args:
+        text: The original.
+        lines: Its lines, without blank ones.
+    """
+    best = (_LEAST_SHARE, 1)
+    found = None
+    for delimiter in _DELIMITERS:
+        counts = Counter(cell_counts(text, lines, delimiter))
+        cells, rows = max(counts.items(), key=lambda item: item[1], default=(0, 0))
+        fit = (rows / max(1, counts.total()), cells)
+        if cells > 1 and fit >= best and (found is None or fit > best):
+            best, found = fit, delimiter
+    return found
+
+
+def cell_counts(text: str, lines: Sequence[Span], delimiter: str) -> list[int]:
+    """How many cells each of the first rows holds."""
+    reader = csv.reader((text[a:b] for a, b in lines[:_SNIFFED_ROWS]), delimiter=delimiter)
+    counts: list[int] = []
+    try:
+        counts.extend(len(row) for row in reader)
+    except csv.Error:
+        return []
+    return counts
+
+
+def is_rule(line: str) -> bool:
+    """Whether a line consists of dashes in columns, as below a header."""
+    return not line.strip().strip("|+-=: ") and _DASHES.search(line) is not None
+
+
+def _quoted_rows(text: str, lines: Sequence[Span], delimiter: str) -> Iterator[Span]:
+    """The rows, which run over several lines where a quoted field does."""
+    index = 0
+    while index < len(lines):
+        start, end = lines[index]
+        taken = _row_lines(text, lines, index, delimiter) if '"' in text[start:end] else 1
+        index += taken
+        yield Span(start, lines[index - 1].end)
+
+
+def _row_lines(text: str, lines: Sequence[Span], index: int, delimiter: str) -> int:
+    """How many lines a row takes: one where its quotes are not closed."""
+    feed = [text[a:b] for a, b in lines[index : index + _ROW_LINES]]
+    reader = csv.reader(feed, delimiter=delimiter)
+    try:
+        next(reader)
+        if reader.line_num == len(feed) > 1:
+            next(csv.reader(feed, delimiter=delimiter, strict=True))
+    except (csv.Error, StopIteration):
+        return 1
+    return reader.line_num
+
+
+def _header_rows(text: str, rows: Sequence[Span], delimiter: str | None) -> range:
+    """The row above a rule and the rule, or the first row with as many cells as most have."""
+    first = [text[a:b] for a, b in rows[:_SNIFFED_ROWS]]
+    for index, (above, row) in enumerate(pairwise(first)):
+        if is_rule(row) and not is_rule(above):
+            return range(index, index + 2)
+    if delimiter is None:
+        return range(1)
+    cells = [sum(cell_counts(row, source_lines(row), delimiter)) for row in first]
+    [(usual, _)] = Counter(cells).most_common(1)
+    return range(cells.index(usual), cells.index(usual) + 1)
+
+
+def _without_line_end(text: str, row: Span) -> Span:
+    """A row with all of its cells, empty ones at its ends too."""
+    return Span(row.start, row.start + len(text[row.start : row.end].rstrip("\r\n")))

@@ -1,0 +1,122 @@
+"""`specprefill bench` runs, and measures what it says. No test here looks at a clock's verdict."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+from typer.testing import CliRunner
+
+from specprefill_integrations.bench import _splitting as bench_splitting
+from specprefill_integrations.bench._bench import (
+    documentation,
+    measure_memory,
+    measure_times,
+    prepare_passes,
+)
+from specprefill_integrations.bench._passes import BenchPasses
+from specprefill_integrations.bench._sample_texts import SAMPLED_KINDS
+from specprefill_integrations.cli import build_app
+from specprefill_integrations.errors import DraftModelNotFoundError
+from tests.tiny_models import save_tiny_draft
+
+
+@pytest.fixture(scope="module")
+def draft(tmp_path_factory):
+    return str(save_tiny_draft(tmp_path_factory.mktemp("draft")))
+
+
+@pytest.mark.parametrize("scorer", ["readout", "specprefill"])
+def test_the_figures_fit_together(draft, scorer):
+    passes = prepare_passes(tokens=1500, draft=draft, scorer=scorer)
+    assert passes.tokens == 1500
+    assert measure_memory(passes).peak_bytes_above_weights > 0
+    found = measure_times(passes, repeats=1)
+    assert found.ratio_to_forward == pytest.approx(found.score_seconds / found.forward_seconds)
+    assert found.tokens_per_second == pytest.approx(1500 / found.score_seconds)
+
+
+def test_all_passes_read_the_same_tokens(draft):
+    passes = BenchPasses.prepare(
+        documentation(9000),
+        "What?",
+        tokens=1200,
+        draft=draft,
+        scorer="readout",
+        device=None,
+        dtype=None,
+        window_tokens=200,
+    )
+    assert passes.tokens == 1200
+    assert sum(window.shape[1] for window in passes.windows) == 1200
+    assert len(passes.windows) > len(passes.pieces) > 1
+    pieces, windows = (
+        [i for t in part for i in t[0].tolist()] for part in (passes.pieces, passes.windows)
+    )
+    assert pieces == windows
+
+
+def run(*options):
+    result = CliRunner().invoke(build_app(), ["bench", *map(str, options), "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_the_command_prints_json(draft):
+    found = run("--draft", draft, "--tokens", 400, "--repeats", 1)
+    assert (found["tokens"], found["device"], found["dtype"]) == (400, "cpu", "float32")
+    assert found["score_seconds"] > 0
+
+
+def test_memory_alone(draft):
+    found = run("--draft", draft, "--tokens", 400, "--memory-only")
+    assert "score_seconds" not in found
+    assert found["peak_bytes_above_weights"] > 0
+
+
+def test_a_missing_draft_is_told_in_a_line(tmp_path):
+    missing = ["bench", "--draft", str(tmp_path / "none")]
+    result = CliRunner().invoke(build_app(), missing)
+    assert (result.exit_code, "Traceback" in result.stderr) == (1, False)
+    assert "no draft model at" in result.stderr
+    with pytest.raises(DraftModelNotFoundError):
+        CliRunner().invoke(build_app(), [*missing, "--debug"], catch_exceptions=False)
+
+
+def test_an_unknown_scorer_is_refused(draft):
+    result = CliRunner().invoke(build_app(), ["bench", "--draft", draft, "--scorer", "nobody"])
+    assert result.exit_code == 2
+
+
+def test_documentation_is_as_long_as_asked_for():
+    assert len(documentation(3_000_000)) == 3_000_000
+    assert documentation(500) == documentation(1000)[:500]
+
+
+def test_the_command_measures_callers_and_splitting(draft):
+    found = run("--draft", draft, "--concurrency", 2, "--repeats", 1)
+    assert (found["callers"], found["calls"]) == (2, 4)
+    assert found["throughput_to_one_caller"] > 0
+    assert 0 < found["wait_p50_seconds"] <= found["wait_p99_seconds"]
+    found = run("--draft", draft, "--concurrency", 2, "--deadline", 60, "--repeats", 1)
+    assert (found["deadline_seconds"], found["deadline_misses"]) == (60, 0)
+
+
+def test_a_deadline_without_callers_is_refused():
+    result = CliRunner().invoke(build_app(), ["bench", "--deadline", "3"])
+    assert result.exit_code == 2
+    assert "--concurrency" in result.stderr
+
+
+def test_splitting_is_measured_kind_by_kind(draft, monkeypatch):
+    monkeypatch.setattr(
+        bench_splitting,
+        "measure_splitting",
+        partial(bench_splitting.measure_splitting, chars=3_000),
+    )
+    found = run("--draft", draft, "--splitting", "--repeats", 1, "--tokens", 64)
+    assert set(found["splitting"]) == set(SAMPLED_KINDS)
+    for measured in found["splitting"].values():
+        expected = measured["seconds_per_megabyte"] * found["tokens_per_second"] * 3.3 / 1e6
+        assert measured["share_of_scoring"] == pytest.approx(expected)

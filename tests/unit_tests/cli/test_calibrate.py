@@ -1,0 +1,143 @@
+"""`specprefill calibrate`: from a draft and questions to a profile that is found again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from specprefill_integrations.cli._calibrate import _unbeaten, app
+from specprefill_integrations.scoring._attention_scorer import AttentionScorer
+from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._profiles import ReadoutProfile, find_profile
+from tests.tiny_models import save_tiny_draft
+
+KEEPS = ["0.05", "0.1", "0.2", "0.3"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPECPREFILL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def run(*options, code=0):
+    result = CliRunner().invoke(app, list(map(str, options)))
+    assert result.exit_code == code, result.output
+    return result
+
+
+def pairs_file(tmp_path, count=12):
+    names = [
+        "Ada",
+        "Bela",
+        "Cleo",
+        "Dora",
+        "Emil",
+        "Fred",
+        "Gina",
+        "Hugo",
+        "Ines",
+        "Jack",
+        "Kim",
+        "Lou",
+    ]
+    documents = [
+        {
+            "title": "Keepers",
+            "text": " ".join(f"Light {n} is kept by {name}." for n, name in enumerate(names)),
+        }
+    ]
+    path = tmp_path / "pairs.jsonl"
+    lines = [
+        {
+            "id": str(n),
+            "task": "lights",
+            "query": f"Who keeps light {n}?",
+            "documents": documents,
+            "answers": [name],
+        }
+        for n, name in enumerate(names[:count])
+    ]
+    lines.append(
+        {"id": "x", "task": "lights", "query": "Who?", "documents": documents, "answers": ["Zoe"]}
+    )
+    path.write_text("\n".join(map(json.dumps, lines)))
+    return path
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "qwen3", "deepseek_v3"])
+def test_any_draft_gets_a_profile_from_the_probe_alone(tmp_path, cache, architecture):
+    place = save_tiny_draft(tmp_path / "draft", architecture)
+    result = run("--draft", place, "--probe", 12, "--compare", 2, "--json")
+    found = json.loads(result.stdout)
+    [path] = (cache / "profiles").glob("*.json")
+    assert found["profile"] == str(path)
+    assert [list(recall) for recall in found["recall"].values()] == [KEEPS] * 5
+    profile = ReadoutProfile.load(path)
+    assert profile.measured == found["recall"]
+    assert profile.fitted_on["cases"] == 12
+    assert profile.fitted_on["sources"] == ["self-made probe"]
+    draft = DraftModel.from_source(place)
+    assert find_profile(draft) == profile
+    assert AttentionScorer(draft).active_readout == profile.readout
+
+
+def test_the_users_questions_and_their_source_are_in_the_profile(tmp_path):
+    place = save_tiny_draft(tmp_path / "draft")
+    output = tmp_path / "mine.json"
+    result = run(
+        *("--draft", place, "--pairs", pairs_file(tmp_path), "--source", "a lighthouse"),
+        *("--probe", 0, "--compare", 0, "--output", output, "--window-tokens", 128),
+    )
+    profile = ReadoutProfile.load(output)
+    assert profile.fitted_on == {"cases": 12, "kinds": {"lights": 12}, "sources": ["a lighthouse"]}
+    assert profile.readout.window_tokens == 128
+    assert any(profile.readout.own_weights)
+    assert "readout, all cases" in result.stdout
+    assert str(output) in "".join(result.stdout.split())
+
+
+def test_lookahead_that_does_not_pay_leaves_no_trace(tmp_path):
+    """A random model gains nothing by generating."""
+    place = save_tiny_draft(tmp_path / "draft")
+    output = tmp_path / "mine.json"
+    options = ("--draft", place, "--probe", 12, "--compare", 0, "--output", output)
+    run(*options, "--window-tokens", 256, "--lookahead")
+    tried = ReadoutProfile.load(output)
+    run(*options, "--window-tokens", 256)
+    plain = ReadoutProfile.load(output)
+    assert (tried.readout.lookahead_tokens, plain.readout.lookahead_tokens) == (0, 0)
+    assert tried.readout.heads == plain.readout.heads
+    assert np.allclose(tried.readout.own_weights, plain.readout.own_weights, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "rival"), [(0.9, 0.5, None), (0.5, 0.9, "bm25"), (0.5, 0.5, "bm25")]
+)
+def test_what_is_not_beaten_is_named(ours, theirs, rival):
+    recall = {"all": {"0.1": 0.7}, "readout": {"0.1": ours}, "x": {"0.1": 0.1}}
+    assert _unbeaten({**recall, "bm25": {"0.1": theirs}}) == rival
+    assert _unbeaten({"all": {"0.1": 0.7}}) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--probe", 3], "too few"),
+        (["--pairs", "missing.jsonl"], "missing.jsonl"),
+    ],
+)
+def test_what_cannot_be_fitted_to_is_a_usage_error(tmp_path, options, words):
+    place = save_tiny_draft(tmp_path / "draft")
+    result = run("--draft", place, *options, code=2)
+    assert words in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_draft_that_is_not_there_is_named(tmp_path):
+    result = run("--draft", tmp_path / "nowhere", "--probe", 8, code=1)
+    assert "nowhere" in result.output
+    assert "Traceback" not in result.output

@@ -1,0 +1,104 @@
+"""The metrics: sums, reasons, and what Prometheus reads of them."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import pytest
+
+from specprefill_integrations.observability._metrics import (
+    CompressionMetrics,
+    MetricsTotals,
+    process_metrics,
+)
+
+
+@pytest.fixture
+def metrics() -> CompressionMetrics:
+    """Two texts compressed, three left whole for two reasons."""
+    metrics = CompressionMetrics()
+    metrics.record(tokens_before=100, tokens_after=20, draft_seconds=0.5)
+    metrics.record(tokens_before=50, tokens_after=10, draft_seconds=0.25)
+    metrics.record(tokens_before=7, tokens_after=7, skipped_because="too_small")
+    metrics.record(skipped_because="too_small")
+    metrics.record(
+        tokens_before=9, tokens_after=9, draft_seconds=1.0, skipped_because="deadline_exceeded"
+    )
+    return metrics
+
+
+def samples(text: str) -> dict[str, float]:
+    """The lines of the text format that are no comments."""
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
+def test_it_adds_up(metrics: CompressionMetrics) -> None:
+    totals = metrics.totals()
+    assert (totals.calls, totals.compressed) == (5, 2)
+    assert (totals.tokens_before, totals.tokens_after) == (166, 46)
+    assert totals.draft_seconds == 1.75
+    assert totals.skips == {"too_small": 2, "deadline_exceeded": 1}
+    assert totals.deadline_misses == 1
+
+
+def test_totals_are_of_one_moment(metrics: CompressionMetrics) -> None:
+    before = metrics.totals()
+    metrics.record(tokens_before=1, tokens_after=1, skipped_because="too_small")
+    assert (before.calls, before.skips["too_small"]) == (5, 2)
+    assert metrics.totals().skips["too_small"] == 3
+
+
+def test_a_new_one_is_empty() -> None:
+    assert CompressionMetrics().totals() == MetricsTotals()
+    assert CompressionMetrics().totals().deadline_misses == 0
+
+
+def test_prometheus_reads_the_same_numbers(metrics: CompressionMetrics) -> None:
+    assert samples(metrics.to_prometheus()) == {
+        "specprefill_calls_total": 5,
+        "specprefill_compressed_total": 2,
+        "specprefill_tokens_before_total": 166,
+        "specprefill_tokens_after_total": 46,
+        "specprefill_draft_seconds_total": 1.75,
+        "specprefill_deadline_misses_total": 1,
+        'specprefill_skips_total{reason="deadline_exceeded"}': 1,
+        'specprefill_skips_total{reason="too_small"}': 2,
+    }
+
+
+def test_each_metric_is_described_once_before_its_samples(metrics: CompressionMetrics) -> None:
+    text = metrics.to_prometheus()
+    assert text.endswith("\n")
+    described = re.findall(r"^# HELP (\w+) \S.*\n# TYPE \1 counter\n\1[ {]", text, re.MULTILINE)
+    named = {re.split("[ {]", name)[0] for name in samples(text)}
+    assert sorted(described) == sorted(named)
+
+
+def test_a_label_is_escaped() -> None:
+    metrics = CompressionMetrics()
+    metrics.record(skipped_because='a "b"\\\n')
+    assert 'specprefill_skips_total{reason="a \\"b\\"\\\\\\n"} 1\n' in metrics.to_prometheus()
+
+
+def test_threads_lose_nothing() -> None:
+    metrics = CompressionMetrics()
+    start = threading.Barrier(4)
+
+    def work() -> None:
+        start.wait(timeout=10)
+        for _ in range(500):
+            metrics.record(tokens_before=2, tokens_after=1, skipped_because="too_small")
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    totals = metrics.totals()
+    assert (totals.calls, totals.tokens_before, totals.skips["too_small"]) == (2000, 4000, 2000)
+
+
+def test_the_process_has_one() -> None:
+    assert process_metrics() is process_metrics()

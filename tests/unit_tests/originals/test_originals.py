@@ -1,0 +1,288 @@
+"""Stores of originals: age, size, threads, processes, damage."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+from specprefill_integrations.errors import OriginalStoreError
+from specprefill_integrations.originals import (
+    InMemoryOriginals,
+    OriginalStore,
+    SqliteOriginals,
+    reference_of,
+)
+from specprefill_integrations.originals import _sqlite_originals as sqlite_originals
+
+TEXTS = [f"{n}: {'a line of a log' * n}\n" for n in range(40)]
+
+
+class Clock:
+    """Stands still until it is set."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "originals.db"
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def make(request, file):
+    """A store of either sort, with the limits that a test names."""
+    opened = []
+
+    def make(*, largest: int = 1_000_000, **limits) -> OriginalStore:
+        if request.param == "memory":
+            return InMemoryOriginals(max_chars=largest, **limits)
+        opened.append(SqliteOriginals(file, max_bytes=largest, **limits))
+        return opened[-1]
+
+    yield make
+    for store in opened:
+        store.close()
+
+
+def test_a_reference_is_the_same_everywhere() -> None:
+    assert reference_of("") == "e3b0c44298fc"
+    assert reference_of("\ud800 我们 👍🏽 \x00") == "59c550d94811"
+
+
+class TestEveryStore:
+    def test_what_was_never_put_is_not_found(self, make) -> None:
+        assert make().get("e3b0c44298fc") is None
+        assert make().get("") is None
+
+    def test_a_text_larger_than_all_there_is_room_for_is_refused(self, make) -> None:
+        store = make(largest=40)
+        small = store.put("small")
+        assert store.put("".join(map(chr, range(33, 120)))) is None
+        assert store.get(small) == "small"
+
+    def test_a_text_grows_old_unless_it_is_put_again(self, make, clock) -> None:
+        store = make(max_age_seconds=60, clock=clock)
+        old, renewed = store.put("old"), store.put("renewed")
+        clock.now += 59
+        assert store.get(old) == "old"
+        store.put("renewed")
+        clock.now += 1
+        assert store.get(old) is None
+        assert store.get(renewed) == "renewed"
+        clock.now += 59
+        assert store.get(renewed) is None
+
+    def test_what_is_too_old_makes_room_first(self, make, clock) -> None:
+        store = make(largest=60, max_age_seconds=60, clock=clock)
+        old = store.put("an old text")
+        clock.now += 30
+        young = store.put("a young text")
+        assert store.get(old) == "an old text"  # so it was used last
+        clock.now += 30
+        newest = store.put("the newest, a longer one")
+        assert [store.get(one) for one in (old, young, newest)] == [
+            None,
+            "a young text",
+            "the newest, a longer one",
+        ]
+
+    @pytest.mark.parametrize("limits", [{"largest": 0}, {"largest": -5}, {"max_age_seconds": 0}])
+    def test_limits_that_mean_nothing_are_refused(self, make, limits) -> None:
+        with pytest.raises(OriginalStoreError, match=r"max_\w+ .* must be above 0; got "):
+            make(**limits)
+
+    def test_threads_do_not_disturb_each_other(self, make) -> None:
+        store = make(largest=3000)
+
+        def use(start: int) -> None:
+            for text in TEXTS[start:] + TEXTS[:start]:
+                assert store.put(text) == reference_of(text)
+                assert store.get(reference_of(text)) in {text, None}
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(use, range(0, 40, 5)))
+        assert [store.put(text) for text in TEXTS[:5]] == [reference_of(text) for text in TEXTS[:5]]
+        assert [store.get(reference_of(text)) for text in TEXTS[:5]] == TEXTS[:5]
+
+    async def test_the_event_loop_is_never_held_up(self, make) -> None:
+        store = make()
+        with blockbuster_ctx():
+            reference = await store.aput("text")
+            assert await store.aget(reference) == "text"
+
+
+@pytest.fixture
+def store(file):
+    store = SqliteOriginals(file, max_bytes=1_000_000)
+    yield store
+    store.close()
+
+
+def run(script: str, *arguments: object) -> str:
+    """Run a script in another process and give what it printed."""
+    command = [sys.executable, "-W", "error", "-c", script, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+
+
+IMPORTS = """
+import os, sys
+from specprefill_integrations.originals import SqliteOriginals, reference_of
+"""
+
+WRITER = f"""{IMPORTS}
+store = SqliteOriginals(sys.argv[1], max_bytes=int(sys.argv[3]))
+for n in range(int(sys.argv[2]), 1_000_000):
+    print(store.put("%d " % n * 200), flush=True)
+"""
+
+
+class TestSqliteOriginals:
+    def test_they_survive_a_restart(self, store, file) -> None:
+        reference = store.put("text")
+        store.close()
+        again = SqliteOriginals(file)
+        assert again.get(reference) == "text"
+        again.close()
+        assert again.get(reference) == "text"
+        again.close()
+
+    def test_another_process_finds_them(self, store, file) -> None:
+        reference = store.put("here")
+        script = f"{IMPORTS}store = SqliteOriginals(sys.argv[1])\n"
+        script += "print(store.get(sys.argv[2]), store.put('there'))"
+        assert run(script, file, reference).split() == ["here", reference_of("there")]
+        assert store.get(reference_of("there")) == "there"
+
+    @pytest.mark.parametrize("max_bytes", [2_000, 100_000_000])
+    def test_two_processes_write_at_once_and_are_killed(self, file, max_bytes) -> None:
+        starts = (0, 500_000)
+        writers = [
+            subprocess.Popen(  # noqa: S603
+                [sys.executable, "-c", WRITER, str(file), str(start), str(max_bytes)],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for start in starts
+        ]
+        promised = [[writer.stdout.readline() for _ in range(100)] for writer in writers]
+        for writer in writers:
+            writer.send_signal(signal.SIGKILL)
+        for references, writer in zip(promised, writers, strict=True):
+            references.extend(writer.communicate()[0].splitlines(keepends=True))
+        store = SqliteOriginals(file, max_bytes=max_bytes)
+        kept = [
+            [store.get(reference.strip()) for reference in references if reference.endswith("\n")]
+            for references in promised
+        ]
+        with store._connection() as connection:
+            assert list(connection.execute("PRAGMA integrity_check")) == [("ok",)]
+            [(total,)] = connection.execute(
+                "SELECT sum(length(packed)) FROM specprefill_originals_1"
+            )
+        store.close()
+        assert 0 < total <= max_bytes
+        for start, texts in zip(starts, kept, strict=True):
+            expected = [f"{n} " * 200 for n in range(start, start + len(texts))]
+            if max_bytes == 2_000:  # no room for all of them
+                expected = [text and found for text, found in zip(texts, expected, strict=True)]
+            assert texts == expected
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+    def test_a_forked_child_opens_the_file_itself(self, file) -> None:
+        script = f"""{IMPORTS}
+store = SqliteOriginals(sys.argv[1])
+store.put("of the parent")
+[opened] = store._idle()
+child = os.fork()
+if not child:
+    assert opened not in store._idle()
+    assert store.get(reference_of("of the parent")) == "of the parent"
+    assert store.put("of the child")
+    store.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert store.put("of the parent again")
+print(store.get(reference_of("of the child")))
+store.close()
+"""
+        assert run(script, file).strip() == "of the child"
+
+    def test_only_its_owner_can_read_a_new_file(self, store, file) -> None:
+        store.put("secret")
+        files = list(file.parent.iterdir())
+        assert len(files) > 1  # the log is a file too
+        assert {stat.S_IMODE(found.stat().st_mode) for found in files} == {0o600}
+
+    def test_short_threads_leave_no_connections_behind(self, store) -> None:
+        for text in TEXTS:
+            thread = threading.Thread(target=store.put, args=(text,))
+            thread.start()
+            thread.join()
+        assert len(store._idle()) == 1
+
+    @pytest.mark.parametrize("damaged", [b"", b"no zlib", sqlite_originals.pack_text("other")])
+    def test_what_is_damaged_is_missing(self, store, file, caplog, damaged) -> None:
+        reference = store.put("text")
+        with sqlite3.connect(file) as connection:
+            connection.execute("UPDATE specprefill_originals_1 SET packed = ?", (damaged,))
+        connection.close()
+        assert store.get(reference) is None
+        assert f"The original {reference} is damaged" in caplog.text
+        store.put("text")
+        assert store.get(reference) == "text"
+
+    def test_while_another_writes_for_long_texts_are_read_and_none_is_kept(
+        self, file, caplog, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(sqlite_originals, "_BUSY_SECONDS", 0.05)
+        store = SqliteOriginals(file)
+        reference = store.put("text")
+        other = sqlite3.connect(file, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with caplog.at_level(logging.DEBUG):
+            assert store.put("new") is None
+            assert store.get(reference) == "text"
+        assert "No original could be kept" in caplog.text
+        assert f"The use of {reference} was not noted" in caplog.text
+        other.close()
+        assert store.put("new") == reference_of("new")
+        store.close()
+
+    def test_a_file_that_is_lost_is_no_exception(self, store, file, caplog) -> None:
+        reference = store.put("text")
+        store.close()
+        for found in [*file.parent.iterdir()]:
+            found.unlink()
+        file.parent.rmdir()
+        assert store.get(reference) is None
+        assert store.put("text") is None
+        assert "No original could be read" in caplog.text
+        assert "No original could be kept" in caplog.text
+
+    def test_a_file_that_is_something_else_is_an_error(self, tmp_path) -> None:
+        other = tmp_path / "notes.txt"
+        other.write_text("These are notes, and no database of anything at all.\n" * 30)
+        with pytest.raises(OriginalStoreError, match=r"notes\.txt.*not a database"):
+            SqliteOriginals(other)
+        with pytest.raises(OriginalStoreError, match="cannot be opened"):
+            SqliteOriginals(tmp_path)
+        assert other.read_text().startswith("These are notes")

@@ -1,0 +1,156 @@
+"""Every shape of counter that a caller may have at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages.utils import count_tokens_approximately
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
+
+from specprefill_integrations import ContextCompressor
+from specprefill_integrations.errors import TokenCounterError
+from specprefill_integrations.pipeline._token_counting import as_token_counter, count_each
+from specprefill_integrations.testing import KeywordScorer
+
+TEXTS = ["the cat sat", "cat", "the the cat dog"]
+WORDS = [3, 1, 4]
+
+
+def word_tokenizer() -> Tokenizer:
+    """A Hugging Face tokenizer that puts special tokens around a text."""
+    vocabulary = {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "the": 3, "cat": 4, "sat": 5}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    return tokenizer
+
+
+class WordCountingModel(GenericFakeChatModel):
+    """A LangChain model that counts words."""
+
+    def get_num_tokens(self, text: str) -> int:
+        """One token a word."""
+        return len(text.split())
+
+
+class TikToken:
+    """As tiktoken: `encode` refuses what looks like a special token."""
+
+    def encode(self, text: str) -> list[int]:
+        """Refuse."""
+        raise ValueError(text)
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        """One token a word."""
+        return [0] * len(text.split())
+
+
+class SentencePiece:
+    """As sentencepiece: no option for special tokens."""
+
+    def encode(self, text: str) -> list[int]:
+        """One token a word."""
+        return [0] * len(text.split())
+
+
+class Callback:
+    """As a LlamaIndex token counter: carries a function under the name of a tokenizer."""
+
+    def __init__(self, tokenizer: Callable[[str], list[str]]) -> None:
+        self.tokenizer = tokenizer
+
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+COUNTERS: dict[str, Any] = {
+    "LangChain model": WordCountingModel(messages=iter([])),
+    "tokenizers": word_tokenizer(),
+    "transformers": PreTrainedTokenizerFast(
+        tokenizer_object=word_tokenizer(), unk_token="[UNK]", cls_token="[CLS]"
+    ),
+    "tiktoken": TikToken(),
+    "sentencepiece": SentencePiece(),
+    "LlamaIndex, public": Callback(words),
+    "LlamaIndex, private": SimpleNamespace(_tokenizer=words),
+    "LlamaIndex with a tokenizer object": SimpleNamespace(tokenizer=None, _tokenizer=TikToken()),
+    "function to a number": lambda text: len(words(text)),
+    "function to tokens": words,
+    "function to NumPy number": lambda text: np.int64(len(words(text))),
+    "function to NumPy tokens": lambda text: np.zeros(len(words(text))),
+}
+
+
+@pytest.mark.parametrize("name", COUNTERS)
+def test_counts(name: str) -> None:
+    counts = as_token_counter(COUNTERS[name])(TEXTS)
+    assert counts == WORDS
+    assert all(type(count) is int for count in counts)
+
+
+def test_a_tokenizer_that_truncates_and_pads_counts_all_and_only_the_text() -> None:
+    tokenizer = word_tokenizer()
+    tokenizer.enable_truncation(2)
+    tokenizer.enable_padding(length=30)
+    assert as_token_counter(tokenizer)(TEXTS) == WORDS
+    assert tokenizer.truncation["max_length"] == 2
+    assert tokenizer.padding["length"] == 30
+
+
+@pytest.mark.parametrize("wrong", [None, 3, 2.5, "gpt2", b"gpt2", [], object(), SimpleNamespace()])
+def test_anything_else_is_refused_at_once(wrong: object) -> None:
+    with pytest.raises(TokenCounterError, match="count_tokens="):
+        as_token_counter(wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, 2.5, object()])
+def test_a_function_to_something_else_is_refused_when_it_counts(wrong: object) -> None:
+    with pytest.raises(TokenCounterError, match="whole number or a list"):
+        as_token_counter(lambda _: wrong)(["a"])
+
+
+@pytest.mark.parametrize(
+    "counter",
+    [
+        count_tokens_approximately,
+        WordCountingModel(messages=iter([])).get_num_tokens_from_messages,
+        lambda messages: sum(len(message.content) for message in messages),
+    ],
+)
+def test_a_counter_of_messages_is_refused_at_once(counter: Callable[..., int]) -> None:
+    """A text would be one message a letter to it, each with the tokens that a message costs."""
+    with pytest.raises(TokenCounterError, match="nothing that counts messages"):
+        as_token_counter(counter)
+
+
+@pytest.mark.parametrize("counts", [[], [1], [1, 2, 3]])
+def test_a_counter_of_several_texts_must_count_each(counts: list[int]) -> None:
+    with pytest.raises(TokenCounterError, match=f"{len(counts)} numbers for 2 texts"):
+        count_each(lambda _: counts, ["a", "", "b"])
+
+
+def test_an_empty_text_costs_nothing() -> None:
+    count = as_token_counter(lambda text: 3 + len(text))
+    assert count_each(count, ["", "ab", ""]) == [0, 5, 0]
+
+
+def test_what_another_compressor_counts_with() -> None:
+    """A counter of several texts, which would take a text for a list of letters."""
+    first = ContextCompressor(KeywordScorer(), count_tokens=lambda text: len(text.split()))
+    assert ContextCompressor(KeywordScorer(), count_tokens=first.count_tokens).count_tokens(
+        ["a b c", "d"]
+    ) == [3, 1]
+    scorer = KeywordScorer()
+    assert as_token_counter(scorer.count_tokens)(["a, b", "c"]) == [3, 1]

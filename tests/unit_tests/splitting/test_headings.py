@@ -1,0 +1,89 @@
+"""What heads what."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specprefill_integrations.splitting._headings import heading_links
+from specprefill_integrations.splitting._prose import ProseSplitter
+
+GUIDE = """\
+# Guide
+
+Read this first.
+
+## Install
+
+Run pip. Then wait.
+
+### On Windows
+
+Use the other one.
+
+## Use
+
+Call it.
+"""
+
+
+def headings_of(text: str) -> dict[str, list[str]]:
+    """Each unit and the units above it."""
+    units = ProseSplitter()(text)
+    links = heading_links(text, units)
+    words = [text[unit.start : unit.end] for unit in units]
+    return {word: [words[i] for i in above] for word, above in zip(words, links, strict=True)}
+
+
+def test_markdown_headings_head_what_is_below_them():
+    found = headings_of(GUIDE)
+    assert found["Read this first."] == ["# Guide"]
+    assert found["Then wait."] == ["# Guide", "## Install"]
+    assert found["Use the other one."] == ["# Guide", "## Install", "### On Windows"]
+    assert found["Call it."] == ["# Guide", "## Use"]
+    assert found["## Use"] == ["# Guide"]
+
+
+def test_a_first_line_without_a_full_stop_is_the_title_of_all():
+    found = headings_of("Salt Meridian\nIt was written in 1931. Nobody read it.")
+    assert found["It was written in 1931."] == ["Salt Meridian"]
+    assert found["Nobody read it."] == ["Salt Meridian"]
+
+
+def test_numbered_and_capitalized_lines_head_clauses():
+    text = (
+        "SUPPLY AGREEMENT\n\n1. Term\n\nIt runs for a year.\n\n"
+        "1.1 Renewal\n\nIt may be renewed.\n\n"
+        "2. Law\n\nThe law of the land.\n\nANNEX\n\nPrices are net."
+    )
+    found = headings_of(text)
+    assert found["It may be renewed."] == ["SUPPLY AGREEMENT", "1. Term", "1.1 Renewal"]
+    assert found["The law of the land."] == ["SUPPLY AGREEMENT", "2. Law"]
+    assert found["Prices are net."] == ["SUPPLY AGREEMENT", "ANNEX"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It rained all day. Nobody came.",
+        "A sentence on a line of its own.\nAnother one.",
+        "Only a title",
+        "A title without anything\n\n",
+        "x" * 101 + "\nAll of this is below a line that is too long to be a title.",
+        "42\nThe number above is no title.",
+    ],
+)
+def test_what_is_not_clearly_a_heading_is_none(text):
+    assert not any(headings_of(text).values())
+
+
+@given(st.text(st.sampled_from("ab. #\n1A-"), max_size=120))
+def test_links_lead_upwards_and_hold_all_that_is_above(text):
+    units = ProseSplitter()(text)
+    links = heading_links(text, units)
+    assert len(links) == len(units)
+    for index, above in enumerate(links):
+        assert list(above) == sorted(set(above))
+        assert all(i < index for i in above)
+        assert all(set(links[i]) <= set(above) for i in above)
