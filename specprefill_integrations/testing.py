@@ -6,13 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.types import Span
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
-class KeywordScorer:
+class KeywordScorer(SpanScorer):
     """Scores a span by the share of its words that stand in the question.
 
     With no question, earlier spans score higher. A token is a word or a punctuation mark.
