@@ -28,6 +28,12 @@ from specprefill_integrations.types import Budget, Compression, SkipReason, Text
 if TYPE_CHECKING:
     from specprefill_integrations.scoring._draft_model import DraftSource
 
+__all__ = [
+    "ContextCompressor",
+    "OnError",
+    "shared_compressor",
+]
+
 _DRAFT_PACKAGES = ("filelock", "numpy", "platformdirs", "torch", "transformers")
 
 logger = logging.getLogger(__name__)

@@ -21,6 +21,24 @@ What is wrong with a call itself, such as an unknown name, is a plain `ValueErro
 
 from __future__ import annotations
 
+__all__ = [
+    "BudgetError",
+    "DeadlineExceededError",
+    "DraftModelError",
+    "DraftModelNotFoundError",
+    "DraftModelUnsupportedError",
+    "EngineBusyError",
+    "EngineClosedError",
+    "EvaluationDataError",
+    "MissingDependencyError",
+    "OriginalStoreError",
+    "ReadoutProfileError",
+    "ScoringEngineError",
+    "SpecPrefillError",
+    "TokenCounterError",
+    "UnknownLanguageError",
+]
+
 
 class SpecPrefillError(Exception):
     """The root: catch this to catch all of ours."""
