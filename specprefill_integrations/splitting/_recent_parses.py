@@ -1,4 +1,4 @@
-"""A cache of parses, from the call that splits a text to the one that links its units."""
+"""What a splitter found in a text, kept from the call that cuts it to the one that links it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from specprefill_integrations._fork_safe_lock import ForkSafeLock
 
 Parsed = TypeVar("Parsed")
 
-# Total characters of the cached texts; a longer text is parsed again.
+# As many texts are kept as have this many characters together; a longer one is parsed again.
 _MOST_CHARS = 2_000_000
 
 
 class RecentParses(Generic[Parsed]):
-    """Parses of the most recent texts, each until it is taken out or evicted.
+    """What was found in the texts that were parsed last, each until it is taken out or too old.
 
-    Thread-safe. A copy starts empty.
+    Any number of threads may use it. A copy starts empty.
     """
 
     def __init__(self, *, keeps_last: bool = False) -> None:
-        """Start empty.
+        """Start with none.
 
         Args:
-            keeps_last: True to keep the last text whatever its length.
+            keeps_last: Whether the text that was parsed last is kept however long it is.
         """
         self._least = int(keeps_last)
         self._found: OrderedDict[str, Parsed] = OrderedDict()
@@ -36,7 +36,7 @@ class RecentParses(Generic[Parsed]):
         return (partial(type(self), keeps_last=bool(self._least)), ())
 
     def keep(self, text: str, found: Parsed) -> None:
-        """Add the parse of a text, and evict the oldest if necessary."""
+        """Keep what was found in a text, in place of the oldest if need be."""
         with self._lock:
             self._forget(text)
             self._found[text] = found
@@ -45,12 +45,12 @@ class RecentParses(Generic[Parsed]):
                 self._forget(next(iter(self._found)))
 
     def get(self, text: str) -> Parsed | None:
-        """The parse of a text, which stays in the cache; None if there is none."""
+        """Look up what was found in a text, which is kept; None where that is not known."""
         with self._lock:
             return self._found.get(text)
 
     def take(self, text: str) -> Parsed | None:
-        """Remove and return the parse of a text; None if there is none."""
+        """Take out what was found in a text; None where that is not known any more."""
         with self._lock:
             return self._forget(text)
 
