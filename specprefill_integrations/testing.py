@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.types import Span
 
 __all__ = [
@@ -16,7 +17,7 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
-class KeywordScorer:
+class KeywordScorer(SpanScorer):
     """Scores a span by the share of its words that stand in the question.
 
     With no question, earlier spans score higher. A token is a word or a punctuation mark.

@@ -6,6 +6,7 @@ Knows nothing about models, tokenizers or frameworks.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal, NamedTuple
@@ -55,6 +56,10 @@ Kind = Literal[
 """What a text is cut as; `lines` is what is of no other kind and consists of short lines."""
 
 
+CountTokens = Callable[[Sequence[str]], list[int]]
+"""A token counter: takes texts, returns the number of tokens of each."""
+
+
 class Span(NamedTuple):
     """A stretch of a text: `text[start:end]`, in characters."""
 
@@ -102,7 +107,8 @@ class Unit:
     """How much the question needs it; higher is more."""
 
     mass: float = 0.0
-    """Its share of what all units of the call are needed for, in [0, 1]."""
+    """Its share of the attention mass of all units of the call, in [0, 1]; 0 unless the budget has
+    `attention_mass`."""
 
     needs: tuple[int, ...] = ()
     """Which units of the call it cannot be understood without, such as its heading: they are kept

@@ -14,38 +14,35 @@ from typing import NamedTuple
 
 from specprefill_integrations.pipeline._selection import KeptUnits, Selector, best_first, with_needs
 from specprefill_integrations.pipeline._split_document import SplitDocument
-from specprefill_integrations.pipeline._token_counting import CountTokens, count_each
+from specprefill_integrations.pipeline._token_counting import count_each
 from specprefill_integrations.splitting._finer import split_words
-from specprefill_integrations.types import Span, Unit
+from specprefill_integrations.types import CountTokens, Span, Unit
 
 _ROUNDS = 4
 
 # How often what is left of a limit is tried on one more unit.
 _TRIES = 64
 
-# So many tokens at a joint an estimate may be off.
-_JOINT_TOKENS = 2
-
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
-    """What one document became."""
+class Fitted:
+    """What is kept of one document."""
 
     kept: tuple[Span, ...]
-    """What is kept of it, merged."""
+    """The kept parts, merged."""
 
     text: str
-    """That, with gap markers."""
+    """The kept parts with gap markers."""
 
     tokens: int
-    """Its cost, counted on `text`."""
+    """Tokens of `text`."""
 
 
 class _Choice(NamedTuple):
     """A selector's answer and what it came to."""
 
     kept: frozenset[int]
-    rendered: list[Rendered]
+    rendered: list[Fitted]
 
     @property
     def tokens(self) -> int:
@@ -68,7 +65,7 @@ class BudgetFitter:
     tops_up: bool = True
     """Whether what the selector left of the limit is spent on further units."""
 
-    def fit(self, units: Sequence[Unit], token_limit: int) -> list[Rendered]:
+    def fit(self, units: Sequence[Unit], token_limit: int) -> list[Fitted]:
         """Choose, render, count, and keep the choice that uses most of the limit.
 
         What is left is spent on further units, best first, as long as one fits. Where no choice
@@ -92,7 +89,7 @@ class BudgetFitter:
             return self._cut_best(units, token_limit)
         return self._topped_up(units, best, token_limit) if self.tops_up else best.rendered
 
-    def keep(self, units: Sequence[Unit], kept: frozenset[int]) -> list[Rendered]:
+    def keep(self, units: Sequence[Unit], kept: frozenset[int]) -> list[Fitted]:
         """Render a choice that was made elsewhere, whatever it costs."""
         return self._render(units, kept)
 
@@ -113,22 +110,20 @@ class BudgetFitter:
     @cached_property
     def _gap_tokens(self) -> int:
         """What a gap marker costs at most, of all documents."""
-        return max(self.count_tokens(sorted({one.typical_gap for one in self.documents})))
+        return max(self.count_tokens(sorted({one.typical_marker for one in self.documents})))
 
     def _keep_best(self, units: Sequence[Unit], kept: frozenset[int], token_limit: int) -> _Choice:
         """Of the units in `kept`, as many as fit, best first, each with what it needs."""
         ranked = [i for i in best_first(units) if i in kept]
         ranked.sort(key=lambda i: not units[i].is_protected)
 
-        def render(count: int) -> list[Rendered]:
+        def render(count: int) -> list[Fitted]:
             return self._render(units, with_needs(units, ranked[:count]))
 
         count = _longest_fit(render, len(ranked), token_limit)
         return _Choice(frozenset(with_needs(units, ranked[:count])), render(count))
 
-    def _topped_up(
-        self, units: Sequence[Unit], choice: _Choice, token_limit: int
-    ) -> list[Rendered]:
+    def _topped_up(self, units: Sequence[Unit], choice: _Choice, token_limit: int) -> list[Fitted]:
         """A choice with further units, best first, until none fits into what it left."""
         ranked = best_first(units)
         kept = KeptUnits(units, self._gap_tokens, choice.kept)
@@ -165,20 +160,15 @@ class BudgetFitter:
                 yield index
 
     def _slack(self, number: int) -> int:
-        """How many tokens less than estimated one more unit of a document may cost.
+        """Return by how many tokens one more unit may cost less than estimated."""
+        return self.documents[number].splitter.estimate_slack(self._gap_tokens)
 
-        Of JSON an estimate knows neither what stands around a member nor that one count serves for
-        all that is missing of an object.
-        """
-        is_json = not self.documents[number].may_be_cut_finer
-        return _JOINT_TOKENS + (2 * self._gap_tokens if is_json else 0)
-
-    def _cut_best(self, units: Sequence[Unit], token_limit: int) -> list[Rendered]:
+    def _cut_best(self, units: Sequence[Unit], token_limit: int) -> list[Fitted]:
         """Of the best unit that may be cut, as many leading words as fit, perhaps none."""
         free = [
             units[i]
             for i in best_first(units)
-            if self.documents[units[i].document].may_be_cut_finer
+            if self.documents[units[i].document].splitter.words_stand_alone
         ]
         if not free:
             return self._render(units, ())
@@ -189,10 +179,10 @@ class BudgetFitter:
         )
         return self._render_words(best.document, words[:count])
 
-    def _render(self, units: Sequence[Unit], kept: Iterable[int]) -> list[Rendered]:
+    def _render(self, units: Sequence[Unit], kept: Iterable[int]) -> list[Fitted]:
         return self._render_spans(dict(enumerate(self._spans(units, kept))))
 
-    def _render_words(self, document: int, words: Sequence[Span]) -> list[Rendered]:
+    def _render_words(self, document: int, words: Sequence[Span]) -> list[Fitted]:
         kept: dict[int, tuple[Span, ...]] = dict.fromkeys(range(len(self.documents)), ())
         if words:
             kept[document] = (Span(words[0].start, words[-1].end),)
@@ -208,19 +198,19 @@ class BudgetFitter:
             for document, spans in zip(self.documents, by_document, strict=True)
         ]
 
-    def _render_spans(self, kept: Mapping[int, tuple[Span, ...]]) -> list[Rendered]:
+    def _render_spans(self, kept: Mapping[int, tuple[Span, ...]]) -> list[Fitted]:
         """Write and count some documents, in the order of `kept`."""
-        written = [self.documents[number].written(spans) for number, spans in kept.items()]
+        written = [self.documents[number].rendered(spans) for number, spans in kept.items()]
         tokens = count_each(self.count_tokens, written)
         found = zip(kept.values(), written, tokens, strict=True)
-        return [Rendered(*document) for document in found]
+        return [Fitted(*document) for document in found]
 
 
-def _total(rendered: Sequence[Rendered]) -> int:
+def _total(rendered: Sequence[Fitted]) -> int:
     return sum(document.tokens for document in rendered)
 
 
-def _longest_fit(render: Callable[[int], list[Rendered]], most: int, token_limit: int) -> int:
+def _longest_fit(render: Callable[[int], list[Fitted]], most: int, token_limit: int) -> int:
     """The largest count up to `most` for which `render(count)` was seen to fit; 0 does.
 
     By bisection: a counter for which more text sometimes costs less may have a larger one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heapreplace
 
 from specprefill_integrations.types import Unit
@@ -144,6 +144,13 @@ def masses(scores: Sequence[float], tokens: Sequence[int], *, are_logarithms: bo
         held = [float(max(1, t)) for t in tokens]
     total = math.fsum(held)
     return [share / total for share in held]
+
+
+def with_masses(units: Sequence[Unit], *, are_logarithms: bool) -> list[Unit]:
+    """Return the units with the share of the attention mass that each holds. See `masses`."""
+    scores, tokens = [unit.score for unit in units], [unit.tokens for unit in units]
+    shares = masses(scores, tokens, are_logarithms=are_logarithms)
+    return [replace(unit, mass=share) for unit, share in zip(units, shares, strict=True)]
 
 
 def with_needs(units: Sequence[Unit], indices: Iterable[int]) -> set[int]:

@@ -25,7 +25,7 @@ from specprefill_integrations.scoring._prompt_reader import (
     layers_needed,
 )
 from specprefill_integrations.scoring._request_reading import RequestReading
-from specprefill_integrations.scoring._span_scorer import ScoreRequest
+from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
 from specprefill_integrations.scoring._windows import Window, plan_batches
 from specprefill_integrations.scoring.readouts import Readout, SpanReadings
 from specprefill_integrations.types import Span
@@ -76,7 +76,7 @@ class _WindowPrompt:
 
 
 @dataclass(frozen=True)
-class AttentionScorer:
+class AttentionScorer(SpanScorer):
     """Scores spans by how a draft model attends to them from the question."""
 
     draft: DraftModel
@@ -96,7 +96,7 @@ class AttentionScorer:
 
     @property
     def scores_are_logarithms(self) -> bool:
-        """See `LogScorer`."""
+        """See `SpanScorer.scores_are_logarithms`."""
         return self.active_readout.scores_are_logarithms
 
     @cached_property
@@ -132,7 +132,7 @@ class AttentionScorer:
         and the lowest score of a request.
 
         Args:
-            requests: What is asked. See `BatchSpanScorer.score_batch`.
+            requests: What is asked. See `SpanScorer.score_batch`.
             is_wanted: Asked before each batch of windows.
 
         Raises:
@@ -267,7 +267,7 @@ class AttentionScorer:
 
     @property
     def batch_chars(self) -> int:
-        """Characters of about as many tokens as are read together. See `BatchSpanScorer`."""
+        """Characters of about as many tokens as are read together. See `SpanScorer.batch_chars`."""
         return self._batch_tokens * _CHARS_PER_TOKEN
 
     @property

@@ -23,15 +23,14 @@ from specprefill_integrations.scoring._scoring_worker import (
 )
 from specprefill_integrations.scoring._span_scorer import (
     ScoreRequest,
+    ScorerWrapper,
     SpanScorer,
-    TokenSpanner,
-    scores_are_logarithms,
 )
 from specprefill_integrations.types import Span
 
 
 @final
-class ScoringEngine:
+class ScoringEngine(ScorerWrapper):
     """Stands in for a scorer that many callers share.
 
     A request that fails fails for its caller alone: a batch that fails is scored again in halves.
@@ -57,13 +56,12 @@ class ScoringEngine:
             deadline_seconds: How long a call may take, waiting for its turn included. None: as
                 long as it takes.
         """
-        self.scorer = scorer
-        """What it stands in for."""
+        super().__init__(scorer)
         self.limits = limits or EngineLimits()
         """How much is taken on."""
         self.deadline_seconds = deadline_seconds
         """How long a call may take; None for as long as it takes."""
-        self._worker = ScoringWorker(scorer, self.limits)
+        self._worker = ScoringWorker(self.scorer, self.limits)
         self._original: ScoringEngine | None = None  # kept alive, so that others find it
 
     def with_deadline(self, deadline_seconds: float | None) -> ScoringEngine:
@@ -119,26 +117,6 @@ class ScoringEngine:
             msg = f"Scoring took longer than the {self.deadline_seconds} seconds it was given."
             raise DeadlineExceededError(msg)
         return [list(found) for found in answer.result()]
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Count as the wrapped scorer does, at once. See `SpanScorer.count_tokens`."""
-        return self.scorer.count_tokens(texts)
-
-    def token_spans(self, text: str) -> list[Span]:
-        """Where the wrapped scorer's tokens stand, at once. See `TokenSpanner`.
-
-        Raises:
-            TypeError: It does not know.
-        """
-        if not isinstance(self.scorer, TokenSpanner):
-            msg = f"{type(self.scorer).__name__} does not know its tokens: it has no token_spans()."
-            raise TypeError(msg)
-        return self.scorer.token_spans(text)
-
-    @property
-    def scores_are_logarithms(self) -> bool:
-        """As the wrapped scorer's. See `LogScorer`."""
-        return scores_are_logarithms(self.scorer)
 
     @property
     def statistics(self) -> EngineStatistics:

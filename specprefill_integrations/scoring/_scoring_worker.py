@@ -28,7 +28,6 @@ from specprefill_integrations.scoring._score_cache import (
     request_key,
 )
 from specprefill_integrations.scoring._span_scorer import (
-    BatchSpanScorer,
     ScoreRequest,
     SpanScorer,
 )
@@ -297,12 +296,9 @@ class ScoringWorker:
         requests = [job.request for job in batch]
         started = time.perf_counter()
         try:
-            if isinstance(self._scorer, BatchSpanScorer):
-                found = self._scorer.score_batch(
-                    requests, is_wanted=lambda: any(job.is_wanted for job in batch)
-                )
-            else:
-                found = [self._scorer.score_spans(r.query, r.texts, r.spans) for r in requests]
+            found = self._scorer.score_batch(
+                requests, is_wanted=lambda: any(job.is_wanted for job in batch)
+            )
             return [_checked(scores, r) for scores, r in zip(found, requests, strict=True)]
         finally:
             seconds = time.perf_counter() - started
@@ -345,9 +341,9 @@ class ScoringWorker:
 
 def _batch_chars(scorer: SpanScorer, limits: EngineLimits) -> int:
     """Characters that are scored together; 0 where the scorer takes one request at a time."""
-    if not isinstance(scorer, BatchSpanScorer):
-        return 0
-    return scorer.batch_chars if limits.max_batch_chars is None else limits.max_batch_chars
+    if not scorer.batch_chars or limits.max_batch_chars is None:
+        return scorer.batch_chars
+    return limits.max_batch_chars
 
 
 def _checked(scores: Sequence[Sequence[float]], request: ScoreRequest) -> Scores:

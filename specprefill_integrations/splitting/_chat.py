@@ -61,7 +61,7 @@ class ChatSplitter(OutlineSplitter):
     one. Of a turn that is too long, the pieces need the speaker's name.
     """
 
-    def outline(self, text: str) -> Outline:
+    def parse(self, text: str) -> Outline:
         """Find the turns of `text` and the session of each."""
         outline = Outline(text)
         lines = source_lines(text)

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from specprefill_integrations.splitting._code_cutting import CodeCutter, Scope
 from specprefill_integrations.splitting._code_regions import Lines
 from specprefill_integrations.splitting._code_tree import as_ascii, parse
 from specprefill_integrations.splitting._guess_language import guess_language
-from specprefill_integrations.splitting._recent_parses import RecentParses
+from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CodeSplitter:
+class CodeSplitter(Splitter[CodeCutter]):
     """Cuts source code into units that a reader would keep whole.
 
     A small function is one unit with its decorators and the comment above it; of a large one the
@@ -38,13 +38,8 @@ class CodeSplitter:
     """Characters of a unit; a longer definition is opened. Statements that follow each other are
     joined up to a third of it."""
 
-    _recent: RecentParses[list[Scope]] = field(
-        default_factory=RecentParses, init=False, repr=False, compare=False
-    )
-    """What was found in texts that were cut and are not linked yet."""
-
     heads_stand_alone: ClassVar[bool] = True
-    """See `HeadedSplitter`: a signature may be all that is asked of a function."""
+    """A signature may be all that a question needs of a function."""
 
     def __post_init__(self) -> None:
         """Reject a size that no unit can have."""
@@ -53,23 +48,23 @@ class CodeSplitter:
             raise ValueError(msg)
 
     def with_max_unit_chars(self, max_unit_chars: int) -> CodeSplitter:
-        """See `SizedSplitter`."""
+        """Return this splitter with smaller units; itself if its units are no larger already."""
+        if max_unit_chars >= self.max_unit_chars:
+            return self
         return replace(self, max_unit_chars=max_unit_chars)
 
-    def __call__(self, text: str) -> list[Span]:
-        """Cut `text`: disjoint, ascending, together all but its white space."""
-        cutter = self._cut(text)
-        self._recent.keep(text, cutter.scopes)
-        return cutter.units
+    def units(self, text: str, parsed: CodeCutter) -> list[Span]:  # noqa: ARG002
+        """Return the units: together everything but the white space of `text`."""
+        return list(parsed.units)
 
-    def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
-        """For each unit the indices of the headers that it stands below, outermost first."""
-        scopes = self._recent.take(text)
-        if scopes is None:
-            scopes = self._cut(text).scopes
-        return _closed(_headers(units, scopes))
+    def links(
+        self, text: str, units: Sequence[Span], parsed: CodeCutter | None = None
+    ) -> list[tuple[int, ...]]:
+        """Return the headers that each unit stands below, outermost first."""
+        return _closed(_headers(units, (parsed or self.parse(text)).scopes))
 
-    def _cut(self, text: str) -> CodeCutter:
+    def parse(self, text: str) -> CodeCutter:
+        """Parse `text` and cut it."""
         source = as_ascii(text)
         cutter = CodeCutter(text, Lines(source), self.max_unit_chars)
         cutter.cut(parse(source, self.language or guess_language(text)))

@@ -31,7 +31,7 @@ class DiffSplitter(OutlineSplitter):
     max_unit_chars: int = 1_000
     """Characters of a unit; longer hunks are cut at lines."""
 
-    def outline(self, text: str) -> Outline:
+    def parse(self, text: str) -> Outline:
         """Find the files and hunks of `text`."""
         scan = _Scan(text, source_lines(text), self.max_unit_chars)
         while scan.index < len(scan.lines):

@@ -46,7 +46,7 @@ class HtmlSplitter(OutlineSplitter):
     and style sheets need nothing. Tags without text go with the text next to them.
     """
 
-    def outline(self, text: str) -> Outline:
+    def parse(self, text: str) -> Outline:
         """Find the blocks of `text`."""
         scan = _Scan(text, self.max_unit_chars)
         for markup in _MARKUP.finditer(text):

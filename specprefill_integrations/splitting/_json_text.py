@@ -10,15 +10,19 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import ClassVar
 
+from cachetools import LRUCache, cached
+
+from specprefill_integrations._fork_safe_lock import ForkSafeLock
 from specprefill_integrations.splitting._json_strings import sentences_in, written_text
 from specprefill_integrations.splitting._lines import LineSplitter
-from specprefill_integrations.splitting._recent_parses import RecentParses
-from specprefill_integrations.types import Span
+from specprefill_integrations.splitting._rendering import GapStyle
+from specprefill_integrations.splitting._splitter import SplitResult, Splitter, unit_chars
+from specprefill_integrations.types import CountTokens, Span
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
 
@@ -36,6 +40,20 @@ _MOST_IDENTITIES = 3
 _REFERENCE_KEY = "reference"
 
 _MISSING_SENTENCES = "[...]"
+
+# A typical count of missing elements, to estimate its cost.
+_TYPICAL_COUNT = ' {"omitted": 12},'
+
+# Small members can be read alone, so a unit may cost at most a quarter of the limit.
+_UNITS_IN_LIMIT = 4
+_LEAST_UNIT_TOKENS = 16
+
+# Tokens by which the estimated cost of one more unit may be off where two texts join.
+_JOINT_TOKENS = 2
+
+# Parses of recent texts are kept up to this many characters of JSON together: detecting the kind of
+# a text parses it, and so does splitting it.
+_MEMO_CHARS = 2_000_000
 
 
 @dataclass(slots=True, eq=False)
@@ -84,57 +102,65 @@ class _Node:
         return self.member_names
 
 
+@dataclass(frozen=True, slots=True)
+class JsonValues:
+    """The values of one text."""
+
+    root: _Node | None
+    """The outermost value; None if the text is neither JSON nor JSON lines."""
+
+    chars: int
+    """Characters of the text."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JsonSplitter:
-    """Cuts JSON, or JSON lines, into members and elements that are kept or dropped as a whole."""
+class JsonSplitter(Splitter[JsonValues]):
+    """Splits JSON, or JSON lines, into members and elements."""
 
     max_unit_chars: int = 400
-    """Characters of an object or array up to which it is one unit; larger ones are looked into."""
+    """Characters of an object or array up to which it is one unit; larger ones are opened."""
 
     omitted_key: str | None = "omitted"
-    """Names the counts of what was left out: `{"omitted": 12}` among elements, `"omitted": 3` among
-    members, underscores before it where a member has that name. None: nothing is said."""
+    """Name of the counts of missing values: `{"omitted": 12}` among elements, `"omitted": 3` among
+    members, with leading underscores if a member has that name. None: no counts."""
 
     cuts_long_texts: bool = True
-    """Whether sentences may be kept of a text that alone costs more than all that may be kept."""
+    """If a single string costs more than the whole budget, whether to keep sentences of it."""
 
     cut_texts: frozenset[Span] = frozenset()
-    """Units that are a single text, of which sentences are kept or dropped, `[...]` between them;
-    no other text is cut."""
-
-    _recent: RecentParses[tuple[_Node | None]] = field(
-        default_factory=lambda: RecentParses(keeps_last=True),
-        init=False,
-        repr=False,
-        compare=False,
-    )
-    """What was found in the texts that this splitter cuts: they are written many times."""
+    """Strings that are split into sentences, with `[...]` for missing ones."""
 
     heads_stand_alone: ClassVar[bool] = True
-    """See `HeadedSplitter`: what names a record may be all that is asked of it."""
+    """The name of a record may be all that a question needs."""
+
+    words_stand_alone: ClassVar[bool] = False
+    """Part of a JSON value is no JSON."""
 
     def with_max_unit_chars(self, max_unit_chars: int) -> JsonSplitter:
-        """See `SizedSplitter`."""
+        """Return this splitter with smaller units; itself if its units are no larger already."""
+        if max_unit_chars >= self.max_unit_chars:
+            return self
         return replace(self, max_unit_chars=max_unit_chars)
 
-    def with_texts_cut(self, units: Collection[Span]) -> JsonSplitter:
-        """The same, but it may keep sentences of these units, where they are texts."""
-        return replace(self, cut_texts=frozenset(units)) if self.cuts_long_texts else self
+    def parse(self, text: str) -> JsonValues:
+        """Find the values of `text`."""
+        return _parsed(text)
 
-    def __call__(self, text: str) -> list[Span]:
-        """Cut `text`: disjoint, ascending, none empty."""
-        root = self._root(text)
-        if root is None:
+    def units(self, text: str, parsed: JsonValues) -> list[Span]:
+        """Return members and elements; lines if `text` is not JSON."""
+        if parsed.root is None:
             return LineSplitter()(text)
         return [
             span
-            for leaf, _ in self._leaves(root, ())
+            for leaf, _ in self._leaves(parsed.root, ())
             for span in self._sentences(text, leaf) or [leaf.span]
         ]
 
-    def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
-        """For each unit the members that say which record it belongs to, from the outermost in."""
-        root = self._root(text)
+    def links(
+        self, text: str, units: Sequence[Span], parsed: JsonValues | None = None
+    ) -> list[tuple[int, ...]]:
+        """Return the members that identify the records of each unit, from the outermost in."""
+        root = (parsed or self.parse(text)).root
         if root is None:
             return [()] * len(units)
         place = {unit: index for index, unit in enumerate(units)}
@@ -150,34 +176,83 @@ class JsonSplitter:
             links += [tuple(named)] * (after - len(links))
         return links
 
-    def render(self, text: str, kept: Sequence[Span], reference: str | None = None) -> str:
-        """Write the kept units as JSON: what is around them stays, what is beside them is counted.
+    def refine(
+        self,
+        found: SplitResult[JsonValues],
+        costs: Sequence[int],
+        limit: int,
+        count_tokens: CountTokens,
+        gaps: GapStyle,  # noqa: ARG002
+    ) -> SplitResult[JsonValues]:
+        """Open values that cost more than a quarter of the limit.
+
+        A value is never cut, except for a string that alone costs more than the whole limit: it
+        is split into sentences.
+        """
+        largest = max(costs, default=0)
+        most = max(1, limit // _UNITS_IN_LIMIT)
+        splitter = self
+        if largest > most:
+            splitter = self.with_max_unit_chars(unit_chars(found.text, most, sum(costs)))
+        finer = found if splitter is self else splitter.split_again(found)
+        if largest <= limit or most < _LEAST_UNIT_TOKENS or not self.cuts_long_texts:
+            return finer
+        if finer is not found:
+            costs = count_tokens(finer.parts)
+        oversized = [u for u, cost in zip(finer.units, costs, strict=True) if cost > limit]
+        return replace(splitter, cut_texts=frozenset(oversized)).split_again(found)
+
+    def split_again(self, found: SplitResult[JsonValues]) -> SplitResult[JsonValues]:
+        """Split a text that another JSON splitter has parsed."""
+        units = tuple(self.units(found.text, found.parsed))
+        return SplitResult(self, found.text, found.parsed, units)
+
+    def typical_marker(self, gaps: GapStyle) -> str:  # noqa: ARG002
+        """Return a typical count of missing elements."""
+        return _TYPICAL_COUNT
+
+    def estimate_slack(self, gap_tokens: int) -> int:
+        """Return by how many tokens one more unit may cost less than estimated.
+
+        An estimate includes neither the brackets around a member nor that one count serves for all
+        missing members of an object.
+        """
+        return _JOINT_TOKENS + 2 * gap_tokens
+
+    def joined(self, text: str, spans: Sequence[Span]) -> tuple[Span, ...]:  # noqa: ARG002
+        """Return the spans as they are: commas between them are written anew."""
+        return tuple(spans)
+
+    def render(
+        self,
+        text: str,
+        kept: Sequence[Span],
+        *,
+        gaps: GapStyle | None = None,  # noqa: ARG002
+        reference: str | None = None,
+        parsed: JsonValues | None = None,
+    ) -> str:
+        """Write the kept units as JSON, with the brackets around them and counts of the rest.
 
         Args:
             text: The original.
             kept: Some of its units, ascending.
-            reference: What a `"reference"` beside the first count says.
+            gaps: Not used: JSON shows gaps as counts.
+            reference: The value of a `"reference"` beside the first count.
+            parsed: The parse of the text; None parses it again.
 
         Returns:
-            JSON, or JSON lines; empty where nothing is kept.
+            JSON, or JSON lines; empty if nothing is kept.
         """
-        root = self._root(text)
+        root = (parsed or self.parse(text)).root
         if root is None or not kept:
             return "\n".join(text[span.start : span.end] for span in kept)
         return _Writer(text, kept, self.omitted_key, reference).write(root) or ""
 
-    def _root(self, text: str) -> _Node | None:
-        """The values of a text; None where it is neither JSON nor JSON lines."""
-        found = self._recent.get(text)
-        if found is None:
-            found = (_parsed(text),)
-            self._recent.keep(text, found)
-        return found[0]
-
     def _leaves(
         self, node: _Node, records: tuple[_Node, ...]
     ) -> Iterator[tuple[_Node, tuple[_Node, ...]]]:
-        """What is not looked into, with the objects that it stands in, from the outermost in."""
+        """Yield values that are not opened, each with its objects from the outermost in."""
         is_lines = not node.bracket and node.children
         if not node.children or (node.end - node.start <= self.max_unit_chars and not is_lines):
             yield node, records
@@ -187,7 +262,7 @@ class JsonSplitter:
             yield from self._leaves(child, inside)
 
     def _sentences(self, text: str, node: _Node) -> list[Span]:
-        """The sentences of a text that may be cut; none of any other value."""
+        """Return the sentences of a string that may be cut; none of any other value."""
         if node.span not in self.cut_texts or text[node.value_start] != '"':
             return []
         return sentences_in(text, node.between_quotes, self.max_unit_chars)
@@ -291,7 +366,7 @@ class _Writer:
 
 def is_json(text: str) -> bool:
     """Whether a text is JSON or JSON lines."""
-    return _parsed(text) is not None
+    return _parsed(text).root is not None
 
 
 def _free(name: str, keys: Container[str]) -> str:
@@ -320,20 +395,17 @@ def _key(text: str, member: _Node) -> str:
     return found.group()
 
 
-_recent: RecentParses[tuple[_Node | None]] = RecentParses()
+@cached(
+    LRUCache(_MEMO_CHARS, getsizeof=lambda values: values.chars),
+    lock=ForkSafeLock(),
+)
+def _parsed(text: str) -> JsonValues:
+    """Parse JSON or JSON lines."""
+    return JsonValues(_root(text), len(text))
 
 
-def _parsed(text: str) -> _Node | None:
-    """The values of a text; None where it is neither JSON nor JSON lines."""
-    found = _recent.get(text)
-    if found is None:
-        found = (_parsed_anew(text),)
-        _recent.keep(text, found)
-    return found[0]
-
-
-def _parsed_anew(text: str) -> _Node | None:
-    """The same, parsed anew."""
+def _root(text: str) -> _Node | None:
+    """Return the outermost value; None if `text` is neither JSON nor JSON lines."""
     whole = _parsed_value(text, Span(0, len(text)))
     if whole is not None:
         return whole

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from specprefill_integrations.splitting._finer import cut_after, split_oversized, trimmed
+from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
 _LINE_END = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
@@ -15,13 +16,16 @@ _SOURCE_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LineSplitter:
+class LineSplitter(Splitter[None]):
     """Cuts a text into its lines, leaving out blank ones."""
 
     max_unit_chars: int = 600
     """Characters of a unit; longer lines are cut at sentences, clauses, then words."""
 
-    def __call__(self, text: str) -> list[Span]:
+    def parse(self, text: str) -> None:
+        """Parse nothing: lines need no parse."""
+
+    def units(self, text: str, parsed: None = None) -> list[Span]:  # noqa: ARG002
         """Cut `text` into lines: disjoint, ascending, together all but its white space."""
         return [
             piece

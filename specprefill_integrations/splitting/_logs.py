@@ -40,9 +40,9 @@ class LogSplitter(OutlineSplitter):
     """Characters of a unit; longer entries are cut at lines."""
 
     heads_stand_alone: ClassVar[bool] = True
-    """See `HeadedSplitter`: an entry's first line may be all that is asked of it."""
+    """The first line of an entry may be all that a question needs."""
 
-    def outline(self, text: str) -> Outline:
+    def parse(self, text: str) -> Outline:
         """Find the entries of `text`."""
         outline = Outline(text)
         lines = [line for line in source_lines(text) if not text[line.start : line.end].isspace()]

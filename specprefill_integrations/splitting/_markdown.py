@@ -9,15 +9,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting._headings import OpenHeadings
 from specprefill_integrations.splitting._lines import source_lines, without_blank_ends
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
 from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.splitting._tables import TableSplitter
 from specprefill_integrations.types import Span
 
@@ -49,10 +50,10 @@ class MarkdownSplitter(OutlineSplitter):
     max_code_chars: int = 1_000
     """Characters of a block of code, a table row or a block of HTML; longer ones are cut."""
 
-    code: Splitter | None = None
+    code: Splitter[Any] | None = None
     """Cuts what stands in a long fence; at lines by default."""
 
-    def outline(self, text: str) -> Outline:
+    def parse(self, text: str) -> Outline:
         """Find the blocks of `text` and the headings above each."""
         front = _FRONT_MATTER.match(text)
         body = Span(front.end() if front else 0, len(text))
@@ -103,7 +104,7 @@ class _Reading:
         if node.type == "heading" and item is None:
             self._add_heading(node, lines)
         elif node.type in {"heading", "paragraph"}:
-            self.outline.add_split(self._sentences, self._span(lines), needs)
+            self._add_sentences(self._span(lines), needs)
         elif node.type in {"bullet_list", "ordered_list"}:
             self.read_blocks(node.children, lines, needs)
         elif node.type == "list_item":
@@ -121,7 +122,7 @@ class _Reading:
         """Add a heading; what is too long for one is a paragraph."""
         span = without_blank_ends(self.outline.text, self._span(lines))
         if span.end - span.start > self._splitter.max_unit_chars:
-            self.outline.add_split(self._sentences, span, self._headings.above)
+            self._add_sentences(span, self._headings.above)
             return
         rank = int(node.tag[1:])
         self._headings.close(rank)
@@ -141,7 +142,7 @@ class _Reading:
         if node.type == "list_item" and first and first.type == "paragraph" and first.map:
             position = min(max(first.map[1], lines.start), lines.stop)
             lead = len(self.outline.spans)
-            self.outline.add_split(self._sentences, self._span(range(lines.start, position)), needs)
+            self._add_sentences(self._span(range(lines.start, position)), needs)
             blocks = blocks[1:]
             needs = (*needs, lead) if len(self.outline.spans) > lead else needs
         self.read_blocks(blocks, range(position, lines.stop), needs)
@@ -166,9 +167,10 @@ class _Reading:
         needs = self._headings.above if item is None else item
         self.outline.add_lines(self._span(lines), needs, self._splitter.max_code_chars)
 
-    def _sentences(self, part: str) -> list[Span]:
-        """Sentences without links: the headings above them are known here."""
-        return self._prose(part)
+    def _add_sentences(self, span: Span, needs: Needs) -> None:
+        """Add sentences without links of their own: the headings above them are known here."""
+        sentences = self._prose(self.outline.text[span.start : span.end])
+        self.outline.add_all([Span(span.start + a, span.start + b) for a, b in sentences], needs)
 
     def _span(self, lines: range) -> Span:
         """Where lines stand in the text."""

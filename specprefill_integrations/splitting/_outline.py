@@ -5,14 +5,14 @@ Knows no kind of text.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from specprefill_integrations.splitting import LinkingSplitter, Splitter
 from specprefill_integrations.splitting._lines import split_at_lines, without_blank_ends
-from specprefill_integrations.splitting._recent_parses import RecentParses
+from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
 Needs = tuple[int, ...]
@@ -79,14 +79,13 @@ class Outline:
         below = self.add_heading(head, needs, max_chars)
         self.add_lines(Span(head.end, end), below, max_chars)
 
-    def add_split(self, splitter: Splitter, span: Span, needs: Needs) -> None:
-        """Add what another splitter makes of a part; all of it needs `needs`."""
+    def add_split(self, splitter: Splitter[Any], span: Span, needs: Needs) -> None:
+        """Add the units of a part, found by another splitter; all of them need `needs`."""
         part = self.text[span.start : span.end]
-        units = splitter(part)
+        found = splitter.split(part)
         first = len(self.spans)
-        linked = isinstance(splitter, LinkingSplitter)
-        links = splitter.links(part, units) if linked else [()] * len(units)  # type: ignore[attr-defined]
-        for unit, above in zip(units, links, strict=True):
+        links = splitter.links(part, found.units, found.parsed)
+        for unit, above in zip(found.units, links, strict=True):
             self.spans.append(Span(span.start + unit.start, span.start + unit.end))
             self.needs.append((*needs, *(first + index for index in above)))
 
@@ -110,7 +109,7 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutlineSplitter(ABC):
+class OutlineSplitter(Splitter[Outline]):
     """Cuts a text into the units of its outline.
 
     Raises:
@@ -120,11 +119,6 @@ class OutlineSplitter(ABC):
     max_unit_chars: int = 600
     """Characters of a unit; longer ones are cut at lines, sentences, clauses, then words."""
 
-    _recent: RecentParses[Outline] = field(
-        default_factory=RecentParses, init=False, repr=False, compare=False
-    )
-    """What was found in texts that were cut and are not linked yet."""
-
     def __post_init__(self) -> None:
         """Reject a limit that nothing meets."""
         if self.max_unit_chars < 1:
@@ -132,20 +126,21 @@ class OutlineSplitter(ABC):
             raise ValueError(msg)
 
     def with_max_unit_chars(self, max_unit_chars: int) -> OutlineSplitter:
-        """See `SizedSplitter`."""
+        """Return this splitter with smaller units; itself if its units are no larger already."""
+        if max_unit_chars >= self.max_unit_chars:
+            return self
         return replace(self, max_unit_chars=max_unit_chars)
 
-    def __call__(self, text: str) -> list[Span]:
-        """Cut `text` into units: disjoint, ascending, together all but its white space."""
-        outline = self.outline(text)
-        self._recent.keep(text, outline)
-        return list(outline.spans)
-
-    def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
-        """For each unit the indices of those that it needs, from the first to the last."""
-        outline = self._recent.take(text) or self.outline(text)
-        return outline.links(units)
-
     @abstractmethod
-    def outline(self, text: str) -> Outline:
-        """Find the units of `text` and what each needs."""
+    def parse(self, text: str) -> Outline:
+        """Find the units of `text` and the units that each of them needs."""
+
+    def units(self, text: str, parsed: Outline) -> list[Span]:  # noqa: ARG002
+        """Return the units of the outline."""
+        return list(parsed.spans)
+
+    def links(
+        self, text: str, units: Sequence[Span], parsed: Outline | None = None
+    ) -> list[tuple[int, ...]]:
+        """Return the units that each unit needs, from the first to the last."""
+        return (parsed or self.parse(text)).links(units)

@@ -21,6 +21,7 @@ from sentence_splitter import SentenceSplitter, SentenceSplitterException
 from specprefill_integrations.errors import UnknownLanguageError
 from specprefill_integrations.splitting._finer import CUT, cut_after, split_oversized, trimmed
 from specprefill_integrations.splitting._headings import heading_links
+from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
 # Sentence ends that sentence-splitter has no rule for, with the quotes and brackets that close
@@ -56,7 +57,7 @@ _WORD = re.compile(r"\S+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProseSplitter:
+class ProseSplitter(Splitter[None]):
     """Cuts a text into sentences.
 
     Raises:
@@ -77,7 +78,10 @@ class ProseSplitter:
             msg = f"max_unit_chars must be at least 1; got {self.max_unit_chars!r}."
             raise ValueError(msg)
 
-    def __call__(self, text: str) -> list[Span]:
+    def parse(self, text: str) -> None:
+        """Parse nothing: sentences need no parse."""
+
+    def units(self, text: str, parsed: None = None) -> list[Span]:  # noqa: ARG002
         """Cut `text` into sentences: disjoint, ascending, together all but its white space."""
         return [
             piece
@@ -89,7 +93,12 @@ class ProseSplitter:
             for piece in split_oversized(text, part, self.max_unit_chars)
         ]
 
-    def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
+    def links(
+        self,
+        text: str,
+        units: Sequence[Span],
+        parsed: None = None,  # noqa: ARG002
+    ) -> list[tuple[int, ...]]:
         """For each unit the indices of its headings. See `heading_links`."""
         return heading_links(text, units)
 

@@ -36,7 +36,7 @@ class SettingsSplitter(OutlineSplitter):
     form: Literal["yaml", "toml"] | None = None
     """How the file is written, seen from the text by default."""
 
-    def outline(self, text: str) -> Outline:
+    def parse(self, text: str) -> Outline:
         """Find the entries of `text` and what each is nested in."""
         head = text[:_SNIFFED_CHARS]
         form = self.form or settings_form([head[a:b] for a, b in source_lines(head)])

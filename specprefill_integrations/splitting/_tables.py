@@ -43,7 +43,7 @@ class TableSplitter(OutlineSplitter):
     form: Literal["delimited", "markdown"] | None = None
     """How rows are written, seen from the text by default. Markdown knows no quoted fields."""
 
-    def outline(self, text: str) -> Outline:
+    def parse(self, text: str) -> Outline:
         """Find the header and the rows of `text`."""
         outline = Outline(text)
         lines = [line for line in source_lines(text) if not text[line.start : line.end].isspace()]

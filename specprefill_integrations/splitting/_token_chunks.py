@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
 PROSE_CHUNK_TOKENS = 32
@@ -16,7 +17,7 @@ CODE_CHUNK_TOKENS = 128
 
 
 @dataclass(frozen=True, slots=True)
-class TokenChunkSplitter:
+class TokenChunkSplitter(Splitter[None]):
     """Cuts a text into chunks of `chunk_tokens` tokens; the last may be shorter."""
 
     token_spans: Callable[[str], list[Span]]
@@ -25,7 +26,10 @@ class TokenChunkSplitter:
     chunk_tokens: int = PROSE_CHUNK_TOKENS
     """Tokens of a chunk."""
 
-    def __call__(self, text: str) -> list[Span]:
+    def parse(self, text: str) -> None:
+        """Parse nothing."""
+
+    def units(self, text: str, parsed: None = None) -> list[Span]:  # noqa: ARG002
         """Cut `text`; a chunk begins where the one before ends."""
         spans = self.token_spans(text)
         firsts = [spans[i].start for i in range(0, len(spans), self.chunk_tokens)]

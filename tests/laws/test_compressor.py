@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, Compression, ContextCompressor, GapStyle, Span
 from specprefill_integrations.pipeline._encodable import encodable
-from specprefill_integrations.pipeline._rendering import render_kept
 from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.splitting._rendering import render_kept
 from specprefill_integrations.testing import KeywordScorer
 from tests.laws.texts import COUNTERS, count_words, texts, torn_clusters
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import math
 import threading
@@ -16,6 +17,9 @@ import pytest
 
 from specprefill_integrations import Budget, Compression, ContextCompressor, GapStyle, Span
 from specprefill_integrations.errors import DraftModelError, TokenCounterError
+from specprefill_integrations.pipeline._selection import select_best
+from specprefill_integrations.pipeline._steps import Stages
+from specprefill_integrations.pipeline._token_counting import as_token_counter
 from specprefill_integrations.scoring._engine import ScoringEngine
 from specprefill_integrations.splitting._lines import LineSplitter
 from specprefill_integrations.testing import KeywordScorer
@@ -143,7 +147,7 @@ class TestCompressDocuments:
         assert [result.skipped_because for result in results] == [None, "empty_text", None, None]
 
 
-class TestWithScorer:
+class TestReplace:
     def test_all_else_is_the_same(self) -> None:
         compressor = ContextCompressor(
             KeywordScorer(),
@@ -155,19 +159,59 @@ class TestWithScorer:
             count_tokens=len,
             on_error="raise",
         )
-        other = compressor.with_scorer(FailingScorer())
-        changed = {"scorer", "count_tokens", "_skips", "_skips_lock"}
-        assert isinstance(other.scorer, FailingScorer)
+        scorer = FailingScorer()
+        other = compressor.replace(scorer=scorer)
+        assert other.scorer is scorer
         assert other.count_tokens(["four"]) == [4]
-        assert {name: value for name, value in vars(other).items() if name not in changed} == {
-            name: value for name, value in vars(compressor).items() if name not in changed
-        }
+        assert other.stages == dataclasses.replace(compressor.stages, scorer=scorer)
+        assert other.on_error == compressor.on_error
 
     def test_it_counts_as_before_and_may_fail_otherwise(self) -> None:
         compressor = ContextCompressor(KeywordScorer())
-        other = compressor.with_scorer(FailingScorer(), on_error="raise")
+        other = compressor.replace(scorer=FailingScorer(), on_error="raise")
         assert other.count_tokens == compressor.count_tokens
         assert (compressor.on_error, other.on_error) == ("pass_through", "raise")
+
+    def test_every_stage_can_be_replaced_and_nothing_else(self) -> None:
+        compressor = ContextCompressor(KeywordScorer())
+        changes = {
+            "scorer": FailingScorer(),
+            "splitter": LineSplitter(),
+            "selector": select_best,
+            "gaps": GapStyle(marker="(cut)"),
+            "protect": (),
+            "leave_whole": None,
+            "fraction_of": "units",
+            "count_tokens": as_token_counter(len),
+        }
+        assert changes.keys() == {one.name for one in dataclasses.fields(Stages)}
+        for name, value in changes.items():
+            assert getattr(compressor.replace(**{name: value}).stages, name) == value
+        with pytest.raises(TypeError, match="budget"):
+            compressor.replace(budget=1)
+
+    def test_a_compressor_is_frozen(self) -> None:
+        compressor = ContextCompressor(KeywordScorer())
+        for name in ("scorer", "count_tokens", "on_error", "stages", "splitter", "gaps"):
+            with pytest.raises((AttributeError, dataclasses.FrozenInstanceError)):
+                setattr(compressor, name, None)
+
+    def test_what_is_no_scorer_or_splitter_is_refused(self) -> None:
+        with pytest.raises(TypeError, match="scorer="):
+            ContextCompressor(object())
+        with pytest.raises(TypeError, match="splitter="):
+            ContextCompressor(KeywordScorer(), splitter="lines")
+
+    def test_a_plain_object_may_score_and_a_plain_function_may_split(self) -> None:
+        class Plain:
+            score_spans = KeywordScorer().score_spans
+            count_tokens = KeywordScorer().count_tokens
+
+        compressor = ContextCompressor(
+            Plain(), splitter=lambda _: [Span(0, 3), Span(4, 7)], gaps=GapStyle(marker="")
+        )
+        result = compressor.compress("cat dog", "dog", budget=Budget(max_tokens=1))
+        assert result.kept == (Span(4, 7),)
 
 
 class TestFailure:

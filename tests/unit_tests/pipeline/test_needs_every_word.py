@@ -139,10 +139,10 @@ class TestCompressor:
         compressor = ContextCompressor(KeywordScorer(), leave_whole=rule)
         result = compressor.compress(PROSE, "How many times did the dog bark?", budget=HALF)
         assert result.skipped_because is None
-        assert compressor.with_scorer(KeywordScorer()).leave_whole is rule
+        assert compressor.replace(scorer=KeywordScorer()).stages.leave_whole is rule
 
     def test_the_published_algorithm_has_no_such_rule(self, tmp_path):
         draft = save_tiny_draft(tmp_path)
-        published = ContextCompressor.from_draft_model(draft, scorer="specprefill")
-        assert published.leave_whole is None
-        assert ContextCompressor.from_draft_model(draft).leave_whole is needs_every_word
+        published = ContextCompressor.from_draft_model(draft, scorer="published")
+        assert published.stages.leave_whole is None
+        assert ContextCompressor.from_draft_model(draft).stages.leave_whole is needs_every_word
