@@ -37,6 +37,10 @@ class ForkSafeLock:
         """Let go of it."""
         self._lock.release()
 
+    def __reduce__(self) -> tuple[type[ForkSafeLock], tuple[()]]:
+        """Copies are open."""
+        return ForkSafeLock, ()
+
     def _renew(self) -> None:
         if self._lock.acquire(blocking=False):  # open, or held by the thread that goes on here
             self._lock.release()

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from specprefill_integrations._fork_safe_lock import ForkSafeLock
 from specprefill_integrations._threads import run_in_thread
@@ -46,6 +46,8 @@ from specprefill_integrations.types import (
 )
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from specprefill_integrations.scoring._draft_model import DraftSource
 
 __all__ = ["ContextCompressor", "OnError", "Stages", "shared_compressor"]
@@ -56,6 +58,25 @@ logger = logging.getLogger(__name__)
 
 OnError = Literal["pass_through", "raise"]
 """The effect of a failing draft or counter: a logged, counted skip, or an exception."""
+
+
+class StageOptions(TypedDict, total=False):
+    """The keywords of `ContextCompressor`."""
+
+    splitter: Splitter[Any] | Callable[[str], Sequence[Span]] | None
+    selector: Selector | None
+    gaps: GapStyle | None
+    protect: Sequence[ProtectionRule]
+    leave_whole: LeaveWhole | None
+    fraction_of: Literal["tokens", "units"]
+    count_tokens: Any
+    on_error: OnError
+
+
+class StageChanges(StageOptions, total=False):
+    """The arguments of `ContextCompressor.replace`."""
+
+    scorer: SpanScorer
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -141,7 +162,7 @@ class ContextCompressor:
         kind: Literal["prose", "code"] = "prose",
         window_tokens: int | None = None,
         deadline_seconds: float | None = None,
-        **stages: Any,  # noqa: ANN401 - see the constructor
+        **stages: Unpack[StageOptions],
     ) -> ContextCompressor:
         """Compress by the attention of a small language model.
 
@@ -196,10 +217,11 @@ class ContextCompressor:
             window_tokens=window_tokens,
             deadline_seconds=deadline_seconds,
         )
-        defaults = _published_stages(engine, kind) if is_published else {}
-        return cls(engine, **{**defaults, **stages})
+        defaults = _published_stages(engine, kind) if is_published else StageOptions()
+        options: StageOptions = {**defaults, **stages}
+        return cls(engine, **options)
 
-    def replace(self, **changes: Any) -> ContextCompressor:  # noqa: ANN401 - see the constructor
+    def replace(self, **changes: Unpack[StageChanges]) -> ContextCompressor:
         """Return a compressor with some stages changed.
 
         A token counter stays unless it is changed, even if the scorer changes.
@@ -440,7 +462,7 @@ def _is_published(scorer: str) -> bool:
     return scorer != "readout"
 
 
-def _published_stages(scorer: SpanScorer, kind: str) -> dict[str, Any]:
+def _published_stages(scorer: SpanScorer, kind: str) -> StageOptions:
     """Return the stages of the published algorithm: chunks of equal length, plain gap markers."""
     is_code = kind == "code"
     chunk_tokens = CODE_CHUNK_TOKENS if is_code else PROSE_CHUNK_TOKENS

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -23,6 +24,8 @@ from specprefill_integrations.pipeline._token_counting import as_token_counter
 from specprefill_integrations.scoring._engine import ScoringEngine
 from specprefill_integrations.splitting._lines import LineSplitter
 from specprefill_integrations.testing import KeywordScorer
+from specprefill_integrations.types import Unit
+from tests.tiny_models import save_tiny_draft
 
 TEXT = "The cat sat on the mat. A dog barked at the moon. Nothing else happened that night. Really."
 BUDGET = Budget(max_tokens=17)
@@ -322,3 +325,50 @@ class TestDoors:
             found = [timeless(results) for results in pool.map(run, queries)]
         assert found == expected
         assert compressor.skip_counts == {"empty_text": 2 * len(queries)}
+
+
+class TestFromDraftModel:
+    def test_it_takes_every_stage(self, tmp_path: Path) -> None:
+        draft = save_tiny_draft(tmp_path)
+        options = {
+            "splitter": LineSplitter(),
+            "selector": select_best,
+            "gaps": GapStyle(marker="(cut)"),
+            "protect": (),
+            "leave_whole": None,
+            "fraction_of": "units",
+            "count_tokens": as_token_counter(len),
+        }
+        for scorer in ("readout", "published"):
+            made = ContextCompressor.from_draft_model(
+                draft, scorer=scorer, on_error="raise", **options
+            )
+            assert {name: getattr(made.stages, name) for name in options} == options
+            assert made.on_error == "raise"
+        with pytest.raises(TypeError, match="budget"):
+            ContextCompressor.from_draft_model(draft, budget=1)
+
+    def test_the_old_name_of_the_published_algorithm_still_works(self, tmp_path: Path) -> None:
+        draft = save_tiny_draft(tmp_path)
+        new = ContextCompressor.from_draft_model(draft, scorer="published")
+        with pytest.warns(DeprecationWarning, match="scorer='published'"):
+            old = ContextCompressor.from_draft_model(draft, scorer="specprefill")
+        assert old.scorer is new.scorer
+        assert old.stages.fraction_of == new.stages.fraction_of == "units"
+
+
+class TestMass:
+    def test_it_is_computed_only_for_a_budget_that_asks_for_it(self) -> None:
+        seen: list[float] = []
+
+        def noting(units: Sequence[Unit], limit: int, gap_tokens: int) -> frozenset[int]:
+            seen.extend(unit.mass for unit in units)
+            return select_best(units, limit, gap_tokens)
+
+        text = "A dog barked. Rain fell on the hills. Nobody was there at all that day."
+        compressor = ContextCompressor(KeywordScorer(), selector=noting, on_error="raise")
+        compressor.compress(text, "dog", budget=Budget(max_tokens=12))
+        assert set(seen) == {0.0}
+        seen.clear()
+        compressor.compress(text, budget=Budget(max_tokens=12, attention_mass=1.0))
+        assert sum(seen[:3]) == pytest.approx(1.0)
