@@ -49,13 +49,6 @@ RETIRED_PATTERN = re.compile(
     rf"(?<![a-z])(?:{'|'.join(RETIRED)})(?![a-z])".replace(" ", r"\s+"), re.IGNORECASE
 )
 
-# Invented texts: a word of theirs is data, not language of the product.
-DATA = {
-    "calibration/_probe_texts/_chat.py",
-    "calibration/_probe_texts/_subjects.py",
-    "calibration/_probe_texts/_vocabulary.py",
-}
-
 QUESTION_WORDS = ("What ", "Whether ", "Says ", "Where ", "Who ")
 
 
@@ -101,8 +94,6 @@ def test_a_page_uses_no_retired_word(file: Path) -> None:
 @pytest.mark.parametrize("file", CODE, ids=relative)
 def test_a_module_uses_no_retired_word(file: Path) -> None:
     assert list(retired_in(file.stem)) == []
-    if relative(file) in DATA:
-        return
     texts = texts_of(file.read_text("utf-8"))
     found = {f"{line}: {word}" for line, text in texts for word in retired_in(text)}
     assert sorted(found) == []
@@ -125,7 +116,3 @@ def test_the_test_sees_what_it_should() -> None:
     assert [line for line, _ in docstrings(ast.parse(source))] == [2]
     assert list(retired_in("timestamp, armed, endear, indoors")) == []
     assert list(retired_in("now much, now nothing")) == ["now much, now nothing"]
-
-
-def test_every_data_file_exists() -> None:
-    assert sorted(file for file in DATA if not (PACKAGE / file).is_file()) == []
