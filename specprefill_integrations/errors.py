@@ -21,6 +21,24 @@ Wrong arguments of a call, such as an unknown name, raise a plain `ValueError` o
 
 from __future__ import annotations
 
+__all__ = [
+    "BudgetError",
+    "DeadlineExceededError",
+    "DraftModelError",
+    "DraftModelNotFoundError",
+    "DraftModelUnsupportedError",
+    "EngineBusyError",
+    "EngineClosedError",
+    "EvaluationDataError",
+    "MissingDependencyError",
+    "OriginalStoreError",
+    "ReadoutProfileError",
+    "ScoringEngineError",
+    "SpecPrefillError",
+    "TokenCounterError",
+    "UnknownLanguageError",
+]
+
 
 class SpecPrefillError(Exception):
     """The base class of all exceptions of this package."""

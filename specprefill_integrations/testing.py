@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.types import Span
 
+__all__ = [
+    "KeywordScorer",
+]
+
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 

@@ -10,6 +10,17 @@ from typing import Literal, NamedTuple
 
 from specprefill_integrations.errors import BudgetError
 
+__all__ = [
+    "METADATA_KEY",
+    "Budget",
+    "Compression",
+    "Kind",
+    "SkipReason",
+    "Span",
+    "TextHint",
+    "Unit",
+]
+
 SkipReason = Literal[
     "empty_text",
     "within_budget",

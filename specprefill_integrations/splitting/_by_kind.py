@@ -1,6 +1,6 @@
-"""A text and what is known of it -> the splitter for its kind.
+"""Choice of a splitter by the kind of a text.
 
-What was guessed or told wrongly is still cut and written correctly: every splitter takes any text.
+A wrong kind does no harm beyond a worse choice of units: every splitter accepts every text.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SPLITTERS: Mapping[Kind, Callable[[], Splitter[Any]]] = {
 READ_BY_LINES: frozenset[Kind] = frozenset(
     {"code", "yaml", "toml", "csv", "log", "diff", "chat", "lines"}
 )
-"""Kinds of which people say how many lines are missing."""
+"""Kinds whose gap markers give the number of missing lines."""
 
 _JSON: frozenset[Kind] = frozenset({"json", "jsonl"})
 
@@ -59,7 +59,7 @@ def _may_be_table(text: str) -> bool:
     return sniff_delimiter(head, source_lines(head)) is not None
 
 
-# A loader often hands over the text of a page, a record or a row under the file's name.
+# Loaders often pass the text of a page, a record or a row under the name of its file.
 _MAY_BE: Mapping[Kind, Callable[[str], object]] = {
     "html": _TAG.search,
     "json": is_json,
@@ -70,15 +70,15 @@ _MAY_BE: Mapping[Kind, Callable[[str], object]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitByKind(Splitter[SplitterChoice]):
-    """Cuts each text by what it is: told, by its name, by its MIME type, or by how it looks."""
+    """Splits each text by its kind: from the hint, the file name, the MIME type, or the text."""
 
     json: Literal["valid", "pass_through"] = "valid"
-    """Whether JSON is compressed to valid JSON, or not compressed at all."""
+    """`valid` compresses JSON to valid JSON, `pass_through` does not compress it."""
 
     splitters: Mapping[Kind, Splitter[Any] | Callable[[str], Sequence[Span]]] = field(
         default_factory=dict
     )
-    """What cuts texts of some kinds instead of our own choice."""
+    """Splitters that replace the default ones of some kinds."""
 
     def parse(self, text: str) -> SplitterChoice:
         """Choose the splitter for `text`."""
@@ -98,12 +98,12 @@ class SplitByKind(Splitter[SplitterChoice]):
         )
 
     def kind(self, text: str, hint: TextHint | None = None) -> Kind:
-        """Say which kind a text is of.
+        """Determine the kind of a text.
 
         Args:
             text: The text.
-            hint: What is known of it. A kind that it names is not doubted; a file name or a MIME
-                type is where the text looks like nothing of the sort.
+            hint: Its kind is trusted. Its file name and MIME type are ignored if the text does not
+                look like their kind.
         """
         hint = hint or TextHint()
         if hint.kind:
@@ -113,12 +113,12 @@ class SplitByKind(Splitter[SplitterChoice]):
         return kind if may_be is None or may_be(text) else guess_kind(text, is_code=guess_language)
 
     def splitter(self, text: str, kind: Kind, name: str | None = None) -> Splitter[Any] | None:
-        """What cuts a text of a kind; None where it is not to be cut.
+        """The splitter for a text of a kind; None if the text is not to be cut.
 
         Args:
             text: The text.
             kind: Its kind.
-            name: Its file name, which says what code is written in.
+            name: Its file name, for the language of code.
         """
         if kind in _JSON and not is_json(text):
             return LineSplitter()

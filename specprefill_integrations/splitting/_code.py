@@ -1,7 +1,6 @@
-"""Source code -> definitions, imports and blocks of statements, each with what it stands in.
+"""Definitions, imports and blocks of statements of source code, linked to the enclosing headers.
 
-Where a text is no code of a known language, or the extra `code` is not installed, indentation is
-the structure.
+For unknown languages, or without the extra `code`, indentation gives the structure.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from specprefill_integrations.types import Span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeSplitter(Splitter[CodeCutter]):
-    """Cuts source code into units that a reader would keep whole.
+    """Splits source code into units that a reader would not break.
 
-    A small function is one unit with its decorators and the comment above it; of a large one the
-    signature is a unit, and the body is cut at statements. The line that opens a class is a unit
+    A small function is one unit, with its decorators and the comment above it. For a large one, the
+    signature is a unit and the body is split at statements. The line that opens a class is a unit
     that its members need.
 
     Raises:
@@ -32,11 +31,11 @@ class CodeSplitter(Splitter[CodeCutter]):
     """
 
     language: str | None = None
-    """What the code is written in, as `guess_language` says it; guessed where not given."""
+    """The programming language, see `guess_language`; None: detected from the text."""
 
     max_unit_chars: int = 1_200
-    """Characters of a unit; a longer definition is opened. Statements that follow each other are
-    joined up to a third of it."""
+    """Characters of a unit; a longer definition is opened. Consecutive statements are joined up to
+    a third of this."""
 
     heads_stand_alone: ClassVar[bool] = True
     """A signature may be all that a question needs of a function."""
@@ -54,17 +53,17 @@ class CodeSplitter(Splitter[CodeCutter]):
         return replace(self, max_unit_chars=max_unit_chars)
 
     def units(self, text: str, parsed: CodeCutter) -> list[Span]:  # noqa: ARG002
-        """Return the units: together everything but the white space of `text`."""
+        """Return the units; together they cover everything but white space."""
         return list(parsed.units)
 
     def links(
         self, text: str, units: Sequence[Span], parsed: CodeCutter | None = None
     ) -> list[tuple[int, ...]]:
-        """Return the headers that each unit stands below, outermost first."""
+        """Return the enclosing headers of each unit, outermost first."""
         return _closed(_headers(units, (parsed or self.parse(text)).scopes))
 
     def parse(self, text: str) -> CodeCutter:
-        """Parse `text` and cut it."""
+        """Parse and split `text`."""
         source = as_ascii(text)
         cutter = CodeCutter(text, Lines(source), self.max_unit_chars)
         cutter.cut(parse(source, self.language or guess_language(text)))
@@ -72,10 +71,10 @@ class CodeSplitter(Splitter[CodeCutter]):
 
 
 def _headers(units: Sequence[Span], scopes: Iterable[Scope]) -> list[set[int]]:
-    """For each unit the headers of the scopes that it starts in."""
+    """For each unit, the headers of the scopes around its start."""
     starts = [unit.start for unit in units]
     waiting = sorted(scopes, key=lambda scope: (scope.start, -scope.end), reverse=True)
-    around: list[tuple[int, int]] = []  # where the scope ends, its header
+    around: list[tuple[int, int]] = []  # end of the scope, its header
     headers = []
     for index, start in enumerate(starts):
         while waiting and waiting[-1].start <= start:
@@ -88,7 +87,7 @@ def _headers(units: Sequence[Span], scopes: Iterable[Scope]) -> list[set[int]]:
 
 
 def _closed(needs: Sequence[set[int]]) -> list[tuple[int, ...]]:
-    """What each unit needs, with what those need."""
+    """The transitive closure of the needs of each unit."""
     closed = []
     for index, needed in enumerate(needs):
         found: set[int] = set()

@@ -1,8 +1,7 @@
-"""JSON and JSON lines -> members and elements; what is kept of them is JSON again.
+"""Members and elements of JSON and JSON lines; what is kept is valid JSON.
 
-Every value that is kept stands there as in the source, under the keys that it had, and a count
-stands where others were left out. Of a text that alone is too much, sentences are kept. What is no
-JSON is cut at lines.
+Kept values are copied from the source, under the same keys, and omitted ones are counted. An
+oversized string is split into sentences. A text that is not JSON is split into lines.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ from specprefill_integrations.types import CountTokens, Span
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
 
-# What is nested deeper is not looked into.
+# Deeper values are not opened.
 _DEEPEST = 100
 
-# Members that say which record this is.
+# Keys of members that identify a record.
 _IDENTITY = re.compile(
     r'"(?:_?id|uuid|guid|key|code|number|name|title|type|kind|slug|label'
     r'|\w+(?:_id|Id|ID|_number|Number|_code|Code))"'
@@ -44,42 +43,42 @@ _MISSING_SENTENCES = "[...]"
 # A typical count of missing elements, to estimate its cost.
 _TYPICAL_COUNT = ' {"omitted": 12},'
 
-# Small members can be read alone, so a unit may cost at most a quarter of the limit.
+# Small members are readable alone, so a unit may cost at most a quarter of the limit.
 _UNITS_IN_LIMIT = 4
 _LEAST_UNIT_TOKENS = 16
 
-# Tokens by which the estimated cost of one more unit may be off where two texts join.
+# Error of an estimated cost in tokens where two texts join.
 _JOINT_TOKENS = 2
 
-# Parses of recent texts are kept up to this many characters of JSON together: detecting the kind of
-# a text parses it, and so does splitting it.
+# Recent parses are cached, up to this many characters of JSON: both the detection of the kind of a
+# text and its splitting need a parse.
 _MEMO_CHARS = 2_000_000
 
 
 @dataclass(slots=True, eq=False)
 class _Node:
-    """A value, with its key where it is a member."""
+    """A value, with its key if it is a member."""
 
     lead_start: int
-    """Where the white space before it starts."""
+    """Start of the white space before it."""
 
     start: int
-    """Where its key starts; of an element, the value itself."""
+    """Start of its key, or of the value of an element."""
 
     value_start: int
-    """Where its value starts."""
+    """Start of its value."""
 
     end: int = 0
-    """Where it ends."""
+    """End of the value."""
 
     bracket: str = ""
-    """What the value opens with: `{`, `[`, or nothing of a scalar and of JSON lines as a whole."""
+    """Its opening bracket, `{` or `[`; empty for a scalar and for the root of JSON lines."""
 
     children: list[_Node] = field(default_factory=list)
     """Its members or elements."""
 
     member_names: frozenset[str] | None = None
-    """What its members are called, once somebody has asked."""
+    """The names of its members, filled at first use."""
 
     @property
     def span(self) -> Span:
@@ -88,7 +87,7 @@ class _Node:
 
     @property
     def between_quotes(self) -> Span:
-        """What a text says, as it is written."""
+        """The part of a string between its quotes."""
         return Span(self.value_start + 1, self.end - 1)
 
     def lead(self, text: str) -> str:
@@ -96,7 +95,7 @@ class _Node:
         return text[self.lead_start : self.start]
 
     def names(self, text: str) -> frozenset[str]:
-        """What its members are called."""
+        """The names of its members."""
         if self.member_names is None:
             self.member_names = frozenset(json.loads(_key(text, child)) for child in self.children)
         return self.member_names
@@ -125,7 +124,7 @@ class JsonSplitter(Splitter[JsonValues]):
     members, with leading underscores if a member has that name. None: no counts."""
 
     cuts_long_texts: bool = True
-    """If a single string costs more than the whole budget, whether to keep sentences of it."""
+    """True to keep sentences of a string that alone costs more than the whole budget."""
 
     cut_texts: frozenset[Span] = frozenset()
     """Strings that are split into sentences, with `[...]` for missing ones."""
@@ -134,7 +133,7 @@ class JsonSplitter(Splitter[JsonValues]):
     """The name of a record may be all that a question needs."""
 
     words_stand_alone: ClassVar[bool] = False
-    """Part of a JSON value is no JSON."""
+    """A part of a JSON value is not JSON."""
 
     def with_max_unit_chars(self, max_unit_chars: int) -> JsonSplitter:
         """Return this splitter with smaller units; itself if its units are no larger already."""
@@ -169,7 +168,7 @@ class JsonSplitter(Splitter[JsonValues]):
             named: list[int] = []
             for record in records:
                 identities = _identities(text, record)
-                if leaf in identities:  # one of those that name the record needs no other
+                if leaf in identities:  # an identity needs no other
                     break
                 named.extend(place[found.span] for found in identities if found.span in place)
             after = bisect_left(units, (leaf.end, 0))  # one unit, or sentences
@@ -214,13 +213,13 @@ class JsonSplitter(Splitter[JsonValues]):
     def estimate_slack(self, gap_tokens: int) -> int:
         """Return by how many tokens one more unit may cost less than estimated.
 
-        An estimate includes neither the brackets around a member nor that one count serves for all
-        missing members of an object.
+        Estimates ignore the brackets around a member, and that all missing members of an object
+        share one count.
         """
         return _JOINT_TOKENS + 2 * gap_tokens
 
     def joined(self, text: str, spans: Sequence[Span]) -> tuple[Span, ...]:  # noqa: ARG002
-        """Return the spans as they are: commas between them are written anew."""
+        """Return the spans unchanged: `render` writes the commas between them."""
         return tuple(spans)
 
     def render(
@@ -270,25 +269,25 @@ class JsonSplitter(Splitter[JsonValues]):
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes what is kept of one text, from its beginning to its end."""
+    """Writes the kept units of one text, in order."""
 
     text: str
     """The original."""
 
     kept: Sequence[Span]
-    """Its units that are kept, ascending."""
+    """Its kept units, ascending."""
 
     omitted_key: str | None
     """See `JsonSplitter`."""
 
     reference: str | None
-    """What the next count has to say beside the number; no other does."""
+    """The reference for the next count; cleared once written."""
 
     def write(self, node: _Node) -> str | None:
-        """A value with what is kept of it; None where nothing is."""
+        """Write a value with its kept parts; None if nothing of it is kept."""
         first = bisect_left(self.kept, (node.start, 0))
         if first == len(self.kept) or self.kept[first].start >= node.end:
-            return None  # without a look into it: most of a text is not kept
+            return None  # without opening it: most of a text is not kept
         if self.kept[first] == node.span and not (node.children and not node.bracket):
             return self.text[node.start : node.end]
         if not node.children:
@@ -306,11 +305,11 @@ class _Writer:
         return head + ",".join(parts) + self.text[node.children[-1].end : node.end]
 
     def _text(self, node: _Node, first: int) -> str:
-        """A text with what is kept of it.
+        """Write a string with its kept sentences.
 
         Args:
-            node: Its value.
-            first: Which of `kept` is its first sentence.
+            node: The string.
+            first: Index in `kept` of its first sentence.
         """
         inside = node.between_quotes
         sentences = self.kept[first : bisect_left(self.kept, (node.end, 0))]
@@ -318,7 +317,7 @@ class _Writer:
         return self.text[node.start : inside.start] + said + self.text[inside.end : node.end]
 
     def _missing_sentences(self) -> str:
-        """What stands for sentences, as JSON writes it; once it says where they are to be found."""
+        """The gap marker within strings, escaped; the first marker includes the reference."""
         if self.omitted_key is None:
             return ""
         if self.reference is None:
@@ -327,7 +326,7 @@ class _Writer:
         return f"{_MISSING_SENTENCES} [{_REFERENCE_KEY} {json.dumps(reference)[1:-1]}]"
 
     def _members(self, node: _Node, written: Sequence[str | None]) -> list[str]:
-        """The kept members, and how many are not."""
+        """The kept members, and the count of the others."""
         pairs = zip(node.children, written, strict=True)
         parts = [child.lead(self.text) + part for child, part in pairs if part is not None]
         missing = len(written) - len(parts)
@@ -338,7 +337,7 @@ class _Writer:
         return parts
 
     def _elements(self, node: _Node, written: Sequence[str | None]) -> Iterator[str]:
-        """The kept elements, and between them how many are not."""
+        """The kept elements, with counts of the others between them."""
         missing = 0
         for child, part in zip(node.children, written, strict=True):
             if part is None:
@@ -350,13 +349,13 @@ class _Writer:
         yield from self._gap(node.children[-1].lead(self.text), missing)
 
     def _gap(self, lead: str, missing: int) -> Iterator[str]:
-        """The element that says how many are missing, where some are."""
+        """The element with the count of missing ones, if any are missing."""
         if missing and self.omitted_key is not None:
             yield lead + json.dumps(self._count(missing))
 
     def _count(self, missing: int) -> dict[str, int | str]:
-        """How many are missing, and once where they are to be found."""
-        assert self.omitted_key is not None, "nobody counts without a name for it"
+        """The count of missing values; the first count includes the reference."""
+        assert self.omitted_key is not None, "counts need a key"
         count: dict[str, int | str] = {self.omitted_key: missing}
         if self.reference is not None:
             count[_REFERENCE_KEY] = self.reference
@@ -365,19 +364,19 @@ class _Writer:
 
 
 def is_json(text: str) -> bool:
-    """Whether a text is JSON or JSON lines."""
+    """True if a text is JSON or JSON lines."""
     return _parsed(text).root is not None
 
 
 def _free(name: str, keys: Container[str]) -> str:
-    """The name, with underscores before it where there is such a key."""
+    """The name, with leading underscores if it is taken."""
     while name in keys:
         name = f"_{name}"
     return name
 
 
 def _identities(text: str, record: _Node) -> list[_Node]:
-    """The members by which a reader tells an object from others of its kind."""
+    """The members that identify an object among others of its kind."""
     named = (
         child
         for child in record.children
@@ -389,7 +388,7 @@ def _identities(text: str, record: _Node) -> list[_Node]:
 
 
 def _key(text: str, member: _Node) -> str:
-    """A member's key as it is written, quotes included."""
+    """The key of a member as written, with its quotes."""
     found = _TOKEN.match(text, member.start)
     assert found, "a member starts with its key"
     return found.group()
@@ -418,7 +417,7 @@ def _root(text: str) -> _Node | None:
 
 
 def _parsed_value(text: str, span: Span) -> _Node | None:
-    """The value that a stretch of the text holds; None where it is no JSON."""
+    """The value in a stretch of the text; None if it is not JSON."""
     start = span.start + text.startswith("\ufeff", span.start)
     try:
         json.loads(text[start : span.end])
@@ -428,7 +427,7 @@ def _parsed_value(text: str, span: Span) -> _Node | None:
 
 
 def _scanned(text: str, span: Span) -> _Node:
-    """Where the values of valid JSON stand."""
+    """The values of valid JSON, with their positions."""
     above: list[_Node] = [_Node(span.start, span.start, span.start)]
     key_start: int | None = None
     after_separator = span.start

@@ -1,7 +1,4 @@
-"""Units and what stands above each: what all kinds of structured text are split into.
-
-Knows no kind of text.
-"""
+"""Units of structured text with their needs, shared by the splitters of such kinds."""
 
 from __future__ import annotations
 
@@ -16,14 +13,14 @@ from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
 Needs = tuple[int, ...]
-"""Indices of units, ascending; what each of them needs is among them."""
+"""Indices of units, ascending; includes what those units need themselves."""
 
 
 class Outline:
-    """The units of a text while they are found, from the first to the last."""
+    """A collector of the units of a text, in order."""
 
     def __init__(self, text: str) -> None:
-        """Start with none."""
+        """Start without units."""
         self.text = text
         self.spans: list[Span] = []
         self.needs: list[Needs] = []
@@ -32,11 +29,11 @@ class Outline:
         """Add a unit, unless it is blank.
 
         Args:
-            span: Where it stands, after all units so far.
-            needs: What it needs.
+            span: Its span, after all units so far.
+            needs: Its needs.
 
         Returns:
-            What units need that stand below this one.
+            The needs of units below this one.
         """
         if not self.text[span.start : span.end].strip():
             return needs
@@ -45,31 +42,31 @@ class Outline:
         return (*needs, len(self.spans) - 1)
 
     def add_all(self, spans: Sequence[Span], needs: Needs = ()) -> None:
-        """Add units that need the same."""
+        """Add units with the same needs."""
         for span in spans:
             self.add(span, needs)
 
     def add_lines(self, span: Span, needs: Needs, max_chars: int) -> None:
-        """Add a unit of whole lines, or several where it is longer than `max_chars`."""
+        """Add whole lines as one unit, or as several of at most `max_chars`."""
         self.add_all(split_at_lines(self.text, span, max_chars), needs)
 
     def add_heading(self, span: Span, needs: Needs, max_chars: int) -> Needs:
-        """Add lines that others need; of long ones each piece needs those before it.
+        """Add lines that other units need; each piece of long ones needs the pieces before it.
 
         Returns:
-            What units need that stand below it.
+            The needs of units below it.
         """
         for piece in split_at_lines(self.text, span, max_chars):
             needs = self.add(piece, needs)
         return needs
 
     def add_headed(self, head: Span, end: int, needs: Needs, max_chars: int) -> None:
-        """Add lines as one unit, or where they are too long the head and pieces that need it.
+        """Add lines as one unit, or if too long as a head and pieces that need it.
 
         Args:
-            head: The part that the rest cannot do without.
-            end: Where the rest ends.
-            needs: What all of it needs.
+            head: The part that the rest needs.
+            end: End of the rest.
+            needs: The needs of all of it.
             max_chars: Characters of a unit.
         """
         whole = without_blank_ends(self.text, Span(head.start, end))
@@ -80,7 +77,7 @@ class Outline:
         self.add_lines(Span(head.end, end), below, max_chars)
 
     def add_split(self, splitter: Splitter[Any], span: Span, needs: Needs) -> None:
-        """Add the units of a part, found by another splitter; all of them need `needs`."""
+        """Add the units that another splitter finds in a part; all of them need `needs`."""
         part = self.text[span.start : span.end]
         found = splitter.split(part)
         first = len(self.spans)
@@ -90,7 +87,7 @@ class Outline:
             self.needs.append((*needs, *(first + index for index in above)))
 
     def links(self, units: Sequence[Span]) -> list[Needs]:
-        """What each of `units` needs, which may be cut finer or coarser than the outline.
+        """The needs of each of `units`, which may be finer or coarser than the outline.
 
         Args:
             units: Units of the same text, in ascending order.
@@ -110,17 +107,17 @@ class Outline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutlineSplitter(Splitter[Outline]):
-    """Cuts a text into the units of its outline.
+    """Splits a text into the units of its outline.
 
     Raises:
         ValueError: `max_unit_chars` is less than 1.
     """
 
     max_unit_chars: int = 600
-    """Characters of a unit; longer ones are cut at lines, sentences, clauses, then words."""
+    """Characters of a unit; longer ones are split at lines, sentences, clauses, then words."""
 
     def __post_init__(self) -> None:
-        """Reject a limit that nothing meets."""
+        """Reject an impossible limit."""
         if self.max_unit_chars < 1:
             msg = f"max_unit_chars must be at least 1; got {self.max_unit_chars!r}."
             raise ValueError(msg)
@@ -133,7 +130,7 @@ class OutlineSplitter(Splitter[Outline]):
 
     @abstractmethod
     def parse(self, text: str) -> Outline:
-        """Find the units of `text` and the units that each of them needs."""
+        """Find the units of `text` and their needs."""
 
     def units(self, text: str, parsed: Outline) -> list[Span]:  # noqa: ARG002
         """Return the units of the outline."""
@@ -142,5 +139,5 @@ class OutlineSplitter(Splitter[Outline]):
     def links(
         self, text: str, units: Sequence[Span], parsed: Outline | None = None
     ) -> list[tuple[int, ...]]:
-        """Return the units that each unit needs, from the first to the last."""
+        """Return the needs of each unit, in ascending order."""
         return (parsed or self.parse(text)).links(units)

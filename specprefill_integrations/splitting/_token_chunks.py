@@ -1,4 +1,4 @@
-"""Text -> chunks of a fixed number of tokens, as published; knows no tokenizer."""
+"""Chunks of a fixed number of tokens, as in the published algorithm; knows no tokenizer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CODE_CHUNK_TOKENS = 128
 
 @dataclass(frozen=True, slots=True)
 class TokenChunkSplitter(Splitter[None]):
-    """Cuts a text into chunks of `chunk_tokens` tokens; the last may be shorter."""
+    """Splits a text into chunks of `chunk_tokens` tokens; the last may be shorter."""
 
     token_spans: Callable[[str], list[Span]]
-    """Where each token of a text stands."""
+    """Returns the spans of the tokens of a text."""
 
     chunk_tokens: int = PROSE_CHUNK_TOKENS
     """Tokens of a chunk."""
@@ -30,7 +30,7 @@ class TokenChunkSplitter(Splitter[None]):
         """Parse nothing."""
 
     def units(self, text: str, parsed: None = None) -> list[Span]:  # noqa: ARG002
-        """Cut `text`; a chunk begins where the one before ends."""
+        """Split `text` into adjacent chunks."""
         spans = self.token_spans(text)
         firsts = [spans[i].start for i in range(0, len(spans), self.chunk_tokens)]
         edges = [0, *firsts[1:], len(text)]
