@@ -24,6 +24,10 @@ class ForkSafeLock:
         self._lock = threading.RLock()
         _all_locks.add(self)
 
+    def __reduce__(self) -> tuple[type[ForkSafeLock], tuple[()]]:
+        """Copies and pickles are new, open locks."""
+        return ForkSafeLock, ()
+
     def __enter__(self) -> None:
         """Wait until it is open, and hold it."""
         self._lock.acquire()

@@ -12,7 +12,7 @@ def test_the_agent() -> None:
     assert done.returncode == 0, done.stderr
     shown = done.stdout
     assert len(re.findall(r"^\d+\. ", shown, re.MULTILINE)) == 10
-    turns = re.findall(r": ([\d,]+) -> ([\d,]+) tokens, by human_message", shown)
+    turns = re.findall(r": ([\d,]+) -> ([\d,]+) tokens, by user_message", shown)
     assert len(turns) == 9
     assert all(number(after) <= 300 < number(before) for before, after in turns)
     assert "recall_original: left whole, recalled" in shown

@@ -63,7 +63,7 @@ class TestWhatShrinks:
         messages = conversation(result(1), result(2), result(3))
         out = make().invoke(messages)
         assert contents(out) == [SHORT, SHORT, SHORT, LONG]
-        assert stamp(out[1])["query_sources"] == ["human_message"]
+        assert stamp(out[1])["query_sources"] == ["user_message"]
 
     def test_everything_else_stays_as_it_is(self, make) -> None:
         messages = conversation(result(1), result(2))
