@@ -133,6 +133,8 @@ class TestCompression:
             SpecPrefillMiddleware(compressor, BUDGET)
         with pytest.raises(TypeError, match="budget"):
             SpecPrefillMiddleware(compressor=compressor)
+        with pytest.raises(TypeError, match=r"exclude_tools takes a sequence .* \['re\*'\]"):
+            SpecPrefillMiddleware(compressor=compressor, budget=BUDGET, exclude_tools="re*")
 
 
 class TestBlocks:
