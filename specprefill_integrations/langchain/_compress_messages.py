@@ -55,7 +55,7 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
             blank: the last human message.
         originals: Store of the originals: gap markers name references. The model needs a
             `RecallTool` for it.
-        metrics: Where counts are added up; None is `process_metrics()`.
+        metrics: Metrics to add counts to; None is `process_metrics()`.
         ttft_log: The calls of the model, as `TtftCallbackHandler` keeps them; for
             `min_tokens="auto"`.
 

@@ -41,7 +41,7 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
     """How much may be kept of the text of all documents of a call together."""
 
     metrics: CompressionMetrics | None = None
-    """Where counts are added up; None is `process_metrics()`."""
+    """Metrics to add counts to; None is `process_metrics()`."""
 
     def compress_documents(
         self,

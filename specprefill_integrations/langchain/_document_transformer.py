@@ -34,7 +34,7 @@ class SpecPrefillDocumentTransformer(BaseDocumentTransformer):
             budget: How much may be kept of the text of all documents of a call together.
             query: The question of calls that pass none; None keeps what matters for the texts as a
                 whole.
-            metrics: Where counts are added up; None is `process_metrics()`.
+            metrics: Metrics to add counts to; None is `process_metrics()`.
         """
         self.query = query
         self._compressor = SpecPrefillDocumentCompressor(

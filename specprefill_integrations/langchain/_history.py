@@ -95,7 +95,7 @@ class HistoryCompressor:
     """Store of the originals: gap markers name references, for a `RecallTool` of the model."""
 
     metrics: CompressionMetrics | None = None
-    """Where counts are added up; None is `process_metrics()`."""
+    """Metrics to add counts to; None is `process_metrics()`."""
 
     ttft_log: TtftLog | None = None
     """The calls of the model, as `TtftCallbackHandler` keeps them; for `min_tokens="auto"`."""
@@ -256,6 +256,6 @@ def _shown(message: BaseMessage, done: CompressedResult | None) -> BaseMessage:
 
 
 def _key(message: BaseMessage) -> _Key:
-    """What a message is known by: its id and its texts, because others may edit it."""
+    """Return the key of a message: its id and its texts, because others may edit it."""
     call = message.tool_call_id if isinstance(message, ToolMessage) else ""
     return message.id or call, reference_of(json.dumps(open_texts_of(message.content)))

@@ -87,7 +87,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
                 says what is looked for, and the call with its arguments.
             originals: Store of the originals. The agent gets a `RecallTool` for it, and gap markers
                 name references.
-            metrics: Where counts are added up; None is `process_metrics()`.
+            metrics: Metrics to add counts to; None is `process_metrics()`.
             ttft_log: The calls of the agent's model, as `TtftCallbackHandler` keeps them; for
                 `min_tokens="auto"`.
             name: The middleware's name: two in one agent need different ones.
@@ -121,7 +121,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     @property
     def metrics(self) -> CompressionMetrics:
-        """Where counts are added up."""
+        """Metrics that counts are added to."""
         return process_metrics() if self.settings.metrics is None else self.settings.metrics
 
     def wrap_tool_call(
@@ -139,7 +139,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         answers = []
         for answer in answers_in(output, request.tool_call["id"]):
             done = self.settings.compress(self._tool_result(request, answer))
-            announce(message_event(done.outcome, answer), *_listeners(request))
+            announce(message_event(done.outcome, answer), *_channels(request))
             answers.append(with_result(answer, done))
         return with_answers(output, request.tool_call["id"], answers)
 
@@ -153,7 +153,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         answers = []
         for answer in answers_in(output, request.tool_call["id"]):
             done = await self.settings.acompress(self._tool_result(request, answer))
-            await aannounce(message_event(done.outcome, answer), *_listeners(request))
+            await aannounce(message_event(done.outcome, answer), *_channels(request))
             answers.append(with_result(answer, done))
         return with_answers(output, request.tool_call["id"], answers)
 
@@ -181,7 +181,7 @@ def _reason_to_skip(request: ToolCallRequest, answer: ToolMessage) -> SkipReason
     return "recalled" if isinstance(request.tool, RecallTool) else reason_to_skip(answer)
 
 
-def _listeners(request: ToolCallRequest) -> tuple[RunnableConfig | None, StreamWriter | None]:
+def _channels(request: ToolCallRequest) -> tuple[RunnableConfig | None, StreamWriter | None]:
     """Return the run's config and stream writer; outside of a graph there are none."""
     runtime: object = request.runtime
     return getattr(runtime, "config", None), getattr(runtime, "stream_writer", None)

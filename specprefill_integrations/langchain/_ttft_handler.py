@@ -21,7 +21,7 @@ from specprefill_integrations.langchain._events import EVENT_NAME
 from specprefill_integrations.observability import RunTree, TokenUsage, TtftLog, TtftRecorder
 
 DRAFT_SECONDS_KEY = "specprefill_draft_seconds"
-"""Key in a call's `metadata`: the time that an app spent on compression of its own."""
+"""Key in a call's `metadata`: the time an app spent on its own calls of the compressor."""
 
 _MAX_RUNS = 10_000
 """Runs under way in one process; some end without an event, so the oldest are forgotten."""

@@ -28,7 +28,7 @@ SHARED_COMPRESSOR_NAME = f"shared, specprefill-integrations {version('specprefil
 
 
 class SpecPrefillTransform(ComponentWithCompressor, TransformComponent):
-    """Keeps what matters of nodes before they are stored, each under a budget of its own.
+    """Keeps what matters of nodes before they are stored, each under its own budget.
 
     A node's result depends only on the node and the fields below: it can be cached, and is the same
     in any batch. Ids, order, metadata and relationships stay. A node whose text changed loses its

@@ -60,7 +60,7 @@ class CompressedTool(FunctionTool):
         self.tool = adapt_to_async_tool(tool)
         """The tool itself."""
         self.settings = settings
-        """How results are compressed."""
+        """Settings of the compression."""
         if isinstance(tool, FunctionTool):
             super().__init__(fn=tool.fn, async_fn=tool.async_fn, metadata=tool.metadata)
             self._real_fn = tool.real_fn
@@ -156,7 +156,7 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
     agent gets the error in place of the result.
 
     Args:
-        tool: The tool; a wrapped one gets these settings in place of its own.
+        tool: The tool; these settings replace those of a wrapped one.
         compressor: The compressor; None is the shared default, loaded at first use.
         budget: How much may be kept of all texts of a result together. A gap marker for a text of
             which nothing is kept comes on top.
@@ -168,7 +168,7 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
             the user asked the agent, and the call with its arguments.
         originals: Store of the originals: gap markers name references. The agent needs a
             `recall_tool` for it, which `compress_tools` adds.
-        metrics: Where counts are added up; None is `process_metrics()`.
+        metrics: Metrics to add counts to; None is `process_metrics()`.
         ttft_log: The calls of the agent's model, as `TtftEventHandler` keeps them; for
             `min_tokens="auto"`.
 
@@ -218,7 +218,7 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
         tool_policies: Settings that differ for some tools.
         query: The question, or a function of the `ToolRequest`.
         originals: Store of the originals, for the recall tool.
-        metrics: Where counts are added up.
+        metrics: Metrics to add counts to.
         ttft_log: The calls of the agent's model.
 
     Raises:

@@ -30,7 +30,7 @@ class WithCompressor(BaseModel):
     metrics: CompressionMetrics | None = Field(
         default=None,
         exclude=True,
-        description="Where counts are added up; None is `process_metrics()`.",
+        description="Metrics to add counts to; None is `process_metrics()`.",
     )
 
     @field_serializer("compressor")

@@ -115,7 +115,7 @@ class ToolResultCompressor:
     """Store of the originals; the first gap marker of a text names the reference to fetch it."""
 
     metrics: CompressionMetrics | None = None
-    """Where counts are added up; None is `process_metrics()`."""
+    """Metrics to add counts to; None is `process_metrics()`."""
 
     ttft_log: TtftLog | None = None
     """The calls of the agent's model, for `min_tokens="auto"`."""

@@ -16,7 +16,7 @@ from specprefill_integrations.langchain._conversation import (
     messages_of,
     request_of,
 )
-from specprefill_integrations.tool_results._question import Query, query_of, searches
+from specprefill_integrations.tool_results._question import Query, query_of
 from tests.unit_tests.langchain.agents import QUESTION, calls, read, scripted, stamp, tool_messages
 
 
@@ -74,21 +74,6 @@ class TestToolCalls:
     def test_arguments_of_any_kind_and_script(self) -> None:
         call = AIMessage("", tool_calls=[{"name": "f", "args": {"x": [1, None, "雨"]}, "id": "1"}])
         assert query_behind(call).text == 'tool call: f {"x": [1, null, "雨"]}'
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ({"query": "dogs"}, True),
-        ({"path": "a", "Pattern": "bark"}, True),
-        ({"query": " "}, False),
-        ({"query": 3}, False),
-        ({"path": "query"}, False),
-        ({}, False),
-    ],
-)
-def test_some_arguments_say_what_is_looked_for(arguments, expected) -> None:
-    assert searches(arguments) is expected
 
 
 class TestConversations:
