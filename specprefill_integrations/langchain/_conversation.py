@@ -63,9 +63,10 @@ def messages_of(state: object) -> list[BaseMessage]:
 
 
 def _text_before(call: ToolCall, messages: Sequence[BaseMessage]) -> str | None:
-    """Return the assistant's text in the last message, if that made the call."""
+    """Return the assistant's text in the message that made the call."""
     for message in reversed(messages):
-        if isinstance(message, AIMessage):
-            made = any(made["id"] == call["id"] for made in message.tool_calls)
-            return str(message.text) if made else None
+        if isinstance(message, AIMessage) and any(
+            c["id"] == call["id"] for c in message.tool_calls
+        ):
+            return str(message.text)
     return None

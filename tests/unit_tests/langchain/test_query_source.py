@@ -56,9 +56,8 @@ class TestToolCalls:
     def test_the_text_is_that_of_the_message_with_the_call(self) -> None:
         call = calls("read:1", said="First.")
         later = calls("read:2", said="Second.")
-        query = query_of(request_of(call.tool_calls[0], [call, later]))
-        assert query.text is None
-        assert query_of(request_of(later.tool_calls[0], [call, later])).text == "Second."
+        for one, text in ((call, "First."), (later, "Second.")):
+            assert query_of(request_of(one.tool_calls[0], [call, later])).text == text
 
     def test_text_blocks_are_text(self) -> None:
         human = HumanMessage([{"type": "text", "text": QUESTION}, {"type": "image", "url": "x"}])
