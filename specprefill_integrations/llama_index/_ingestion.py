@@ -115,7 +115,7 @@ class SpecPrefillTransform(ComponentWithCompressor, TransformComponent):
 
     @property
     def _query_sources(self) -> tuple[QuerySource, ...]:
-        return ("setting",) if self.query else ()
+        return ("setting",) if (self.query or "").strip() else ()
 
     def _start(self) -> CallEvents:
         events = CallEvents(integration="ingestion", text_count=1)

@@ -51,7 +51,7 @@ class SpecPrefillMemoryBlock(WithCompressor, BaseMemoryBlock[str]):
         description="Blocks of a lower priority are compressed earlier; 0 is never compressed.",
     )
     query: str | None = Field(
-        default=None, description="The question; None is the last message of the user."
+        default=None, description="The question; None or blank is the last message of the user."
     )
     tokenizer_fn: Callable[[str], list[Any]] = Field(
         default_factory=get_tokenizer,
@@ -100,8 +100,9 @@ class SpecPrefillMemoryBlock(WithCompressor, BaseMemoryBlock[str]):
             return None
 
     async def _compressed(self, content: str, tokens_to_truncate: int) -> str | None:
-        query = self.query or _question.get()
-        source: QuerySource = "setting" if self.query else "user_message"
+        setting = self.query if self.query and self.query.strip() else ""
+        query = setting or _question.get()
+        source: QuerySource = "setting" if setting else "user_message"
         sources = (source,) if query else ()
         tokens = await asyncio.to_thread(lambda: len(self.tokenizer_fn(content)))
         unchanged = Outcome(original_tokens=tokens, kept_tokens=tokens, query_sources=sources)

@@ -185,6 +185,14 @@ class TestBlock:
         assert scorer.calls[0][0] == "night"
         assert {event.query_sources for event in heard.events} == {("setting",)}
 
+    async def test_a_blank_question_asks_the_conversation(self, compressor, scorer) -> None:
+        block = SpecPrefillMemoryBlock(compressor=compressor, tokenizer_fn=count, query=" ")
+        await block.aget([user("Who barked?")])
+        with handling(Recorder()) as heard:
+            await block.atruncate(CONTENT, 300)
+        assert scorer.calls[0][0] == "Who barked?"
+        assert {event.query_sources for event in heard.events} == {("user_message",)}
+
     async def test_no_question(self, block, scorer) -> None:
         with handling(Recorder()) as heard:
             await block.aget([says("Hello.")])
