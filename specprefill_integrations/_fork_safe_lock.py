@@ -24,6 +24,10 @@ class ForkSafeLock:
         self._lock = threading.RLock()
         _all_locks.add(self)
 
+    def __reduce__(self) -> tuple[type[ForkSafeLock], tuple[()]]:
+        """Copies and pickles are new, open locks."""
+        return ForkSafeLock, ()
+
     def __enter__(self) -> None:
         """Wait until it is open, and hold it."""
         self._lock.acquire()
@@ -36,10 +40,6 @@ class ForkSafeLock:
     ) -> None:
         """Let go of it."""
         self._lock.release()
-
-    def __reduce__(self) -> tuple[type[ForkSafeLock], tuple[()]]:
-        """Copies are open."""
-        return ForkSafeLock, ()
 
     def _renew(self) -> None:
         if self._lock.acquire(blocking=False):  # open, or held by the thread that goes on here
