@@ -47,7 +47,7 @@ THINGS = (
     *("Ferry", "Garden", "Gate", "Harbor", "Heron", "Horizon", "Island", "Junction", "Kestrel"),
     *(
         "Lantern",
-        "CompressionMetrics",
+        "Ledger",
         "Lighthouse",
         "Meridian",
         "Mirror",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from specprefill_integrations.evaluation._ab_report import verdict_in_words
 from specprefill_integrations.evaluation._ab_summary import ArmSummary, TaskSummary
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Arm
-from specprefill_integrations.evaluation._paired import PairedComparison
 from specprefill_integrations.evaluation._report._findings import Findings
+from specprefill_integrations.evaluation._statistics import PairedComparison
 
 NOTHING = "-"
 """Stands where there is no number."""
