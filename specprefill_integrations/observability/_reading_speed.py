@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
-from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 from specprefill_integrations.errors import MissingDependencyError
 
@@ -91,7 +90,7 @@ def reading_speed(times: Iterable[tuple[int, float]]) -> ReadingSpeed | Unclear:
     )
 
 
-def scipy_stats() -> ModuleType:
+def scipy_stats() -> Any:
     """Import `scipy.stats`.
 
     Raises:

@@ -12,9 +12,9 @@ import pytest
 from specprefill_integrations.calibration._labeled_cases import LabeledCase
 from specprefill_integrations.calibration._probe import _MAKERS, probe_cases
 from specprefill_integrations.calibration._probe_texts._draw import Draw
-from specprefill_integrations.calibration._probe_texts._facts import facts
+
 from specprefill_integrations.calibration._probe_texts._marked_case import MarkedCase, mark
-from specprefill_integrations.calibration._probe_texts._subjects import SUBJECTS
+from specprefill_integrations.calibration._probe_texts._facts import facts, subjects
 from specprefill_integrations.types import Span
 
 CASES = probe_cases(300)
@@ -84,8 +84,8 @@ class TestKinds:
                 assert all(len(text.split("\n")) == 2 for text in case.texts)
 
     def test_every_attribute_can_be_told_and_asked_in_several_ways(self) -> None:
-        assert len(SUBJECTS) >= 12
-        for subject in SUBJECTS:
+        assert len(subjects()) >= 12
+        for subject in subjects():
             assert len(subject.attributes) >= 6
             for attribute in subject.attributes:
                 assert len(attribute.statements) >= 2
