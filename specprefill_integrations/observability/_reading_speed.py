@@ -90,7 +90,7 @@ def reading_speed(times: Iterable[tuple[int, float]]) -> ReadingSpeed | Unclear:
     )
 
 
-def scipy_stats() -> Any:
+def scipy_stats() -> Any:  # noqa: ANN401 - scipy has no types
     """Import `scipy.stats`.
 
     Raises:

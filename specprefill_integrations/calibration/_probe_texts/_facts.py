@@ -1,4 +1,4 @@
-"""Probe texts of short passages about invented things, as found by a search over an encyclopedia."""
+"""Probe texts of short encyclopedia passages about invented things."""
 
 from __future__ import annotations
 

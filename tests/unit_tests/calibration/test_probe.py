@@ -12,9 +12,8 @@ import pytest
 from specprefill_integrations.calibration._labeled_cases import LabeledCase
 from specprefill_integrations.calibration._probe import _MAKERS, probe_cases
 from specprefill_integrations.calibration._probe_texts._draw import Draw
-
-from specprefill_integrations.calibration._probe_texts._marked_case import MarkedCase, mark
 from specprefill_integrations.calibration._probe_texts._facts import facts, subjects
+from specprefill_integrations.calibration._probe_texts._marked_case import MarkedCase, mark
 from specprefill_integrations.types import Span
 
 CASES = probe_cases(300)
