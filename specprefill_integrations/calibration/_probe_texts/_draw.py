@@ -104,7 +104,8 @@ class Draw(dict[str, str]):
         )
 
     def _place(self, endings: str) -> str:
-        return self["stem"].rstrip("x") + self.choice(self.names[endings])
+        stem = self["stem"].rstrip("x")
+        return f"{stem}{self.choice(self.names[endings])}"
 
 
 _TRIES = 20  # a small range runs out of new numbers

@@ -126,7 +126,8 @@ def _query(draw: Draw, attribute: Attribute, asked: _Entity) -> str:
     if draw.chance(40):
         return query.rstrip("?").lower()
     if query.endswith("?") and draw.chance(15):
-        return draw.choice(word_tables()["facts"]["prefixes"]) + query[0].lower() + query[1:]
+        prefix: str = draw.choice(word_tables()["facts"]["prefixes"])
+        return prefix + query[0].lower() + query[1:]
     return query
 
 
