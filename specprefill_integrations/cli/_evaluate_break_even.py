@@ -147,7 +147,7 @@ def break_even(  # noqa: PLR0913 - one parameter an option
             )
         if picture is not None:
             # Here, because it needs an extra.
-            from specprefill_integrations.evaluation._break_even_picture import (  # noqa: PLC0415
+            from specprefill_integrations.evaluation._pictures import (  # noqa: PLC0415
                 draw_break_even,
             )
 

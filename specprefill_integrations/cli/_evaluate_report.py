@@ -23,7 +23,7 @@ from specprefill_integrations.errors import BudgetError, EvaluationDataError
 from specprefill_integrations.evaluation._ab_variants import keep_fractions_of
 from specprefill_integrations.evaluation._field_places import field_names
 from specprefill_integrations.evaluation._judging import JudgeBy
-from specprefill_integrations.evaluation._report._prompt_cost import GivenPrices
+from specprefill_integrations.evaluation._report._findings import GivenPrices
 from specprefill_integrations.evaluation._run_session import typed_command
 from specprefill_integrations.evaluation._traces import FieldNames
 from specprefill_integrations.observability._prices import Prices
@@ -85,7 +85,7 @@ def write_report(  # noqa: PLR0913 - one parameter an option
             ReportRequest,
             make_report,
         )
-        from specprefill_integrations.evaluation._report._words import headline  # noqa: PLC0415
+        from specprefill_integrations.evaluation._report._sections import headline  # noqa: PLC0415
 
         request = ReportRequest(
             logs=logs,
