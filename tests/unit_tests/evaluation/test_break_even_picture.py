@@ -45,7 +45,7 @@ def test_it_says_what_it_shows(svg: Path) -> None:
     for expected in (
         "Time to first token",
         "break-even:",
-        "Below 900 tokens, don't",
+        "Compression pays from 900 tokens on",
         "900 tokens",
         "without compression",
         "seconds to the first token",

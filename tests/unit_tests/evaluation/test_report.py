@@ -539,7 +539,7 @@ def test_options_that_cannot_be_are_refused() -> None:
     twice = run(*given, "--input-price", 1, "--prices-of", "gpt-4o")
     assert (twice.exit_code, "not both" in twice.stderr) == (2, True)
     alone = run(*given, "--draft-price", 1)
-    assert (alone.exit_code, "prices of tokens are missing" in alone.stderr) == (2, True)
+    assert (alone.exit_code, "needs --prices-of" in alone.stderr) == (2, True)
     place = run(*given, "--field", "nothing=here")
     assert (place.exit_code, "--field takes query" in place.stderr) == (2, True)
     scorer = run(*given, "--scorer", "redout")
