@@ -45,7 +45,7 @@ class Subject:
     """Phrases that follow the noun where it is introduced."""
 
     attributes: tuple[Attribute, ...]
-    """What can be asked."""
+    """Attributes that can be asked for."""
 
     fillers: tuple[str, ...]
     """Sentences that answer nothing."""

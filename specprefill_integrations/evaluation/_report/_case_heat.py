@@ -39,7 +39,7 @@ class CaseHeat:
     """The shaded texts, with what was kept."""
 
     answer: Literal["kept", "cut", "not in the texts"]
-    """Where a right answer stands literally."""
+    """Place of a literal right answer."""
 
     kept_otherwise: bool
     """True if the logged run kept another number of tokens."""
