@@ -98,10 +98,10 @@ def headline(findings: Findings) -> str:
         return "Nothing to compare: no case was answered with every variant."
     if not findings.judge.compares_with_full:
         variant = max(variants, key=lambda one: everything.arms[one.name].score or 0.0)
+        share = format_share(everything.arms[variant.name].score)
         return (
-            f"{_kept(everything, variant)}, {model}'s answers agree to "
-            f"{format_share(everything.arms[variant.name].score)} with those from the full prompt, "
-            f"in {count(everything.cases, 'case')}. Agreement is not correctness."
+            f"{_kept(everything, variant)}, {model}'s answers agree to {share} with those from the "
+            f"full prompt, in {count(everything.cases, 'case')}. Agreement is not correctness."
             f"{_first_token(everything, variant)}"
         )
     compared = [
