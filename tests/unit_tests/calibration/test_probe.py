@@ -204,5 +204,5 @@ class TestMarkedCase:
     [(0, (2, 2)), (0, (3, 2)), (0, (-1, 2)), (0, (0, 5)), (1, (0, 1)), (-1, (0, 1))],
 )
 def test_evidence_stands_in_a_text(document: int, span: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="stands in none"):
+    with pytest.raises(ValueError, match="outside of the texts"):
         LabeledCase(kind="k", query="q", texts=("text",), evidence=((document, Span(*span)),))
