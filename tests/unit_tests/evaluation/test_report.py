@@ -345,7 +345,8 @@ class TestCaseByCase:
         assert options == {"dtype": "float16", "window_tokens": 9}
 
     def test_scorers_without_a_draft_have_no_heat(self) -> None:
-        records = [{**one, "arm": one["arm"].replace("readout", "x")} for one in self.records]
+        names = {"full": "full", "readout@0.3": "bm25@0.3"}
+        records = [{**one, "arm": names[one["arm"]]} for one in self.records]
         page, _ = report_on(records, self.CASES)
         assert "replies of 2 cases." in page.text
 
