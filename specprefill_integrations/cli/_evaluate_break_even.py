@@ -146,8 +146,7 @@ def break_even(  # noqa: PLR0913 - one parameter an option
                 later_reads=later_reads,
             )
         if picture is not None:
-            # Here, because it needs an extra.
-            from specprefill_integrations.evaluation._break_even_picture import (  # noqa: PLC0415
+            from specprefill_integrations.evaluation import (  # noqa: PLC0415 - needs an extra
                 draw_break_even,
             )
 

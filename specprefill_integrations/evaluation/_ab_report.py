@@ -13,7 +13,7 @@ from specprefill_integrations.cli._terminal import printable
 from specprefill_integrations.evaluation._ab_limits import StopReason
 from specprefill_integrations.evaluation._ab_summary import AbSummary, TaskSummary
 from specprefill_integrations.evaluation._ab_variants import Arm
-from specprefill_integrations.evaluation._paired import PairedComparison
+from specprefill_integrations.evaluation._statistics import PairedComparison
 
 _STOPPED: Mapping[StopReason, str] = {
     "max_input_tokens": (

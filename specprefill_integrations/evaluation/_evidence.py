@@ -17,7 +17,7 @@ from specprefill_integrations.evaluation._case_compressor import (
     count_texts,
 )
 from specprefill_integrations.evaluation._cases import EvaluationCase
-from specprefill_integrations.evaluation._wilson import wilson_interval
+from specprefill_integrations.evaluation._statistics import wilson_interval
 from specprefill_integrations.pipeline._token_counting import CountTokens
 from specprefill_integrations.splitting._json_text import is_json
 

@@ -114,7 +114,7 @@ CORE_NEEDS = {
     "compressor": {"typing_extensions"},  # for type checkers
     "pipeline": {"regex"},
     "splitting": {"cachetools", "markdown_it", "regex", "sentence_splitter", "tree_sitter"},
-    "observability": {"cachetools", "genai_prices"},
+    "observability": {"cachetools", "genai_prices", "numpy", "scipy"},
     "originals": {"cachetools"},
 }
 

@@ -250,9 +250,9 @@ def test_cases_that_not_every_arm_answered_are_told_and_left_out() -> None:
     ]
     page, markdown = report_on(records, cases)
     for text in (page.text, markdown):
-        assert "Cases that not every arm answered, in no figure: 2." in text
+        assert "Excluded: 2 cases not answered with every variant." in text
         assert (
-            "Cases of the log that the data lacks, or what they are judged by, in no figure: 1."
+            "Excluded: 1 case of the log missing in the data, or without what is needed to judge."
             in text
         )
     assert {row[2] for row in page.tables[0][1:]} == {"2"}
@@ -300,8 +300,8 @@ class TestCaseByCase:
             for a, b in found.kept
         ]
         assert re.sub("<[^>]*>", "", shown) == "".join(spans)
-        assert "A right answer still stands in what was kept." in page.text
-        assert "another number of tokens was kept" in page.text
+        assert "The kept text contains a right answer." in page.text
+        assert "kept a different number of tokens" in page.text
         assert "Bob" not in markdown
 
     def test_without_cases_no_word_of_the_data_is_in_it(self) -> None:
@@ -345,9 +345,8 @@ class TestCaseByCase:
         assert options == {"dtype": "float16", "window_tokens": 9}
 
     def test_scorers_without_a_draft_have_no_heat(self) -> None:
-        records = [
-            {**record, "arm": record["arm"].replace("readout", "bm25")} for record in self.records
-        ]
+        names = {"full": "full", "readout@0.3": "bm25@0.3"}
+        records = [{**one, "arm": names[one["arm"]]} for one in self.records]
         page, _ = report_on(records, self.CASES)
         assert "replies of 2 cases." in page.text
 
@@ -369,10 +368,10 @@ def test_what_evaluate_ab_writes_is_understood() -> None:
     assert [row[4] for row in page.tables[0][1:]] == ["100.0 %", "100.0 %", "0.0 %"]
     facts = dict(row for row in page.tables[-1] if len(row) == 2)
     assert facts["draft"] == "KeywordScorer"
-    assert facts["data when asked"] == facts["data of this report"]
-    assert facts["data when asked"].startswith("data.jsonl, 2 cases, sha256 ")
+    assert facts["data of the measurement"] == facts["data of this report"]
+    assert facts["data of the measurement"].startswith("data.jsonl, 2 cases, sha256 ")
     assert "cores: " in facts["machine"]
-    assert "specprefill-integrations: " in facts["versions"]
+    assert "specprefill-integrations: " in facts["package versions"]
 
 
 def test_how_it_was_made() -> None:
@@ -389,9 +388,9 @@ def test_how_it_was_made() -> None:
             "specprefill evaluate ab 'my data.jsonl' --keep .3",
         ):
             assert text.count(words) == 1, words
-        assert "More than one command wrote to this log" in text
+        assert "Several commands wrote this log" in text
     page, markdown = report_on(some_records(cases), cases)
-    assert "More than one command" not in page.text
+    assert "Several commands" not in page.text
     assert page.text.count("not recorded") == markdown.count("not recorded") == 8
 
 
@@ -426,10 +425,10 @@ def test_costs() -> None:
         ["full", "100.0 %", "1.200", "0.000", "1.200"],
         ["readout@0.3", "29.0 %", "0.500", "250.000", "250.500"],
     ]
-    assert "the draft's are counted" not in page.text
+    assert "the draft's tokenizer counted" not in page.text
     records = [{**record, "input_tokens": None, "failures": 1} for record in records]
     page, _ = report_on(records, cases, *price)
-    assert "the draft's are counted" in page.text
+    assert "the draft's tokenizer counted" in page.text
     [table] = [table for table in page.tables if "reading" in table[0]]
     assert table[1][2] == "0.600"  # sent twice, which counts once
 
@@ -477,7 +476,7 @@ class TestJudgedByAgreement:
         self.check_words(page.text, markdown)
         assert page.tables[0][0][4] == "agreement"
         assert [row[4] for row in page.tables[0][1:]] == ["100.0 %", "50.0 %", "100.0 %"]
-        assert "The app answered: Ada keeps it" in page.text
+        assert "Recorded reply of the app: Ada keeps it" in page.text
         assert "agrees less" in page.text
 
     def test_with_the_reply_to_the_full_prompt(self) -> None:
@@ -486,21 +485,21 @@ class TestJudgedByAgreement:
         for text in (page.text, markdown):
             assert (
                 "With 29.0 % of the text (bm25@0.3), tiny's answers agree to 100.0 % with those "
-                "from the full prompt, in 3 cases." in text
+                "from the full prompt, in 3 cases. Agreement is not correctness." in text
             )
-            assert "as fast" in text
+            assert "speedup" in text
         assert [row[4:] for row in page.tables[0][1:]] == [
             ["100.0 %", "-", ""],
             ["50.0 %", "-", ""],
             ["100.0 %", "-", ""],
         ]
         assert "points lower" not in Path("out/quality.svg").read_text("utf-8")
-        assert "The app answered" not in page.text
+        assert "Recorded reply" not in page.text
 
     def test_the_option_goes_before_the_log(self) -> None:
         session = {**SESSION, "judge_by": "full"}
         page, _ = report_on(self.records(), self.CASES, "--judge-by", "reply", sessions=[session])
-        assert "The app answered" in page.text
+        assert "Recorded reply" in page.text
 
     def test_without_replies_nothing_can_be_compared(self) -> None:
         cases = cases_named("one")
@@ -513,12 +512,12 @@ class TestJudgedByAgreement:
 @pytest.mark.parametrize(
     ("log", "said"),
     [
-        ("", "is no log of"),
-        ("{}\n", "is no log of"),
-        ('{"run": {}}\n[1]\n', "is no log of"),
-        ('{"run": {}}\n{"case": "a", "arm": "full", "reply": "b"}\n', "is no log of"),
-        ('{"run": {}}\n{"case": "a", "arm": "readout", "error": "b"}\n', "is no log of"),
-        ('{"run": {}}\n{"case": "a", "arm": "full", "error": "b"}\n', "none of the cases"),
+        ("", "is not a log of"),
+        ("{}\n", "is not a log of"),
+        ('{"run": {}}\n[1]\n', "is not a log of"),
+        ('{"run": {}}\n{"case": "a", "arm": "full", "reply": "b"}\n', "is not a log of"),
+        ('{"run": {}}\n{"case": "a", "arm": "readout", "error": "b"}\n', "is not a log of"),
+        ('{"run": {}}\n{"case": "a", "arm": "full", "error": "b"}\n', "no case of the log"),
         (None, "cannot be read"),
     ],
 )
@@ -539,7 +538,7 @@ def test_options_that_cannot_be_are_refused() -> None:
     twice = run(*given, "--input-price", 1, "--prices-of", "gpt-4o")
     assert (twice.exit_code, "not both" in twice.stderr) == (2, True)
     alone = run(*given, "--draft-price", 1)
-    assert (alone.exit_code, "prices of tokens are missing" in alone.stderr) == (2, True)
+    assert (alone.exit_code, "needs --prices-of" in alone.stderr) == (2, True)
     place = run(*given, "--field", "nothing=here")
     assert (place.exit_code, "--field takes query" in place.stderr) == (2, True)
     scorer = run(*given, "--scorer", "redout")
