@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from cachetools import FIFOCache
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import (
@@ -19,9 +20,9 @@ from langchain_core.outputs import (
     LLMResult,
 )
 
+from specprefill_integrations._fork_safe_lock import ForkSafeLock
 from specprefill_integrations.langchain._events import EVENT_NAME
 from specprefill_integrations.observability import (
-    BoundedDict,
     RunTree,
     TokenUsage,
     TtftLog,
@@ -56,7 +57,8 @@ class TtftCallbackHandler(BaseCallbackHandler):
         self.log = TtftLog() if log is None else log
         self._recorder = TtftRecorder(self.log)
         self._tree = RunTree()
-        self._told_seconds: BoundedDict[float] = BoundedDict()
+        self._lock = ForkSafeLock()
+        self._told_seconds: FIFOCache[str, float] = FIFOCache(maxsize=10_000)
 
     def on_chain_start(
         self,
@@ -70,16 +72,19 @@ class TtftCallbackHandler(BaseCallbackHandler):
         parent_id = None if parent_run_id is None else str(parent_run_id)
         self._tree.started(str(run_id), parent_id)
         seconds = (metadata or {}).get(DRAFT_SECONDS_KEY, 0.0)
-        # A run inherits the metadata of the run that it lies in: what was said there is no news.
-        if seconds != self._told_seconds.get(parent_id or "", 0.0):
+        with self._lock:
+            told = self._told_seconds.get(parent_id or "", 0.0)
+            self._told_seconds[str(run_id)] = seconds
+        # A run inherits its parent's metadata: the same seconds are not counted again.
+        if seconds != told:
             self._recorder.compressed(self._app_run_of(run_id), seconds)
-        self._told_seconds[str(run_id)] = seconds
 
     on_tool_start = on_retriever_start = on_chain_start
 
     def on_chain_end(self, *_: object, run_id: UUID, **__: object) -> None:
         """Forget what is over."""
-        self._told_seconds.pop(str(run_id), None)
+        with self._lock:
+            self._told_seconds.pop(str(run_id), None)
         if self._tree.ended(str(run_id)):
             self._recorder.app_run_ended(str(run_id))
 

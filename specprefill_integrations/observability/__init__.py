@@ -1,13 +1,12 @@
 """Observability: metrics, time to first token, break-even length, recorded runs, prices.
 
-Knows no framework and no model: the integrations report here.
+Independent of frameworks and models: the integrations report to it.
 """
 
 from __future__ import annotations
 
 from specprefill_integrations.observability._app_run import AppRun, FoundText, LeftOutReason
 from specprefill_integrations.observability._app_run_recorder import AppRunRecorder
-from specprefill_integrations.observability._bounded_dict import BoundedDict
 from specprefill_integrations.observability._break_even import BreakEven, least_tokens_that_pay
 from specprefill_integrations.observability._case_file import CaseFile
 from specprefill_integrations.observability._metrics import (
@@ -38,7 +37,6 @@ from specprefill_integrations.observability._ttft_summary import (
 __all__ = [
     "AppRun",
     "AppRunRecorder",
-    "BoundedDict",
     "BreakEven",
     "CaseFile",
     "CompressionMetrics",

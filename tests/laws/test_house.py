@@ -103,7 +103,8 @@ CORE = {
     "tool_results",
 }
 CORE_NEEDS = {
-    "observability": {"genai_prices"},
+    "observability": {"cachetools", "genai_prices"},
+    "originals": {"cachetools"},
     "pipeline": {"regex"},
     "splitting": {"markdown_it", "regex", "sentence_splitter", "tree_sitter"},
 }
