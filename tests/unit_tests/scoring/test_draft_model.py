@@ -96,7 +96,7 @@ def test_a_ready_model_stays_where_it_is():
     assert draft.model is model
     assert (draft.dtype, draft.device.type) == (torch.float64, "cpu")
     assert DraftModel.from_source(draft) is draft
-    with pytest.raises(ValueError, match="move yours itself"):
+    with pytest.raises(ValueError, match="move it yourself"):
         DraftModel.from_source((model, tiny_tokenizer()), device="cpu")
 
 
