@@ -42,8 +42,8 @@ class MetricsTotals:
 class CompressionMetrics:
     """Adds up the work of the integrations. Thread-safe.
 
-    A copy starts with the same totals and is independent afterwards. Only `process_metrics()` has
-    no copies: its pickle stands for the `process_metrics()` of the process that loads it.
+    A copy starts with the same totals and is independent afterwards. The exception is
+    `process_metrics()`: copying or unpickling it gives that of the current process.
     """
 
     def __init__(self) -> None:

@@ -133,11 +133,13 @@ def attention_rows(  # noqa: PLR0913 - the arguments of an attention layer
     grouped = last.reshape(batch, key_heads, -1, dim)  # (batch, key_heads, group * rows, dim)
     scores = grouped @ key.to(wide).transpose(2, 3)  # (batch, key_heads, group * rows, keys)
     scores = scores.view(batch, heads, rows, keys)
+    # What models do to scores before the softmax, in their order.
     scores = scores * (dim**-0.5 if scaling is None else scaling)
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap
     if position_bias is not None:
         scores = scores + position_bias[:, :, -rows:, :keys].to(wide)
+    # A 4-D mask holds causality and window already; otherwise both are applied here.
     if attention_mask is not None and attention_mask.ndim == 4:  # noqa: PLR2004
         scores = _apply_mask(scores, attention_mask[:, :, -rows:, :keys])
     else:

@@ -48,7 +48,7 @@ _QUESTION_END = "\nAnswer:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingPlan:
-    """How much the draft reads at a time."""
+    """Sizes of windows, batches and questions."""
 
     window_tokens: int | None = None
     """Context tokens of a window, fewer if the draft has too few positions; None for the readout's
@@ -78,7 +78,7 @@ class _WindowPrompt:
 
 @dataclass(frozen=True)
 class AttentionScorer:
-    """Scores spans by the attention that a draft model pays them from the question."""
+    """Scores spans by a draft model's attention to them from the question."""
 
     draft: DraftModel
     """The draft model."""
@@ -88,7 +88,7 @@ class AttentionScorer:
     difference, which needs no fitting."""
 
     plan: ReadingPlan = field(default_factory=ReadingPlan)
-    """How much the draft reads at a time."""
+    """Sizes of windows, batches and questions."""
 
     @cached_property
     def active_readout(self) -> Readout:

@@ -40,7 +40,7 @@ class ScoringEngine:
     gets the error, and a `ContextCompressor` passes the text through unchanged.
 
     Copies are the same engine. A pickle holds the scorer and the limits, not the queue or the
-    cache; the pickle of a `shared_engine` stands for the one of the process that loads it. A forked
+    cache. Unpickling a shared engine gives the `shared_engine` of the current process. A forked
     process starts with an empty queue and cache.
     """
 

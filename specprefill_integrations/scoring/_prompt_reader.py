@@ -108,7 +108,7 @@ class _Group:
             return
         own = weights[self.rows]  # (group, heads, rows, keys)
         if source == "question" and self.padding:
-            # Padding stands last, both as rows and as keys.
+            # Padding comes last, both as rows and as keys.
             own = own[:, :, : -self.padding, : -self.padding]
             own = own[:, :, -self.question_rows :]  # (group, heads, question_rows, keys)
         self.reduction.add(source, layer, own)
@@ -125,7 +125,7 @@ class PromptReader:
     def read(self, prompts: Sequence[Prompt], null_question: QuestionTokens | None) -> list[Tensor]:
         """Read prompts together, each as if it were alone.
 
-        Padding stands before the context and after the question, so it changes no distance within
+        Padding precedes the context and follows the question, so it changes no distance within
         a prompt and no token attends to it. If tokens are generated after the question, or the
         draft has no positions for the padding, only prompts with equally long questions are read
         together.

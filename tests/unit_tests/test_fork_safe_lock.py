@@ -31,7 +31,7 @@ def test_one_thread_at_a_time_holds_it():
         other.start()
         assert inside.wait(PATIENCE)
         assert not entered.wait(0.1)
-        with lock:  # whoever holds it may take it again
+        with lock:  # the holder may take it again
             pass
         assert not entered.wait(0.1)
     assert entered.wait(PATIENCE)
