@@ -22,12 +22,9 @@ from langchain_core.outputs import (
 
 from specprefill_integrations._fork_safe_lock import ForkSafeLock
 from specprefill_integrations.langchain._events import EVENT_NAME
-from specprefill_integrations.observability import (
-    RunTree,
-    TokenUsage,
-    TtftLog,
-    TtftRecorder,
-)
+from specprefill_integrations.observability import TokenUsage, TtftLog
+from specprefill_integrations.observability._run_tree import RunTree
+from specprefill_integrations.observability._ttft_recorder import TtftRecorder
 
 DRAFT_SECONDS_KEY = "specprefill_draft_seconds"
 """In a call's `metadata`: what compressing took, of apps that compress by themselves."""

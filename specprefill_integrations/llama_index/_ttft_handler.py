@@ -38,7 +38,9 @@ from specprefill_integrations.llama_index._events import (
 )
 from specprefill_integrations.llama_index._listening import leave, listen
 from specprefill_integrations.llama_index._token_usage import usage_of
-from specprefill_integrations.observability import RunTree, TtftLog, TtftRecorder
+from specprefill_integrations.observability import TtftLog
+from specprefill_integrations.observability._run_tree import RunTree
+from specprefill_integrations.observability._ttft_recorder import TtftRecorder
 
 Prompt = str | list[ChatMessage]
 """What a model is asked."""

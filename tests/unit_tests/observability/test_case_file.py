@@ -21,11 +21,11 @@ from blockbuster import blockbuster_ctx
 
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._traces import read_data
-from specprefill_integrations.observability import CaseFile
+from specprefill_integrations.observability._case_file import CaseFile
 
 WRITES_FOREVER = """
 import sys
-from specprefill_integrations.observability import CaseFile
+from specprefill_integrations.observability._case_file import CaseFile
 file = CaseFile(sys.argv[1], None)
 for number in range(1_000_000):
     file.add({"id": str(number), "text": "x" * 10_000})

@@ -10,16 +10,16 @@ import cloudpickle
 import pytest
 
 from specprefill_integrations.observability import (
-    AppRunRecorder,
-    CaseFile,
     CompressionMetrics,
-    RunTree,
     TokenUsage,
     TtftLog,
     TtftRecord,
-    TtftRecorder,
     process_metrics,
 )
+from specprefill_integrations.observability._app_run_recorder import AppRunRecorder
+from specprefill_integrations.observability._case_file import CaseFile
+from specprefill_integrations.observability._run_tree import RunTree
+from specprefill_integrations.observability._ttft_recorder import TtftRecorder
 
 COPIES = {
     "deepcopy": copy.deepcopy,

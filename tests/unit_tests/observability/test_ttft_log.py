@@ -9,13 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations.observability import (
-    Percentiles,
-    TokenUsage,
-    TtftLog,
-    TtftRecord,
-    percentiles_of,
-)
+from specprefill_integrations.observability import Percentiles, TokenUsage, TtftLog, TtftRecord
+from specprefill_integrations.observability._ttft_summary import percentiles_of
 
 
 def record(first: float | None = 0.5, **others) -> TtftRecord:

@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
-from specprefill_integrations.observability import TokenUsage, TtftLog, TtftRecorder
+from specprefill_integrations.observability import TokenUsage, TtftLog
 from specprefill_integrations.observability import _ttft_recorder as ttft_recorder
+from specprefill_integrations.observability._ttft_recorder import TtftRecorder
 
 USAGE = TokenUsage(input_tokens=100, cached_tokens=40, output_tokens=7)
 
