@@ -83,4 +83,5 @@ class InMemoryOriginals:
     def __getstate__(self) -> dict[str, Any]:
         """Return the state of one moment, although other threads may put texts."""
         with self._lock:
-            return {**self.__dict__, "_texts": copy.deepcopy(self._texts)}
+            texts = copy.deepcopy(self._texts, {id(self._clock): self._clock})  # the same clock
+        return {**self.__dict__, "_texts": texts}

@@ -82,6 +82,8 @@ class DraftModel:
                 raise ValueError(msg)
             return source if isinstance(source, DraftModel) else cls.from_pair(*source)
         location = locate_draft(source)
+        if source is not None and Path(source).expanduser().exists():
+            source = Path(source).expanduser().resolve()  # a pickle may be loaded in another folder
         where = _indexed(torch.device(device) if device is not None else _default_device())
         kind = _as_dtype(dtype) if dtype is not None else _default_dtype(where)
         return cls._shared(location, source, where, kind)

@@ -135,8 +135,8 @@ class TestEveryStore:
         ],
         ids=["deepcopy", "pickle", "cloudpickle"],
     )
-    def test_a_copy_has_the_same_texts_and_limits(self, make, copied) -> None:
-        store = make(largest=110, max_age_seconds=60)
+    def test_a_copy_has_the_same_texts_and_limits(self, make, copied, clock) -> None:
+        store = make(largest=110, max_age_seconds=60, clock=clock)
         reference = store.put("text")
         other = copied(store)
         assert other.get(reference) == "text"
@@ -147,6 +147,8 @@ class TestEveryStore:
         assert other.get(reference_of(large)) == large
         is_shared = isinstance(store, SqliteOriginals)
         assert (store.get(reference_of(large)) is not None) == is_shared
+        other._clock.now += 60
+        assert other.get(reference_of(large)) is None
         if is_shared:
             other.close()
 
