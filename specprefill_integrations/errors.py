@@ -2,28 +2,46 @@
 
 SpecPrefillError
 ├── BudgetError               (ValueError)   a budget that means nothing or cannot be met
-├── UnknownLanguageError      (ValueError)   no sentence rules for that language
+├── UnknownLanguageError      (ValueError)   no sentence rules for a language
 ├── TokenCounterError         (TypeError)    an object that cannot count tokens
-├── EvaluationDataError       (ValueError)   a file that holds no evaluation cases
-├── OriginalStoreError        (ValueError)   a store of originals that cannot be
+├── EvaluationDataError       (ValueError)   a file without evaluation cases
+├── OriginalStoreError        (ValueError)   a store of originals that cannot be opened
 ├── DraftModelError
-│   ├── DraftModelNotFoundError              no draft where we were told to look
+│   ├── DraftModelNotFoundError              no draft model in the given place
 │   ├── DraftModelUnsupportedError           a draft whose attention or tokenizer cannot be read
-│   └── ReadoutProfileError                  a file that is no readout profile of ours
-├── DeadlineExceededError     (TimeoutError) scoring took longer than was allowed
-├── ScoringEngineError                       an engine that lost what it was asked
-│   ├── EngineBusyError                      too many calls wait in it already
-│   └── EngineClosedError                    it was closed
+│   └── ReadoutProfileError                  a file that is no readout profile
+├── DeadlineExceededError     (TimeoutError) scoring took too long
+├── ScoringEngineError                       a scoring engine that lost a request
+│   ├── EngineBusyError                      too many requests are waiting
+│   └── EngineClosedError                    the engine was closed
 └── MissingDependencyError    (ImportError)  an extra that is not installed
 
-What is wrong with a call itself, such as an unknown name, is a plain `ValueError` or `TypeError`.
+Wrong arguments of a call, such as an unknown name, raise a plain `ValueError` or `TypeError`.
 """
 
 from __future__ import annotations
 
+__all__ = [
+    "BudgetError",
+    "DeadlineExceededError",
+    "DraftModelError",
+    "DraftModelNotFoundError",
+    "DraftModelUnsupportedError",
+    "EngineBusyError",
+    "EngineClosedError",
+    "EvaluationDataError",
+    "MissingDependencyError",
+    "OriginalStoreError",
+    "ReadoutProfileError",
+    "ScoringEngineError",
+    "SpecPrefillError",
+    "TokenCounterError",
+    "UnknownLanguageError",
+]
+
 
 class SpecPrefillError(Exception):
-    """The root: catch this to catch all of ours."""
+    """The base class of all exceptions of this package."""
 
 
 class BudgetError(SpecPrefillError, ValueError):
@@ -31,7 +49,7 @@ class BudgetError(SpecPrefillError, ValueError):
 
 
 class UnknownLanguageError(SpecPrefillError, ValueError):
-    """No sentence rules for that language."""
+    """There are no sentence rules for a language."""
 
 
 class TokenCounterError(SpecPrefillError, TypeError):
@@ -43,7 +61,7 @@ class EvaluationDataError(SpecPrefillError, ValueError):
 
 
 class OriginalStoreError(SpecPrefillError, ValueError):
-    """A store of originals with limits that mean nothing, or a file that cannot be one."""
+    """A store of originals with invalid limits, or a file that cannot be opened as one."""
 
 
 class DraftModelError(SpecPrefillError):
@@ -51,7 +69,7 @@ class DraftModelError(SpecPrefillError):
 
 
 class DraftModelNotFoundError(DraftModelError):
-    """No draft model where we were told to look."""
+    """There is no draft model in the given place."""
 
 
 class DraftModelUnsupportedError(DraftModelError):
@@ -63,26 +81,26 @@ class ReadoutProfileError(DraftModelError):
 
 
 class DeadlineExceededError(SpecPrefillError, TimeoutError):
-    """Scoring took longer than was allowed, waiting for its turn included."""
+    """Scoring took longer than allowed, including its time in the queue."""
 
 
 class ScoringEngineError(SpecPrefillError):
-    """A scoring engine that lost what it was asked."""
+    """A scoring engine lost a request."""
 
 
 class EngineBusyError(ScoringEngineError):
-    """A scoring engine in which as many calls wait already as it lets in."""
+    """Too many requests are waiting in a scoring engine."""
 
 
 class EngineClosedError(ScoringEngineError):
-    """A scoring engine that was closed before it could answer."""
+    """A scoring engine was closed before it could answer."""
 
 
 class MissingDependencyError(SpecPrefillError, ImportError):
-    """A part of the package was used whose extra is not installed."""
+    """An extra of this package is needed and not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        """Say what is missing and the exact line that installs it."""
+        """Name the missing package and the command that installs it."""
         super().__init__(
             f"{package!r} is needed for this and is not installed: "
             f"pip install 'specprefill-integrations[{extra}]'",

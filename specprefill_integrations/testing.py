@@ -1,4 +1,4 @@
-"""A scorer for your own tests: deterministic, instant, no weights, no `torch`."""
+"""A scorer for your own tests: deterministic and instant, without weights or `torch`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.types import Span
+
+__all__ = [
+    "KeywordScorer",
+]
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
-class KeywordScorer:
-    """Scores a span by the share of its words that stand in the question.
+class KeywordScorer(SpanScorer):
+    """Scores a span by the share of its words that occur in the question.
 
-    With no question, earlier spans score higher. A token is a word or a punctuation mark.
+    Without a question, earlier spans score higher. A token is a word or a punctuation mark.
     """
 
     def score_spans(
@@ -33,7 +38,7 @@ class KeywordScorer:
         return [len(_TOKEN.findall(text)) for text in texts]
 
     def token_spans(self, text: str) -> list[Span]:
-        """Where each token stands."""
+        """Return the span of each token."""
         return [Span(m.start(), m.end()) for m in _TOKEN.finditer(text)]
 
 

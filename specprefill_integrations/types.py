@@ -1,16 +1,25 @@
-"""The values that travel through the pipeline: frozen, standard library only.
-
-Knows nothing about models, tokenizers or frameworks.
-"""
+"""The values that travel through the pipeline: frozen, standard library only."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal, NamedTuple
 
 from specprefill_integrations.errors import BudgetError
+
+__all__ = [
+    "METADATA_KEY",
+    "Budget",
+    "Compression",
+    "Kind",
+    "SkipReason",
+    "Span",
+    "TextHint",
+    "Unit",
+]
 
 SkipReason = Literal[
     "empty_text",
@@ -41,7 +50,11 @@ Kind = Literal[
     "chat",
     "lines",
 ]
-"""What a text is cut as; `lines` is what is of no other kind and consists of short lines."""
+"""Kinds of text; `lines` are texts of short lines that are of no other kind."""
+
+
+CountTokens = Callable[[Sequence[str]], list[int]]
+"""A token counter: takes texts, returns the number of tokens of each."""
 
 
 class Span(NamedTuple):
@@ -56,22 +69,22 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextHint:
-    """What is known of a text besides the text."""
+    """Facts about a text besides the text."""
 
     kind: Kind | None = None
-    """What it is cut as; by its name, its MIME type and its looks where this is not given."""
+    """Its kind; None detects it from its name, its MIME type and its content."""
 
     name: str | None = None
-    """The name or path of the file that it comes from."""
+    """The name or path of its file."""
 
     mime_type: str | None = None
-    """What a server or a framework called it."""
+    """Its MIME type, as given by a server or a framework."""
 
     tool: str | None = None
-    """The tool whose result it is."""
+    """The tool that returned it."""
 
     reference: str | None = None
-    """What its first gap marker names, so that a tool can fetch the original back."""
+    """The reference in its first gap marker, by which a tool can fetch the original."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,34 +92,35 @@ class Unit:
     """A stretch of one of a call's documents that is kept or dropped as a whole."""
 
     document: int
-    """Which document of the call, counted from 0."""
+    """Its document's place in the call, counted from 0."""
 
     span: Span
-    """Where it stands in that document."""
+    """Its place in that document."""
 
     tokens: int
-    """What it costs, in the caller's tokens."""
+    """Its cost in the caller's tokens."""
 
     score: float
-    """How much the question needs it; higher is more."""
+    """How much the question needs it; higher means more."""
 
     mass: float = 0.0
-    """Its share of what all units of the call are needed for, in [0, 1]."""
+    """Its share of the attention mass of all units of the call, in [0, 1]; 0 unless the budget has
+    `attention_mass`."""
 
     needs: tuple[int, ...] = ()
-    """Which units of the call it cannot be understood without, such as its heading: they are kept
-    with it and paid for. They need nothing that is not listed here."""
+    """Units of the call without which it cannot be understood, such as its headings: they are kept
+    and charged with it. What they need is listed too."""
 
     only_heads: bool = False
-    """Whether it says nothing by itself, such as a heading: it is kept with what needs it alone."""
+    """True for headings and the like, which are kept only with units that need them."""
 
     is_protected: bool = False
-    """Whether a rule says that it is to be kept, such as an error of a tool."""
+    """True if a rule protects it, such as an error message of a tool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How much may be kept. Where several limits are given, the strictest one holds.
+    """How much may be kept. Of several limits, the strictest holds.
 
     Raises:
         BudgetError: No limit was given, or one is out of its range.
@@ -119,11 +133,11 @@ class Budget:
     """Kept tokens, gap markers included; at least 1."""
 
     attention_mass: float | None = None
-    """Share of what the draft attends to that is to be kept, in (0, 1]: much of a text in which the
-    question finds much, little of one in which it finds little. See `Unit.mass`."""
+    """Share of the draft's attention that is to be kept, in (0, 1]: this keeps more of a text with
+    much that the question needs. See `Unit.mass`."""
 
     def __post_init__(self) -> None:
-        """Reject a budget that could not be met or means nothing."""
+        """Reject a budget that cannot be met or means nothing."""
         keep, most, mass = self.keep_fraction, self.max_tokens, self.attention_mass
         if keep is most is mass is None:
             msg = "A Budget needs keep_fraction=, max_tokens=, attention_mass= or several of them."
@@ -139,7 +153,7 @@ class Budget:
             raise BudgetError(msg)
 
     def token_limit(self, original_tokens: int) -> int:
-        """How many tokens may be kept of `original_tokens`: never 0 of a text that has any."""
+        """Return the tokens that may be kept of `original_tokens`; at least 1 if there are any."""
         limits = [original_tokens]
         if self.max_tokens is not None:
             limits.append(int(self.max_tokens))
@@ -151,13 +165,13 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compression:
-    """What became of one text."""
+    """The result for one text."""
 
     text: str
-    """What is kept, in source order, with a visible marker at every gap."""
+    """The kept parts in source order, with a visible marker at every gap."""
 
     kept: tuple[Span, ...]
-    """Where it stood: disjoint, ascending, and each slices the original exactly."""
+    """Places of the kept parts: disjoint, ascending, each a slice of the original."""
 
     original_tokens: int
     """Tokens of the original text."""
@@ -166,10 +180,10 @@ class Compression:
     """Tokens of `text`, gap markers included."""
 
     elapsed_seconds: float
-    """Wall-clock time of the whole call; shared by all texts of one call."""
+    """Wall-clock seconds of the whole call, the same for all texts of a call."""
 
     skipped_because: SkipReason | None = None
-    """Why the text was passed through whole; None where it was compressed."""
+    """Why the text came back whole; None if it was compressed."""
 
     @property
     def keep_fraction(self) -> float:
@@ -177,7 +191,7 @@ class Compression:
         return self.kept_tokens / self.original_tokens if self.original_tokens else 1.0
 
     def as_metadata(self) -> dict[str, object]:
-        """What was done, without the text, as plain values for JSON."""
+        """Return the counts and spans as plain values for JSON, without the text."""
         return {
             "kept": [list(span) for span in self.kept],
             "original_tokens": self.original_tokens,
@@ -187,9 +201,9 @@ class Compression:
 
 
 METADATA_KEY = "specprefill"
-"""Where a compressed document or node says what was done to it; such a one is left alone."""
+"""Metadata key of compressed documents, nodes and messages; these are not compressed again."""
 
 
 def _is_a(kind: type, value: object) -> bool:
-    """Whether `value` is such a number, NumPy's included; True and False are no amounts."""
+    """Return True for numbers of a kind, including NumPy's; True and False are no amounts."""
     return isinstance(value, kind) and not isinstance(value, bool)

@@ -16,7 +16,7 @@ from specprefill_integrations.bench._bench import documentation
 from specprefill_integrations.errors import DeadlineExceededError
 from specprefill_integrations.scoring._engine import ScoringEngine
 from specprefill_integrations.scoring._scoring_worker import EngineLimits
-from specprefill_integrations.scoring._span_scorer import BatchSpanScorer, ScoreRequest
+from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
 from specprefill_integrations.splitting._prose import ProseSplitter
 
 # Of different lengths, as callers' questions are.
@@ -93,7 +93,7 @@ def concurrent_requests(calls: int, mean_chars: int) -> list[ScoreRequest]:
 
 
 def measure_concurrency(
-    scorer: BatchSpanScorer,
+    scorer: SpanScorer,
     requests: Sequence[ScoreRequest],
     *,
     callers: int,

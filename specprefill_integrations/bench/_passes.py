@@ -5,16 +5,16 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import psutil
 import torch
 from torch import Tensor
 
+from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
-from specprefill_integrations.scoring._presets import build_stages
 from specprefill_integrations.scoring._windows import plan_windows
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.types import Span
@@ -56,28 +56,24 @@ class BenchPasses:
         window_tokens: int | None,
     ) -> BenchPasses:
         """Load the draft and cut the first `tokens` tokens of a text to size."""
-        stages = build_stages(
-            draft,
-            device=device,
-            dtype=dtype,
-            scorer=scorer,
-            kind="prose",
-            window_tokens=window_tokens,
+        compressor = ContextCompressor.from_draft_model(
+            draft, device=device, dtype=dtype, scorer=scorer, window_tokens=window_tokens
         )
-        model = stages.scorer.draft
+        attention = cast("AttentionScorer", compressor.scorer.unwrapped)
+        model = attention.draft
         tokenizer = DraftTokenizer(model.tokenizer)
         text = text[: int(tokenizer.tokenize(text, []).offsets[:tokens][-1, 1])]
         units = ProseSplitter()(text)
-        for part in (model, stages.scorer.reading_draft):
+        for part in (model, attention.reading_draft):
             for parameter in part.model.parameters():  # they lie on the disk until they are read
                 parameter.sum()
         found = tokenizer.tokenize(text, [unit.start for unit in units])
         ids = torch.tensor([found.ids], device=model.device)
         longest = model.max_positions or ids.shape[1]
-        width = window_tokens or stages.scorer.active_readout.window_tokens
+        width = window_tokens or attention.active_readout.window_tokens
         windows = plan_windows([len(found.ids)], [found.cuts], min(width, longest))
         return cls(
-            stages.scorer,
+            attention,
             query,
             text,
             units,

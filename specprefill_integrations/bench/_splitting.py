@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specprefill_integrations.bench._sample_texts import SAMPLED_KINDS, sample_text
-from specprefill_integrations.splitting import LinkingSplitter
 from specprefill_integrations.splitting._by_kind import SplitByKind
 from specprefill_integrations.types import Kind
 
@@ -99,7 +98,6 @@ def _split(kind: Kind, text: str) -> int:
     splitter = SplitByKind().splitter(text, kind)
     if splitter is None:
         return 1
-    units = splitter(text)
-    if isinstance(splitter, LinkingSplitter):
-        splitter.links(text, units)
-    return len(units)
+    found = splitter.split(text)
+    splitter.links(text, found.units, found.parsed)
+    return len(found.units)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,7 +92,7 @@ def read_cases(
     draft: DraftModel,
     readout: LinearReadout,
     cases: Iterable[LabeledCase],
-    splitter_of: Callable[[str], Splitter],
+    splitter_of: Callable[[str], Splitter[Any]],
 ) -> Iterator[LabeledUnits]:
     """Read cases one by one.
 

@@ -129,7 +129,7 @@ class CalibrationRun:
         }
 
 
-def splitter_of(kind: str) -> Splitter:
+def splitter_of(kind: str) -> Splitter[Any]:
     """What cuts a text of some kind into units."""
     return LineSplitter() if kind in _LINE_KINDS else ProseSplitter()
 

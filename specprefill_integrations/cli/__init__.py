@@ -19,7 +19,6 @@ from specprefill_integrations import __version__
 from specprefill_integrations.errors import BudgetError, MissingDependencyError
 from specprefill_integrations.heat_map._token_scores import TokenHeatRecorder
 from specprefill_integrations.pipeline._encodable import encodable
-from specprefill_integrations.scoring._span_scorer import wrapped_scorer
 from specprefill_integrations.types import Budget, Compression, Kind, Span, TextHint
 
 try:
@@ -328,12 +327,12 @@ def _work(
     loading = f"loading {printable(options.draft or 'the draft')} ..."
     with stderr_console().status(loading) as status:
         compressor = build_compressor(options)
-        scorer = wrapped_scorer(compressor.scorer)
+        scorer = compressor.scorer.unwrapped
         recorder = TokenHeatRecorder(compressor.scorer) if with_page else None
         # A scorer without a draft (KeywordScorer) has nothing to load and no name but its own.
         model = getattr(scorer, "reading_draft", None)
         if recorder is not None:
-            compressor.scorer = recorder
+            compressor = compressor.replace(scorer=recorder)
         if model is not None:
             model.load()
         status.update("scoring ...")

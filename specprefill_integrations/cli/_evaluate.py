@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -57,11 +57,11 @@ from specprefill_integrations.evaluation._evidence_report import EvidenceReport,
 from specprefill_integrations.evaluation._field_places import field_names
 from specprefill_integrations.evaluation._peers._settings import PeerSettings
 from specprefill_integrations.evaluation._traces import read_data
-from specprefill_integrations.pipeline._rendering import GapStyle
 from specprefill_integrations.pipeline._token_counting import CountTokens
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting._lines import LineSplitter
 from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.splitting._rendering import GapStyle
 
 UnitsName = Literal["auto", "sentences", "lines", "published"]
 """Whose splitter, gap markers and budget are used."""
@@ -73,7 +73,7 @@ _PRESETS: dict[UnitsName, DraftScorerName] = {
     "published": "specprefill",
 }
 
-_PLAIN_SPLITTERS: dict[UnitsName, Callable[[], Splitter]] = {
+_PLAIN_SPLITTERS: dict[UnitsName, Callable[[], Splitter[Any]]] = {
     "sentences": ProseSplitter,
     "lines": LineSplitter,
 }
@@ -214,8 +214,9 @@ def _load(
     with stderr_console().status(f"loading {printable(choice.draft or 'the draft')} ..."):
         compressor = choice.compressor(_PRESETS[units], kind)
         if units in _PLAIN_SPLITTERS:  # as a baseline: nothing but the units
-            compressor.splitter = _PLAIN_SPLITTERS[units]()
-            compressor.gaps, compressor.protect = GapStyle(), ()
+            compressor = compressor.replace(
+                splitter=_PLAIN_SPLITTERS[units](), gaps=GapStyle(), protect=()
+            )
         load_draft(compressor)
         return compressor
 

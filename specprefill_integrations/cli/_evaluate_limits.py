@@ -77,10 +77,9 @@ def limits(  # noqa: PLR0913 - one parameter an option
         fail(str(error), USAGE_ERROR)
     choice = DraftChoice(draft=draft, device=device, dtype=dtype)
     with clear_errors(debug=debug), quiet_libraries(debug=debug):
-        compressor = choice.compressor()
-        compressor.on_error = "raise"
+        compressor = choice.compressor().replace(on_error="raise")
         if always_cut:
-            compressor.leave_whole = None
+            compressor = compressor.replace(leave_whole=None)
         with stderr_console().status("loading the draft ..."):
             load_draft(compressor)
         found = measure_limits(compressor, limit_cases(cases), fractions)

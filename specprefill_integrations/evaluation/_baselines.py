@@ -29,7 +29,7 @@ _WORD = regex.compile(rf"[{UNSPACED_SCRIPTS}]\p{{M}}*+|[^\W{UNSPACED_SCRIPTS}]++
 
 
 @dataclass(frozen=True, slots=True)
-class Bm25Scorer:
+class Bm25Scorer(SpanScorer):
     """Scores a span by the words that it shares with the question; rare words count more.
 
     Every span is one document of the index, whichever text it is from. Based on BM25 as Lucene
@@ -69,7 +69,7 @@ class Bm25Scorer:
 
 
 @dataclass(frozen=True, slots=True)
-class RandomScorer:
+class RandomScorer(SpanScorer):
     """Scores spans at random, and the same way every time.
 
     A span's score depends on the question, its own text and its place in it, on nothing else.
@@ -96,7 +96,7 @@ class RandomScorer:
 
 
 @dataclass(frozen=True, slots=True)
-class HeadTailScorer:
+class HeadTailScorer(SpanScorer):
     """Scores both ends of each text highest: its first span, its last, its second, and so on.
 
     The question does not matter to it.

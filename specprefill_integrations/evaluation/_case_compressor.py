@@ -14,7 +14,6 @@ from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.evaluation._remembering_scorer import RememberingScorer
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._token_counting import CountTokens, count_each
-from specprefill_integrations.scoring._span_scorer import wrapped_scorer
 from specprefill_integrations.types import Budget
 
 
@@ -58,8 +57,8 @@ class SpanCompressor:
 
     def __init__(self, compressor: ContextCompressor) -> None:
         """Measure this compressor, except that failures are raised."""
-        self._remembering = RememberingScorer(wrapped_scorer(compressor.scorer))
-        self._compressor = compressor.with_scorer(self._remembering, on_error="raise")
+        self._remembering = RememberingScorer(compressor.scorer.unwrapped)
+        self._compressor = compressor.replace(scorer=self._remembering, on_error="raise")
 
     def compress(self, texts: Sequence[str], query: str | None, keep_fraction: float) -> KeptTexts:
         """Compress; the same case is scored once for all fractions. See `CaseCompressor`."""

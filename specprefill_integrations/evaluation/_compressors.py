@@ -14,7 +14,6 @@ from specprefill_integrations.evaluation._draft_choice import DraftChoice, Draft
 from specprefill_integrations.evaluation._peers._build import PeerName, build_peer
 from specprefill_integrations.evaluation._peers._settings import PeerSettings
 from specprefill_integrations.evaluation._truncation import Truncation
-from specprefill_integrations.scoring._span_scorer import wrapped_scorer
 
 _PEERS: tuple[str, ...] = get_args(PeerName)
 _DRAFT_SCORERS: tuple[str, ...] = get_args(DraftScorerName)
@@ -141,5 +140,5 @@ def _build(
         return Truncation(like.count_tokens)
     if name in _DRAFT_SCORERS:
         scorer = draft.compressor(cast("DraftScorerName", name), kind).scorer
-        return SpanCompressor(like.with_scorer(wrapped_scorer(scorer)))
-    return SpanCompressor(like.with_scorer(BASELINES[name](like.count_tokens)))
+        return SpanCompressor(like.replace(scorer=scorer.unwrapped))
+    return SpanCompressor(like.replace(scorer=BASELINES[name](like.count_tokens)))

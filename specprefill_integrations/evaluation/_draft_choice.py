@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from specprefill_integrations.compressor import ContextCompressor
-from specprefill_integrations.scoring._span_scorer import wrapped_scorer
 
 if TYPE_CHECKING:
     from specprefill_integrations.scoring._draft_model import DraftModel
@@ -53,7 +52,7 @@ def load_draft(compressor: ContextCompressor) -> DraftModel | None:
     Returns:
         The draft; None where the compressor's scorer has none (`KeywordScorer`).
     """
-    draft: DraftModel | None = getattr(wrapped_scorer(compressor.scorer), "reading_draft", None)
+    draft: DraftModel | None = getattr(compressor.scorer.unwrapped, "reading_draft", None)
     if draft is not None:
         draft.load()
     return draft
@@ -61,6 +60,6 @@ def load_draft(compressor: ContextCompressor) -> DraftModel | None:
 
 def draft_name(compressor: ContextCompressor) -> str:
     """The name of the draft; of the scorer where it has none."""
-    scorer = wrapped_scorer(compressor.scorer)
+    scorer = compressor.scorer.unwrapped
     draft: DraftModel | None = getattr(scorer, "reading_draft", None)
     return type(scorer).__name__ if draft is None else draft.name

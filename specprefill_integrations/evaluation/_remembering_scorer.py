@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from specprefill_integrations.scoring._span_scorer import SpanScorer, scores_are_logarithms
+from specprefill_integrations.scoring._span_scorer import ScorerWrapper, SpanScorer
 from specprefill_integrations.types import Span
 
 _Call = tuple[str | None, tuple[str, ...], tuple[tuple[Span, ...], ...]]
 
 
-class RememberingScorer:
+class RememberingScorer(ScorerWrapper):
     """Stands in for a scorer: one reading serves all budgets of a case."""
 
     def __init__(self, scorer: SpanScorer) -> None:
         """Wrap a scorer."""
-        self._scorer = scorer
+        super().__init__(scorer)
         self._last: tuple[_Call, list[list[float]], float] | None = None
         self.score_seconds = 0.0
         """What the wrapped scorer took so far."""
@@ -30,18 +30,9 @@ class RememberingScorer:
         call = query, tuple(texts), tuple(tuple(found) for found in spans)
         if self._last is None or self._last[0] != call:
             started = time.perf_counter()
-            scores = self._scorer.score_spans(query, texts, spans)
+            scores = self.scorer.score_spans(query, texts, spans)
             seconds = time.perf_counter() - started
             self.score_seconds += seconds
             self._last = call, scores, seconds
         self.answered_seconds += self._last[2]
         return [list(scores) for scores in self._last[1]]
-
-    @property
-    def scores_are_logarithms(self) -> bool:
-        """As the wrapped scorer's. See `LogScorer`."""
-        return scores_are_logarithms(self._scorer)
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Count as the wrapped scorer does. See `SpanScorer.count_tokens`."""
-        return self._scorer.count_tokens(texts)

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.scoring._span_scorer import (
+    ScorerWrapper,
     SpanScorer,
-    TokenSpanner,
-    scores_are_logarithms,
 )
 from specprefill_integrations.types import Span
 
@@ -23,7 +22,7 @@ TokenScores = list[tuple[Span, float]]
 """Each token's span and its score, in ascending order."""
 
 
-class TokenHeatRecorder:
+class TokenHeatRecorder(ScorerWrapper):
     """Stands in for a scorer, asks it for tokens as well as units, and keeps the tokens' scores.
 
     The draft reads each text once, and unit scores are what they would be without this.
@@ -35,24 +34,21 @@ class TokenHeatRecorder:
         Raises:
             TypeError: The scorer does not know its tokens.
         """
-        if not isinstance(scorer, TokenSpanner):
-            msg = f"{type(scorer).__name__} does not know its tokens: it has no token_spans()."
-            raise TypeError(msg)
-        self._scorer = scorer
-        self._spanner: TokenSpanner = scorer
+        super().__init__(scorer)
+        self.scorer.token_spans("")
         self._heat: dict[str, TokenScores] = {}
 
     def score_spans(
         self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> list[list[float]]:
         """Score spans, and every token beside them. See `SpanScorer.score_spans`."""
-        tokens = [self._spanner.token_spans(text) for text in texts]
+        tokens = [self.scorer.token_spans(text) for text in texts]
         around = [self._around(found, units) for found, units in zip(tokens, spans, strict=True)]
         asked = [sorted({*u, *w}) for u, w in zip(spans, around, strict=True)]
         answers = [
             dict(zip(both, scores, strict=True))
             for both, scores in zip(
-                asked, self._scorer.score_spans(query, texts, asked), strict=True
+                asked, self.scorer.score_spans(query, texts, asked), strict=True
             )
         ]
         for text, found, wide, answer in zip(texts, tokens, around, answers, strict=True):
@@ -79,15 +75,6 @@ class TokenHeatRecorder:
             last = bisect_right(unit_of, unit, number, end) - 1
             stretches.append(Span(tokens[first].start, tokens[last].end))
         return stretches
-
-    @property
-    def scores_are_logarithms(self) -> bool:
-        """As the wrapped scorer's. See `LogScorer`."""
-        return scores_are_logarithms(self._scorer)
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Count as the wrapped scorer does. See `SpanScorer.count_tokens`."""
-        return self._scorer.count_tokens(texts)
 
     def heat_of(self, text: str) -> TokenScores:
         """Each token of a text with the score it got last; empty where it was not read."""

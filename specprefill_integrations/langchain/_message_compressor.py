@@ -24,8 +24,8 @@ from specprefill_integrations.langchain._text_blocks import open_texts_of, with_
 from specprefill_integrations.observability._metrics import CompressionMetrics, process_metrics
 from specprefill_integrations.originals._promised_references import PromisedReferences
 from specprefill_integrations.pipeline._encodable import encodable
-from specprefill_integrations.pipeline._rendering import GapStyle
 from specprefill_integrations.pipeline._token_counting import count_each
+from specprefill_integrations.splitting._rendering import GapStyle
 from specprefill_integrations.tool_results import Thresholds
 from specprefill_integrations.types import Compression, TextHint
 

@@ -6,7 +6,6 @@ Keeps the messages and translates; knows nothing about what is kept of them or w
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -19,7 +18,6 @@ from llama_index.core.utils import get_tokenizer
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.llama_index._events import CallEvents, QuerySource
-from specprefill_integrations.pipeline._token_counting import as_token_counter
 from specprefill_integrations.types import Budget, TextHint
 
 logger = logging.getLogger(__name__)
@@ -127,9 +125,8 @@ class SpecPrefillMemoryBlock(BaseMemoryBlock[str]):
 
     def _counting_compressor(self) -> ContextCompressor:
         """The compressor, but for how tokens are counted: as the memory does."""
-        counting = copy.copy(self.compressor or shared_compressor())
-        counting.count_tokens = as_token_counter(self.tokenizer_fn)
-        return counting
+        compressor = self.compressor or shared_compressor()
+        return compressor.replace(count_tokens=self.tokenizer_fn)
 
     def _events(self, query: str) -> CallEvents:
         source: QuerySource = "setting" if self.query else "user_message"

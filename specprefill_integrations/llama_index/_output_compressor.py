@@ -29,8 +29,8 @@ from specprefill_integrations.llama_index._tool_request import (
 from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.originals._promised_references import PromisedReferences
 from specprefill_integrations.pipeline._encodable import encodable
-from specprefill_integrations.pipeline._rendering import GapStyle
 from specprefill_integrations.pipeline._token_counting import count_each
+from specprefill_integrations.splitting._rendering import GapStyle
 from specprefill_integrations.tool_results import MinTokens, Thresholds
 from specprefill_integrations.types import Budget, Compression, Kind, TextHint
 

@@ -1,7 +1,6 @@
-"""Selection against a real token counter: what is rendered never costs more than the limit.
+"""Selection against a real token counter: the rendered text never exceeds the limit.
 
-A selector adds up unit by unit; a tokenizer does not (tokens merge across joints). Here the two
-are brought together.
+A selector adds up the costs of units; a tokenizer does not, because tokens merge across joints.
 """
 
 from __future__ import annotations
@@ -14,38 +13,35 @@ from typing import NamedTuple
 
 from specprefill_integrations.pipeline._selection import KeptUnits, Selector, best_first, with_needs
 from specprefill_integrations.pipeline._split_document import SplitDocument
-from specprefill_integrations.pipeline._token_counting import CountTokens, count_each
+from specprefill_integrations.pipeline._token_counting import count_each
 from specprefill_integrations.splitting._finer import split_words
-from specprefill_integrations.types import Span, Unit
+from specprefill_integrations.types import CountTokens, Span, Unit
 
 _ROUNDS = 4
 
-# How often what is left of a limit is tried on one more unit.
+# Attempts to spend the rest of a limit on further units.
 _TRIES = 64
-
-# So many tokens at a joint an estimate may be off.
-_JOINT_TOKENS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
-    """What one document became."""
+class Fitted:
+    """What is kept of one document."""
 
     kept: tuple[Span, ...]
-    """What is kept of it, merged."""
+    """The kept parts, merged."""
 
     text: str
-    """That, with gap markers."""
+    """The kept parts with gap markers."""
 
     tokens: int
-    """Its cost, counted on `text`."""
+    """Tokens of `text`."""
 
 
 class _Choice(NamedTuple):
-    """A selector's answer and what it came to."""
+    """A selection, rendered."""
 
     kept: frozenset[int]
-    rendered: list[Rendered]
+    rendered: list[Fitted]
 
     @property
     def tokens(self) -> int:
@@ -54,33 +50,32 @@ class _Choice(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetFitter:
-    """Chooses units so that the rendered documents together stay within a number of tokens."""
+    """Selects units so that the rendered documents together stay within a token limit."""
 
     documents: Sequence[SplitDocument]
-    """The originals, cut."""
+    """The split documents."""
 
     selector: Selector
-    """Chooses by estimated cost."""
+    """Selects by estimated cost."""
 
     count_tokens: CountTokens
-    """Counts what the caller will pay."""
+    """Counts the tokens that the caller pays for."""
 
     tops_up: bool = True
-    """Whether what the selector left of the limit is spent on further units."""
+    """True to spend the part of the limit that the selector left on further units."""
 
-    def fit(self, units: Sequence[Unit], token_limit: int) -> list[Rendered]:
-        """Choose, render, count, and keep the choice that uses most of the limit.
+    def fit(self, units: Sequence[Unit], token_limit: int) -> list[Fitted]:
+        """Select, render and count, and take the selection that uses most of the limit.
 
-        What is left is spent on further units, best first, as long as one fits. Where no choice
-        fits, the widest gives up its lowest scores; where no unit fits, the best one is cut at
-        words.
+        The rest is spent on further units, best first. If no selection fits, the largest gives up
+        its lowest scores; if no unit fits, the best one is cut at words.
 
         Args:
             units: All units of all texts, in source order.
-            token_limit: Tokens that all rendered texts together may cost.
+            token_limit: Tokens of all rendered texts together.
 
         Returns:
-            One entry a text, together within `token_limit`.
+            One entry per document, together within `token_limit`.
         """
         choices = [choice for choice in self._choices(units, token_limit) if choice.kept]
         fitting = [choice for choice in choices if choice.tokens <= token_limit]
@@ -92,12 +87,12 @@ class BudgetFitter:
             return self._cut_best(units, token_limit)
         return self._topped_up(units, best, token_limit) if self.tops_up else best.rendered
 
-    def keep(self, units: Sequence[Unit], kept: frozenset[int]) -> list[Rendered]:
-        """Render a choice that was made elsewhere, whatever it costs."""
+    def keep(self, units: Sequence[Unit], kept: frozenset[int]) -> list[Fitted]:
+        """Render a given selection, whatever it costs."""
         return self._render(units, kept)
 
     def _choices(self, units: Sequence[Unit], token_limit: int) -> Iterator[_Choice]:
-        """Ask the selector a few times, correcting its allowance by what the estimate was off."""
+        """Ask the selector a few times, correcting the limit by the error of its estimate."""
         gap_tokens = self._gap_tokens
         allowance = token_limit
         seen: set[frozenset[int]] = set()
@@ -112,24 +107,22 @@ class BudgetFitter:
 
     @cached_property
     def _gap_tokens(self) -> int:
-        """What a gap marker costs at most, of all documents."""
-        return max(self.count_tokens(sorted({one.typical_gap for one in self.documents})))
+        """The cost of the most expensive gap marker of all documents."""
+        return max(self.count_tokens(sorted({one.typical_marker for one in self.documents})))
 
     def _keep_best(self, units: Sequence[Unit], kept: frozenset[int], token_limit: int) -> _Choice:
-        """Of the units in `kept`, as many as fit, best first, each with what it needs."""
+        """Keep as many units of `kept` as fit, best first, each with the units that it needs."""
         ranked = [i for i in best_first(units) if i in kept]
         ranked.sort(key=lambda i: not units[i].is_protected)
 
-        def render(count: int) -> list[Rendered]:
+        def render(count: int) -> list[Fitted]:
             return self._render(units, with_needs(units, ranked[:count]))
 
         count = _longest_fit(render, len(ranked), token_limit)
         return _Choice(frozenset(with_needs(units, ranked[:count])), render(count))
 
-    def _topped_up(
-        self, units: Sequence[Unit], choice: _Choice, token_limit: int
-    ) -> list[Rendered]:
-        """A choice with further units, best first, until none fits into what it left."""
+    def _topped_up(self, units: Sequence[Unit], choice: _Choice, token_limit: int) -> list[Fitted]:
+        """Add further units, best first, until none fits into the rest of the limit."""
         ranked = best_first(units)
         kept = KeptUnits(units, self._gap_tokens, choice.kept)
         rendered, left = list(choice.rendered), token_limit - choice.tokens
@@ -148,37 +141,32 @@ class BudgetFitter:
             rendered[number] = again
             left -= cost
             kept = KeptUnits(units, self._gap_tokens, trial)
-            if cost < 0:  # it closed a gap: there is more left than before
+            if cost < 0:  # it closed a gap, so more is left than before
                 too_large.clear()
         return rendered
 
     def _may_fit(
         self, ranked: Sequence[int], kept: KeptUnits, left: int, too_large: Collection[int]
     ) -> Iterator[int]:
-        """Units that may fit into what is left, best first, by what they are estimated to cost."""
+        """Yield units whose estimated cost may fit into the rest, best first."""
         for index in ranked:
             room = left + self._slack(kept.units[index].document)
-            # At best a unit closes a gap.
+            # A unit can at best close a gap.
             if index in kept.indices or kept.units[index].tokens - self._gap_tokens > room:
                 continue
             if index not in too_large and kept.cost_of(index) <= room:
                 yield index
 
     def _slack(self, number: int) -> int:
-        """How many tokens less than estimated one more unit of a document may cost.
+        """Return by how many tokens one more unit may cost less than estimated."""
+        return self.documents[number].splitter.estimate_slack(self._gap_tokens)
 
-        Of JSON an estimate knows neither what stands around a member nor that one count serves for
-        all that is missing of an object.
-        """
-        is_json = not self.documents[number].may_be_cut_finer
-        return _JOINT_TOKENS + (2 * self._gap_tokens if is_json else 0)
-
-    def _cut_best(self, units: Sequence[Unit], token_limit: int) -> list[Rendered]:
-        """Of the best unit that may be cut, as many leading words as fit, perhaps none."""
+    def _cut_best(self, units: Sequence[Unit], token_limit: int) -> list[Fitted]:
+        """Keep as many leading words of the best unit that may be cut as fit, perhaps none."""
         free = [
             units[i]
             for i in best_first(units)
-            if self.documents[units[i].document].may_be_cut_finer
+            if self.documents[units[i].document].splitter.words_stand_alone
         ]
         if not free:
             return self._render(units, ())
@@ -189,17 +177,17 @@ class BudgetFitter:
         )
         return self._render_words(best.document, words[:count])
 
-    def _render(self, units: Sequence[Unit], kept: Iterable[int]) -> list[Rendered]:
+    def _render(self, units: Sequence[Unit], kept: Iterable[int]) -> list[Fitted]:
         return self._render_spans(dict(enumerate(self._spans(units, kept))))
 
-    def _render_words(self, document: int, words: Sequence[Span]) -> list[Rendered]:
+    def _render_words(self, document: int, words: Sequence[Span]) -> list[Fitted]:
         kept: dict[int, tuple[Span, ...]] = dict.fromkeys(range(len(self.documents)), ())
         if words:
             kept[document] = (Span(words[0].start, words[-1].end),)
         return self._render_spans(kept)
 
     def _spans(self, units: Sequence[Unit], kept: Iterable[int]) -> list[tuple[Span, ...]]:
-        """What is kept of each document, joined."""
+        """Return the kept spans of each document, joined."""
         by_document: list[list[Span]] = [[] for _ in self.documents]
         for index in sorted(kept):
             by_document[units[index].document].append(units[index].span)
@@ -208,21 +196,21 @@ class BudgetFitter:
             for document, spans in zip(self.documents, by_document, strict=True)
         ]
 
-    def _render_spans(self, kept: Mapping[int, tuple[Span, ...]]) -> list[Rendered]:
-        """Write and count some documents, in the order of `kept`."""
-        written = [self.documents[number].written(spans) for number, spans in kept.items()]
+    def _render_spans(self, kept: Mapping[int, tuple[Span, ...]]) -> list[Fitted]:
+        """Render and count some documents, in the order of `kept`."""
+        written = [self.documents[number].rendered(spans) for number, spans in kept.items()]
         tokens = count_each(self.count_tokens, written)
         found = zip(kept.values(), written, tokens, strict=True)
-        return [Rendered(*document) for document in found]
+        return [Fitted(*document) for document in found]
 
 
-def _total(rendered: Sequence[Rendered]) -> int:
+def _total(rendered: Sequence[Fitted]) -> int:
     return sum(document.tokens for document in rendered)
 
 
-def _longest_fit(render: Callable[[int], list[Rendered]], most: int, token_limit: int) -> int:
-    """The largest count up to `most` for which `render(count)` was seen to fit; 0 does.
+def _longest_fit(render: Callable[[int], list[Fitted]], most: int, token_limit: int) -> int:
+    """Return the largest count up to `most` for which `render(count)` was seen to fit; 0 fits.
 
-    By bisection: a counter for which more text sometimes costs less may have a larger one.
+    Found by bisection: with a counter for which more text may cost less, a larger one may exist.
     """
     return bisect_right(range(1, most + 1), token_limit, key=lambda count: _total(render(count)))

@@ -1,4 +1,4 @@
-"""Text that any tokenizer takes. Standard library only."""
+"""Text that any tokenizer can encode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to be kept whatever the draft says: errors, exit codes, totals. Pure."""
+"""Rules for units that are kept whatever their score: errors, exit codes, totals. Pure."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from specprefill_integrations.types import Kind, Span
 
 @dataclass(frozen=True, kw_only=True)
 class ProtectionRule:
-    """Protects units of some kinds of text, and of some tools' results.
+    """Protects matching units in texts of some kinds and in results of some tools.
 
     Raises:
         re.error: `pattern` is no regular expression.
     """
 
     pattern: str
-    """A regular expression that is found in the unit; `^` and `$` are the ends of lines."""
+    """A regular expression, searched for in each unit; `^` and `$` match at line ends."""
 
     kinds: tuple[str, ...] = ("*",)
-    """Globs, one of which the text's kind matches. See `Kind`."""
+    """Globs for the kind of text. See `Kind`."""
 
     tools: tuple[str, ...] = ("*",)
-    """Globs, one of which the tool's name matches; `*` matches a text of no tool too."""
+    """Globs for the name of the tool; `*` also matches texts of no tool."""
 
     def __post_init__(self) -> None:
-        """Reject a pattern that is none."""
+        """Reject an invalid pattern."""
         self.expression  # noqa: B018 - compiled for its errors
 
     @cached_property
@@ -38,7 +38,7 @@ class ProtectionRule:
         return re.compile(self.pattern, re.MULTILINE)
 
     def holds_for(self, kind: Kind, tool: str | None) -> bool:
-        """Whether the rule is about texts of this kind and tool."""
+        """Return True if the rule applies to texts of this kind and tool."""
         return _matches(kind, self.kinds) and _matches(tool or "", self.tools)
 
 
@@ -50,14 +50,14 @@ def protected(
     kind: Kind,
     tool: str | None = None,
 ) -> list[bool]:
-    """Which units of a text some rule protects.
+    """Return which units of a text a rule protects.
 
     Args:
         text: The text.
         units: Its units.
-        rules: What is protected.
-        kind: What kind the text is of.
-        tool: The tool whose result it is.
+        rules: The rules.
+        kind: The kind of text.
+        tool: The tool that returned the text, if any.
     """
     expressions = [rule.expression for rule in rules if rule.holds_for(kind, tool)]
     return [
@@ -68,24 +68,24 @@ def protected(
 
 _OUTPUT = ("log", "lines")
 
-# A line begins with white space but no line break: else many blank lines would take very long.
+# Leading white space excludes line breaks, else many blank lines would take very long.
 DEFAULT_PROTECTION: tuple[ProtectionRule, ...] = (
-    # The last line of a stack trace, and what compilers, shells and test runners call an error.
+    # The last line of a stack trace, and errors of compilers, shells and test runners.
     ProtectionRule(
         pattern=r"^[^\S\n]*(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Interrupt|Fault)\b(?::|$)"
         r"|^[^\S\n]*(?:Caused by: |Traceback \(most recent call last\))"
         r"|^[^\S\n]*(?:fatal|panic|error)(?:\[\w+\])?:|: (?:fatal )?error[ :]|^(?:FAILED|ERROR) \S",
         kinds=_OUTPUT,
     ),
-    # What a program ended with.
+    # Exit codes.
     ProtectionRule(
         pattern=r"(?i)\b(?:exit(?:ed)?(?: with)?(?: status| code)?|exit_?code|return_?code)"
         r"[ :=]{1,3}-?\d+\b",
         kinds=(*_OUTPUT, "prose"),
     ),
-    # What a server answered, as curl and others show it.
+    # HTTP status lines, as curl and others print them.
     ProtectionRule(pattern=r"^(?:< )?HTTP/\d(?:\.\d)? \d{3}\b", kinds=(*_OUTPUT, "prose")),
-    # Rows of totals, and the line in which a test runner sums up.
+    # Rows of totals, and summary lines of test runners.
     ProtectionRule(
         pattern=r"(?i)^(?:[^\S\n]|[|*])*(?:grand[ -]?|sub[ -]?)?totals?\b",
         kinds=(*_OUTPUT, "csv", "markdown"),
@@ -95,13 +95,13 @@ DEFAULT_PROTECTION: tuple[ProtectionRule, ...] = (
         r"|^Ran \d+ tests? ",
         kinds=_OUTPUT,
     ),
-    # What a record is known by: agents hand it to the next tool.
+    # Ids of records: agents pass them to the next tool.
     ProtectionRule(
         pattern=r'\A"(?:id|uuid|\w+(?:_id|Id|ID|_number|Number))"\s*:\s*(?:"[^"]*"|[\w.+-]+)\Z',
         kinds=("json", "jsonl"),
     ),
 )
-"""What is protected where nothing else was asked for."""
+"""The default rules."""
 
 
 def _matches(name: str, globs: Sequence[str]) -> bool:

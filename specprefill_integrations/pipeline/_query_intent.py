@@ -24,16 +24,16 @@ _ASKS_FOR_ALL = regex.compile(
 
 
 def asks_about_whole_text(query: str | None) -> bool:
-    """Whether a question needs something of every part of a text.
+    """Return True if a question needs something of every part of a text.
 
-    True where there is no question, and for English questions that ask for a summary, an overview,
+    That is: if there is no question, and for English questions that ask for a summary, an overview,
     the main points or all of something.
     """
     return not (query and query.strip()) or _ASKS_FOR_ALL.search(query) is not None
 
 
 LeaveWhole = Callable[[str | None, Kind], bool]
-"""Says of a question and a kind of text whether the text must stay whole."""
+"""Takes a question and a kind of text; returns True if the text must stay whole."""
 
 _OF_ANY_TEXT = re.compile(
     r"""\b(?:
@@ -50,13 +50,13 @@ _OF_ANY_TEXT = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
-# An order or an intention, not a word of a description: "Which function does this? Add a file."
+# A request or an intention, not a word of a description: "Which function does this? Add a file."
 _ORDER = r"""(?: ^\s*
         | \b(?:please|can\ you|could\ you|would\ you|help\ me|let\ me|let's|let\ us|i'll
             |(?:i|you|we)\ (?:will|must|should)|(?:need|want|like|going|trying)\ (?:you\ )?to)\s+
         )(?:please\s+|now\s+)?"""
 
-# Here it may follow something else that was said: "This is a log. Count the errors."
+# It may follow another sentence: "This is a log. Count the errors."
 _TO_WORK_ON_ANY_TEXT = re.compile(
     rf"""(?: {_ORDER} | (?:[.,:;!?]|\n|\b(?:and|then))\s+ )
         (?: count\ (?:the|all|every|each|how|up)
@@ -75,21 +75,21 @@ _TO_CHANGE_CODE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
-# The expressions look at white space again from each line break in it, so there must not be much.
+# The expressions backtrack over white space from each line break, so long runs are shortened.
 _LONG_SPACE = re.compile(r"\s{3,}")
 
 _CODE: frozenset[Kind] = frozenset({"code", "diff"})
 
 
 def needs_every_word(query: str | None, kind: Kind) -> bool:
-    """Whether an answer would need all of a text.
+    """Return True if an answer needs all of a text.
 
-    True for English questions that ask for the exact words, for a count or a translation; and for
-    code, where one asks to change or review it.
+    That is: for English questions that ask for exact words, a count or a translation, and for
+    requests to change or review code.
 
     Args:
         query: The question.
-        kind: What the text is.
+        kind: The kind of text.
     """
     if query is None:
         return False
@@ -100,5 +100,5 @@ def needs_every_word(query: str | None, kind: Kind) -> bool:
 
 
 def _shortened(space: re.Match[str]) -> str:
-    """Two blanks; or two line breaks, where one was and something was behind it."""
+    """Return two blanks; or two line breaks if there was one before the end."""
     return "\n\n" if "\n" in space[0][:-1] else "  "

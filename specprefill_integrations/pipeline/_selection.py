@@ -1,39 +1,38 @@
-"""Scores and a budget -> which units are kept. Pure: no text, no model, no tokenizer."""
+"""Budget-constrained selection of units. Pure: no text, no model, no tokenizer."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heapreplace
 
 from specprefill_integrations.types import Unit
 
 Selector = Callable[[Sequence[Unit], int, int], frozenset[int]]
-"""`(units, token_limit, gap_tokens) -> indices of the units to keep`.
+"""Selects units: takes `(units, token_limit, gap_tokens)`, returns the indices of kept units.
 
-Units come in source order, document by document; `gap_tokens` is what one gap marker costs.
+Units come in source order, document by document; `gap_tokens` is the cost of one gap marker.
 """
 
-# Into how many stretches a call is cut to be covered.
+# Stretches of equal length that a call is divided into for coverage.
 _STRETCHES = 16
 
-# Shares of the mass add up to all of it but for this.
+# Tolerance for sums of shares.
 _ROUNDING = 1e-9
 
-# So much of a limit goes to what rules protect; what is left, to what the question needs.
+# Share of the limit that protected units may use before all others.
 _PROTECTED_SHARE = 0.5
 
 
 def select_best(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> frozenset[int]:
-    """Keep the highest scores that fit, best first; a unit that does not fit is passed over.
+    """Select the highest scores that fit, best first, and skip units that do not fit.
 
-    A unit brings those that it needs along and is charged for those that are not kept yet; one
-    that only heads others is never kept for its own sake. A unit next to kept ones needs fewer gap
-    markers than one that stands alone, and is charged accordingly; what costs no more than the
-    marker in its place is kept too. Protected units have the first half of the limit to
-    themselves. Ties go to the unit that comes first.
+    A unit is charged for the units that it needs and that are not kept yet; a heading is never
+    kept for its own sake. A unit next to kept ones needs fewer gap markers and is charged
+    accordingly; a gap that costs no more than its marker is kept too. The first half of the limit
+    is reserved for protected units. Ties go to the earlier unit.
 
     Args:
         units: All units of a call in source order.
@@ -41,7 +40,7 @@ def select_best(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> fro
         gap_tokens: Tokens of one gap marker.
 
     Returns:
-        Indices into `units`; with every unit those that it needs.
+        Indices into `units`, including the units that selected ones need.
     """
     chosen = KeptUnits(units, gap_tokens)
     chosen.add_protected(int(_PROTECTED_SHARE * token_limit))
@@ -51,21 +50,21 @@ def select_best(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> fro
 def select_covering(
     units: Sequence[Unit], token_limit: int, gap_tokens: int, *, floor: float = 0.5
 ) -> frozenset[int]:
-    """Keep something of every part, then the highest scores: for questions about the whole.
+    """Select something of every part, then the highest scores: for questions about a whole text.
 
-    As long as a share `floor` of the limit is not spent, the document of which the smallest share
-    is kept so far has its turn; in it the section (what stands below the same headings), in that
-    the stretch (a sixteenth of the call's tokens), and of that the best unit is kept. Among equals
-    the one with the better unit goes first. What is left is spent as in `select_best`.
+    Up to a share `floor` of the limit, the next unit is the best one of the least covered stretch
+    (a sixteenth of the tokens) of the least covered section (units below the same headings) of the
+    least covered document. Ties go to the part with the better unit. The rest of the limit is
+    spent as in `select_best`.
 
     Args:
         units: All units of a call in source order.
         token_limit: Tokens that the kept units and their gap markers may cost.
         gap_tokens: Tokens of one gap marker.
-        floor: The share of the limit that is spent on covering, in [0, 1].
+        floor: Share of the limit that is spent on coverage, in [0, 1].
 
     Returns:
-        Indices into `units`; with every unit those that it needs.
+        Indices into `units`, including the units that selected ones need.
     """
     chosen = KeptUnits(units, gap_tokens)
     chosen.add_protected(int(_PROTECTED_SHARE * token_limit))
@@ -82,13 +81,13 @@ def select_covering(
 
 
 def select_fraction(units: Sequence[Unit], keep_fraction: float) -> frozenset[int]:
-    """Keep the ceil(units * keep_fraction) highest scores, whatever they cost.
+    """Select the ceil(units * keep_fraction) highest scores, whatever they cost.
 
-    All units of a call count together, as if its documents were one prompt. Based on SpecPrefill,
+    The documents of a call are treated as one prompt. Based on SpecPrefill,
     arXiv:2502.02789, section 3 (chunk selection).
 
     Args:
-        units: All units of a call in source order: chunks of equal length, as published.
+        units: All units of a call in source order; chunks of equal length, as published.
         keep_fraction: Kept units / all units, in (0, 1].
 
     Returns:
@@ -101,7 +100,9 @@ def select_fraction(units: Sequence[Unit], keep_fraction: float) -> frozenset[in
 
 
 def select_mass(units: Sequence[Unit], attention_mass: float) -> frozenset[int]:
-    """Keep the best units that together hold a share of the mass, and all protected ones.
+    """Select the best units that together hold a share of the attention mass.
+
+    Protected units are always selected.
 
     Based on AttnComp (arXiv:2509.17486), which keeps the documents that hold a share of attention.
 
@@ -110,7 +111,7 @@ def select_mass(units: Sequence[Unit], attention_mass: float) -> frozenset[int]:
         attention_mass: The share, in (0, 1].
 
     Returns:
-        Indices into `units`; with every unit those that it needs.
+        Indices into `units`, including the units that selected ones need.
     """
     kept = with_needs(units, (i for i, unit in enumerate(units) if unit.is_protected))
     held = math.fsum(units[index].mass for index in kept)
@@ -124,16 +125,16 @@ def select_mass(units: Sequence[Unit], attention_mass: float) -> frozenset[int]:
 
 
 def masses(scores: Sequence[float], tokens: Sequence[int], *, are_logarithms: bool) -> list[float]:
-    """What share of all that is needed each unit holds.
+    """Return the share of the attention mass that each unit holds.
 
     Args:
         scores: The units' scores.
         tokens: Their tokens.
-        are_logarithms: Whether exp(score) is how likely a unit is needed; else scores are
-            densities, of which negative ones hold nothing.
+        are_logarithms: True if exp(score) is proportional to the probability that a unit is
+            needed; else scores are densities, and negative ones count as 0.
 
     Returns:
-        Shares that sum to 1; even ones by tokens where no unit holds anything.
+        Shares that sum to 1; proportional to tokens if no unit holds any mass.
     """
     if are_logarithms:
         highest = max(scores, default=0.0)
@@ -146,19 +147,26 @@ def masses(scores: Sequence[float], tokens: Sequence[int], *, are_logarithms: bo
     return [share / total for share in held]
 
 
+def with_masses(units: Sequence[Unit], *, are_logarithms: bool) -> list[Unit]:
+    """Return the units with the share of the attention mass that each holds. See `masses`."""
+    scores, tokens = [unit.score for unit in units], [unit.tokens for unit in units]
+    shares = masses(scores, tokens, are_logarithms=are_logarithms)
+    return [replace(unit, mass=share) for unit, share in zip(units, shares, strict=True)]
+
+
 def with_needs(units: Sequence[Unit], indices: Iterable[int]) -> set[int]:
-    """Some units, and what they need."""
+    """Return indices, and those of the units that they need."""
     return {i for index in indices for i in (index, *units[index].needs)}
 
 
 def best_first(units: Sequence[Unit]) -> list[int]:
-    """All units that may be kept for their own sake, by score; ties in source order."""
+    """Return the indices of all units but headings, by score; ties in source order."""
     free = (i for i, unit in enumerate(units) if not unit.only_heads)
     return sorted(free, key=lambda i: (-units[i].score, i))
 
 
 def _filled(chosen: KeptUnits, token_limit: int) -> frozenset[int]:
-    """Spend what is left of a limit on the highest scores."""
+    """Spend the rest of a limit on the highest scores."""
     for index in best_first(chosen.units):
         chosen.try_to_add([index], token_limit)
     chosen.close_cheap_gaps()
@@ -167,33 +175,32 @@ def _filled(chosen: KeptUnits, token_limit: int) -> frozenset[int]:
 
 @dataclass(slots=True)
 class _Part:
-    """A stretch of a call that is to be covered, and what it is made of."""
+    """A part of a call that is to be covered: a document, a section or a stretch."""
 
     size: int
     """Tokens of all of its units."""
 
     waiting: int
-    """How many of its units had no turn yet."""
+    """Units that had no turn yet."""
 
     parts: list[tuple[float, int, _Part]] = field(default_factory=list)
-    """What it is made of, as far as units wait there: a heap by the share of each that is kept, of
-    equals those with better units first."""
+    """Its parts with waiting units: a heap by kept share; ties by the better unit."""
 
     units: list[int] = field(default_factory=list)
-    """Where it is not made of parts: its units that had no turn yet, the best one last."""
+    """If it has no parts: its waiting units, the best one last."""
 
     kept: int = 0
-    """Tokens of those of its units that are kept."""
+    """Tokens of its kept units."""
 
     def next_turn(self) -> list[_Part]:
-        """This part, and within it the least covered one at every level."""
+        """Return this part and the least covered part at every level below."""
         return [self, *self.parts[0][-1].next_turn()] if self.parts else [self]
 
     def end_turn(self, tokens: int) -> None:
-        """Take note that a unit had its turn, in the part within it that was the least covered.
+        """Record that a unit of the least covered part had its turn.
 
         Args:
-            tokens: What it cost, where it is kept.
+            tokens: Tokens of the unit; 0 if it was not kept.
         """
         self.waiting -= 1
         self.kept += tokens
@@ -207,7 +214,7 @@ class _Part:
 
 
 def _as_part(units: Sequence[Unit]) -> _Part:
-    """A call as documents, sections and stretches; at every level the best come first."""
+    """Divide a call into documents, sections and stretches, the best first at every level."""
     longest = sum(unit.tokens for unit in units) / _STRETCHES
     stretch_of: dict[int, int] = {}
     tokens = 0
@@ -225,7 +232,7 @@ def _as_part(units: Sequence[Unit]) -> _Part:
 def _grouped(
     units: Sequence[Unit], indices: list[int], levels: Sequence[Callable[[int], Hashable]]
 ) -> _Part:
-    """Units, best first, as a part; grouped by the first level, and so on."""
+    """Group units, best first, by the first level, then by the next."""
     groups: dict[Hashable, list[int]] = {}
     for index in indices if levels else ():
         groups.setdefault(levels[0](index), []).append(index)
@@ -239,15 +246,15 @@ def _grouped(
 
 
 class KeptUnits:
-    """Units that are kept, and what more of them would cost."""
+    """Kept units, and the cost of further ones."""
 
     def __init__(self, units: Sequence[Unit], gap_tokens: int, indices: Iterable[int] = ()) -> None:
-        """Start with some.
+        """Start with some units.
 
         Args:
             units: All units of a call in source order.
             gap_tokens: Tokens of one gap marker.
-            indices: Those that are kept already.
+            indices: Units that are kept already.
         """
         self.units = units
         self.indices: set[int] = set()
@@ -258,10 +265,10 @@ class KeptUnits:
             self._add(index)
 
     def try_to_add(self, indices: Iterable[int], token_limit: int) -> bool:
-        """Keep units and what they need, where that stays within the limit.
+        """Keep units and the units that they need, if that stays within the limit.
 
         Returns:
-            Whether they are kept.
+            True if they are kept.
         """
         added = sorted(with_needs(self.units, indices) - self.indices)
         before = self.tokens
@@ -275,7 +282,7 @@ class KeptUnits:
         return False
 
     def cost_of(self, index: int) -> int:
-        """What one more unit would cost, with what it needs; less than 0 where it saves tokens."""
+        """Return the cost of one more unit and its needs; below 0 if that saves tokens."""
         added = sorted(with_needs(self.units, [index]) - self.indices)
         before = self.tokens
         for i in added:
@@ -287,13 +294,13 @@ class KeptUnits:
         return cost
 
     def add_protected(self, token_limit: int) -> None:
-        """Keep protected units, best first, as far as they fit."""
+        """Keep the protected units that fit, best first."""
         for index in best_first(self.units):
             if self.units[index].is_protected:
                 self.try_to_add([index], token_limit)
 
     def close_cheap_gaps(self) -> None:
-        """Keep what costs no more than the markers that stand for it."""
+        """Keep gaps that cost no more than their markers."""
         gap: list[int] = []
         for index, unit in enumerate(self.units):
             if gap and (index in self.indices or self.units[gap[0]].document != unit.document):
@@ -305,7 +312,7 @@ class KeptUnits:
             self.try_to_add(gap, self.tokens)
 
     def _add(self, index: int) -> None:
-        """Keep a unit; it costs less than its own tokens where it closes a gap."""
+        """Keep a unit; one that closes a gap costs less than its own tokens."""
         unit = self.units[index]
         self.tokens += unit.tokens + self._gap_tokens * self._gaps_added(index)
         self.indices.add(index)
@@ -316,15 +323,15 @@ class KeptUnits:
         self._in_document[self.units[index].document] -= 1
 
     def _gaps_added(self, index: int) -> int:
-        """How many gap markers keeping a unit adds: -1 where it closes a gap, 0, 1 or 2.
+        """Return the number of gap markers that a unit adds: -1 if it closes a gap, 0, 1 or 2.
 
-        A gap is a run of dropped units in a document of which something is kept.
+        A gap is a run of dropped units in a document with kept ones.
         """
         document = self.units[index].document
         was_a_gap = self._in_document[document] > 0
         return self._is_gap(index - 1, document) + self._is_gap(index + 1, document) - was_a_gap
 
     def _is_gap(self, index: int, document: int) -> bool:
-        """Whether there is such a unit in the document, and it is not kept."""
+        """Return True if there is such a unit in the document and it is dropped."""
         inside = 0 <= index < len(self.units) and self.units[index].document == document
         return inside and index not in self.indices

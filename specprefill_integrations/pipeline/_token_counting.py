@@ -1,4 +1,7 @@
-"""Anything that can count tokens -> one function. Knows the counters' shapes, imports none."""
+"""Token counters made of tokenizers, chat models and functions.
+
+Imports none of them: they are known by their methods.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,20 @@ import copy
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import Any, cast
 
 from specprefill_integrations.errors import TokenCounterError
+from specprefill_integrations.types import CountTokens
 
-CountTokens = Callable[[Sequence[str]], list[int]]
-"""Counts the tokens of each text."""
+__all__ = ["CountTokens", "as_token_counter", "count_each"]
 
 
 def as_token_counter(counter: Any) -> CountTokens:  # noqa: ANN401 - that is the point of it
-    """Make a counter of whatever the caller has at hand.
+    """Make a token counter of a tokenizer, a model or a function.
+
+    The counter pickles if `counter` does.
 
     Args:
         counter: One of: a LangChain model (`get_num_tokens`), a tokenizer with `encode` (Hugging
@@ -38,18 +44,18 @@ def as_token_counter(counter: Any) -> CountTokens:  # noqa: ANN401 - that is the
 
 @dataclass(frozen=True, slots=True)
 class _Counter:
-    """Counts text by text."""
+    """Counts one text after another."""
 
     count: Callable[[str], int]
-    """Counts one."""
+    """Counts one text."""
 
     def __call__(self, texts: Sequence[str]) -> list[int]:
-        """Count each."""
+        """Count each text."""
         return [self.count(text) for text in texts]
 
 
 def count_each(count_tokens: CountTokens, texts: Sequence[str]) -> list[int]:
-    """The tokens of each text; an empty one costs nothing, whatever its counter adds to a text.
+    """Count the tokens of each text; an empty text has none, whatever its counter adds.
 
     Raises:
         TokenCounterError: The counter did not give one number for each text.
@@ -67,7 +73,7 @@ def _count_one(counter: Any) -> Callable[[str], int]:  # noqa: ANN401
     if isinstance(counter, (str, bytes)):  # their `encode` and length are about something else
         raise _not_a_counter(counter)
     if callable(getattr(counter, "get_num_tokens", None)):
-        return lambda text: int(counter.get_num_tokens(text))
+        return partial(_as_number, counter.get_num_tokens)
     if callable(getattr(counter, "encode", None)):
         return _encoding_length(counter)
     for name in ("tokenizer", "_tokenizer"):
@@ -75,12 +81,12 @@ def _count_one(counter: Any) -> Callable[[str], int]:  # noqa: ANN401
         if inner is not None and inner is not counter:
             return _count_one(inner)
     if callable(counter) and not _takes_messages(counter):
-        return lambda text: _as_number(counter(text))
+        return partial(_as_number, counter)
     raise _not_a_counter(counter)
 
 
 def _takes_messages(function: Callable[..., Any]) -> bool:
-    """Whether a function counts messages, to which a text is one message a letter.
+    """Return True if a function counts messages: to it, each letter of a text is a message.
 
     LangChain's `count_tokens_approximately` and `get_num_tokens_from_messages` do.
     """
@@ -99,9 +105,9 @@ def _not_a_counter(counter: object) -> TokenCounterError:
 
 
 def _encoding_length(tokenizer: Any) -> Callable[[str], int]:  # noqa: ANN401
-    """Length of `encode`, without special tokens where the tokenizer would add any."""
+    """Count by `encode`, without special tokens if the tokenizer can leave them out."""
     if callable(getattr(tokenizer, "encode_ordinary", None)):  # tiktoken refuses "<|endoftext|>"
-        return lambda text: len(tokenizer.encode_ordinary(text))
+        return partial(_as_number, tokenizer.encode_ordinary)
     if callable(getattr(tokenizer, "no_truncation", None)):  # tokenizers.Tokenizer: may cut and pad
         tokenizer = copy.deepcopy(tokenizer)
         tokenizer.no_truncation()
@@ -109,12 +115,13 @@ def _encoding_length(tokenizer: Any) -> Callable[[str], int]:  # noqa: ANN401
     try:
         tokenizer.encode("a", add_special_tokens=False)
     except TypeError:
-        return lambda text: len(tokenizer.encode(text))
-    return lambda text: len(tokenizer.encode(text, add_special_tokens=False))
+        return partial(_as_number, tokenizer.encode)
+    return partial(_as_number, partial(tokenizer.encode, add_special_tokens=False))
 
 
-def _as_number(counted: Any) -> int:  # noqa: ANN401
-    """A count as it is, or the length of a list of tokens."""
+def _as_number(count: Callable[[str], Any], text: str) -> int:
+    """Count one text; a list of tokens counts by its length."""
+    counted = count(text)
     if isinstance(counted, Integral):
         return int(counted)
     try:

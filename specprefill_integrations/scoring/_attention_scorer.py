@@ -27,7 +27,7 @@ from specprefill_integrations.scoring._prompt_reader import (
     QuestionTokens,
 )
 from specprefill_integrations.scoring._request_reading import RequestReading
-from specprefill_integrations.scoring._span_scorer import ScoreRequest
+from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
 from specprefill_integrations.scoring._windows import Window, plan_batches
 from specprefill_integrations.scoring.readouts import Readout, SpanReadings
 from specprefill_integrations.types import Span
@@ -77,7 +77,7 @@ class _WindowPrompt:
 
 
 @dataclass(frozen=True)
-class AttentionScorer:
+class AttentionScorer(SpanScorer):
     """Scores spans by a draft model's attention to them from the question."""
 
     draft: DraftModel
@@ -97,7 +97,7 @@ class AttentionScorer:
 
     @property
     def scores_are_logarithms(self) -> bool:
-        """See `LogScorer`."""
+        """See `SpanScorer.scores_are_logarithms`."""
         return self.active_readout.scores_are_logarithms
 
     @cached_property
@@ -132,7 +132,7 @@ class AttentionScorer:
         between a request's highest and lowest score, see `tests/laws/test_batch_scoring.py`.
 
         Args:
-            requests: The requests. See `BatchSpanScorer.score_batch`.
+            requests: The requests. See `SpanScorer.score_batch`.
             is_wanted: Called before each batch of windows.
 
         Raises:
@@ -177,7 +177,7 @@ class AttentionScorer:
 
     @property
     def batch_chars(self) -> int:
-        """Characters of about as many tokens as are read together. See `BatchSpanScorer`."""
+        """Characters of about as many tokens as are read together. See `SpanScorer.batch_chars`."""
         return self._batch_tokens * _CHARS_PER_TOKEN
 
     def __getstate__(self) -> dict[str, Any]:

@@ -24,15 +24,14 @@ from specprefill_integrations.scoring._scoring_worker import (
 )
 from specprefill_integrations.scoring._span_scorer import (
     ScoreRequest,
+    ScorerWrapper,
     SpanScorer,
-    TokenSpanner,
-    scores_are_logarithms,
 )
 from specprefill_integrations.types import Span
 
 
 @final
-class ScoringEngine:
+class ScoringEngine(ScorerWrapper):
     """A scorer that shares another scorer among many callers.
 
     A failing request fails for its caller alone: a batch that fails is scored again in halves, also
@@ -58,15 +57,14 @@ class ScoringEngine:
             limits: Limits of queue, batches and cache.
             deadline_seconds: Maximum duration of a call, waiting included; None for no limit.
         """
-        self.scorer = scorer
-        """The wrapped scorer."""
+        super().__init__(scorer)
         self.limits = limits or EngineLimits()
         """Limits of queue, batches and cache."""
         self.deadline_seconds = deadline_seconds
         """Maximum duration of a call; None for no limit."""
-        self._worker = ScoringWorker(scorer, self.limits)
+        self._worker = ScoringWorker(self.scorer, self.limits)
         self._original: ScoringEngine | None = None  # kept alive, so that `shared_engine` finds it
-        self._is_shared = False
+        self._shared_for: SpanScorer | None = None  # what `shared_engine` was called with
 
     def with_deadline(self, deadline_seconds: float | None) -> ScoringEngine:
         """Return the same engine, queue and cache included, with another deadline."""
@@ -75,7 +73,7 @@ class ScoringEngine:
         other = ScoringEngine(self.scorer, limits=self.limits, deadline_seconds=deadline_seconds)
         other._worker = self._worker
         other._original = self
-        other._is_shared = self._is_shared
+        other._shared_for = self._shared_for
         return other
 
     def score_spans(
@@ -123,26 +121,6 @@ class ScoringEngine:
             raise DeadlineExceededError(msg)
         return [list(found) for found in answer.result()]
 
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Count with the wrapped scorer, without queueing. See `SpanScorer.count_tokens`."""
-        return self.scorer.count_tokens(texts)
-
-    def token_spans(self, text: str) -> list[Span]:
-        """Return the spans of the wrapped scorer's tokens, without queueing. See `TokenSpanner`.
-
-        Raises:
-            TypeError: The scorer has no `token_spans`.
-        """
-        if not isinstance(self.scorer, TokenSpanner):
-            msg = f"{type(self.scorer).__name__} does not know its tokens: it has no token_spans()."
-            raise TypeError(msg)
-        return self.scorer.token_spans(text)
-
-    @property
-    def scores_are_logarithms(self) -> bool:
-        """True if the wrapped scorer's scores are logarithms. See `LogScorer`."""
-        return scores_are_logarithms(self.scorer)
-
     @property
     def statistics(self) -> EngineStatistics:
         """Counters of queue, cache and batches."""
@@ -175,8 +153,8 @@ class ScoringEngine:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Take along the scorer, the limits and the deadline."""
-        if self._is_shared:
-            return _shared_engine, (self.scorer, self.deadline_seconds)
+        if self._shared_for is not None:
+            return _shared_engine, (self._shared_for, self.deadline_seconds)
         return _engine, (self.scorer, self.limits, self.deadline_seconds)
 
 
@@ -194,7 +172,7 @@ def shared_engine(scorer: SpanScorer) -> ScoringEngine:
         engine = _shared.get(scorer)
         if engine is None or engine.is_closed:
             engine = _shared[scorer] = ScoringEngine(scorer)
-            engine._is_shared = True  # noqa: SLF001 - the module's own class
+            engine._shared_for = scorer  # noqa: SLF001 - the module's own class
         return engine
 
 

@@ -31,7 +31,6 @@ from specprefill_integrations.scoring._scoring_job import (
     request_key,
 )
 from specprefill_integrations.scoring._span_scorer import (
-    BatchSpanScorer,
     ScoreRequest,
     SpanScorer,
 )
@@ -280,12 +279,9 @@ class ScoringWorker:
         requests = [job.request for job in batch]
         started = time.perf_counter()
         try:
-            if isinstance(self._scorer, BatchSpanScorer):
-                found = self._scorer.score_batch(
-                    requests, is_wanted=lambda: any(job.is_wanted for job in batch)
-                )
-            else:
-                found = [self._scorer.score_spans(r.query, r.texts, r.spans) for r in requests]
+            found = self._scorer.score_batch(
+                requests, is_wanted=lambda: any(job.is_wanted for job in batch)
+            )
             return [checked_scores(scores, r) for scores, r in zip(found, requests, strict=True)]
         finally:
             seconds = time.perf_counter() - started
@@ -328,9 +324,9 @@ class ScoringWorker:
 
 def _batch_chars(scorer: SpanScorer, limits: EngineLimits) -> int:
     """Return the characters scored together; 0 if the scorer takes one request at a time."""
-    if not isinstance(scorer, BatchSpanScorer):
-        return 0
-    return scorer.batch_chars if limits.max_batch_chars is None else limits.max_batch_chars
+    if not scorer.batch_chars or limits.max_batch_chars is None:
+        return scorer.batch_chars
+    return limits.max_batch_chars
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -1,55 +1,25 @@
-"""The seam between choosing and scoring: everything above knows this Protocol and nothing below."""
+"""The base class of all scorers: the one seam between selection and draft models.
+
+Knows no model. Whoever chooses units knows this class only.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any
 
+from specprefill_integrations._threads import run_in_thread
 from specprefill_integrations.types import Span
-
-
-class SpanScorer(Protocol):
-    """Says how much a question needs each span of some texts."""
-
-    def score_spans(
-        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
-    ) -> list[list[float]]:
-        """Give every span of every text one number; higher is more needed.
-
-        All texts of a call are scored together and their numbers are comparable. A span may be
-        anything from one token to the whole text, and spans may overlap: a span's score does not
-        depend on which other spans were asked for, except for where windows are cut.
-
-        Args:
-            query: The question, or None where there is none.
-            texts: The texts; never empty, no lone surrogates in them.
-            spans: For each text, the spans to score, in ascending order.
-
-        Returns:
-            For each text, one finite number for each of its spans.
-        """
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Count the tokens of each text, without special tokens."""
-
-
-@runtime_checkable
-class AsyncSpanScorer(Protocol):
-    """A scorer that can be waited for without a thread."""
-
-    async def ascore_spans(
-        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
-    ) -> list[list[float]]:
-        """Score as `SpanScorer.score_spans` does, and never block the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """What one call of `SpanScorer.score_spans` asks."""
+    """The arguments of one call of `SpanScorer.score_spans`."""
 
     query: str | None
-    """The question, or None where there is none."""
+    """The question; None if there is none."""
 
     texts: Sequence[str]
     """The texts."""
@@ -58,58 +28,162 @@ class ScoreRequest:
     """For each text, the spans to score, in ascending order."""
 
 
-@runtime_checkable
-class BatchSpanScorer(SpanScorer, Protocol):
-    """A scorer that answers several callers in less time together than one after another."""
+class SpanScorer(ABC):
+    """Scores how much a question needs each span of some texts.
 
-    def score_batch(
-        self, requests: Sequence[ScoreRequest], *, is_wanted: Callable[[], bool] | None = None
-    ) -> list[list[list[float]]]:
-        """Score each request as if it were alone.
+    A subclass must define `score_spans` and `count_tokens`; every other method has a default.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def score_spans(
+        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[list[float]]:
+        """Score every span of every text; higher means more needed.
+
+        All texts of a call are scored together and their scores are comparable. A span may be
+        anything from one token to the whole text, and spans may overlap. The score of a span does
+        not depend on the other spans, except through where windows are cut.
 
         Args:
-            requests: What is asked.
-            is_wanted: Asked now and then; where it says no, nobody waits for the scores any more.
+            query: The question; None if there is none.
+            texts: The texts; none empty, without lone surrogates.
+            spans: For each text, the spans to score, in ascending order.
 
         Returns:
-            For each request, what `SpanScorer.score_spans` gives for it, but for noise of
-            floating-point numbers.
-
-        Raises:
-            concurrent.futures.CancelledError: `is_wanted` said no.
+            For each text, one finite number per span.
         """
+
+    @abstractmethod
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count the tokens of each text, without special tokens."""
+
+    async def ascore_spans(
+        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[list[float]]:
+        """`score_spans`, off the event loop: by default in a thread."""
+        return await run_in_thread(lambda: self.score_spans(query, texts, spans))
 
     @property
     def batch_chars(self) -> int:
-        """Characters of texts from which on more of them are not scored faster together."""
+        """Characters of text up to which requests are faster in one batch; 0: never faster."""
+        return 0
 
+    def score_batch(
+        self,
+        requests: Sequence[ScoreRequest],
+        *,
+        is_wanted: Callable[[], bool] | None = None,  # noqa: ARG002 - for subclasses
+    ) -> list[list[list[float]]]:
+        """Score each request as if it were alone: by default one after another.
 
-@runtime_checkable
-class LogScorer(Protocol):
-    """A scorer whose scores are logarithms: exp(score) says how likely a span is what is needed.
+        Args:
+            requests: The requests.
+            is_wanted: Called now and then; False means that nobody waits for the scores any more.
 
-    Scores of any other scorer are taken for densities: score times tokens is what a span holds.
-    """
+        Returns:
+            For each request the result of `score_spans`, up to floating-point noise.
+
+        Raises:
+            concurrent.futures.CancelledError: `is_wanted` returned False.
+        """
+        return [self.score_spans(one.query, one.texts, one.spans) for one in requests]
 
     @property
     def scores_are_logarithms(self) -> bool:
-        """Whether they are."""
+        """True if exp(score) is proportional to the probability that a span is needed.
+
+        Other scores are densities: score times tokens is the attention that a span holds.
+        """
+        return False
+
+    def token_spans(self, text: str) -> list[Span]:  # noqa: ARG002 - for subclasses
+        """Return the span of each token of `text`, in ascending order.
+
+        Raises:
+            TypeError: This scorer does not know its tokens.
+        """
+        msg = f"{type(self).__name__} has no token_spans()."
+        raise TypeError(msg)
+
+    @property
+    def unwrapped(self) -> SpanScorer:
+        """The scorer inside all wrappers; itself if it is no wrapper."""
+        return self
 
 
-@runtime_checkable
-class TokenSpanner(Protocol):
-    """A scorer that knows where its tokens stand."""
+class ScorerWrapper(SpanScorer):
+    """Delegates everything to another scorer; subclasses override what they change."""
+
+    def __init__(self, scorer: SpanScorer) -> None:
+        """Wrap a scorer.
+
+        Args:
+            scorer: The other scorer.
+        """
+        self.scorer = as_span_scorer(scorer)
+        """The other scorer."""
+
+    def score_spans(
+        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[list[float]]:
+        """Score with the other scorer."""
+        return self.scorer.score_spans(query, texts, spans)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count with the other scorer."""
+        return self.scorer.count_tokens(texts)
+
+    @property
+    def scores_are_logarithms(self) -> bool:
+        """The same as of the other scorer."""
+        return self.scorer.scores_are_logarithms
 
     def token_spans(self, text: str) -> list[Span]:
-        """Where each token of the text stands, in ascending order."""
+        """Return the tokens of the other scorer."""
+        return self.scorer.token_spans(text)
+
+    @property
+    def unwrapped(self) -> SpanScorer:
+        """The scorer inside all wrappers."""
+        return self.scorer.unwrapped
 
 
-def wrapped_scorer(scorer: SpanScorer) -> SpanScorer:
-    """What a `ScoringEngine` stands in for; any other scorer itself."""
-    wrapped: SpanScorer = getattr(scorer, "scorer", scorer)
-    return wrapped
+class DuckTypedScorer(ScorerWrapper):
+    """Adapts an object with `score_spans` and `count_tokens` that is no `SpanScorer`."""
+
+    def __init__(self, scorer: Any) -> None:  # noqa: ANN401 - any object with the two methods
+        """Adapt an object."""
+        self.scorer = scorer
+
+    @property
+    def scores_are_logarithms(self) -> bool:
+        """False: scores of an unknown scorer are densities."""
+        return False
+
+    def token_spans(self, text: str) -> list[Span]:  # noqa: ARG002
+        """Raise `TypeError`: an unknown scorer does not know its tokens."""
+        msg = f"{type(self.scorer).__name__} has no token_spans()."
+        raise TypeError(msg)
+
+    @property
+    def unwrapped(self) -> SpanScorer:
+        """This adapter."""
+        return self
 
 
-def scores_are_logarithms(scorer: SpanScorer) -> bool:
-    """Whether a scorer says so of its scores."""
-    return isinstance(scorer, LogScorer) and scorer.scores_are_logarithms
+def as_span_scorer(scorer: Any) -> SpanScorer:  # noqa: ANN401 - checked here
+    """Return a scorer as it is, and adapt an object with the same two methods.
+
+    Raises:
+        TypeError: It has no `score_spans` or no `count_tokens`.
+    """
+    if isinstance(scorer, SpanScorer):
+        return scorer
+    if callable(getattr(scorer, "score_spans", None)) and callable(
+        getattr(scorer, "count_tokens", None)
+    ):
+        return DuckTypedScorer(scorer)
+    msg = f"scorer= takes a SpanScorer, with score_spans() and count_tokens(); got {scorer!r}."
+    raise TypeError(msg)

@@ -1,17 +1,16 @@
-"""A text and what is known of it -> the splitter for its kind.
+"""Choice of a splitter by the kind of a text.
 
-What was guessed or told wrongly is still cut and written correctly: every splitter takes any text.
+A wrong kind does no harm beyond a worse choice of units: every splitter accepts every text.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
-from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting._chat import ChatSplitter
 from specprefill_integrations.splitting._code import CodeSplitter
 from specprefill_integrations.splitting._detection import guess_kind
@@ -23,11 +22,13 @@ from specprefill_integrations.splitting._lines import LineSplitter, source_lines
 from specprefill_integrations.splitting._logs import LogSplitter
 from specprefill_integrations.splitting._markdown import MarkdownSplitter
 from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.splitting._rendering import LINE_GAPS, GapStyle
 from specprefill_integrations.splitting._settings import SettingsSplitter
+from specprefill_integrations.splitting._splitter import Splitter, SplitterChoice, as_splitter
 from specprefill_integrations.splitting._tables import TableSplitter, sniff_delimiter
 from specprefill_integrations.types import Kind, Span, TextHint
 
-_SPLITTERS: Mapping[Kind, Callable[[], Splitter]] = {
+_SPLITTERS: Mapping[Kind, Callable[[], Splitter[Any]]] = {
     "prose": ProseSplitter,
     "markdown": MarkdownSplitter,
     "json": JsonSplitter,
@@ -45,7 +46,7 @@ _SPLITTERS: Mapping[Kind, Callable[[], Splitter]] = {
 READ_BY_LINES: frozenset[Kind] = frozenset(
     {"code", "yaml", "toml", "csv", "log", "diff", "chat", "lines"}
 )
-"""Kinds of which people say how many lines are missing."""
+"""Kinds whose gap markers give the number of missing lines."""
 
 _JSON: frozenset[Kind] = frozenset({"json", "jsonl"})
 
@@ -58,7 +59,7 @@ def _may_be_table(text: str) -> bool:
     return sniff_delimiter(head, source_lines(head)) is not None
 
 
-# A loader often hands over the text of a page, a record or a row under the file's name.
+# Loaders often pass the text of a page, a record or a row under the name of its file.
 _MAY_BE: Mapping[Kind, Callable[[str], object]] = {
     "html": _TAG.search,
     "json": is_json,
@@ -68,27 +69,41 @@ _MAY_BE: Mapping[Kind, Callable[[str], object]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitByKind:
-    """Cuts each text by what it is: told, by its name, by its MIME type, or by how it looks."""
+class SplitByKind(Splitter[SplitterChoice]):
+    """Splits each text by its kind: from the hint, the file name, the MIME type, or the text."""
 
     json: Literal["valid", "pass_through"] = "valid"
-    """Whether JSON is compressed to valid JSON, or not compressed at all."""
+    """`valid` compresses JSON to valid JSON, `pass_through` does not compress it."""
 
-    splitters: Mapping[Kind, Splitter] = field(default_factory=dict)
-    """What cuts texts of some kinds instead of our own choice."""
+    splitters: Mapping[Kind, Splitter[Any] | Callable[[str], Sequence[Span]]] = field(
+        default_factory=dict
+    )
+    """Splitters that replace the default ones of some kinds."""
 
-    def __call__(self, text: str) -> list[Span]:
-        """Cut `text`: disjoint, ascending; one that is not to be cut is one unit."""
-        splitter = self.splitter(text, self.kind(text))
-        return splitter(text) if splitter else [Span(0, len(text))]
+    def parse(self, text: str) -> SplitterChoice:
+        """Choose the splitter for `text`."""
+        return self.for_text(text)
+
+    def units(self, text: str, parsed: SplitterChoice) -> list[Span]:
+        """Return the units of the chosen splitter; a text that is not to be cut is one unit."""
+        return parsed.splitter(text) if parsed.splitter else [Span(0, len(text))]
+
+    def for_text(self, text: str, hint: TextHint | None = None) -> SplitterChoice:
+        """Choose the splitter and the gap style by the kind of one text."""
+        kind = self.kind(text, hint)
+        return SplitterChoice(
+            kind=kind,
+            splitter=self.splitter(text, kind, hint.name if hint else None),
+            gaps=LINE_GAPS if kind in READ_BY_LINES else GapStyle(),
+        )
 
     def kind(self, text: str, hint: TextHint | None = None) -> Kind:
-        """Say which kind a text is of.
+        """Determine the kind of a text.
 
         Args:
             text: The text.
-            hint: What is known of it. A kind that it names is not doubted; a file name or a MIME
-                type is where the text looks like nothing of the sort.
+            hint: Its kind is trusted. Its file name and MIME type are ignored if the text does not
+                look like their kind.
         """
         hint = hint or TextHint()
         if hint.kind:
@@ -97,20 +112,20 @@ class SplitByKind:
         may_be = _MAY_BE.get(kind)
         return kind if may_be is None or may_be(text) else guess_kind(text, is_code=guess_language)
 
-    def splitter(self, text: str, kind: Kind, name: str | None = None) -> Splitter | None:
-        """What cuts a text of a kind; None where it is not to be cut.
+    def splitter(self, text: str, kind: Kind, name: str | None = None) -> Splitter[Any] | None:
+        """The splitter for a text of a kind; None if the text is not to be cut.
 
         Args:
             text: The text.
             kind: Its kind.
-            name: Its file name, which says what code is written in.
+            name: Its file name, for the language of code.
         """
         if kind in _JSON and not is_json(text):
             return LineSplitter()
         if kind in _JSON and self.json == "pass_through":
             return None
         if kind in self.splitters:
-            return self.splitters[kind]
+            return as_splitter(self.splitters[kind])
         if kind == "code":
             return CodeSplitter(language=guess_language(text, name))
         return _SPLITTERS[kind]()

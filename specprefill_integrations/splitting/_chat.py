@@ -1,4 +1,4 @@
-"""Transcripts -> turns: who speaks and what is said until the next one does."""
+"""Turns of a chat transcript: a speaker and the lines up to the next speaker."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ _DATE = r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}"
 _WHEN = rf"(?:{_DATE},?[ T]{{1,2}}{_CLOCK}|{_CLOCK})"
 _REST = r"[\p{L}\p{M}\p{N}_.'’@-]{0,30}"
 _NAME = rf"@?\p{{L}}{_REST}(?: [\p{{L}}\p{{N}}]{_REST}| #\d+){{0,3}}"
-_STAMP = rf"(?:\[[^\[\]\r\n]{{0,24}}{_CLOCK}[^\[\]\r\n]{{0,24}}\] ?|\(?{_WHEN}\)?(?: ?[-–—|,])? )"
+_TIMESTAMP = (
+    rf"(?:\[[^\[\]\r\n]{{0,24}}{_CLOCK}[^\[\]\r\n]{{0,24}}\] ?|\(?{_WHEN}\)?(?: ?[-–—|,])? )"
+)
 
 _TURN = regex.compile(
-    rf"\ufeff?[ \t]{{0,3}}{_STAMP}?"
+    rf"\ufeff?[ \t]{{0,3}}{_TIMESTAMP}?"
     rf"(?:<(?P<name>{_NAME})>{CUT}"
     rf"|\*\*(?P<name>{_NAME})(?: \({_WHEN}\))?(?::\*\*|\*\*:){CUT}"
     rf"|(?P<name>{_NAME})(?: ?[(\[]{_WHEN}[)\]])?(?:：{CUT}|:(?=\s|$)))"
@@ -40,28 +42,28 @@ _HEADER = regex.compile(
 
 _ROLE_NAMES = "user assistant system human ai bot chatbot agent tool customer support model q a"
 ROLES = frozenset(_ROLE_NAMES.split())
-"""Who speaks where no names are given."""
+"""Names of speakers that are roles."""
 
-# First words of what stands before a colon at the start of a line and is no speaker.
+# First words before a colon at the start of a line that are not speakers.
 _OTHER_NAMES = (
     "trace debug info notice warn warning err error severe fatal critical note tip important todo "
     "fixme example http https date subject from to cc"
 )
 _NOT_SPEAKERS = frozenset(_OTHER_NAMES.split())
 
-# In so few turns a speaker may speak only once.
+# Up to this many turns, speakers may speak only once.
 _FEW_TURNS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatSplitter(OutlineSplitter):
-    """Cuts a transcript into turns, each with the lines below it.
+    """Splits a transcript into turns, each with the lines below it.
 
-    A line that gives a date or starts a session is needed by the turns below it, until the next
-    one. Of a turn that is too long, the pieces need the speaker's name.
+    A line with a date or the start of a session is needed by the turns up to the next such line.
+    The pieces of an oversized turn need the speaker's name.
     """
 
-    def outline(self, text: str) -> Outline:
+    def parse(self, text: str) -> Outline:
         """Find the turns of `text` and the session of each."""
         outline = Outline(text)
         lines = source_lines(text)
@@ -87,23 +89,23 @@ class Turn:
     """The start of a turn."""
 
     speaker: str
-    """Who speaks."""
+    """The name of the speaker."""
 
     end: int
-    """Where what is said begins."""
+    """Start of the spoken text."""
 
-    is_stamped: bool
-    """Whether the time stands before the name."""
+    has_timestamp: bool
+    """True if a time precedes the name."""
 
     is_marked: bool
-    """Whether more than a colon marks the name: brackets or bold letters."""
+    """True if the name is in angle brackets or bold."""
 
 
 def turn_lines(text: str, lines: Sequence[Span]) -> dict[int, Turn]:
-    """The lines that start a turn, by their index.
+    """The lines that start a turn, keyed by line index.
 
-    A speaker is a role such as `User`, or a name that is marked, stamped or comes again; in a few
-    turns in which hardly one does, any name.
+    A speaker is a role such as `User`, or a name that is marked, has a timestamp or occurs again.
+    In a short transcript where at most half of the names qualify, any name is a speaker.
     """
     found = {}
     for index, line in enumerate(lines):
@@ -114,7 +116,7 @@ def turn_lines(text: str, lines: Sequence[Span]) -> dict[int, Turn]:
             found[index] = Turn(match["name"], match.end(), bool(before.strip("<*")), is_marked)
     times = Counter(turn.speaker.casefold() for turn in found.values())
     known = {name for name, count in times.items() if count > 1 or name.lstrip("@") in ROLES}
-    known |= {t.speaker.casefold() for t in found.values() if t.is_stamped or t.is_marked}
+    known |= {t.speaker.casefold() for t in found.values() if t.has_timestamp or t.is_marked}
     if len(found) <= _FEW_TURNS and 2 * len(known) <= len(times):
         return found
     return {i: turn for i, turn in found.items() if turn.speaker.casefold() in known}

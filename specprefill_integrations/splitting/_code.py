@@ -1,30 +1,29 @@
-"""Source code -> definitions, imports and blocks of statements, each with what it stands in.
+"""Definitions, imports and blocks of statements of source code, linked to the enclosing headers.
 
-Where a text is no code of a known language, or the extra `code` is not installed, indentation is
-the structure.
+For unknown languages, or without the extra `code`, indentation gives the structure.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from specprefill_integrations.splitting._code_cutting import CodeCutter, Scope
 from specprefill_integrations.splitting._code_regions import Lines
 from specprefill_integrations.splitting._code_tree import as_ascii, parse
 from specprefill_integrations.splitting._guess_language import guess_language
-from specprefill_integrations.splitting._recent_parses import RecentParses
+from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CodeSplitter:
-    """Cuts source code into units that a reader would keep whole.
+class CodeSplitter(Splitter[CodeCutter]):
+    """Splits source code into units that a reader would not break.
 
-    A small function is one unit with its decorators and the comment above it; of a large one the
-    signature is a unit, and the body is cut at statements. The line that opens a class is a unit
+    A small function is one unit, with its decorators and the comment above it. For a large one, the
+    signature is a unit and the body is split at statements. The line that opens a class is a unit
     that its members need.
 
     Raises:
@@ -32,19 +31,14 @@ class CodeSplitter:
     """
 
     language: str | None = None
-    """What the code is written in, as `guess_language` says it; guessed where not given."""
+    """The programming language, see `guess_language`; None: detected from the text."""
 
     max_unit_chars: int = 1_200
-    """Characters of a unit; a longer definition is opened. Statements that follow each other are
-    joined up to a third of it."""
-
-    _recent: RecentParses[list[Scope]] = field(
-        default_factory=RecentParses, init=False, repr=False, compare=False
-    )
-    """What was found in texts that were cut and are not linked yet."""
+    """Characters of a unit; a longer definition is opened. Consecutive statements are joined up to
+    a third of this."""
 
     heads_stand_alone: ClassVar[bool] = True
-    """See `HeadedSplitter`: a signature may be all that is asked of a function."""
+    """A signature may be all that a question needs of a function."""
 
     def __post_init__(self) -> None:
         """Reject a size that no unit can have."""
@@ -53,23 +47,23 @@ class CodeSplitter:
             raise ValueError(msg)
 
     def with_max_unit_chars(self, max_unit_chars: int) -> CodeSplitter:
-        """See `SizedSplitter`."""
+        """Return this splitter with smaller units; itself if its units are no larger already."""
+        if max_unit_chars >= self.max_unit_chars:
+            return self
         return replace(self, max_unit_chars=max_unit_chars)
 
-    def __call__(self, text: str) -> list[Span]:
-        """Cut `text`: disjoint, ascending, together all but its white space."""
-        cutter = self._cut(text)
-        self._recent.keep(text, cutter.scopes)
-        return cutter.units
+    def units(self, text: str, parsed: CodeCutter) -> list[Span]:  # noqa: ARG002
+        """Return the units; together they cover everything but white space."""
+        return list(parsed.units)
 
-    def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
-        """For each unit the indices of the headers that it stands below, outermost first."""
-        scopes = self._recent.take(text)
-        if scopes is None:
-            scopes = self._cut(text).scopes
-        return _closed(_headers(units, scopes))
+    def links(
+        self, text: str, units: Sequence[Span], parsed: CodeCutter | None = None
+    ) -> list[tuple[int, ...]]:
+        """Return the enclosing headers of each unit, outermost first."""
+        return _closed(_headers(units, (parsed or self.parse(text)).scopes))
 
-    def _cut(self, text: str) -> CodeCutter:
+    def parse(self, text: str) -> CodeCutter:
+        """Parse and split `text`."""
         source = as_ascii(text)
         cutter = CodeCutter(text, Lines(source), self.max_unit_chars)
         cutter.cut(parse(source, self.language or guess_language(text)))
@@ -77,10 +71,10 @@ class CodeSplitter:
 
 
 def _headers(units: Sequence[Span], scopes: Iterable[Scope]) -> list[set[int]]:
-    """For each unit the headers of the scopes that it starts in."""
+    """For each unit, the headers of the scopes around its start."""
     starts = [unit.start for unit in units]
     waiting = sorted(scopes, key=lambda scope: (scope.start, -scope.end), reverse=True)
-    around: list[tuple[int, int]] = []  # where the scope ends, its header
+    around: list[tuple[int, int]] = []  # end of the scope, its header
     headers = []
     for index, start in enumerate(starts):
         while waiting and waiting[-1].start <= start:
@@ -93,7 +87,7 @@ def _headers(units: Sequence[Span], scopes: Iterable[Scope]) -> list[set[int]]:
 
 
 def _closed(needs: Sequence[set[int]]) -> list[tuple[int, ...]]:
-    """What each unit needs, with what those need."""
+    """The transitive closure of the needs of each unit."""
     closed = []
     for index, needed in enumerate(needs):
         found: set[int] = set()

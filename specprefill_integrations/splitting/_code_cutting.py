@@ -1,7 +1,7 @@
-"""A syntax tree -> units of whole lines, and the scopes that they stand in.
+"""Units of whole lines from a syntax tree, and the scopes that enclose them.
 
-A definition that is small stays whole; of a large one the signature becomes a unit, and its body
-is cut at statements. Knows no language but by the tables of `code_languages`.
+A small definition is one unit. For a large one, the signature becomes a unit and the body is split
+at statements. Languages differ only in the tables of `_code_languages`.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from specprefill_integrations.splitting._code_tree import SyntaxNode
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.types import Span
 
-# Statements that follow each other become units of up to this share of the longest one.
+# Consecutive statements form a unit of up to `max_unit_chars` divided by this.
 _BLOCK_SHARE = 3
 
-# A block shorter than this goes on after a blank line.
+# A block shorter than this continues after a blank line.
 _TINY_CHARS = 60
 
-# Comments and docstrings longer than this are no part of a signature.
+# Longer comments and docstrings are not part of a signature.
 _NOTE_CHARS = 300
 
-# What is nested deeper is cut without a look at its structure.
+# Deeper nesting is split by lines, regardless of its structure.
 _DEEPEST = 40
 
 _Opened = tuple[Region, list[Region]]
 
 
 class Scope(NamedTuple):
-    """A stretch of code that cannot be understood without its header."""
+    """A stretch of code that needs its header to be understood."""
 
     header: int
-    """Where the header begins: a character that is not white space."""
+    """First character of the header that is not white space."""
 
     start: int
-    """Where the stretch begins; a comment may stand above the header."""
+    """Start of the stretch, including a comment above the header."""
 
     end: int
-    """Where it ends."""
+    """End of the stretch."""
 
 
 @dataclass(slots=True)
 class CodeCutter:
-    """Cuts one text; `units` and `scopes` are what it found."""
+    """Splits one text into `units` and `scopes`."""
 
     text: str
     lines: Lines
@@ -60,7 +60,7 @@ class CodeCutter:
         return max(1, self.max_unit_chars // _BLOCK_SHARE)
 
     def cut(self, root: SyntaxNode) -> None:
-        """Cut the whole text."""
+        """Split the whole text."""
         rows = self.lines.rows(self.lines.bits(root.children))
         regions = self.lines.regions(rows, 0, len(self.text))
         if regions:
@@ -69,7 +69,7 @@ class CodeCutter:
             self._cut_flat(Region(0, len(self.text), [], Kind.STATEMENT))
 
     def _cut_sequence(self, regions: Iterable[Region], depth: int) -> None:
-        """Cut statements or members that follow each other."""
+        """Split consecutive statements or members."""
         block: Region | None = None
         for region in self._attached(regions):
             together = self._as_one_block(block, region) if block else None
@@ -80,7 +80,7 @@ class CodeCutter:
             self._cut_region(block, depth)
 
     def _attached(self, regions: Iterable[Region]) -> list[Region]:
-        """Regions with what belongs to them: comments above them, brackets that close them."""
+        """Join regions with the comments above and the closing brackets below them."""
         found: list[Region] = []
         for region in regions:
             kind = self._attached_kind(found[-1], region) if found else None
@@ -91,7 +91,7 @@ class CodeCutter:
         return found
 
     def _attached_kind(self, before: Region, region: Region) -> Kind | None:
-        """What two neighbors are together, if one belongs to the other."""
+        """The role of two neighbors joined, or None if they do not belong together."""
         if region.kind is Kind.TAIL:
             together = self._length_between(before.start, region.end)
             fits = together <= self.max_unit_chars or self._length(before) > self.max_unit_chars
@@ -102,7 +102,7 @@ class CodeCutter:
         return region.kind if is_near or self._length(before) <= _NOTE_CHARS else None
 
     def _as_one_block(self, block: Region, region: Region) -> Region | None:
-        """A block with the next statement in it; None where that starts a new one."""
+        """Extend a block by the next statement; None if that starts a new block."""
         kinds = {block.kind, region.kind} - {Kind.LEAD}
         if Kind.DEFINITION in kinds or len(kinds) > 1:
             return None
@@ -116,7 +116,7 @@ class CodeCutter:
         return block.joined(region, kind) if goes_on and together <= most else None
 
     def _cut_region(self, region: Region, depth: int) -> None:
-        """Keep a region whole, or open it."""
+        """Make a region one unit, or split it."""
         fits = self._length(region) <= self.max_unit_chars
         if fits and not self.lines.holds_functions(region):
             self.units.append(self._unit(region.start, region.end))
@@ -128,7 +128,7 @@ class CodeCutter:
             self._cut_flat(region)
 
     def _opened_at_body(self, region: Region) -> _Opened | None:
-        """The signature of a definition, and what is in its body."""
+        """The signature of a definition, and the regions of its body."""
         body = self.lines.body(region)
         if body is None:
             return None
@@ -151,7 +151,7 @@ class CodeCutter:
         return header, members
 
     def _opened_at_parts(self, region: Region) -> _Opened | None:
-        """The first line of a statement, and what is in those parts of it that span lines."""
+        """The first line of a statement, and the regions of its parts that span lines."""
         first, after = self.lines.first_row(region.bits)
         within: list[list[list[Bit]]] = []
         while first and not (within and self._is_short(first)):
@@ -171,18 +171,18 @@ class CodeCutter:
         return header, members
 
     def _is_short(self, bits: Sequence[Bit]) -> bool:
-        """Whether nodes may be a header, whatever is said above them."""
+        """True if nodes are short enough for a header, not counting comments."""
         start = next((bit.start for bit in bits if not bit.is_comment), bits[0].start)
         return bits[-1].end - start <= self._block_chars
 
     def _without_block(self, row: list[Bit]) -> list[list[Bit]]:
-        """The statements of a block; other rows as they are."""
+        """The statements of a block; other rows unchanged."""
         if len(row) == 1 and row[0].node.type in BLOCKS:
             return self.lines.rows(self.lines.bits(row[0].node.children)) or [row]
         return [row]
 
     def _cut_scope(self, header: Region, members: list[Region], depth: int) -> None:
-        """Cut what was opened into its header and its members."""
+        """Split an opened region into its header and its members."""
         start, end = header.start, members[-1].end
         comment, header = self._without_long_comment(header)
         if comment:
@@ -200,7 +200,7 @@ class CodeCutter:
         self._cut_sequence(members, depth + 1)
 
     def _without_long_comment(self, header: Region) -> tuple[Region | None, Region]:
-        """The comment above a header if it is long, and the header."""
+        """A long comment above a header, if any, and the header."""
         bits = header.bits
         count = next((i for i, bit in enumerate(bits) if not bit.is_comment), 0)
         if count == 0 or bits[count - 1].end - bits[0].start <= _NOTE_CHARS:
@@ -212,7 +212,7 @@ class CodeCutter:
         return comment, header._replace(start=cut, bits=bits[count:])
 
     def _docstring(self, region: Region) -> Bit | None:
-        """The string that says what a definition is for."""
+        """The docstring of a definition."""
         [bit, *others] = region.bits
         if bit.node.type == "expression_statement" and len(bit.node.children) == 1:
             [bit] = self.lines.bits(bit.node.children)
@@ -221,7 +221,7 @@ class CodeCutter:
     def _with_docstring(
         self, header: Region, members: list[Region], docstring: Bit
     ) -> tuple[Region, list[Region]]:
-        """A header with a short docstring, or with the first line of a longer one."""
+        """Add a short docstring, or the first line of a longer one, to a header."""
         region, *others = members
         if docstring.end - docstring.start <= _NOTE_CHARS and others:
             return header.joined(region, header.kind), others
@@ -232,7 +232,7 @@ class CodeCutter:
         return header.joined(region._replace(end=cut, bits=[]), header.kind), [rest, *others]
 
     def _cut_flat(self, region: Region) -> None:
-        """Cut at lines where that is possible, else between nodes, else within them."""
+        """Split at lines if possible, else between nodes, else within them."""
         lines, others = self.lines.boundaries(region, self._block_chars)
         start = region.start
         while start < region.end:
@@ -246,7 +246,7 @@ class CodeCutter:
             start = end
 
     def _next_boundary(self, start: int, end: int, lines: list[int], others: list[int]) -> int:
-        """Where the unit ends that starts here: as far as it may, at a line if possible."""
+        """The end of the unit that starts here: as far as allowed, at a line if possible."""
         unit = self._unit(start, end)
         if unit.end - unit.start <= self._block_chars:
             return end
@@ -259,7 +259,7 @@ class CodeCutter:
         return min(following, default=end)
 
     def _unit(self, start: int, end: int) -> Span:
-        """What a region holds: from the start of its first line that is not blank."""
+        """The span of a region, from the start of its first line that is not blank."""
         first, last = trimmed(self.text, Span(start, end))
         if first == last:
             return Span(last, last)
@@ -276,5 +276,5 @@ class CodeCutter:
 
 
 def _is_within(row: Sequence[Bit], body: Bit) -> bool:
-    """Whether a row holds more of a body than the bracket that opens it."""
+    """True if a row has more of a body than its opening bracket."""
     return row[0].start >= body.start and any(bit.node.is_named for bit in row)

@@ -1,6 +1,6 @@
-"""What differs between programming languages: their grammars, file names and kinds of syntax.
+"""Tables of programming languages: grammars, file names, node types, typical lines.
 
-Data only. One table serves all languages where their grammars name the same thing alike.
+Data only. The node types of all languages share one table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GRAMMARS = {
     "tsx": ("tree_sitter_typescript", "language_tsx"),
     "typescript": ("tree_sitter_typescript", "language_typescript"),
 }
-"""A language -> the module that holds its grammar, and the function that returns it."""
+"""For each language, the module of its grammar and the function that returns it."""
 
 EXTENSIONS = {
     "bash": ("bash", "sh", "zsh", "ksh", "bats"),
@@ -37,14 +37,14 @@ EXTENSIONS = {
     "tsx": ("tsx",),
     "typescript": ("ts", "mts", "cts"),
 }
-"""A language -> how its files' names end."""
+"""For each language, its file extensions."""
 
 FILE_NAMES = {
     "bash": (".bashrc", ".bash_profile", ".profile", ".zshrc"),
     "python": ("sconstruct", "sconscript"),
     "ruby": ("gemfile", "rakefile", "vagrantfile"),
 }
-"""A language -> names of files without an ending, in lower case."""
+"""For each language, file names without an extension, in lower case."""
 
 INTERPRETERS = {
     "bash": ("sh", "bash", "zsh", "ksh", "dash"),
@@ -54,7 +54,7 @@ INTERPRETERS = {
     "ruby": ("ruby",),
     "typescript": ("deno", "bun", "ts-node"),
 }
-"""A language -> what runs a script of it."""
+"""For each language, its interpreters in a shebang line."""
 
 FUNCTIONS = frozenset(
     {
@@ -66,7 +66,7 @@ FUNCTIONS = frozenset(
         *("method_definition", "operator_declaration", "singleton_method", "static_initializer"),
     }
 )
-"""Nodes that are one function with its body."""
+"""Node types of functions with a body."""
 
 CONTAINERS = frozenset(
     {
@@ -80,7 +80,7 @@ CONTAINERS = frozenset(
         *("trait_item", "type_declaration", "type_definition", "union_item", "union_specifier"),
     }
 )
-"""Nodes that have members."""
+"""Node types of classes and other nodes with members."""
 
 IMPORTS = frozenset(
     {
@@ -91,7 +91,7 @@ IMPORTS = frozenset(
         "using_directive",
     }
 )
-"""Nodes that say what a file uses, or what it is part of."""
+"""Node types of imports, packages and namespaces."""
 
 LEADS = frozenset(
     {
@@ -99,13 +99,13 @@ LEADS = frozenset(
         *("attribute_list", "decorator", "marker_annotation"),
     }
 )
-"""Nodes that belong to what follows them. So do comments, whose names end in `comment`."""
+"""Node types that belong to the next node. So do comments (types that end in `comment`)."""
 
 TAILS = frozenset({"heredoc_body"})
-"""Nodes that belong to what stands before them. So do brackets and words that close a block."""
+"""Node types that belong to the previous node. So do brackets and words that close a block."""
 
 GUARDS = frozenset({"#ifndef"})
-"""Words that open what nothing in it needs: most guard a header against a second inclusion."""
+"""Node types whose contents do not need them: mostly include guards."""
 
 BLOCKS = frozenset(
     {
@@ -115,7 +115,7 @@ BLOCKS = frozenset(
         *("switch_block", "switch_body", "then"),
     }
 )
-"""Nodes that only hold the statements or members of another."""
+"""Node types that only hold the statements or members of another node."""
 
 WRAPPERS = {
     "ambient_declaration": "",
@@ -131,14 +131,14 @@ WRAPPERS = {
     "variable_declaration": "",
     "variable_declarator": "value",
 }
-"""Nodes that may hold a definition -> the fields it would be in; none: their last named child."""
+"""Node types that may hold a definition, with the fields to look in; empty: last named child."""
 
 LEAVES = (
     *("char_literal", "comment", "heredoc_body", "heredoc_redirect", "heredoc", "jsx_text"),
     *("nowdoc", "regex", "string", "string_content", "string_expression", "string_literal"),
     *("template_string", "text"),
 )
-"""How the names of nodes end that are read as one, whatever they are made of."""
+"""Suffixes of node types that are never looked into."""
 
 EVIDENCE = {
     "bash": (
@@ -252,4 +252,4 @@ EVIDENCE = {
         r".*\): (?:Promise<.*>|[\w<>\[\]|]+) *(?:\{|=>)",
     ),
 }
-"""A language -> how its lines begin that hardly any other text has."""
+"""For each language, patterns of lines that are rare in any other text."""

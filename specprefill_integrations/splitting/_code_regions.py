@@ -1,7 +1,7 @@
-"""The lines of a source and the nodes on them: what belongs together, and where it may be cut.
+"""Lines of source code with the syntax nodes on them: what belongs together, and possible cuts.
 
-A boundary between two nodes is moved to the start of its line, and is none where both share one:
-whatever a parser leaves out stays with the line that it stands on.
+A boundary between two nodes moves to the start of its line; nodes on the same line are not parted.
+Text that a parser leaves out thus stays with its line.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _WORD = re.compile(r"[^\W_]{2,}")
 
 
 class Kind(Enum):
-    """What lines mean to those around them."""
+    """The role of some lines among their neighbors."""
 
     DEFINITION = auto()
     IMPORT = auto()
     STATEMENT = auto()
 
     LEAD = auto()
-    """Belongs to what follows: a comment, a decorator."""
+    """Belongs to the next lines: a comment, a decorator."""
 
     TAIL = auto()
-    """Belongs to what is before: a closing bracket."""
+    """Belongs to the previous lines: a closing bracket."""
 
 
 class Bit(NamedTuple):
@@ -51,7 +51,7 @@ class Bit(NamedTuple):
 
     @property
     def is_comment(self) -> bool:
-        """Whether it is one."""
+        """True if the node is a comment."""
         return self.node.type.endswith("comment")
 
 
@@ -64,19 +64,19 @@ class Region(NamedTuple):
     kind: Kind
 
     def joined(self, other: Region, kind: Kind) -> Region:
-        """This one and the next; takes over the nodes of this one."""
+        """Join with the next region; reuses this region's list of nodes."""
         self.bits.extend(other.bits)
         return Region(self.start, other.end, self.bits, kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """A source, as parsers see it."""
+    """Source code as the parser sees it."""
 
     source: str
 
     def bits(self, nodes: Iterable[SyntaxNode]) -> list[Bit]:
-        """Nodes without white space at their ends and errors around them; no empty ones."""
+        """Nodes trimmed of white space, without error nodes and empty ones."""
         found = []
         for node in without_errors(nodes):
             start, end = node.start_byte, node.end_byte
@@ -89,7 +89,7 @@ class Lines:
         return found
 
     def rows(self, bits: Iterable[Bit]) -> list[list[Bit]]:
-        """Nodes, those together that share a line."""
+        """Nodes grouped by shared lines."""
         rows: list[list[Bit]] = []
         for bit in bits:
             if rows and not self.spans_lines(rows[-1][-1].end, bit.start):
@@ -99,15 +99,15 @@ class Lines:
         return rows
 
     def spans_lines(self, start: int, end: int) -> bool:
-        """Whether there is a line break between two characters."""
+        """True if there is a line break between two positions."""
         return self.source.find("\n", start, end) >= 0
 
     def line_start(self, position: int, least: int) -> int:
-        """Where the line of a character starts, or `least` if that comes later."""
+        """The start of the line of a position, but not before `least`."""
         return self.source.rfind("\n", least, position) + 1 or least
 
     def regions(self, rows: Sequence[list[Bit]], start: int, end: int) -> list[Region]:
-        """All that is between two characters, cut at the first line of each row but the first."""
+        """Split the text between two positions at the first line of each row."""
         if not rows:
             return []
         starts = [start, *(self.line_start(row[0].start, start) for row in rows[1:])]
@@ -117,7 +117,7 @@ class Lines:
         ]
 
     def kind(self, bits: Sequence[Bit]) -> Kind:
-        """What a row is."""
+        """The role of a row."""
         types = {bit.node.type for bit in bits if bit.node.is_named and not bit.is_comment}
         if types <= TAILS and not all(bit.is_comment for bit in bits):
             return Kind.TAIL
@@ -128,11 +128,11 @@ class Lines:
         return Kind.DEFINITION if self._definition(bits) else Kind.STATEMENT
 
     def is_blank_between(self, before: Region, region: Region) -> bool:
-        """Whether two neighbors have a blank line between them."""
+        """True if there is a blank line between two neighbors."""
         return self.source.count("\n", before.bits[-1].end, region.bits[0].start) > 1
 
     def holds_functions(self, region: Region) -> bool:
-        """Whether a region is a class or the like that has functions of several lines."""
+        """True if a region is a class (or similar) with functions of several lines."""
         definition = self._definition(region.bits)
         waiting = [definition] if definition else []
         while waiting:
@@ -165,7 +165,7 @@ class Lines:
         return None
 
     def first_row(self, bits: Sequence[Bit]) -> tuple[list[Bit], list[list[Bit]]]:
-        """The first row with what leads to it, and the other rows."""
+        """The first row with its comments and decorators, and the other rows."""
         rows = self.rows(bits)
         count = 0
         while count < len(rows) - 1 and self.kind(rows[count]) is Kind.LEAD:
@@ -173,7 +173,7 @@ class Lines:
         return [bit for row in rows[: count + 1] for bit in row], rows[count + 1 :]
 
     def largest_part(self, bits: Sequence[Bit]) -> int | None:
-        """The longest node that spans lines and is made of others."""
+        """Index of the longest node that has children and spans lines."""
         parts = [
             (bit.end - bit.start, -index)
             for index, bit in enumerate(bits)
@@ -182,11 +182,11 @@ class Lines:
         return -max(parts)[1] if parts else None
 
     def boundaries(self, region: Region, max_chars: int) -> tuple[list[int], list[int]]:
-        """Where a region may be cut, if its structure is of no use.
+        """Possible cuts in a region, regardless of its structure.
 
         Returns:
             Starts of lines, and starts of nodes within lines; both ascending. Strings and
-            comments are not cut unless they are longer than `max_chars`.
+            comments are cut only if they are longer than `max_chars`.
         """
         lines, others = [], []
         waiting = region.bits[::-1]
@@ -204,13 +204,13 @@ class Lines:
         return lines, others
 
     def after_first_words(self, start: int, end: int) -> int | None:
-        """The start of the line after the first one that says something."""
+        """The start of the line after the first one with a word in it."""
         words = _WORD.search(self.source, start, end)
         line_end = self.source.find("\n", words.start(), end) if words else -1
         return line_end + 1 or None
 
     def _line_starts(self, start: int, end: int) -> Iterable[int]:
-        """The starts of all lines that start between two characters."""
+        """The starts of all lines between two positions."""
         position = self.source.find("\n", start, end)
         while position >= 0:
             yield position + 1
@@ -218,7 +218,7 @@ class Lines:
 
 
 def definition_in(node: SyntaxNode) -> SyntaxNode | None:
-    """The function, class or the like that a statement consists of."""
+    """The function, class or similar that a statement consists of."""
     current: SyntaxNode | None = node
     for _ in range(_DEEPEST_WRAPPING):
         if current is None or not current.is_named:
@@ -232,7 +232,7 @@ def definition_in(node: SyntaxNode) -> SyntaxNode | None:
 
 
 def _wrapped(node: SyntaxNode) -> SyntaxNode | None:
-    """What a wrapper holds."""
+    """The node inside a wrapper."""
     names = WRAPPERS[node.type].split()
     if names:
         return next(filter(None, map(node.child_by_field_name, names)), None)
@@ -241,5 +241,5 @@ def _wrapped(node: SyntaxNode) -> SyntaxNode | None:
 
 
 def is_leaf(node: SyntaxNode) -> bool:
-    """Whether a node is to be read as one, such as a string."""
+    """True if a node is not looked into, such as a string."""
     return not node.children or node.type.endswith(LEAVES)

@@ -1,7 +1,7 @@
-"""Source code -> a syntax tree whose offsets are characters of the text.
+"""Syntax trees of source code, with offsets in characters.
 
-By tree-sitter where the extra `code` is installed and knows the language, else by indentation.
-Parsers count bytes, so they are shown a copy of the text that has one byte a character.
+Uses tree-sitter if the extra `code` is installed and has the language, else indentation.
+tree-sitter counts bytes, so it parses a copy of the text with one byte per character.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# A parser asks to go on every so many steps. Code takes 4 to 9 of these a thousand characters;
-# what is no code of the language takes more, and would take seconds.
+# The parser calls back every few steps. Code takes 4 to 9 callbacks per thousand characters; text
+# in another language takes more, and could take seconds.
 _LEAST_STEPS = 2_000
 _CHARACTERS_A_STEP = 80
 
-# How nodes are called that mean something even if there is an error around them.
+# Suffixes of node types that are usable even inside an error node.
 _WHOLE = ("comment", "declaration", "definition", "_item", "specifier", "statement")
 
 _CHUNK_BYTES = 1 << 16
@@ -46,15 +46,15 @@ _CLOSER = re.compile(r"(?:end|fi|done|esac)?\W*")
 
 
 class SyntaxNode(Protocol):
-    """A node of a syntax tree, as tree-sitter has them."""
+    """A node of a syntax tree, with the attributes of tree-sitter's nodes."""
 
     @property
     def type(self) -> str:
-        """What the grammar calls it."""
+        """Its type in the grammar."""
 
     @property
     def is_named(self) -> bool:
-        """Whether it is more than a word or a mark of the language."""
+        """False for keywords and punctuation."""
 
     @property
     def start_byte(self) -> int:
@@ -66,15 +66,15 @@ class SyntaxNode(Protocol):
 
     @property
     def children(self) -> Sequence[SyntaxNode]:
-        """What it is made of, in order."""
+        """Its children in order."""
 
     def child_by_field_name(self, name: str, /) -> SyntaxNode | None:
-        """The child that plays this part, if there is one."""
+        """The child with this field name, or None."""
 
 
 @dataclass(slots=True, eq=False)
 class LineNode:
-    """A line, or one with all deeper lines below it."""
+    """A line, with the more deeply indented lines below it."""
 
     type: str
     is_named: bool
@@ -83,15 +83,15 @@ class LineNode:
     children: list[LineNode] = field(default_factory=list)
 
     def child_by_field_name(self, _name: str, /) -> LineNode | None:
-        """Lines have no parts with names."""
+        """Return None: lines have no named fields."""
         return None
 
 
 class _OneByteEach(dict[int, str]):
-    """What each character is shown to parsers as: white space, or a letter."""
+    """A translation table to ASCII: white space stays white space, the rest becomes a letter."""
 
     def __missing__(self, code: int) -> str:
-        """Decide about one character, once."""
+        """Translate a character and remember the result."""
         character = chr(code)
         is_plain = character in "\t\n\r\f" or " " <= character <= "~"
         is_blank = character.isspace() or character == "\ufeff"
@@ -100,7 +100,7 @@ class _OneByteEach(dict[int, str]):
 
 
 def as_ascii(text: str) -> str:
-    """A text of the same length and structure that has one byte a character and one line end."""
+    """An ASCII text of the same length and structure, with line feeds for carriage returns."""
     return _LONE_CARRIAGE_RETURN.sub("\n", text.translate(_OneByteEach()))
 
 
@@ -108,8 +108,8 @@ def parse(source: str, language: str | None) -> SyntaxNode:
     """The syntax tree of a text.
 
     Args:
-        source: The text, as `as_ascii` returns it.
-        language: One of `GRAMMARS`; of others and none, only the indentation is read.
+        source: The text, as returned by `as_ascii`.
+        language: One of `GRAMMARS`; for None and other languages, only indentation is used.
     """
     grammar = _grammar(language) if language in GRAMMARS else None
     root = _parsed(source, grammar) if grammar else None
@@ -118,7 +118,7 @@ def parse(source: str, language: str | None) -> SyntaxNode:
 
 @cache
 def _grammar(language: str) -> Language | None:
-    """The grammar of a language, if it is installed; says once if it is not."""
+    """The grammar of a language; None, with one warning, if it is not installed."""
     module, function = GRAMMARS[language]
     try:
         from tree_sitter import Language  # noqa: PLC0415 - an extra
@@ -135,7 +135,7 @@ def _grammar(language: str) -> Language | None:
 
 
 def _parsed(source: str, grammar: Language) -> SyntaxNode | None:
-    """What the parser finds; None where it gives up or finds mostly errors."""
+    """The parsed tree; None if the parser gives up or finds mostly errors."""
     from tree_sitter import Parser  # noqa: PLC0415 - an extra
 
     content = source.encode("ascii")
@@ -166,7 +166,7 @@ def _length(node: SyntaxNode) -> int:
 
 
 def without_errors(nodes: Iterable[SyntaxNode]) -> Iterator[SyntaxNode]:
-    """Nodes, with what was understood of those that hold errors in their place."""
+    """The nodes, with error nodes replaced by their children."""
     waiting = list(nodes)[::-1]
     while waiting:
         node = waiting.pop()
@@ -177,7 +177,7 @@ def without_errors(nodes: Iterable[SyntaxNode]) -> Iterator[SyntaxNode]:
 
 
 def indentation_tree(source: str) -> LineNode:
-    """The lines of a text, each with the deeper ones that follow it."""
+    """A tree of lines, each with the more deeply indented lines that follow it."""
     root = LineNode("file", is_named=True, start_byte=0, end_byte=len(source))
     above = [(-1, root)]
     for match in _ROW.finditer(source):
@@ -196,7 +196,7 @@ def indentation_tree(source: str) -> LineNode:
 
 
 def _line_node(match: re.Match[str]) -> LineNode:
-    """A line by itself."""
+    """A node of one line."""
     return LineNode(
         _line_type(match[2].rstrip()),
         is_named=not _CLOSER.fullmatch(match[2]),
@@ -206,7 +206,7 @@ def _line_node(match: re.Match[str]) -> LineNode:
 
 
 def _line_type(line: str) -> str:
-    """What a line most likely begins, in the words of grammars."""
+    """The node type that a line most likely starts."""
     if _COMMENT.match(line):
         return "comment"
     if _DECORATOR.match(line):
@@ -219,7 +219,7 @@ def _line_type(line: str) -> str:
 
 
 def _close(node: LineNode) -> None:
-    """Give a node with deeper lines its own line as a child."""
+    """Make the line of a node its first child, if it has children."""
     if node.children:
         own = LineNode("line", node.is_named, node.start_byte, node.end_byte)
         node.children.insert(0, own)

@@ -1,6 +1,6 @@
-"""Which kind of text a text is: by its name, its MIME type, or cheap evidence in its beginning.
+"""Detection of the kind of a text: by its name, its MIME type, or cheap evidence in its beginning.
 
-What is unsure is prose: a wrong guess costs more than none.
+Doubtful texts are prose: a wrong guess costs more than none.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HTML_START = re.compile(r"\s*(?:<[!?][^>]*>\s*)*<(?:html|head|body)\b", re.IGNO
 _HTML_END = re.compile(r"</(?:p|div|li|[uo]l|t[drh]|table|h[1-6]|section|body)\s*>", re.IGNORECASE)
 _TAGS = 3
 
-# One `#` with something right below it is more often a comment in a script.
+# A single `#` line with text right below it is usually a comment in a script.
 _HEADING = re.compile(
     r"(?:\A|(?<=\n\n)|(?<=\r\n\r\n))(?:# \S[^\r\n]*(?=(?:\r?\n){2})|#{2,6} \S[^\r\n]*\r?\n(?!#))"
 )
@@ -52,7 +52,7 @@ _TURN_SHARE = 0.3
 _TURNS = 3
 _MOST_SPEAKERS = 12
 
-# Prose is wrapped at more characters, and its lines end in full stops more often.
+# Lines of prose are longer and end in full stops more often.
 _SHORT_LINE_CHARS = 45
 _SHORT_LINES = 5
 _ENDS_SHARE = 0.3
@@ -61,7 +61,7 @@ _ALIGNED = re.compile(r"[^\s.!?:;,](?: {2,}|\t+)\S")
 _ALIGNED_SHARE = 0.6
 _ALIGNED_LINE_CHARS = 200
 
-# What few languages people speak have at the end of a line or in the middle of one.
+# Signs of code that are rare in natural language.
 _CODE_LINE = re.compile(
     r"[;{}]\s*$|^\s*(?:def|class|import|from|return|if|elif|else|for|while|try|except|with|fn|func"
     r"|function|const|let|var|public|private|static|#include|export|@\w+)\b.*[:;(){}=,\"'\w]$"
@@ -77,18 +77,16 @@ def guess_kind(
     *,
     is_code: Callable[[str], object] | None = None,
 ) -> Kind:
-    """Say which kind of text a text is.
+    """Guess the kind of a text.
 
     Args:
-        text: The text; its first 20,000 characters are looked at, and all of it where it may be
-            JSON.
+        text: The text. Its first 20,000 characters are examined, or all of it if it may be JSON.
         name: The file's name or path.
-        mime_type: What a server or a framework called it.
-        is_code: Says of the text's beginning whether it is code: the name of its language, or
-            anything else that counts as true.
+        mime_type: The MIME type given by a server or a framework.
+        is_code: Returns a true value (such as a language name) if the beginning of a text is code.
 
     Returns:
-        The name's or the MIME type's kind where these say one, else what the text looks like.
+        The kind of the name or the MIME type if these are specific, else that of the text itself.
     """
     told = (kind_of_name(name) if name else None) or (
         kind_of_mime_type(mime_type) if mime_type else None
@@ -97,10 +95,10 @@ def guess_kind(
 
 
 class _Evidence:
-    """What the beginning of a text looks like."""
+    """The beginning of a text, with a check for each kind."""
 
     def __init__(self, text: str) -> None:
-        """Look at the whole lines of the beginning."""
+        """Take the complete lines of the beginning."""
         self.text = text.removeprefix("\ufeff")
         self.head = self.text[:_HEAD_CHARS]
         found = source_lines(self.head)
@@ -109,7 +107,7 @@ class _Evidence:
         self.lines = [line for line in found if not self.head[line.start : line.end].isspace()]
 
     def kind(self, is_code: Callable[[str], object] | None) -> Kind:
-        """The first kind that there is enough evidence for."""
+        """The first kind with enough evidence."""
         checks: Sequence[tuple[Kind, Callable[[], object]]] = (
             ("json", self._is_json),
             ("jsonl", self._is_json_lines),
@@ -138,7 +136,7 @@ class _Evidence:
     def _is_json_lines(self) -> bool:
         if self.head.lstrip()[:1] not in {"{", "["}:
             return False
-        # A record may be longer than all that is looked at otherwise.
+        # A single record may be longer than `head`.
         rows = [row for row in islice(StringIO(self.text), _RECORDS) if row.strip()]
         return len(rows) > 1 and all(
             row.lstrip()[:1] in {"{", "["} and _parses(row) for row in rows
@@ -156,7 +154,7 @@ class _Evidence:
             return True
         starts = self.head.lstrip().startswith("<")
         is_marked_up = starts and len(_HTML_END.findall(self.head)) >= _TAGS
-        # Many a README opens with a centered picture.
+        # Many READMEs open with a centered picture in HTML.
         return is_marked_up and not (self._has_blocks_of_markdown() or self._is_markdown())
 
     def _is_chat(self) -> bool:
@@ -190,7 +188,7 @@ class _Evidence:
         return len(self.lines) >= _LOG_LINES and start_share(self.head, self.lines) >= _LOG_SHARE
 
     def _has_blocks_of_markdown(self) -> bool:
-        """Whether there is a fenced block or a table."""
+        """True if there is a fenced block or a table."""
         rows = self._line_texts()
         return len(_FENCE.findall(self.head)) > 1 or any(
             "|" in above and "|" in row and is_rule(row) and "+" not in row
@@ -218,7 +216,7 @@ class _Evidence:
         return chars < _SHORT_LINE_CHARS and self._share(_SENTENCE_END) <= _ENDS_SHARE
 
     def _share(self, sign: re.Pattern[str]) -> float:
-        """How many of the lines hold a sign."""
+        """The share of lines that match a pattern."""
         return sum(bool(sign.search(row)) for row in self._line_texts()) / len(self.lines)
 
 

@@ -1,4 +1,4 @@
-"""Unified diffs -> files and hunks: a hunk is nothing without the file that it changes."""
+"""File headers and hunks of unified diffs; a hunk needs its file header."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _SIGNATURE = re.compile(r"-- \r?\n")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffSplitter(OutlineSplitter):
-    """Cuts a diff into file headers and hunks; each hunk needs its file header.
+    """Splits a diff into file headers and hunks; each hunk needs its file header.
 
-    Of a hunk that is too long, the pieces need its `@@` line.
+    The pieces of an oversized hunk need its `@@` line.
     """
 
     max_unit_chars: int = 1_000
-    """Characters of a unit; longer hunks are cut at lines."""
+    """Characters of a unit; longer hunks are split at lines."""
 
-    def outline(self, text: str) -> Outline:
+    def parse(self, text: str) -> Outline:
         """Find the files and hunks of `text`."""
         scan = _Scan(text, source_lines(text), self.max_unit_chars)
         while scan.index < len(scan.lines):
@@ -43,7 +43,7 @@ class _Scan:
     """One pass over the lines of a diff."""
 
     def __init__(self, text: str, lines: list[Span], max_chars: int) -> None:
-        """Start before the first line, below no file."""
+        """Start before the first line, without a file."""
         self.outline = Outline(text)
         self.lines = lines
         self.index = 0
@@ -51,7 +51,7 @@ class _Scan:
         self._file: Needs = ()
 
     def take_block(self) -> None:
-        """Add the file header, hunk or other text that starts at the line."""
+        """Add the file header, hunk or other text at the current line."""
         first = self.index
         if self._is_file_start():
             self.index += 1
@@ -69,7 +69,7 @@ class _Scan:
             self.outline.add_lines(self._since(first), (), self._max_chars)
 
     def _skip_body(self, old: int, new: int) -> None:
-        """Go past the lines of a hunk, by their counts or else their look."""
+        """Skip the lines of a hunk, by its line counts, else by their first characters."""
         while self._matches(_BODY):
             counted = old > 0 or new > 0
             if not counted and (self._is_file_start() or self._matches(_SIGNATURE)):
@@ -83,7 +83,7 @@ class _Scan:
         return self._is_file_start() or bool(self._matches(_HUNK))
 
     def _is_file_start(self) -> bool:
-        """Whether a file header starts at the line."""
+        """True if a file header starts at the current line."""
         return bool(
             self._matches(_FILE_START) or (self._matches(_OLD_FILE) and self._matches(_NEW_FILE, 1))
         )

@@ -1,7 +1,7 @@
-"""What to do with a unit that is too large: cut it at the next finer boundary.
+"""Splitting of oversized units at the next finer boundary.
 
-Stops, clauses, words, then grapheme clusters: a letter is never torn from its accents, nor an
-emoji from its parts.
+Full stops, clauses, words, then grapheme clusters: a letter stays with its accents, an emoji with
+its parts.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import regex
 
 from specprefill_integrations.types import Span
 
-# What `str.isspace` calls white space; `regex` leaves out the separators of ASCII.
+# White space as in `str.isspace`; `\s` of `regex` lacks the ASCII separators.
 _SPACE = r"[\s\x1c-\x1f]"
 
-# Ends a boundary: white space, or what does not belong to the letter before.
+# The end of a boundary: white space, or a character that starts a new grapheme cluster.
 CUT = rf"(?:{_SPACE}+|(?![\p{{GCB=Extend}}\p{{GCB=SpacingMark}}\p{{GCB=ZWJ}}]))"
 
 _WORD = regex.compile(r"[^\s\x1c-\x1f]+")
 
-# Flags are taken by twos, because \X counts all the flags before each one again.
+# Flags are matched in pairs: \X would recount all preceding flags for each one (quadratic).
 _ONE_CLUSTER = (
     r"(?:\p{GCB=Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]*+|\X)"
 )
 _CLUSTER = regex.compile(_ONE_CLUSTER)
 
-# Coarsest first: what follows a match starts a new piece.
+# Coarsest first. A new piece starts after each match.
 _BOUNDARIES = (
     regex.compile(rf"[.!?…][\p{{Pe}}\p{{Pf}}\"']*{_SPACE}+|\n"),
     regex.compile(rf"[;:,،؛、，；：–—]{CUT}"),
@@ -35,24 +35,24 @@ _BOUNDARIES = (
 
 
 def split_words(text: str, span: Span) -> list[Span]:
-    """Cut a span at white space, or into grapheme clusters where it holds none.
+    """Split a span at white space, or into grapheme clusters if it has none.
 
     Args:
         text: The original.
-        span: The part to cut.
+        span: The part to split.
     """
     words = _matches(_WORD, text, span)
     return words if len(words) > 1 else _matches(_CLUSTER, text, span)
 
 
 def split_oversized(text: str, span: Span, max_chars: int, depth: int = 0) -> list[Span]:
-    """Cut a span into pieces of at most `max_chars`, at the coarsest boundaries that allow it.
+    """Split a span into pieces of at most `max_chars`, at the coarsest possible boundaries.
 
     Args:
         text: The original.
-        span: The part to cut, without white space at its ends.
-        max_chars: Characters of a piece; only a single grapheme cluster may be longer.
-        depth: How many of the coarser boundaries did not help.
+        span: The part to split, without white space at its ends.
+        max_chars: Maximum characters of a piece; a single grapheme cluster may be longer.
+        depth: Number of coarser boundaries already tried.
 
     Returns:
         Disjoint spans in ascending order, none with white space at its ends.
@@ -70,14 +70,14 @@ def split_oversized(text: str, span: Span, max_chars: int, depth: int = 0) -> li
 
 
 def cut_after(text: str, span: Span, boundary: regex.Pattern[str]) -> list[Span]:
-    """A span cut after every match of `boundary`; pieces of mere white space are left out."""
+    """Split a span after every match of `boundary`, without pieces that are only white space."""
     cuts = [m.end() for m in boundary.finditer(text, span.start, span.end)]
     pieces = (trimmed(text, Span(a, b)) for a, b in pairwise([span.start, *cuts, span.end]))
     return [piece for piece in pieces if piece.start < piece.end]
 
 
 def trimmed(text: str, span: Span) -> Span:
-    """The span without white space at its ends; empty where there is nothing else."""
+    """The span without white space at its ends; empty if it is all white space."""
     start, end = span
     while start < end and text[start].isspace():
         start += 1
@@ -87,7 +87,7 @@ def trimmed(text: str, span: Span) -> Span:
 
 
 def _split_graphemes(text: str, span: Span, max_chars: int) -> list[Span]:
-    """Runs of grapheme clusters; a run of `max_chars` clusters is looked into only if too long."""
+    """Pack grapheme clusters into pieces; runs of `max_chars` clusters are tried first."""
     pieces: list[Span] = []
     for run in _matches(regex.compile(rf"{_ONE_CLUSTER}{{1,{max_chars}}}"), text, span):
         long = run.end - run.start > max_chars
@@ -96,7 +96,7 @@ def _split_graphemes(text: str, span: Span, max_chars: int) -> list[Span]:
 
 
 def _pack(pieces: list[Span], max_chars: int) -> list[Span]:
-    """Join neighbors again as long as they stay within `max_chars`."""
+    """Join neighbors up to `max_chars`."""
     packed = pieces[:1]
     for piece in pieces[1:]:
         if piece.end - packed[-1].start <= max_chars:

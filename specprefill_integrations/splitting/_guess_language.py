@@ -1,6 +1,6 @@
-"""What a text is programmed in: by its name, by its first line, or by how its lines look.
+"""Detection of programming languages: by file name, first line, or typical lines.
 
-A guess is only made where there is little doubt: prose, logs and data are no code.
+Only clear cases count: prose, logs and data must not be taken for code.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from specprefill_integrations.splitting._code_languages import (
     INTERPRETERS,
 )
 
-# So much of a text is looked at.
+# Only this much of a text is examined.
 _READ_CHARS = 20_000
 
-# Of all lines such a share must be typical of the language, in so many different ways, and so
-# many times as many as of any other.
+# Minimum share of lines typical of the language, minimum number of different patterns that match,
+# and minimum lead over the second language.
 _LEAST_SHARE = 0.08
 _LEAST_WAYS = 2
 _LEAST_LEAD = 1.2
 
-# Such a share of all lines must look like any code.
+# Minimum share of lines that look like code of any language.
 _LEAST_LIKE_CODE = 0.5
 
 _BY_EXTENSION = {end: language for language, ends in EXTENSIONS.items() for end in ends}
@@ -45,19 +45,19 @@ _ANY_WAY = {
     language: re.compile(rf"\s*(?:{'|'.join(ways)})") for language, ways in EVIDENCE.items()
 }
 
-# Has nearly all lines of the other one, and some of its own.
+# A language that extends another has nearly all of its lines.
 _EXTENDS = {"c++": "c", "typescript": "javascript"}
 
 
 def guess_language(text: str, name: str | None = None) -> str | None:
-    """What a text is programmed in, if it is code.
+    """Guess the programming language of a text.
 
     Args:
         text: The text.
-        name: A file name, path or address that it is known by.
+        name: Its file name, path or URL.
 
     Returns:
-        What `CodeSplitter.language` takes; None where it is no code or hard to tell.
+        A value for `CodeSplitter.language`; None if the text is not code, or in doubt.
     """
     return _by_name(name or "") or _by_shebang(text) or _by_lines(text[:_READ_CHARS])
 
@@ -95,6 +95,6 @@ def _count(way: re.Pattern[str], lines: Sequence[str]) -> int:
 
 
 def _count_ways(language: str, lines: Sequence[str]) -> int:
-    """In how many ways lines are typical of a language or of what it extends."""
+    """The number of patterns of a language, or of one it extends, that match a line."""
     ways = _WAYS[language] + _WAYS.get(_EXTENDS.get(language, ""), [])
     return sum(1 for way in ways if _count(way, lines))

@@ -1,7 +1,7 @@
-"""Which units head which: a title, a markdown heading, a numbered or capitalized line.
+"""Links from units to their headings: a title, markdown headings, numbered or capitalized lines.
 
-A heading heads all that follows until one of its own or a higher rank. What is not clearly a
-heading is none: a wrong one would be paid for with every unit below it.
+A heading covers everything up to the next heading of the same or a higher rank. Doubtful lines are
+not headings: a wrong heading would cost tokens with every unit below it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _LINE_RANK = 8
 
 
 class OpenHeadings:
-    """The headings that a place in a text stands below."""
+    """The stack of headings above the current position in a text."""
 
     def __init__(self) -> None:
-        """Start below none."""
+        """Start without headings."""
         self._open: list[tuple[int, int]] = []  # rank, index
 
     @property
@@ -35,24 +35,24 @@ class OpenHeadings:
         return tuple(index for _, index in self._open)
 
     def close(self, rank: int) -> None:
-        """Leave what stands below headings of this rank or a lower one."""
+        """Remove headings of this rank or a lower one."""
         while self._open and self._open[-1][0] >= rank:
             self._open.pop()
 
     def open(self, rank: int, index: int) -> None:
-        """Go below a unit that is a heading of this rank; those of its rank must be closed."""
+        """Add a heading; headings of its rank and below must be closed first."""
         self._open.append((rank, index))
 
 
 def heading_links(text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
-    """Which units each unit stands below.
+    """Link each unit to its headings.
 
     Args:
         text: The text.
         units: Its units in ascending order.
 
     Returns:
-        For each unit the indices of its headings, from the title down.
+        For each unit, the indices of its headings, from the title down.
     """
     headings = OpenHeadings()
     links = []
@@ -67,7 +67,7 @@ def heading_links(text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
 
 
 def _rank(text: str, units: Sequence[Span], index: int) -> int | None:
-    """How high a heading the unit is, 0 for the title; None where it is none."""
+    """The rank of a heading, 0 for the title; None if the unit is not a heading."""
     start, end = units[index]
     heads_something = index + 1 < len(units)
     if not heads_something or end - start > _LONGEST_CHARS or not _stands_alone(text, start, end):
@@ -92,7 +92,7 @@ def _line_rank(line: str) -> int | None:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether a span is all that stands on its line."""
+    """True if nothing else is on the span's line."""
     before = text[text.rfind("\n", 0, start) + 1 : start]
     line_end = text.find("\n", end)
     after = text[end : line_end if line_end >= 0 else len(text)]

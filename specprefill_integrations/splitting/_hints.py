@@ -1,4 +1,4 @@
-"""What a framework's metadata says of a text -> a hint. Knows the usual keys, no framework."""
+"""Hints about a text from a framework's metadata. Knows common keys, imports no framework."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 from specprefill_integrations.types import TextHint
 
-# As loaders and readers name them, the most definite first.
+# Keys that loaders and readers use, the most specific first.
 _NAME_KEYS = ("file_name", "filename", "file_path", "path", "source", "url")
 _MIME_TYPE_KEYS = ("mime_type", "mimetype", "content_type", "file_type")
 
 
 def hint_from_metadata(metadata: Mapping[str, object]) -> TextHint:
-    """Read the file name and the MIME type out of a document's metadata.
+    """Read the file name and the MIME type from a document's metadata.
 
     Args:
-        metadata: As loaders and readers fill it; what is no text in it is passed over.
+        metadata: The metadata of a document or node; values that are not strings are ignored.
     """
     return TextHint(
         name=_first_text(metadata, _NAME_KEYS), mime_type=_first_text(metadata, _MIME_TYPE_KEYS)

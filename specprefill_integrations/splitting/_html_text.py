@@ -1,7 +1,7 @@
-"""HTML -> paragraphs, list items, rows and headings, with their tags.
+"""Paragraphs, list items, rows and headings of HTML, with their tags.
 
-Only the tags that start and end blocks are looked for, by one expression that takes time in
-proportion to the text: nothing is parsed, so nothing is too broken.
+One regular expression finds the tags that start and end blocks, in linear time; there is no parser,
+so broken HTML works too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BLOCK_NAMES = (
 _BLOCKS = frozenset(_BLOCK_NAMES.split())
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 
-# Of the tags within a row these alone cut it.
+# Within a row, only these tags split.
 _CUTS_ROWS = frozenset({"table", "tr", "thead", "tbody", "tfoot"})
 
 _ATTRIBUTES = r"(?:[^<>\"']++|\"[^\"]{0,5000}\"|'[^']{0,5000}'){0,200}+"
@@ -40,13 +40,13 @@ _STARTS_A_CLUSTER = regex.compile(r"\p{GCB=Prepend}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HtmlSplitter(OutlineSplitter):
-    """Cuts HTML at the borders of blocks, without taking the tags away.
+    """Splits HTML at the borders of blocks and keeps the tags.
 
-    All of it needs the headings that it stands below, a row the header of its table too; scripts
-    and style sheets need nothing. Tags without text go with the text next to them.
+    Every unit needs the headings above it, and a row the header of its table; scripts and style
+    sheets need nothing. Tags without text belong to the text next to them.
     """
 
-    def outline(self, text: str) -> Outline:
+    def parse(self, text: str) -> Outline:
         """Find the blocks of `text`."""
         scan = _Scan(text, self.max_unit_chars)
         for markup in _MARKUP.finditer(text):
@@ -57,40 +57,40 @@ class HtmlSplitter(OutlineSplitter):
 
 @dataclass(slots=True)
 class _Table:
-    """A table that is open."""
+    """An open table."""
 
     header: Needs = ()
-    """Its header rows and what they need."""
+    """Its header rows and their needs."""
 
     is_in_head: bool = False
-    """Whether `<thead>` is open."""
+    """True while `<thead>` is open."""
 
     is_in_row: bool = False
-    """Whether a row is open."""
+    """True while a row is open."""
 
     is_in_body: bool = False
-    """Whether there was a row that is no header."""
+    """True after the first row that is not a header."""
 
 
 @dataclass(slots=True)
 class _Block:
-    """What is between two tags that cut."""
+    """The part between two tags that split."""
 
     start: int
-    """Where it starts."""
+    """Start of the block."""
 
     has_text: bool = False
-    """Whether there is more in it than tags."""
+    """True if it has text besides tags."""
 
     tags: set[str] = field(default_factory=set)
-    """What it opens."""
+    """The tags that it opens."""
 
 
 class _Scan:
     """One pass over the tags of a text."""
 
     def __init__(self, text: str, max_chars: int) -> None:
-        """Start below no heading, in no table."""
+        """Start without headings and tables."""
         self.outline = Outline(text)
         self._text = text
         self._max_chars = max_chars
@@ -101,7 +101,7 @@ class _Scan:
         self._after_raw = True
 
     def take(self, markup: regex.Match[str]) -> None:
-        """Go past one tag, comment, script or style sheet."""
+        """Process one tag, comment, script or style sheet."""
         start, end = markup.span()
         self._pass_text(start)
         self._position = end
@@ -120,7 +120,7 @@ class _Scan:
             self._enter(tag)
 
     def finish(self) -> None:
-        """Add what comes after the last tag."""
+        """Add the text after the last tag."""
         self._pass_text(len(self._text))
         self._cut(len(self._text), is_close=True)
         self._add_block(len(self._text))
@@ -134,7 +134,7 @@ class _Scan:
         return tag in (_CUTS_ROWS if is_in_row else _BLOCKS)
 
     def _cut(self, position: int, *, is_close: bool) -> None:
-        """End the block, unless it has no text and can go with the next or the last one."""
+        """End the block; without text it joins the next or the previous one."""
         if not _is_between_clusters(self._text, position):
             return
         if self._block.has_text:
@@ -146,7 +146,7 @@ class _Scan:
                 self._block = _Block(position)
 
     def _take_raw(self, start: int, end: int) -> None:
-        """Add a script or style sheet as units of its own."""
+        """Add a script or style sheet as separate units."""
         if all(_is_between_clusters(self._text, p) for p in (start, end)):
             self._add_block(start)
             self._block = _Block(end)
@@ -156,7 +156,7 @@ class _Scan:
             self._block.has_text = True
 
     def _add_block(self, end: int) -> None:
-        """Add the block as a heading, a row or anything else."""
+        """Add the block as a heading, a table row or plain text."""
         block, self._block = self._block, _Block(end)
         span = trimmed(self._text, Span(block.start, end))
         if span.start == span.end:
@@ -177,7 +177,7 @@ class _Scan:
             self.outline.add_all(split_oversized(self._text, span, self._max_chars), needs)
 
     def _enter(self, tag: str) -> None:
-        """Go into a block."""
+        """Enter a block."""
         self._block.tags.add(tag)
         if tag in _CUTS_ROWS:
             self._block.tags -= {"td", "th"}
@@ -191,7 +191,7 @@ class _Scan:
             table.is_in_head = tag == "thead" or (table.is_in_head and tag == "tr")
 
     def _leave(self, tag: str) -> None:
-        """Go out of a block."""
+        """Leave a block."""
         if tag in _CUTS_ROWS and self._tables:
             table = self._tables[-1]
             table.is_in_row = False
@@ -201,12 +201,12 @@ class _Scan:
 
 
 def _is_header(block: _Block, table: _Table) -> bool:
-    """Whether a row holds the names of columns."""
+    """True if a row is a header row."""
     return table.is_in_head or ("th" in block.tags and "td" not in block.tags)
 
 
 def _is_between_clusters(text: str, position: int) -> bool:
-    """Whether nothing on one side of a tag belongs to a letter on the other."""
+    """True if a cut at this position splits no grapheme cluster."""
     return not (
         _CONTINUES_A_CLUSTER.match(text, position)
         or (position and _STARTS_A_CLUSTER.match(text, position - 1))

@@ -1,6 +1,6 @@
-"""A long text within JSON -> its sentences, where they stand, escapes and all.
+"""Sentences of a long JSON string, as spans of the JSON source.
 
-No cut is within an escape, nor between two escapes that are one character.
+Escapes, and pairs of escapes that form one character, are never split.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ _CHARACTER = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|.", re.DOTALL
 )
 
-# What nobody reads, and what is of no use in part: encoded bytes, a program without white space.
+# Encoded bytes, minified code: a part of it is useless.
 _ENCODED = re.compile(r"[!-~]{200}")
 
 
 def sentences_in(text: str, inside: Span, max_chars: int) -> list[Span]:
-    """The sentences of a text within JSON.
+    """Split a JSON string into sentences.
 
     Args:
         text: The JSON.
-        inside: What stands between the quotes.
-        max_chars: About how many characters a piece has at most.
+        inside: The part between the quotes.
+        max_chars: Approximate maximum characters of a piece.
 
     Returns:
-        Disjoint spans of the JSON in ascending order; none where no part of the text is of use
-        without the rest: encoded bytes, or JSON again.
+        Disjoint spans of the JSON in ascending order; empty if a part of the string is useless
+        without the rest: encoded bytes, or nested JSON.
     """
     characters = [match.group() for match in _CHARACTER.finditer(text, *inside)]
     said = "".join(map(_decoded, characters))
@@ -48,13 +48,13 @@ def sentences_in(text: str, inside: Span, max_chars: int) -> list[Span]:
 
 
 def written_text(text: str, inside: Span, kept: Sequence[Span], marker: Callable[[], str]) -> str:
-    """What is kept of a text within JSON, fit to stand between quotes.
+    """Write the kept sentences of a JSON string, to go between quotes.
 
     Args:
         text: The JSON.
-        inside: What stands between the quotes.
+        inside: The part between the quotes.
         kept: Some of its sentences, ascending.
-        marker: Says what stands for the next of the others, as JSON writes it.
+        marker: Returns the next gap marker, escaped for JSON.
     """
     written = []
     at = inside.start
@@ -70,7 +70,7 @@ def written_text(text: str, inside: Span, kept: Sequence[Span], marker: Callable
 
 
 def _decoded(character: str) -> str:
-    """A character, which may be written as an escape."""
+    """Decode a character, which may be an escape."""
     return json.loads(f'"{character}"') if character.startswith("\\") else character
 
 

@@ -1,8 +1,7 @@
-"""JSON and JSON lines -> members and elements; what is kept of them is JSON again.
+"""Members and elements of JSON and JSON lines; what is kept is valid JSON.
 
-Every value that is kept stands there as in the source, under the keys that it had, and a count
-stands where others were left out. Of a text that alone is too much, sentences are kept. What is no
-JSON is cut at lines.
+Kept values are copied from the source, under the same keys, and omitted ones are counted. An
+oversized string is split into sentences. A text that is not JSON is split into lines.
 """
 
 from __future__ import annotations
@@ -10,22 +9,26 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import ClassVar
 
+from cachetools import LRUCache, cached
+
+from specprefill_integrations._fork_safe_lock import ForkSafeLock
 from specprefill_integrations.splitting._json_strings import sentences_in, written_text
 from specprefill_integrations.splitting._lines import LineSplitter
-from specprefill_integrations.splitting._recent_parses import RecentParses
-from specprefill_integrations.types import Span
+from specprefill_integrations.splitting._rendering import GapStyle
+from specprefill_integrations.splitting._splitter import SplitResult, Splitter, unit_chars
+from specprefill_integrations.types import CountTokens, Span
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
 
-# What is nested deeper is not looked into.
+# Deeper values are not opened.
 _DEEPEST = 100
 
-# Members that say which record this is.
+# Keys of members that identify a record.
 _IDENTITY = re.compile(
     r'"(?:_?id|uuid|guid|key|code|number|name|title|type|kind|slug|label'
     r'|\w+(?:_id|Id|ID|_number|Number|_code|Code))"'
@@ -37,31 +40,45 @@ _REFERENCE_KEY = "reference"
 
 _MISSING_SENTENCES = "[...]"
 
+# A typical count of missing elements, to estimate its cost.
+_TYPICAL_COUNT = ' {"omitted": 12},'
+
+# Small members are readable alone, so a unit may cost at most a quarter of the limit.
+_UNITS_IN_LIMIT = 4
+_LEAST_UNIT_TOKENS = 16
+
+# Error of an estimated cost in tokens where two texts join.
+_JOINT_TOKENS = 2
+
+# Recent parses are cached, up to this many characters of JSON: both the detection of the kind of a
+# text and its splitting need a parse.
+_MEMO_CHARS = 2_000_000
+
 
 @dataclass(slots=True, eq=False)
 class _Node:
-    """A value, with its key where it is a member."""
+    """A value, with its key if it is a member."""
 
     lead_start: int
-    """Where the white space before it starts."""
+    """Start of the white space before it."""
 
     start: int
-    """Where its key starts; of an element, the value itself."""
+    """Start of its key, or of the value of an element."""
 
     value_start: int
-    """Where its value starts."""
+    """Start of its value."""
 
     end: int = 0
-    """Where it ends."""
+    """End of the value."""
 
     bracket: str = ""
-    """What the value opens with: `{`, `[`, or nothing of a scalar and of JSON lines as a whole."""
+    """Its opening bracket, `{` or `[`; empty for a scalar and for the root of JSON lines."""
 
     children: list[_Node] = field(default_factory=list)
     """Its members or elements."""
 
     member_names: frozenset[str] | None = None
-    """What its members are called, once somebody has asked."""
+    """The names of its members, filled at first use."""
 
     @property
     def span(self) -> Span:
@@ -70,7 +87,7 @@ class _Node:
 
     @property
     def between_quotes(self) -> Span:
-        """What a text says, as it is written."""
+        """The part of a string between its quotes."""
         return Span(self.value_start + 1, self.end - 1)
 
     def lead(self, text: str) -> str:
@@ -78,63 +95,71 @@ class _Node:
         return text[self.lead_start : self.start]
 
     def names(self, text: str) -> frozenset[str]:
-        """What its members are called."""
+        """The names of its members."""
         if self.member_names is None:
             self.member_names = frozenset(json.loads(_key(text, child)) for child in self.children)
         return self.member_names
 
 
+@dataclass(frozen=True, slots=True)
+class JsonValues:
+    """The values of one text."""
+
+    root: _Node | None
+    """The outermost value; None if the text is neither JSON nor JSON lines."""
+
+    chars: int
+    """Characters of the text."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JsonSplitter:
-    """Cuts JSON, or JSON lines, into members and elements that are kept or dropped as a whole."""
+class JsonSplitter(Splitter[JsonValues]):
+    """Splits JSON, or JSON lines, into members and elements."""
 
     max_unit_chars: int = 400
-    """Characters of an object or array up to which it is one unit; larger ones are looked into."""
+    """Characters of an object or array up to which it is one unit; larger ones are opened."""
 
     omitted_key: str | None = "omitted"
-    """Names the counts of what was left out: `{"omitted": 12}` among elements, `"omitted": 3` among
-    members, underscores before it where a member has that name. None: nothing is said."""
+    """Name of the counts of missing values: `{"omitted": 12}` among elements, `"omitted": 3` among
+    members, with leading underscores if a member has that name. None: no counts."""
 
     cuts_long_texts: bool = True
-    """Whether sentences may be kept of a text that alone costs more than all that may be kept."""
+    """True to keep sentences of a string that alone costs more than the whole budget."""
 
     cut_texts: frozenset[Span] = frozenset()
-    """Units that are a single text, of which sentences are kept or dropped, `[...]` between them;
-    no other text is cut."""
-
-    _recent: RecentParses[tuple[_Node | None]] = field(
-        default_factory=lambda: RecentParses(keeps_last=True),
-        init=False,
-        repr=False,
-        compare=False,
-    )
-    """What was found in the texts that this splitter cuts: they are written many times."""
+    """Strings that are split into sentences, with `[...]` for missing ones."""
 
     heads_stand_alone: ClassVar[bool] = True
-    """See `HeadedSplitter`: what names a record may be all that is asked of it."""
+    """The name of a record may be all that a question needs."""
+
+    words_stand_alone: ClassVar[bool] = False
+    """A part of a JSON value is not JSON."""
 
     def with_max_unit_chars(self, max_unit_chars: int) -> JsonSplitter:
-        """See `SizedSplitter`."""
+        """Return this splitter with smaller units; itself if its units are no larger already."""
+        if max_unit_chars >= self.max_unit_chars:
+            return self
         return replace(self, max_unit_chars=max_unit_chars)
 
-    def with_texts_cut(self, units: Collection[Span]) -> JsonSplitter:
-        """The same, but it may keep sentences of these units, where they are texts."""
-        return replace(self, cut_texts=frozenset(units)) if self.cuts_long_texts else self
+    def parse(self, text: str) -> JsonValues:
+        """Find the values of `text`."""
+        return _parsed(text)
 
-    def __call__(self, text: str) -> list[Span]:
-        """Cut `text`: disjoint, ascending, none empty."""
-        root = self._root(text)
-        if root is None:
+    def units(self, text: str, parsed: JsonValues) -> list[Span]:
+        """Return members and elements; lines if `text` is not JSON."""
+        if parsed.root is None:
             return LineSplitter()(text)
         return [
             span
-            for leaf, _ in self._leaves(root, ())
+            for leaf, _ in self._leaves(parsed.root, ())
             for span in self._sentences(text, leaf) or [leaf.span]
         ]
 
-    def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
-        """For each unit the members that say which record it belongs to, from the outermost in."""
-        root = self._root(text)
+    def links(
+        self, text: str, units: Sequence[Span], parsed: JsonValues | None = None
+    ) -> list[tuple[int, ...]]:
+        """Return the members that identify the records of each unit, from the outermost in."""
+        root = (parsed or self.parse(text)).root
         if root is None:
             return [()] * len(units)
         place = {unit: index for index, unit in enumerate(units)}
@@ -143,41 +168,90 @@ class JsonSplitter:
             named: list[int] = []
             for record in records:
                 identities = _identities(text, record)
-                if leaf in identities:  # one of those that name the record needs no other
+                if leaf in identities:  # an identity needs no other
                     break
                 named.extend(place[found.span] for found in identities if found.span in place)
             after = bisect_left(units, (leaf.end, 0))  # one unit, or sentences
             links += [tuple(named)] * (after - len(links))
         return links
 
-    def render(self, text: str, kept: Sequence[Span], reference: str | None = None) -> str:
-        """Write the kept units as JSON: what is around them stays, what is beside them is counted.
+    def refine(
+        self,
+        found: SplitResult[JsonValues],
+        costs: Sequence[int],
+        limit: int,
+        count_tokens: CountTokens,
+        gaps: GapStyle,  # noqa: ARG002
+    ) -> SplitResult[JsonValues]:
+        """Open values that cost more than a quarter of the limit.
+
+        A value is never cut, except for a string that alone costs more than the whole limit: it
+        is split into sentences.
+        """
+        largest = max(costs, default=0)
+        most = max(1, limit // _UNITS_IN_LIMIT)
+        splitter = self
+        if largest > most:
+            splitter = self.with_max_unit_chars(unit_chars(found.text, most, sum(costs)))
+        finer = found if splitter is self else splitter.split_again(found)
+        if largest <= limit or most < _LEAST_UNIT_TOKENS or not self.cuts_long_texts:
+            return finer
+        if finer is not found:
+            costs = count_tokens(finer.parts)
+        oversized = [u for u, cost in zip(finer.units, costs, strict=True) if cost > limit]
+        return replace(splitter, cut_texts=frozenset(oversized)).split_again(found)
+
+    def split_again(self, found: SplitResult[JsonValues]) -> SplitResult[JsonValues]:
+        """Split a text that another JSON splitter has parsed."""
+        units = tuple(self.units(found.text, found.parsed))
+        return SplitResult(self, found.text, found.parsed, units)
+
+    def typical_marker(self, gaps: GapStyle) -> str:  # noqa: ARG002
+        """Return a typical count of missing elements."""
+        return _TYPICAL_COUNT
+
+    def estimate_slack(self, gap_tokens: int) -> int:
+        """Return by how many tokens one more unit may cost less than estimated.
+
+        Estimates ignore the brackets around a member, and that all missing members of an object
+        share one count.
+        """
+        return _JOINT_TOKENS + 2 * gap_tokens
+
+    def joined(self, text: str, spans: Sequence[Span]) -> tuple[Span, ...]:  # noqa: ARG002
+        """Return the spans unchanged: `render` writes the commas between them."""
+        return tuple(spans)
+
+    def render(
+        self,
+        text: str,
+        kept: Sequence[Span],
+        *,
+        gaps: GapStyle | None = None,  # noqa: ARG002
+        reference: str | None = None,
+        parsed: JsonValues | None = None,
+    ) -> str:
+        """Write the kept units as JSON, with the brackets around them and counts of the rest.
 
         Args:
             text: The original.
             kept: Some of its units, ascending.
-            reference: What a `"reference"` beside the first count says.
+            gaps: Not used: JSON shows gaps as counts.
+            reference: The value of a `"reference"` beside the first count.
+            parsed: The parse of the text; None parses it again.
 
         Returns:
-            JSON, or JSON lines; empty where nothing is kept.
+            JSON, or JSON lines; empty if nothing is kept.
         """
-        root = self._root(text)
+        root = (parsed or self.parse(text)).root
         if root is None or not kept:
             return "\n".join(text[span.start : span.end] for span in kept)
         return _Writer(text, kept, self.omitted_key, reference).write(root) or ""
 
-    def _root(self, text: str) -> _Node | None:
-        """The values of a text; None where it is neither JSON nor JSON lines."""
-        found = self._recent.get(text)
-        if found is None:
-            found = (_parsed(text),)
-            self._recent.keep(text, found)
-        return found[0]
-
     def _leaves(
         self, node: _Node, records: tuple[_Node, ...]
     ) -> Iterator[tuple[_Node, tuple[_Node, ...]]]:
-        """What is not looked into, with the objects that it stands in, from the outermost in."""
+        """Yield values that are not opened, each with its objects from the outermost in."""
         is_lines = not node.bracket and node.children
         if not node.children or (node.end - node.start <= self.max_unit_chars and not is_lines):
             yield node, records
@@ -187,7 +261,7 @@ class JsonSplitter:
             yield from self._leaves(child, inside)
 
     def _sentences(self, text: str, node: _Node) -> list[Span]:
-        """The sentences of a text that may be cut; none of any other value."""
+        """Return the sentences of a string that may be cut; none of any other value."""
         if node.span not in self.cut_texts or text[node.value_start] != '"':
             return []
         return sentences_in(text, node.between_quotes, self.max_unit_chars)
@@ -195,25 +269,25 @@ class JsonSplitter:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes what is kept of one text, from its beginning to its end."""
+    """Writes the kept units of one text, in order."""
 
     text: str
     """The original."""
 
     kept: Sequence[Span]
-    """Its units that are kept, ascending."""
+    """Its kept units, ascending."""
 
     omitted_key: str | None
     """See `JsonSplitter`."""
 
     reference: str | None
-    """What the next count has to say beside the number; no other does."""
+    """The reference for the next count; cleared once written."""
 
     def write(self, node: _Node) -> str | None:
-        """A value with what is kept of it; None where nothing is."""
+        """Write a value with its kept parts; None if nothing of it is kept."""
         first = bisect_left(self.kept, (node.start, 0))
         if first == len(self.kept) or self.kept[first].start >= node.end:
-            return None  # without a look into it: most of a text is not kept
+            return None  # without opening it: most of a text is not kept
         if self.kept[first] == node.span and not (node.children and not node.bracket):
             return self.text[node.start : node.end]
         if not node.children:
@@ -231,11 +305,11 @@ class _Writer:
         return head + ",".join(parts) + self.text[node.children[-1].end : node.end]
 
     def _text(self, node: _Node, first: int) -> str:
-        """A text with what is kept of it.
+        """Write a string with its kept sentences.
 
         Args:
-            node: Its value.
-            first: Which of `kept` is its first sentence.
+            node: The string.
+            first: Index in `kept` of its first sentence.
         """
         inside = node.between_quotes
         sentences = self.kept[first : bisect_left(self.kept, (node.end, 0))]
@@ -243,7 +317,7 @@ class _Writer:
         return self.text[node.start : inside.start] + said + self.text[inside.end : node.end]
 
     def _missing_sentences(self) -> str:
-        """What stands for sentences, as JSON writes it; once it says where they are to be found."""
+        """The gap marker within strings, escaped; the first marker includes the reference."""
         if self.omitted_key is None:
             return ""
         if self.reference is None:
@@ -252,7 +326,7 @@ class _Writer:
         return f"{_MISSING_SENTENCES} [{_REFERENCE_KEY} {json.dumps(reference)[1:-1]}]"
 
     def _members(self, node: _Node, written: Sequence[str | None]) -> list[str]:
-        """The kept members, and how many are not."""
+        """The kept members, and the count of the others."""
         pairs = zip(node.children, written, strict=True)
         parts = [child.lead(self.text) + part for child, part in pairs if part is not None]
         missing = len(written) - len(parts)
@@ -263,7 +337,7 @@ class _Writer:
         return parts
 
     def _elements(self, node: _Node, written: Sequence[str | None]) -> Iterator[str]:
-        """The kept elements, and between them how many are not."""
+        """The kept elements, with counts of the others between them."""
         missing = 0
         for child, part in zip(node.children, written, strict=True):
             if part is None:
@@ -275,13 +349,13 @@ class _Writer:
         yield from self._gap(node.children[-1].lead(self.text), missing)
 
     def _gap(self, lead: str, missing: int) -> Iterator[str]:
-        """The element that says how many are missing, where some are."""
+        """The element with the count of missing ones, if any are missing."""
         if missing and self.omitted_key is not None:
             yield lead + json.dumps(self._count(missing))
 
     def _count(self, missing: int) -> dict[str, int | str]:
-        """How many are missing, and once where they are to be found."""
-        assert self.omitted_key is not None, "nobody counts without a name for it"
+        """The count of missing values; the first count includes the reference."""
+        assert self.omitted_key is not None, "counts need a key"
         count: dict[str, int | str] = {self.omitted_key: missing}
         if self.reference is not None:
             count[_REFERENCE_KEY] = self.reference
@@ -290,19 +364,19 @@ class _Writer:
 
 
 def is_json(text: str) -> bool:
-    """Whether a text is JSON or JSON lines."""
-    return _parsed(text) is not None
+    """True if a text is JSON or JSON lines."""
+    return _parsed(text).root is not None
 
 
 def _free(name: str, keys: Container[str]) -> str:
-    """The name, with underscores before it where there is such a key."""
+    """The name, with leading underscores if it is taken."""
     while name in keys:
         name = f"_{name}"
     return name
 
 
 def _identities(text: str, record: _Node) -> list[_Node]:
-    """The members by which a reader tells an object from others of its kind."""
+    """The members that identify an object among others of its kind."""
     named = (
         child
         for child in record.children
@@ -314,26 +388,23 @@ def _identities(text: str, record: _Node) -> list[_Node]:
 
 
 def _key(text: str, member: _Node) -> str:
-    """A member's key as it is written, quotes included."""
+    """The key of a member as written, with its quotes."""
     found = _TOKEN.match(text, member.start)
     assert found, "a member starts with its key"
     return found.group()
 
 
-_recent: RecentParses[tuple[_Node | None]] = RecentParses()
+@cached(
+    LRUCache(_MEMO_CHARS, getsizeof=lambda values: values.chars),
+    lock=ForkSafeLock(),
+)
+def _parsed(text: str) -> JsonValues:
+    """Parse JSON or JSON lines."""
+    return JsonValues(_root(text), len(text))
 
 
-def _parsed(text: str) -> _Node | None:
-    """The values of a text; None where it is neither JSON nor JSON lines."""
-    found = _recent.get(text)
-    if found is None:
-        found = (_parsed_anew(text),)
-        _recent.keep(text, found)
-    return found[0]
-
-
-def _parsed_anew(text: str) -> _Node | None:
-    """The same, parsed anew."""
+def _root(text: str) -> _Node | None:
+    """Return the outermost value; None if `text` is neither JSON nor JSON lines."""
     whole = _parsed_value(text, Span(0, len(text)))
     if whole is not None:
         return whole
@@ -346,7 +417,7 @@ def _parsed_anew(text: str) -> _Node | None:
 
 
 def _parsed_value(text: str, span: Span) -> _Node | None:
-    """The value that a stretch of the text holds; None where it is no JSON."""
+    """The value in a stretch of the text; None if it is not JSON."""
     start = span.start + text.startswith("\ufeff", span.start)
     try:
         json.loads(text[start : span.end])
@@ -356,7 +427,7 @@ def _parsed_value(text: str, span: Span) -> _Node | None:
 
 
 def _scanned(text: str, span: Span) -> _Node:
-    """Where the values of valid JSON stand."""
+    """The values of valid JSON, with their positions."""
     above: list[_Node] = [_Node(span.start, span.start, span.start)]
     key_start: int | None = None
     after_separator = span.start

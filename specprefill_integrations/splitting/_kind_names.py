@@ -1,4 +1,4 @@
-"""Kinds of text, and the file names and MIME types that say which one a text is of. Data only."""
+"""Kinds of text by file extension and MIME type. Data only."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ _EXTENSION = re.compile(r"\.(?:(log)\.\d[\w.-]{0,30}|(\w{1,12}))$")
 
 
 def kind_of_name(name: str) -> Kind | None:
-    """What a file's name says; None where it says nothing definite."""
+    """The kind that a file name indicates; None if it is not specific."""
     found = _EXTENSION.search(name.strip())
     return _KIND_OF_EXTENSION.get((found[1] or found[2]).lower()) if found else None
 
 
 def kind_of_mime_type(mime_type: str) -> Kind | None:
-    """What a MIME type says, its parameters left aside; None where it says nothing definite."""
+    """The kind that a MIME type indicates; None if it is not specific."""
     name = mime_type.partition(";")[0].strip().lower()
     if name.endswith("+json"):
         return "json"

@@ -1,4 +1,4 @@
-"""Text of lines -> its lines: what logs, transcripts, tables and most code are read by."""
+"""Lines of a text: the units of plain output, and helpers for all kinds read line by line."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ import re
 from dataclasses import dataclass
 
 from specprefill_integrations.splitting._finer import cut_after, split_oversized, trimmed
+from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
 _LINE_END = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
-# What ends a line in a file format; form feeds and the like stand within lines there.
+# Line ends of file formats; form feeds and similar characters are part of a line.
 _SOURCE_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LineSplitter:
-    """Cuts a text into its lines, leaving out blank ones."""
+class LineSplitter(Splitter[None]):
+    """Splits a text into its lines, without blank ones."""
 
     max_unit_chars: int = 600
-    """Characters of a unit; longer lines are cut at sentences, clauses, then words."""
+    """Characters of a unit; longer lines are split at sentences, clauses, then words."""
 
-    def __call__(self, text: str) -> list[Span]:
-        """Cut `text` into lines: disjoint, ascending, together all but its white space."""
+    def parse(self, text: str) -> None:
+        """Parse nothing: lines need no parse."""
+
+    def units(self, text: str, parsed: None = None) -> list[Span]:  # noqa: ARG002
+        """Split `text` into lines, which cover everything but white space."""
         return [
             piece
             for line in cut_after(text, Span(0, len(text)), _LINE_END)
@@ -31,20 +35,20 @@ class LineSplitter:
 
 
 def source_lines(text: str, span: Span | None = None) -> list[Span]:
-    """The lines of a file or a part of it, blank ones too, each with what ends it.
+    """The lines of a text or a part of it, with their line ends, including blank lines.
 
     Args:
         text: The original.
-        span: The part; all of it by default.
+        span: The part; None: the whole text.
     """
     start, end = span or (0, len(text))
     return [Span(m.start(), m.end()) for m in _SOURCE_LINE.finditer(text, start, end)]
 
 
 def without_blank_ends(text: str, span: Span) -> Span:
-    """Lines without white space at the end and blank lines at the start.
+    """A span without blank lines at its start and white space at its end.
 
-    Unlike `trimmed` it leaves the first line its indentation, where that is part of the span.
+    Unlike `trimmed`, it keeps the indentation of the first line.
     """
     start, end = trimmed(text, span)
     line_start = 1 + max(text.rfind(mark, span.start, start) for mark in "\r\n")
@@ -55,15 +59,15 @@ def without_blank_ends(text: str, span: Span) -> Span:
 
 
 def split_at_lines(text: str, span: Span, max_chars: int) -> list[Span]:
-    """Cut a part of a file into runs of whole lines of at most `max_chars`.
+    """Split a part of a text into runs of whole lines of at most `max_chars`.
 
     Args:
         text: The original.
-        span: The part to cut.
-        max_chars: Characters of a piece; longer lines are cut further.
+        span: The part to split.
+        max_chars: Maximum characters of a piece; longer lines are split further.
 
     Returns:
-        Disjoint spans in ascending order. A line keeps its indentation.
+        Disjoint spans in ascending order, with the indentation of their first lines.
     """
     pieces: list[Span] = []
     for source_line in source_lines(text, span):

@@ -1,7 +1,4 @@
-"""How the first line of a log entry looks: time stamps and levels in the forms programs write.
-
-Knows lines, not entries.
-"""
+"""Detection of the first lines of log entries, by timestamps and levels in common formats."""
 
 from __future__ import annotations
 
@@ -20,13 +17,13 @@ _LEVEL = (
     r"|VERBOSE)"
 )
 
-# What `docker compose`, `kubectl logs`, syslog and others put before a program's own line.
+# Prefixes of `docker compose`, `kubectl logs`, syslog and others.
 _PREFIX = (
     r"\ufeff?(?:[\w./-]{1,60} {1,30}\| ?|\[pod/[^\]\s]{1,120}\] )?"
     r"(?:[-*!>] |[A-Z]{2,12} +)?(?:<\d{1,3}>(?:\d )?)?[\[({]?"
 )
 
-_STAMPS = {
+_TIMESTAMPS = {
     "iso": rf"\d{{4}}(?P<mark>[-/.])\d\d?(?P=mark)\d\d?"
     rf"(?:[T ,_-]{{1,2}}(?:{_TIME}|{_DOTTED_TIME}|\d\d:\d\d)|\b)",
     "short_date": rf"\d\d?[/.-]\d\d?(?:[/.-]\d{{2,4}})?[ ,T-]{{1,2}}{_TIME}",
@@ -46,34 +43,34 @@ _STAMPS = {
 }
 
 _START = re.compile(
-    _PREFIX + "(?:" + "|".join(f"(?P<{kind}>{stamp})" for kind, stamp in _STAMPS.items()) + ")"
+    _PREFIX + "(?:" + "|".join(f"(?P<{kind}>{form})" for kind, form in _TIMESTAMPS.items()) + ")"
 )
 _INDENTED = re.compile(r"\s")
 
-# A form that is this much rarer than the commonest one starts no entries: it stands within them.
+# A format this many times rarer than the most common one occurs within entries, not at starts.
 _RARE = 20
 
-# These start an entry in a log of levels; below a time stamp they are part of what is told.
+# These start an entry only in logs without timestamps; otherwise they are part of a message.
 _WITHOUT_TIME = frozenset({"level", "lower_level", "android"})
 
-# How many of the lines that could start an entry must look like it.
+# Minimum share of unindented lines that must look like the start of an entry.
 _LEAST_SHARE = 0.25
 
 
 def start_kind(text: str, line: Span) -> str | None:
-    """The form of the time stamp or level that a line starts with."""
+    """The format of the timestamp or level at the start of a line."""
     found = _START.match(text, line.start, line.end)
     return found.lastgroup if found else None
 
 
 def start_share(text: str, lines: Sequence[Span]) -> float:
-    """How many of the lines that are not indented start with a time stamp or a level."""
+    """The share of unindented lines that start with a timestamp or a level."""
     outer = [line for line in lines if not _INDENTED.match(text, line.start, line.end)]
     return sum(start_kind(text, line) is not None for line in outer) / max(1, len(outer))
 
 
 def entry_starts(text: str, lines: Sequence[Span]) -> set[int] | None:
-    """Which lines look like the others that start an entry; None where few look like any."""
+    """Indices of the lines that start an entry; None if too few look like it."""
     kinds = [start_kind(text, line) for line in lines]
     outer = sum(not _INDENTED.match(text, line.start, line.end) for line in lines)
     counts = Counter(kind for kind in kinds if kind)

@@ -1,4 +1,4 @@
-"""Logs -> entries: a line that starts one, and what was written below it, such as a stack trace."""
+"""Entries of a log: a first line and the lines that belong to it, such as a stack trace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from specprefill_integrations.splitting._log_starts import entry_starts
 from specprefill_integrations.splitting._outline import Outline, OutlineSplitter
 from specprefill_integrations.types import Span
 
-# What is no entry of its own in a log without time stamps, though it is not indented.
+# Unindented lines that continue an entry in a log without timestamps.
 _CONTINUES = re.compile(
     r"\s|Caused by:|Suppressed:|During handling of the above|The above exception was"
     r"|goroutine \d+ |created by |exit status \d|\.{3} \d+ more|--- End of|[\])}]+[,;]?\s*$"
@@ -23,26 +23,26 @@ _CHAINED = re.compile(r"During handling of the above|The above exception was")
 _EXIT = re.compile(r"exit status \d")
 _GOROUTINE = re.compile(r"goroutine \d+ \[")
 
-# So much of an entry's first line comes along with what stands far below it.
+# Maximum characters of an entry's first line that its other pieces need.
 _HEAD_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSplitter(OutlineSplitter):
-    """Cuts a log into its entries.
+    """Splits a log into its entries.
 
-    An entry starts at a line that starts like others do: with a time stamp or a level. Where few
-    lines do, it starts at any line that is not indented and belongs to no stack trace. Of an entry
-    that is too long, the pieces need its first line.
+    An entry starts at a line with a timestamp or a level, in the usual format of the log. If few
+    lines have one, it starts at any unindented line outside of stack traces. The pieces of an
+    oversized entry need its first line.
     """
 
     max_unit_chars: int = 2_000
-    """Characters of a unit; longer entries are cut at lines."""
+    """Characters of a unit; longer entries are split at lines."""
 
     heads_stand_alone: ClassVar[bool] = True
-    """See `HeadedSplitter`: an entry's first line may be all that is asked of it."""
+    """The first line of an entry may be all that a question needs."""
 
-    def outline(self, text: str) -> Outline:
+    def parse(self, text: str) -> Outline:
         """Find the entries of `text`."""
         outline = Outline(text)
         lines = [line for line in source_lines(text) if not text[line.start : line.end].isspace()]
@@ -58,7 +58,7 @@ class LogSplitter(OutlineSplitter):
         return outline
 
     def _add(self, outline: Outline, line: Span, end: int) -> None:
-        """Add one entry that starts with `line`."""
+        """Add an entry that starts with `line`."""
         if end - line.start > self.max_unit_chars:
             most = min(self.max_unit_chars, _HEAD_CHARS)
             [line, *_] = split_oversized(outline.text, trimmed(outline.text, line), most)
@@ -66,7 +66,7 @@ class LogSplitter(OutlineSplitter):
 
 
 def _outer_lines(text: str, lines: Sequence[Span]) -> Iterator[int]:
-    """Lines that belong to none above, by their indentation and by what traces are made of."""
+    """Indices of lines that start an entry, by their indentation and the form of stack traces."""
     inside: re.Pattern[str] | None = None
     previous_end = 0
     for index, line in enumerate(lines):

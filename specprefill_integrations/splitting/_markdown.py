@@ -1,6 +1,6 @@
-"""Markdown -> sentences, list items, rows and code, each below the headings that it stands under.
+"""Sentences, list items, rows and code blocks of markdown, linked to their headings.
 
-`markdown-it-py` says which lines each block takes; all else is read from these lines.
+`markdown-it-py` finds the lines of each block; everything else is read from these lines.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting._headings import OpenHeadings
 from specprefill_integrations.splitting._lines import source_lines, without_blank_ends
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
 from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.splitting._tables import TableSplitter
 from specprefill_integrations.types import Span
 
@@ -30,10 +31,10 @@ _FRONT_MATTER = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkdownSplitter(OutlineSplitter):
-    """Cuts markdown into sentences, list items, table rows and blocks of code.
+    """Splits markdown into sentences, list items, table rows and code blocks.
 
-    All of it needs the headings that it stands below, a row the header of its table, what is
-    nested in a long list item the item's first sentence, and a piece of long code its fence.
+    Every unit needs the headings above it. A row also needs the header of its table, the contents
+    of a long list item its first sentence, and a piece of a long code block its opening fence.
 
     Raises:
         UnknownLanguageError: There are no sentence rules for `language`.
@@ -41,19 +42,19 @@ class MarkdownSplitter(OutlineSplitter):
     """
 
     language: str = "en"
-    """ISO 639-1 code of the language whose abbreviations are known not to end a sentence."""
+    """ISO 639-1 code of the language of the sentence rules."""
 
     max_item_chars: int = 300
-    """Characters of a list item, with all that is nested in it, up to which it is one unit."""
+    """Characters of a list item with its contents up to which it is one unit."""
 
     max_code_chars: int = 1_000
-    """Characters of a block of code, a table row or a block of HTML; longer ones are cut."""
+    """Characters of a code block, table row or HTML block; longer ones are split."""
 
-    code: Splitter | None = None
-    """Cuts what stands in a long fence; at lines by default."""
+    code: Splitter[Any] | None = None
+    """Splits the contents of a long code block; None: at lines."""
 
-    def outline(self, text: str) -> Outline:
-        """Find the blocks of `text` and the headings above each."""
+    def parse(self, text: str) -> Outline:
+        """Find the blocks of `text` and their headings."""
         front = _FRONT_MATTER.match(text)
         body = Span(front.end() if front else 0, len(text))
         reading = _Reading(self, text, body)
@@ -68,7 +69,7 @@ class _Reading:
     """One pass over the blocks of a text; lines are counted from the start of its body."""
 
     def __init__(self, splitter: MarkdownSplitter, text: str, body: Span) -> None:
-        """Start below no heading."""
+        """Start without headings."""
         self.outline = Outline(text)
         self.lines = source_lines(text, body)
         self._splitter = splitter
@@ -81,12 +82,12 @@ class _Reading:
     def read_blocks(
         self, nodes: Sequence[SyntaxTreeNode], lines: range, item: Needs | None
     ) -> None:
-        """Add neighboring blocks, and the lines between them: definitions of links and the like.
+        """Add consecutive blocks, and the lines between them, such as link definitions.
 
         Args:
             nodes: The blocks.
-            lines: The lines that they and what is between them take.
-            item: What the content of the list item or quote needs that they stand in.
+            lines: The lines of the blocks and between them.
+            item: The needs of the contents of the enclosing list item or quote; None outside.
         """
         position = lines.start
         for node in nodes:
@@ -103,7 +104,7 @@ class _Reading:
         if node.type == "heading" and item is None:
             self._add_heading(node, lines)
         elif node.type in {"heading", "paragraph"}:
-            self.outline.add_split(self._sentences, self._span(lines), needs)
+            self._add_sentences(self._span(lines), needs)
         elif node.type in {"bullet_list", "ordered_list"}:
             self.read_blocks(node.children, lines, needs)
         elif node.type == "list_item":
@@ -118,10 +119,10 @@ class _Reading:
             self._add_lines(lines, item)
 
     def _add_heading(self, node: SyntaxTreeNode, lines: range) -> None:
-        """Add a heading; what is too long for one is a paragraph."""
+        """Add a heading, or a paragraph if it is too long for a heading."""
         span = without_blank_ends(self.outline.text, self._span(lines))
         if span.end - span.start > self._splitter.max_unit_chars:
-            self.outline.add_split(self._sentences, span, self._headings.above)
+            self._add_sentences(span, self._headings.above)
             return
         rank = int(node.tag[1:])
         self._headings.close(rank)
@@ -131,7 +132,7 @@ class _Reading:
     def _add_container(
         self, node: SyntaxTreeNode, lines: range, needs: Needs, max_chars: int
     ) -> None:
-        """Add a list item or quote, or what is in it: below the first sentence of an item."""
+        """Add a list item or quote as one unit, or its contents below its first sentence."""
         whole = without_blank_ends(self.outline.text, self._span(lines))
         if whole.end - whole.start <= min(max_chars, self._splitter.max_unit_chars):
             self.outline.add(whole, needs)
@@ -141,13 +142,13 @@ class _Reading:
         if node.type == "list_item" and first and first.type == "paragraph" and first.map:
             position = min(max(first.map[1], lines.start), lines.stop)
             lead = len(self.outline.spans)
-            self.outline.add_split(self._sentences, self._span(range(lines.start, position)), needs)
+            self._add_sentences(self._span(range(lines.start, position)), needs)
             blocks = blocks[1:]
             needs = (*needs, lead) if len(self.outline.spans) > lead else needs
         self.read_blocks(blocks, range(position, lines.stop), needs)
 
     def _add_fence(self, node: SyntaxTreeNode, lines: range, needs: Needs) -> None:
-        """Add a block of code, or the line that opens it and pieces that need this line."""
+        """Add a code block as one unit, or as its opening line and pieces that need it."""
         span = self._span(lines)
         opening = self._span(lines[:1])
         most = self._splitter.max_code_chars
@@ -162,16 +163,17 @@ class _Reading:
         self.outline.add_lines(Span(end, span.end), below, most)
 
     def _add_lines(self, lines: range, item: Needs | None) -> None:
-        """Add lines that are no prose."""
+        """Add lines that are not prose."""
         needs = self._headings.above if item is None else item
         self.outline.add_lines(self._span(lines), needs, self._splitter.max_code_chars)
 
-    def _sentences(self, part: str) -> list[Span]:
-        """Sentences without links: the headings above them are known here."""
-        return self._prose(part)
+    def _add_sentences(self, span: Span, needs: Needs) -> None:
+        """Add sentences; their links are known here, so the prose splitter's are not used."""
+        sentences = self._prose(self.outline.text[span.start : span.end])
+        self.outline.add_all([Span(span.start + a, span.start + b) for a, b in sentences], needs)
 
     def _span(self, lines: range) -> Span:
-        """Where lines stand in the text."""
+        """The span of some lines in the text."""
         if not lines:
             return Span(0, 0)
         return Span(self.lines[lines[0]].start, self.lines[lines[-1]].end)
@@ -179,7 +181,7 @@ class _Reading:
 
 @cache
 def _parser() -> MarkdownIt:
-    """Reads blocks only: what is within a line is of no interest."""
+    """A parser of blocks only, without inline markup."""
     parser = MarkdownIt("commonmark").enable("table")
     parser.core.ruler.enableOnly(["normalize", "block"])
     return parser

@@ -1,29 +1,26 @@
-"""Units and what stands above each: what all kinds of structured text are split into.
-
-Knows no kind of text.
-"""
+"""Units of structured text with their needs, shared by the splitters of such kinds."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from specprefill_integrations.splitting import LinkingSplitter, Splitter
 from specprefill_integrations.splitting._lines import split_at_lines, without_blank_ends
-from specprefill_integrations.splitting._recent_parses import RecentParses
+from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
 Needs = tuple[int, ...]
-"""Indices of units, ascending; what each of them needs is among them."""
+"""Indices of units, ascending; includes what those units need themselves."""
 
 
 class Outline:
-    """The units of a text while they are found, from the first to the last."""
+    """A collector of the units of a text, in order."""
 
     def __init__(self, text: str) -> None:
-        """Start with none."""
+        """Start without units."""
         self.text = text
         self.spans: list[Span] = []
         self.needs: list[Needs] = []
@@ -32,11 +29,11 @@ class Outline:
         """Add a unit, unless it is blank.
 
         Args:
-            span: Where it stands, after all units so far.
-            needs: What it needs.
+            span: Its span, after all units so far.
+            needs: Its needs.
 
         Returns:
-            What units need that stand below this one.
+            The needs of units below this one.
         """
         if not self.text[span.start : span.end].strip():
             return needs
@@ -45,31 +42,31 @@ class Outline:
         return (*needs, len(self.spans) - 1)
 
     def add_all(self, spans: Sequence[Span], needs: Needs = ()) -> None:
-        """Add units that need the same."""
+        """Add units with the same needs."""
         for span in spans:
             self.add(span, needs)
 
     def add_lines(self, span: Span, needs: Needs, max_chars: int) -> None:
-        """Add a unit of whole lines, or several where it is longer than `max_chars`."""
+        """Add whole lines as one unit, or as several of at most `max_chars`."""
         self.add_all(split_at_lines(self.text, span, max_chars), needs)
 
     def add_heading(self, span: Span, needs: Needs, max_chars: int) -> Needs:
-        """Add lines that others need; of long ones each piece needs those before it.
+        """Add lines that other units need; each piece of long ones needs the pieces before it.
 
         Returns:
-            What units need that stand below it.
+            The needs of units below it.
         """
         for piece in split_at_lines(self.text, span, max_chars):
             needs = self.add(piece, needs)
         return needs
 
     def add_headed(self, head: Span, end: int, needs: Needs, max_chars: int) -> None:
-        """Add lines as one unit, or where they are too long the head and pieces that need it.
+        """Add lines as one unit, or if too long as a head and pieces that need it.
 
         Args:
-            head: The part that the rest cannot do without.
-            end: Where the rest ends.
-            needs: What all of it needs.
+            head: The part that the rest needs.
+            end: End of the rest.
+            needs: The needs of all of it.
             max_chars: Characters of a unit.
         """
         whole = without_blank_ends(self.text, Span(head.start, end))
@@ -79,19 +76,18 @@ class Outline:
         below = self.add_heading(head, needs, max_chars)
         self.add_lines(Span(head.end, end), below, max_chars)
 
-    def add_split(self, splitter: Splitter, span: Span, needs: Needs) -> None:
-        """Add what another splitter makes of a part; all of it needs `needs`."""
+    def add_split(self, splitter: Splitter[Any], span: Span, needs: Needs) -> None:
+        """Add the units that another splitter finds in a part; all of them need `needs`."""
         part = self.text[span.start : span.end]
-        units = splitter(part)
+        found = splitter.split(part)
         first = len(self.spans)
-        linked = isinstance(splitter, LinkingSplitter)
-        links = splitter.links(part, units) if linked else [()] * len(units)  # type: ignore[attr-defined]
-        for unit, above in zip(units, links, strict=True):
+        links = splitter.links(part, found.units, found.parsed)
+        for unit, above in zip(found.units, links, strict=True):
             self.spans.append(Span(span.start + unit.start, span.start + unit.end))
             self.needs.append((*needs, *(first + index for index in above)))
 
     def links(self, units: Sequence[Span]) -> list[Needs]:
-        """What each of `units` needs, which may be cut finer or coarser than the outline.
+        """The needs of each of `units`, which may be finer or coarser than the outline.
 
         Args:
             units: Units of the same text, in ascending order.
@@ -110,42 +106,38 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutlineSplitter(ABC):
-    """Cuts a text into the units of its outline.
+class OutlineSplitter(Splitter[Outline]):
+    """Splits a text into the units of its outline.
 
     Raises:
         ValueError: `max_unit_chars` is less than 1.
     """
 
     max_unit_chars: int = 600
-    """Characters of a unit; longer ones are cut at lines, sentences, clauses, then words."""
-
-    _recent: RecentParses[Outline] = field(
-        default_factory=RecentParses, init=False, repr=False, compare=False
-    )
-    """What was found in texts that were cut and are not linked yet."""
+    """Characters of a unit; longer ones are split at lines, sentences, clauses, then words."""
 
     def __post_init__(self) -> None:
-        """Reject a limit that nothing meets."""
+        """Reject an impossible limit."""
         if self.max_unit_chars < 1:
             msg = f"max_unit_chars must be at least 1; got {self.max_unit_chars!r}."
             raise ValueError(msg)
 
     def with_max_unit_chars(self, max_unit_chars: int) -> OutlineSplitter:
-        """See `SizedSplitter`."""
+        """Return this splitter with smaller units; itself if its units are no larger already."""
+        if max_unit_chars >= self.max_unit_chars:
+            return self
         return replace(self, max_unit_chars=max_unit_chars)
 
-    def __call__(self, text: str) -> list[Span]:
-        """Cut `text` into units: disjoint, ascending, together all but its white space."""
-        outline = self.outline(text)
-        self._recent.keep(text, outline)
-        return list(outline.spans)
-
-    def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
-        """For each unit the indices of those that it needs, from the first to the last."""
-        outline = self._recent.take(text) or self.outline(text)
-        return outline.links(units)
-
     @abstractmethod
-    def outline(self, text: str) -> Outline:
-        """Find the units of `text` and what each needs."""
+    def parse(self, text: str) -> Outline:
+        """Find the units of `text` and their needs."""
+
+    def units(self, text: str, parsed: Outline) -> list[Span]:  # noqa: ARG002
+        """Return the units of the outline."""
+        return list(parsed.spans)
+
+    def links(
+        self, text: str, units: Sequence[Span], parsed: Outline | None = None
+    ) -> list[tuple[int, ...]]:
+        """Return the needs of each unit, in ascending order."""
+        return (parsed or self.parse(text)).links(units)

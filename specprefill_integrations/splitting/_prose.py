@@ -1,8 +1,8 @@
-"""Prose -> sentences, by `sentence-splitter` where it knows the language, with exact spans.
+"""Sentences of prose, as exact spans, by the rules of `sentence-splitter`.
 
-`sentence-splitter` hands back sentences with white space rewritten; they are found again in the
-source by their other characters. Scripts whose sentences end in marks of their own (Chinese,
-Japanese, Hindi, Arabic, ...) are cut there first.
+`sentence-splitter` rewrites white space, so its sentences are located in the source by counting
+words. Scripts with other sentence terminators (Chinese, Japanese, Hindi, Arabic, ...) are split at
+these first.
 """
 
 from __future__ import annotations
@@ -21,43 +21,43 @@ from sentence_splitter import SentenceSplitter, SentenceSplitterException
 from specprefill_integrations.errors import UnknownLanguageError
 from specprefill_integrations.splitting._finer import CUT, cut_after, split_oversized, trimmed
 from specprefill_integrations.splitting._headings import heading_links
+from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
-# Sentence ends that sentence-splitter has no rule for, with the quotes and brackets that close
-# after them: CJK, Urdu and Arabic, Devanagari, Armenian, Ethiopic, Khmer, Myanmar, Tibetan.
+# Sentence terminators that sentence-splitter does not know, with closing quotes and brackets: CJK,
+# Urdu and Arabic, Devanagari, Armenian, Ethiopic, Khmer, Myanmar, Tibetan.
 _OTHER_TERMINATOR = regex.compile(rf"[。！？｡．؟۔।॥։።፧។၊။༎]+[\p{{Pe}}\p{{Pf}}\"']*{CUT}")
 
-# A new paragraph, heading, list item or table row: a sentence never runs across one.
+# A new paragraph, heading, list item or table row: sentences do not cross these.
 _BLOCK_BREAK = regex.compile(
     r"\n[^\S\n]*(?:\n\s*|(?=[-*+•#>|]|\d+[.)]\s|\p{L}[.)]\s|```|~~~|={3,}|_{3,}))"
 )
 
-# A wrapped line has about this many characters. A shorter one was ended on purpose; a longer one
-# was not wrapped at all, so its end is a paragraph's.
+# Typical lengths of wrapped lines. A shorter line was ended on purpose; a longer line was not
+# wrapped, so its end is the end of a paragraph.
 _WRAPPED_LINE_CHARS = range(45, 121)
 
-# The rules take time that grows faster than the text; a paragraph longer than this is cut first.
+# The rules take superlinear time, so longer paragraphs are split first.
 _RULES_CHARS = 5_000
 
 _RULES_FOLDER = Path(sentence_splitter.__file__).parent / "non_breaking_prefixes"
 
-# Every rule of sentence-splitter breaks at white space after one of these marks; without them it
-# need not run. To be matched from the start: a search would look for the white space again and
-# again.
+# All rules of sentence-splitter break at white space after one of these marks; without one there
+# is a single sentence. Use `match`: `search` would take quadratic time.
 _MAY_HOLD_TWO = re.compile(r"[^.!?]*[.!?]\S*\s")
 
-# The number of a heading or list item, which the rules take for a sentence.
+# The number of a heading or list item, which the rules mistake for a sentence.
 _NUMBERING = re.compile(r"(?:[#>*+•-]+ )*(?:\d{1,3}\.)+")
 
-# The rules look at both ends of a word, and long at a long one.
+# The rules examine both ends of a word, and are slow for long words.
 _WORD_END_CHARS = 32
 
 _WORD = re.compile(r"\S+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProseSplitter:
-    """Cuts a text into sentences.
+class ProseSplitter(Splitter[None]):
+    """Splits a text into sentences.
 
     Raises:
         UnknownLanguageError: There are no rules for `language`.
@@ -65,20 +65,23 @@ class ProseSplitter:
     """
 
     language: str = "en"
-    """ISO 639-1 code of the language whose abbreviations are known not to end a sentence."""
+    """ISO 639-1 code of the language of the sentence rules."""
 
     max_unit_chars: int = 600
-    """Characters of a unit; longer sentences are cut at clauses, then words, then graphemes."""
+    """Characters of a unit; longer sentences are split at clauses, then words, then graphemes."""
 
     def __post_init__(self) -> None:
-        """Load the rules now, so that an unknown language is an error here."""
+        """Load the rules, to reject an unknown language at once."""
         _rules(self.language)
         if self.max_unit_chars < 1:
             msg = f"max_unit_chars must be at least 1; got {self.max_unit_chars!r}."
             raise ValueError(msg)
 
-    def __call__(self, text: str) -> list[Span]:
-        """Cut `text` into sentences: disjoint, ascending, together all but its white space."""
+    def parse(self, text: str) -> None:
+        """Parse nothing: sentences need no parse."""
+
+    def units(self, text: str, parsed: None = None) -> list[Span]:  # noqa: ARG002
+        """Split `text` into sentences, which cover everything but white space."""
         return [
             piece
             for block in cut_after(text, Span(0, len(text)), _BLOCK_BREAK)
@@ -89,19 +92,24 @@ class ProseSplitter:
             for piece in split_oversized(text, part, self.max_unit_chars)
         ]
 
-    def links(self, text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
-        """For each unit the indices of its headings. See `heading_links`."""
+    def links(
+        self,
+        text: str,
+        units: Sequence[Span],
+        parsed: None = None,  # noqa: ARG002
+    ) -> list[tuple[int, ...]]:
+        """Return the headings of each unit. See `heading_links`."""
         return heading_links(text, units)
 
     def _sentences(self, text: str, span: Span) -> list[Span]:
-        """What `sentence-splitter` finds in one stretch, as spans of `text`."""
+        """The sentences that `sentence-splitter` finds in one stretch, as spans of `text`."""
         if not _MAY_HOLD_TWO.match(text, span.start, span.end):
             return [span]
         words = [Span(m.start(), m.end()) for m in _WORD.finditer(text, span.start, span.end)]
-        # Words are joined by single spaces first: a line break would count as a sentence's end.
+        # Words are joined by single spaces, because a line break would end a sentence.
         sentences = _rules(self.language).split(" ".join(_word_ends(text, w) for w in words))
         counts = [len(sentence.split()) for sentence in sentences]
-        if sum(counts) != len(words):  # it dropped a word, so the count cannot be trusted
+        if sum(counts) != len(words):  # it dropped a word, so counting is unreliable
             return [span]
         if len(counts) > 1 and _NUMBERING.fullmatch(sentences[0]):
             counts[:2] = [counts[0] + counts[1]]
@@ -110,7 +118,7 @@ class ProseSplitter:
 
 
 def _word_ends(text: str, word: Span) -> str:
-    """A word, or both ends of a long one."""
+    """A word, or the two ends of a long one."""
     if word.end - word.start <= 2 * _WORD_END_CHARS:
         return text[word.start : word.end]
     return (
@@ -120,7 +128,7 @@ def _word_ends(text: str, word: Span) -> str:
 
 
 def _unwrapped(text: str, block: Span) -> Iterator[Span]:
-    """The lines of a block, wrapped ones joined again."""
+    """The lines of a block, with wrapped lines joined."""
     start = position = block.start
     for line in text[block.start : block.end].splitlines(keepends=True):
         position += len(line)

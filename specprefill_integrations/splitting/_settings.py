@@ -1,4 +1,4 @@
-"""YAML and TOML -> entries, each with the keys, list items or tables that it stands below."""
+"""Entries of YAML and TOML files, linked to the enclosing keys, list items or tables."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from specprefill_integrations.splitting._toml_text import toml_entries
 from specprefill_integrations.splitting._yaml_text import yaml_entries
 from specprefill_integrations.types import Span
 
-# So much is looked at to see which of the two a file is.
+# Characters examined to tell YAML from TOML.
 _SNIFFED_CHARS = 20_000
 
-# So much of a long line, or a line and its comment, comes along with what stands below it.
+# Maximum characters of a line, with its comment, that the entries below it need.
 _HEAD_CHARS = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsSplitter(OutlineSplitter):
-    """Cuts YAML or TOML into entries; what is nested needs what it is nested in.
+    """Splits YAML or TOML into entries; nested entries need the ones that enclose them.
 
-    A small block is one unit with all that is in it, and a comment goes with what follows it. Of
-    a value that is too long, the pieces need its first line.
+    A small block is one unit. A comment belongs to the next entry. The pieces of an oversized value
+    need its first line.
     """
 
     max_unit_chars: int = 400
-    """Characters of a block up to which it is one unit; larger ones are looked into."""
+    """Characters of a block up to which it is one unit; larger ones are opened."""
 
     form: Literal["yaml", "toml"] | None = None
-    """How the file is written, seen from the text by default."""
+    """The format of the file; None: detected from the text."""
 
-    def outline(self, text: str) -> Outline:
-        """Find the entries of `text` and what each is nested in."""
+    def parse(self, text: str) -> Outline:
+        """Find the entries of `text` and their nesting."""
         head = text[:_SNIFFED_CHARS]
         form = self.form or settings_form([head[a:b] for a, b in source_lines(head)])
         entries = toml_entries(text) if form == "toml" else yaml_entries(text)
         outline = Outline(text)
         ends = _block_ends(entries)
-        around: list[tuple[int, Needs]] = []  # where the block ends, what is needed in it
+        around: list[tuple[int, Needs]] = []  # end of the block, needs of its entries
         index = 0
         while index < len(entries):
             while around and around[-1][0] <= index:
@@ -60,10 +60,10 @@ class SettingsSplitter(OutlineSplitter):
         return outline
 
     def _add_entry(self, outline: Outline, entry: Entry, needs: Needs) -> Needs:
-        """Add an entry without what is below it.
+        """Add an entry without the entries below it.
 
         Returns:
-            What units need that stand below it.
+            The needs of the units below it.
         """
         text, head = outline.text, Span(entry.start, entry.head_end)
         most = min(self.max_unit_chars, _HEAD_CHARS)
@@ -76,7 +76,7 @@ class SettingsSplitter(OutlineSplitter):
 
 
 def _block_ends(entries: Sequence[Entry]) -> list[int]:
-    """For each entry the index of the next one that is not below it."""
+    """For each entry, the index of the next one that is not below it."""
     ends = [len(entries)] * len(entries)
     around: list[int] = []
     for index, entry in enumerate(entries):

@@ -1,6 +1,6 @@
-"""Entries of a settings file: lines that belong together, and how deep they stand.
+"""Entries of a settings file: lines that belong together, with their depth.
 
-Knows neither YAML nor TOML.
+Shared by YAML and TOML.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from specprefill_integrations.types import Span
 
-# A longer comment is about more than what follows it.
+# A longer comment is about more than the next entry.
 _NOTE_CHARS = 200
 
 
@@ -17,29 +17,29 @@ class Entry(NamedTuple):
     """Whole lines, such as a key with its value and the comment above it."""
 
     start: int
-    """Where its first line starts."""
+    """Start of its first line."""
 
     head_end: int
-    """Where the line ends that what is below cannot do without; `start` if there is no such."""
+    """End of the line that deeper entries need; `start` if there is none."""
 
     end: int
-    """Where its last line ends."""
+    """End of its last line."""
 
     depth: int
-    """What follows and is deeper stands below it."""
+    """Nesting depth; deeper entries that follow are below this one."""
 
 
 class Entries:
-    """The entries of a file while they are found, from the first to the last."""
+    """A collector of the entries of a file, in order."""
 
     def __init__(self, text: str) -> None:
-        """Start with none."""
+        """Start without entries."""
         self.found: list[Entry] = []
         self._text = text
         self._comment: Entry | None = None
 
     def add_comment(self, line: Span, depth: int) -> None:
-        """Add a line that may belong to what follows."""
+        """Add a comment line, which may belong to the next entry."""
         if self._comment is None:
             self._comment = Entry(line.start, line.start, line.end, depth)
         else:
@@ -47,12 +47,12 @@ class Entries:
             self._comment = self._comment._replace(end=line.end, depth=depth)
 
     def add(self, lines: Span, depth: int, *, head_end: int | None = None) -> None:
-        """Add an entry, with the comment above it if that is short and no deeper.
+        """Add an entry, together with a short comment above it that is not deeper.
 
         Args:
             lines: Its lines.
-            depth: How deep it stands.
-            head_end: Where its first line ends, if others may need that.
+            depth: Its nesting depth.
+            head_end: End of its first line, if deeper entries may need that line.
         """
         start = lines.start
         comment, self._comment = self._comment, None
@@ -68,19 +68,19 @@ class Entries:
         """Add lines to the last entry.
 
         Args:
-            end: Where they end.
-            is_head: Whether what is below needs them too.
+            end: Their end.
+            is_head: True if deeper entries need them too.
         """
         last = self.found[-1]
         self.found[-1] = last._replace(end=end, head_end=end if is_head else last.head_end)
 
     @property
     def has_comment(self) -> bool:
-        """Whether there is a comment above the next entry."""
+        """True if there is a comment above the next entry."""
         return self._comment is not None
 
     def finished(self) -> list[Entry]:
-        """All entries; a comment below the last one is an entry too."""
+        """All entries; a comment after the last one is an entry too."""
         if self._comment:
             self.found.append(self._comment)
             self._comment = None

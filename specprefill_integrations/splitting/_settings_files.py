@@ -1,6 +1,6 @@
-"""Does a text look like YAML or TOML? By its lines, and only where nearly all of them fit.
+"""Detection of YAML and TOML by their lines; nearly all lines must fit.
 
-Of a text that is known to be one of them, `settings_form` says which.
+`settings_form` tells the two apart if a text is known to be one of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TOML_OTHER = re.compile(r"\s*#|\s+\S|[\]}]")
 
 
 def looks_like_yaml(lines: Sequence[str]) -> bool:
-    """Whether nearly all lines are keys, items or nested, and some keys have something below."""
+    """True if nearly all lines are keys, items or nested, and there is some nesting."""
     lines = _without_long_comments(lines)
     keys = [line for line in lines if _YAML_KEY.match(line)]
     others = sum(bool(_YAML_OTHER.match(line)) for line in lines if not _YAML_KEY.match(line))
@@ -35,7 +35,7 @@ def looks_like_yaml(lines: Sequence[str]) -> bool:
 
 
 def looks_like_toml(lines: Sequence[str]) -> bool:
-    """Whether nearly all lines are assignments of TOML's values, names of tables or nested."""
+    """True if nearly all lines are assignments of TOML values, table names or nested."""
     keys = sum(bool(_TOML_KEY.match(line)) for line in lines)
     tables = sum(bool(_TOML_TABLE.match(line)) for line in lines)
     others = sum(bool(_TOML_OTHER.match(line)) for line in lines)
@@ -44,13 +44,13 @@ def looks_like_toml(lines: Sequence[str]) -> bool:
 
 
 def _without_long_comments(lines: Sequence[str]) -> list[str]:
-    """Lines without those of a comment that follow its first: headings of markdown do not."""
+    """Drop all but the first line of each comment; markdown headings are never adjacent."""
     pairs = pairwise(["", *lines])
     return [line for above, line in pairs if not (line[:1] == above[:1] == "#")]
 
 
 def settings_form(lines: Sequence[str]) -> Literal["yaml", "toml"]:
-    """Which of the two a settings file is, by what more of its lines look like."""
+    """The format that more lines of a settings file look like."""
     toml = sum(bool(_ASSIGNMENT.match(line) or _TOML_TABLE.match(line)) for line in lines)
     yaml = sum(bool(_YAML_KEY.match(line)) for line in lines)
     return "toml" if toml > yaml else "yaml"

@@ -1,7 +1,7 @@
-"""Tables -> rows, each of which needs the header: comma-, tab-, semicolon- and pipe-separated.
+"""Rows of comma-, tab-, semicolon- and pipe-separated tables, linked to their header.
 
-Quoted fields are read by the `csv` module, which is handed one line at a time: how many it took
-for a row says where the row ends.
+The `csv` module reads quoted fields line by line; the number of lines it consumes for a row gives
+the end of the row.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ _DASHES = re.compile(r"--|==|[|+:] *-|- *[|+:]")
 
 _DELIMITERS = ("\t", ";", "|", ",")
 
-# So many rows are looked at to see how a table is written.
+# Rows examined to detect the format of a table.
 _SNIFFED_ROWS = 50
 
-# So many of them must have the same number of cells.
+# Minimum share of them with the same number of cells.
 _LEAST_SHARE = 0.5
 
-# A quoted field with more lines than this has lost its closing quote.
+# A quoted field of more lines is taken for a missing closing quote.
 _ROW_LINES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSplitter(OutlineSplitter):
-    """Cuts a table into its rows; each needs the header row and the rule below that."""
+    """Splits a table into rows; each needs the header row and the rule below it."""
 
     max_unit_chars: int = 2_000
-    """Characters of a unit; longer rows are cut at sentences, clauses, then words."""
+    """Characters of a unit; longer rows are split at sentences, clauses, then words."""
 
     form: Literal["delimited", "markdown"] | None = None
-    """How rows are written, seen from the text by default. Markdown knows no quoted fields."""
+    """The format; None: detected from the text. Markdown has no quoted fields."""
 
-    def outline(self, text: str) -> Outline:
+    def parse(self, text: str) -> Outline:
         """Find the header and the rows of `text`."""
         outline = Outline(text)
         lines = [line for line in source_lines(text) if not text[line.start : line.end].isspace()]
@@ -59,7 +59,7 @@ class TableSplitter(OutlineSplitter):
         return outline
 
     def _is_ruled(self, text: str, lines: Sequence[Span]) -> bool:
-        """Whether a rule stands below the header, so that no field is quoted."""
+        """True if there is a rule below the header; such tables have no quoted fields."""
         if self.form:
             return self.form == "markdown"
         return any(is_rule(text[a:b]) for a, b in lines[:3])
@@ -78,7 +78,7 @@ class TableSplitter(OutlineSplitter):
 
 
 def sniff_delimiter(text: str, lines: Sequence[Span]) -> str | None:
-    """What stands between the cells of a table; None where most rows hold a single cell.
+    """Detect the delimiter of a table; None if most rows have a single cell.
 
     Args:
         text: The original.
@@ -96,7 +96,7 @@ def sniff_delimiter(text: str, lines: Sequence[Span]) -> str | None:
 
 
 def cell_counts(text: str, lines: Sequence[Span], delimiter: str) -> list[int]:
-    """How many cells each of the first rows holds."""
+    """The number of cells in each of the first rows."""
     reader = csv.reader((text[a:b] for a, b in lines[:_SNIFFED_ROWS]), delimiter=delimiter)
     counts: list[int] = []
     try:
@@ -107,12 +107,12 @@ def cell_counts(text: str, lines: Sequence[Span], delimiter: str) -> list[int]:
 
 
 def is_rule(line: str) -> bool:
-    """Whether a line consists of dashes in columns, as below a header."""
+    """True if a line consists of dashes in columns, as below a header."""
     return not line.strip().strip("|+-=: ") and _DASHES.search(line) is not None
 
 
 def _quoted_rows(text: str, lines: Sequence[Span], delimiter: str) -> Iterator[Span]:
-    """The rows, which run over several lines where a quoted field does."""
+    """The rows; a quoted field may span several lines."""
     index = 0
     while index < len(lines):
         start, end = lines[index]
@@ -122,7 +122,7 @@ def _quoted_rows(text: str, lines: Sequence[Span], delimiter: str) -> Iterator[S
 
 
 def _row_lines(text: str, lines: Sequence[Span], index: int, delimiter: str) -> int:
-    """How many lines a row takes: one where its quotes are not closed."""
+    """The number of lines of a row; 1 if its quotes are not closed."""
     feed = [text[a:b] for a, b in lines[index : index + _ROW_LINES]]
     reader = csv.reader(feed, delimiter=delimiter)
     try:
@@ -135,7 +135,7 @@ def _row_lines(text: str, lines: Sequence[Span], index: int, delimiter: str) -> 
 
 
 def _header_rows(text: str, rows: Sequence[Span], delimiter: str | None) -> range:
-    """The row above a rule and the rule, or the first row with as many cells as most have."""
+    """The row above a rule and the rule, else the first row with the usual number of cells."""
     first = [text[a:b] for a, b in rows[:_SNIFFED_ROWS]]
     for index, (above, row) in enumerate(pairwise(first)):
         if is_rule(row) and not is_rule(above):
@@ -148,5 +148,5 @@ def _header_rows(text: str, rows: Sequence[Span], delimiter: str | None) -> rang
 
 
 def _without_line_end(text: str, row: Span) -> Span:
-    """A row with all of its cells, empty ones at its ends too."""
+    """A row without its line break, but with empty cells at its ends."""
     return Span(row.start, row.start + len(text[row.start : row.end].rstrip("\r\n")))

@@ -1,4 +1,4 @@
-"""Text -> chunks of a fixed number of tokens, as published; knows no tokenizer."""
+"""Chunks of a fixed number of tokens, as in the published algorithm; knows no tokenizer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
 PROSE_CHUNK_TOKENS = 32
@@ -16,17 +17,20 @@ CODE_CHUNK_TOKENS = 128
 
 
 @dataclass(frozen=True, slots=True)
-class TokenChunkSplitter:
-    """Cuts a text into chunks of `chunk_tokens` tokens; the last may be shorter."""
+class TokenChunkSplitter(Splitter[None]):
+    """Splits a text into chunks of `chunk_tokens` tokens; the last may be shorter."""
 
     token_spans: Callable[[str], list[Span]]
-    """Where each token of a text stands."""
+    """Returns the spans of the tokens of a text."""
 
     chunk_tokens: int = PROSE_CHUNK_TOKENS
     """Tokens of a chunk."""
 
-    def __call__(self, text: str) -> list[Span]:
-        """Cut `text`; a chunk begins where the one before ends."""
+    def parse(self, text: str) -> None:
+        """Parse nothing."""
+
+    def units(self, text: str, parsed: None = None) -> list[Span]:  # noqa: ARG002
+        """Split `text` into adjacent chunks."""
         spans = self.token_spans(text)
         firsts = [spans[i].start for i in range(0, len(spans), self.chunk_tokens)]
         edges = [0, *firsts[1:], len(text)]

@@ -1,7 +1,7 @@
-"""TOML -> entries: tables and keys, with values of several lines whole.
+"""Entries of a TOML file: tables and keys, including values of several lines.
 
-Only the starts of lines and the ends of values are read: nothing is parsed, so nothing is too
-broken. Files of the kind that `configparser` reads are understood as far as they look alike.
+Reads only the starts of lines and the ends of values, so broken files work too. INI files work as
+far as they look like TOML.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LINE = re.compile(
 )
 _PART = re.compile(_WORD)
 
-# What a value consists of, as far as its end depends on it.
+# The tokens of a value that determine its end.
 _TOKEN = regex.compile(
     r"\"{3}(?:[^\"\\]++|\\.|\"{1,2}(?!\"))*+\"{3,5}|'{3}.*?'{3,5}"
     r"|\"(?:[^\"\\\r\n]++|\\[^\r\n])*+\"|'[^'\r\n]*+'|#[^\r\n]*+"
@@ -31,15 +31,15 @@ _TOKEN = regex.compile(
     regex.DOTALL,
 )
 
-# How an array in an array begins, which might be taken for a table.
+# The start of a nested array, which could be taken for a table.
 _ELEMENT = re.compile(r"(?:[\"'+-]|\d|true\b|false\b|inf\b|nan\b)")
 
-# Tables in tables in tables: deeper ones are taken for neighbors.
+# Deeper tables are treated as siblings.
 _DEEPEST = 20
 
 
 def toml_entries(text: str) -> list[Entry]:
-    """The entries of a TOML file, from the first to the last."""
+    """The entries of a TOML file, in order."""
     return _Reading(text).read()
 
 
@@ -47,22 +47,22 @@ class _Reading:
     """One pass over the lines of a file."""
 
     def __init__(self, text: str) -> None:
-        """Start before the first line, in no table."""
+        """Start before the first line, outside of all tables."""
         self._text = text
         self._lines = [x for x in source_lines(text) if not text[x.start : x.end].isspace()]
         self._index = 0
         self._entries = Entries(text)
-        self._tables: list[list[str]] = []  # names of the open ones, the outermost first
-        self._is_unnamed = False  # whether only `[[...]]` is known of the element so far
+        self._tables: list[list[str]] = []  # names of the open tables, outermost first
+        self._is_unnamed = False  # the last line was `[[...]]`: its first key names the element
 
     def read(self) -> list[Entry]:
-        """Go to the end."""
+        """Read all lines."""
         while self._index < len(self._lines):
             self._take_entry()
         return self._entries.finished()
 
     def _take_entry(self) -> None:
-        """Add the entry that starts at the line."""
+        """Add the entry at the current line."""
         line = self._lines[self._index]
         found = self._match(self._index)
         self._index += 1
@@ -78,14 +78,14 @@ class _Reading:
             self._entries.add(line, len(self._tables))
 
     def _open_table(self, name: list[str]) -> None:
-        """Leave the tables that one is not in, and enter it."""
+        """Close the tables that do not contain this one, and open it."""
         while self._tables and not _is_within(name, self._tables[-1]):
             self._tables.pop()
         del self._tables[_DEEPEST - 1 :]
         self._tables.append(name)
 
     def _take_key(self, line: Span, value_start: int) -> None:
-        """Add a key with its value; the first one of an element says which of them it is."""
+        """Add a key with its value; the first key of an array element joins its `[[...]]` line."""
         end = self._value_end(value_start)
         while self._index < len(self._lines) and self._lines[self._index].start < end:
             self._index += 1
@@ -97,7 +97,7 @@ class _Reading:
         self._is_unnamed = False
 
     def _value_end(self, start: int) -> int:
-        """Where the line ends that closes what a value opens, or that an entry follows."""
+        """The end of the line that closes a value, or that the next entry follows."""
         open_brackets: list[str] = []
         for token in _TOKEN.finditer(self._text, start):
             if token["opens"]:
@@ -109,7 +109,7 @@ class _Reading:
         return len(self._text)
 
     def _ends_value(self, position: int, open_brackets: Sequence[str]) -> bool:
-        """Whether a value ends before a line, by its brackets or because one was forgotten."""
+        """True if a value ends before a line, by its brackets or because one is missing."""
         if not open_brackets:
             return True
         found = _LINE.match(self._text, position)
@@ -118,10 +118,10 @@ class _Reading:
         return bool(found and found["key"] and open_brackets[-1] == "[")
 
     def _match(self, index: int) -> re.Match[str] | None:
-        """What a line starts with."""
+        """Match the start of a line."""
         return _LINE.match(self._text, *self._lines[index])
 
 
 def _is_within(name: list[str], table: list[str]) -> bool:
-    """Whether a table belongs to another one."""
+    """True if a table is inside another one."""
     return len(name) > len(table) and name[: len(table)] == table

@@ -1,7 +1,6 @@
-"""YAML -> entries: documents, keys and list items, with values of several lines whole.
+"""Entries of a YAML file: documents, keys and list items, including values of several lines.
 
-Only indentation, the marks that start a line and the ends of values are read: nothing is parsed,
-so nothing is too broken.
+Reads only indentation, the starts of lines and the ends of values, so broken files work too.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from specprefill_integrations.splitting._lines import source_lines
 from specprefill_integrations.splitting._settings_entries import Entries, Entry
 from specprefill_integrations.types import Span
 
-# Lines of a template (`{{ ... }}`, `{% ... %}`) are read as comments.
+# Template lines (`{{ ... }}`, `{% ... %}`) count as comments.
 _LINE = re.compile(
     r"\ufeff?(?P<indent>[ \t]*)(?:(?P<comment>#|\{\{|\{%)"
     r"|(?P<separator>(?<![ \t])(?:---|\.\.\.)(?=\s|\Z))"
@@ -26,7 +25,7 @@ _LINE = re.compile(
 _VALUE = re.compile(r"[ \t]*(?:[&!]\S*[ \t]+)*(?P<mark>[|>\[{\"']?)")
 _BLOCK_MARKS = frozenset("|>")
 
-# What a bracketed or quoted value consists of, as far as its end depends on it.
+# The tokens of a bracketed or quoted value that determine its end.
 _TOKEN = regex.compile(
     r"(?<=[\s\[{,:])(?:\"(?:[^\"\\]++|\\.)*+\"|'(?:[^']++|'')*+'|#[^\r\n]*+)"
     r"|(?P<opens>[\[{])|(?P<closes>[\]}])|(?P<line_end>[\r\n])",
@@ -34,12 +33,12 @@ _TOKEN = regex.compile(
 )
 _CLOSES = re.compile(r"[ \t]*[\]}]")
 
-# A bracket or quote that is not closed by then has lost what closes it.
+# A bracket or quote that is still open after this many characters is never closed.
 _BRACKETED_CHARS = 20_000
 
 
 def yaml_entries(text: str) -> list[Entry]:
-    """The entries of a YAML file, from the first to the last."""
+    """The entries of a YAML file, in order."""
     return _Reading(text).read()
 
 
@@ -52,16 +51,16 @@ class _Reading:
         self._lines = [x for x in source_lines(text) if not text[x.start : x.end].isspace()]
         self._index = 0
         self._entries = Entries(text)
-        self._column = -1  # of the key or item that the next lines may belong to
+        self._column = -1  # of the key or item that the next lines may continue
 
     def read(self) -> list[Entry]:
-        """Go to the end."""
+        """Read all lines."""
         while self._index < len(self._lines):
             self._take_entry()
         return self._entries.finished()
 
     def _take_entry(self) -> None:
-        """Add the entry that starts at the line."""
+        """Add the entry at the current line."""
         line = self._lines[self._index]
         found = self._match(self._index)
         indent = len(found["indent"])
@@ -82,7 +81,7 @@ class _Reading:
             self._entries.add(line, depth)
 
     def _take_value(self, start: int, column: int) -> None:
-        """Go past the lines of a value whose key or item is in a column."""
+        """Skip the lines of a value whose key or item starts in a column."""
         self._column = column
         value = _VALUE.match(self._text, start)
         if not value or not value["mark"]:
@@ -96,7 +95,7 @@ class _Reading:
             self._entries.extend(lines[-1].end)
 
     def _bracketed_lines(self, start: int, column: int) -> list[Span]:
-        """The further lines of a value in brackets or quotes; none if it is not closed."""
+        """The further lines of a bracketed or quoted value; none if it is never closed."""
         lines = []
         for line in self._deeper_lines(column, and_closing=True):
             if line.end - start > _BRACKETED_CHARS:
@@ -106,7 +105,7 @@ class _Reading:
         return [line for line in lines if line.start < end]
 
     def _bracketed_end(self, span: Span) -> int:
-        """Where the line ends that closes what a value opens; its start if none does."""
+        """The end of the line that closes a value; the value's start if none does."""
         depth = 0
         for token in _TOKEN.finditer(self._text, *span):
             depth += bool(token["opens"]) - bool(token["closes"])
@@ -115,7 +114,7 @@ class _Reading:
         return span.start if depth > 0 else span.end
 
     def _deeper_lines(self, column: int, *, and_closing: bool = False) -> Iterator[Span]:
-        """The next lines that are further to the right, and perhaps a bracket below them."""
+        """The next lines with deeper indentation, optionally with a closing bracket below."""
         for index in range(self._index, len(self._lines)):
             found = self._match(index)
             if found["separator"] or len(found["indent"]) <= column:
@@ -125,7 +124,7 @@ class _Reading:
             yield self._lines[index]
 
     def _match(self, index: int) -> re.Match[str]:
-        """What a line starts with."""
+        """Match the start of a line."""
         found = _LINE.match(self._text, *self._lines[index])
         assert found, "each part of the expression may be missing"
         return found

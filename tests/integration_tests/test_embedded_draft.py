@@ -39,7 +39,7 @@ def compressor():
 
 @pytest.fixture(scope="module")
 def published():
-    return ContextCompressor.from_draft_model(scorer="specprefill", on_error="raise")
+    return ContextCompressor.from_draft_model(scorer="published", on_error="raise")
 
 
 # A topic of the reference, a question, and words of the sentence that answers it.

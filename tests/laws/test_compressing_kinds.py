@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, Compression, ContextCompressor, TextHint
+from specprefill_integrations.pipeline import _steps as steps
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._protection import ProtectionRule
 from specprefill_integrations.splitting._by_kind import READ_BY_LINES, SplitByKind
@@ -165,23 +166,26 @@ def test_what_is_left_over_buys_no_further_unit(
     compressor = ContextCompressor(
         KeywordScorer(), count_tokens=count, on_error="raise", protect=()
     )
-    run = compressor._run([text], "name error", Budget(max_tokens=limit), [hint])
-    task = run.split()
-    if task is None or not task.texts:
+    stages = compressor.stages
+    call = steps.Call.of([text], "name error", Budget(max_tokens=limit), [hint])
+    found = steps.split(steps.count(call, stages), stages)
+    request = found.request
+    if found.needs_no_cut or not request.texts:
         return
-    [result] = run.choose(compressor._scores(task))
-    document = run._documents[0]
+    scores = stages.scorer.score_spans(request.query, request.texts, request.spans)
+    [result] = steps.render(steps.select(steps.scored(found, scores), stages))
+    document = found.documents[0]
     kept = {
         index
         for index, unit in enumerate(document.units)
         if any(span.start <= unit.start and unit.end <= span.end for span in result.kept)
     }
     links = document.links()
-    heads = set() if document.heads_stand_alone else {i for needs in links for i in needs}
+    heads = set() if document.splitter.heads_stand_alone else {i for needs in links for i in needs}
     for index in set(range(len(document.units))) - kept - heads if kept else ():
         wanted = sorted({index, *links[index], *kept})
         spans = document.joined([document.units[i] for i in wanted])
-        assert count(encodable(document.written(spans))) > limit
+        assert count(encodable(document.rendered(spans))) > limit
 
 
 @given(st.lists(st.sampled_from(LINES["log"]), min_size=20, max_size=60), st.integers(40, 200))

@@ -20,6 +20,7 @@ from specprefill_integrations import Span
 from specprefill_integrations.errors import DeadlineExceededError, ScoringEngineError
 from specprefill_integrations.scoring._engine import ScoringEngine
 from specprefill_integrations.scoring._scoring_worker import EngineLimits
+from specprefill_integrations.scoring._span_scorer import SpanScorer
 
 CALLS = 2000
 THREADS = 16
@@ -40,7 +41,7 @@ class OutOfMemoryError(RuntimeError):
     """Named as torch names it."""
 
 
-class FaultyScorer:
+class FaultyScorer(SpanScorer):
     """Scores are a checksum of query, text and span: no two answers are alike."""
 
     batch_chars = 400

@@ -20,19 +20,27 @@ FILES = sorted(ROOT.rglob("*.py"))
 VALUES = {"types", "errors"}
 
 # What the pipeline is made of; all pure.
-STEPS = {*VALUES, "_fork_safe_lock", "scoring._span_scorer", "splitting", "pipeline"}
+STEPS = {
+    *VALUES,
+    "_fork_safe_lock",
+    "_threads",
+    "scoring._span_scorer",
+    "splitting",
+    "pipeline",
+}
 
 # What integrations are made of.
 BELOW_INTEGRATIONS = {*STEPS, "compressor", "observability", "originals", "tool_results"}
 
 # A file or folder -> what else of ours it may import, anywhere in it.
 MAY_IMPORT = {
-    "__init__": {*VALUES, "pipeline", "compressor"},
+    "__init__": {*VALUES, "splitting", "compressor"},
     "errors": set[str](),
     "_fork_safe_lock": set[str](),
+    "_threads": set[str](),
     "types": {"errors"},
     "splitting": {*VALUES, "_fork_safe_lock"},
-    "scoring._span_scorer": VALUES,
+    "scoring._span_scorer": {*VALUES, "_threads"},
     "pipeline": STEPS - {"pipeline"},
     "compressor": STEPS,
     "scoring": STEPS - {"pipeline"},
@@ -103,10 +111,10 @@ CORE = {
     "tool_results",
 }
 CORE_NEEDS = {
+    "pipeline": {"regex"},
+    "splitting": {"cachetools", "markdown_it", "regex", "sentence_splitter", "tree_sitter"},
     "observability": {"cachetools", "genai_prices"},
     "originals": {"cachetools"},
-    "pipeline": {"regex"},
-    "splitting": {"markdown_it", "regex", "sentence_splitter", "tree_sitter"},
 }
 
 

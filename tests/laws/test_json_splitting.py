@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 from unittest import mock
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor, TextHint
 from specprefill_integrations.splitting import _json_text as json_text
-from specprefill_integrations.splitting import _recent_parses as recent_parses
 from specprefill_integrations.splitting._json_text import JsonSplitter
 from specprefill_integrations.testing import KeywordScorer
 
@@ -167,9 +166,8 @@ def test_a_text_too_long_to_be_remembered_is_not_parsed_each_time_it_is_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text = json.dumps([{"id": n, "name": f"door {n}", "note": "open " * 9} for n in range(200)])
-    parsed = mock.Mock(wraps=json_text._parsed_anew)
-    monkeypatch.setattr(json_text, "_parsed_anew", parsed)
-    monkeypatch.setattr(recent_parses, "_MOST_CHARS", len(text) - 1)
+    parsed = mock.Mock(wraps=json_text._parsed.__wrapped__)
+    monkeypatch.setattr(json_text, "_parsed", parsed)
     result = ContextCompressor(KeywordScorer(), on_error="raise").compress(
         text, "door 17", budget=Budget(keep_fraction=0.2)
     )
@@ -177,17 +175,12 @@ def test_a_text_too_long_to_be_remembered_is_not_parsed_each_time_it_is_written(
     assert parsed.call_count <= 3
 
 
-def test_what_was_parsed_last_is_kept_however_long_where_that_is_wanted() -> None:
-    long, longer = "a" * 3_000_000, "b" * 4_000_000
-    recent = recent_parses.RecentParses[int](keeps_last=True)
-    for one in (recent, copy.deepcopy(recent)):
-        one.keep(long, 1)
-        assert one.get(long) == 1
-        one.keep(longer, 2)
-        assert (one.get(long), one.get(longer)) == (None, 2)
-    other = recent_parses.RecentParses[int]()
-    other.keep(long, 1)
-    assert other.get(long) is None
+def test_what_was_parsed_is_kept_up_to_a_limit_of_characters() -> None:
+    text, longer = json.dumps(["a" * 90]), json.dumps(["b" * json_text._MEMO_CHARS])
+    first = json_text._parsed(text)
+    assert json_text._parsed(text) is first
+    assert json_text._parsed(longer) is not json_text._parsed(longer)
+    assert json_text._parsed(text) is first
 
 
 SENTENCES = st.lists(
@@ -220,12 +213,12 @@ def test_any_choice_of_sentences_gives_json_in_which_they_stand(
 ) -> None:
     text = json.dumps({"page": value, "id": 7}, **style)
     plain = JsonSplitter(max_unit_chars=data.draw(st.integers(1, 60)))
-    splitter = plain.with_texts_cut(plain(text))
+    splitter = replace(plain, cut_texts=frozenset(plain(text)))
     units = splitter(text)
     assert splitter.render(text, units) == text
     assert all(a.end <= b.start for a, b in pairwise(units))
     chosen = [units[i] for i in sorted(data.draw(st.sets(st.sampled_from(range(len(units))))))]
-    written = splitter.render(text, chosen, "a1b2")
+    written = splitter.render(text, chosen, reference="a1b2")
     if not chosen:
         assert not written
         return

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from specprefill_integrations.splitting import LinkingSplitter, Splitter
+from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting._code import CodeSplitter
 from specprefill_integrations.splitting._detection import guess_kind
 from specprefill_integrations.splitting._diffs import DiffSplitter
@@ -232,8 +232,7 @@ def cut_texts(kind: str) -> dict[str, tuple[str, list[Span], list[tuple[int, ...
     for name, text in real_texts(kind).items():
         splitter = SPLITTERS[kind]
         units = splitter(text)
-        linked = isinstance(splitter, LinkingSplitter)
-        found[name] = text, units, splitter.links(text, units) if linked else [()] * len(units)
+        found[name] = text, units, splitter.links(text, units)
     return found
 
 

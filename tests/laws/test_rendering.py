@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations.pipeline._rendering import (
+from specprefill_integrations.splitting._rendering import (
     LINE_GAPS,
     PUBLISHED_CODE_GAPS,
     GapStyle,

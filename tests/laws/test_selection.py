@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -206,11 +205,11 @@ class TestCovering:
         assert {units[i].document for i in kept} == set(range(documents))
         assert kept >= set(range(0, len(units), 2 * documents))  # the best unit of each
 
-    def test_time_grows_with_the_documents_and_no_faster(self) -> None:
+    def test_tens_of_thousands_of_documents_are_covered(self) -> None:
         units = [Unit(i // 2, Span(i, i + 1), 5, float(i % 7)) for i in range(30_000)]
-        started = time.process_time()
-        select_covering(units, 30_000, 2)
-        assert time.process_time() - started < 10
+        kept = select_covering(units, 30_000, 2)
+        assert sum(units[i].tokens for i in kept) <= 30_000
+        assert len({units[i].document for i in kept}) > 2_000
 
     def test_a_long_text_without_headings_is_covered_from_end_to_end(self) -> None:
         units = [Unit(0, Span(2 * i, 2 * i + 1), 5, float(i < 20)) for i in range(160)]

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from specprefill_integrations import ContextCompressor, Span
+from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.testing import KeywordScorer
 
 
 @dataclass
-class RecordingScorer:
+class RecordingScorer(SpanScorer):
     """A `KeywordScorer` that remembers its calls and can be made to wait or fail."""
 
     seconds: float = 0

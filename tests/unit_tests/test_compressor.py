@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -16,9 +18,14 @@ import pytest
 
 from specprefill_integrations import Budget, Compression, ContextCompressor, GapStyle, Span
 from specprefill_integrations.errors import DraftModelError, TokenCounterError
+from specprefill_integrations.pipeline._selection import select_best
+from specprefill_integrations.pipeline._steps import Stages
+from specprefill_integrations.pipeline._token_counting import as_token_counter
 from specprefill_integrations.scoring._engine import ScoringEngine
 from specprefill_integrations.splitting._lines import LineSplitter
 from specprefill_integrations.testing import KeywordScorer
+from specprefill_integrations.types import Unit
+from tests.tiny_models import save_tiny_draft
 
 TEXT = "The cat sat on the mat. A dog barked at the moon. Nothing else happened that night. Really."
 BUDGET = Budget(max_tokens=17)
@@ -143,7 +150,7 @@ class TestCompressDocuments:
         assert [result.skipped_because for result in results] == [None, "empty_text", None, None]
 
 
-class TestWithScorer:
+class TestReplace:
     def test_all_else_is_the_same(self) -> None:
         compressor = ContextCompressor(
             KeywordScorer(),
@@ -155,19 +162,59 @@ class TestWithScorer:
             count_tokens=len,
             on_error="raise",
         )
-        other = compressor.with_scorer(FailingScorer())
-        changed = {"scorer", "count_tokens", "_skips", "_skips_lock"}
-        assert isinstance(other.scorer, FailingScorer)
+        scorer = FailingScorer()
+        other = compressor.replace(scorer=scorer)
+        assert other.scorer is scorer
         assert other.count_tokens(["four"]) == [4]
-        assert {name: value for name, value in vars(other).items() if name not in changed} == {
-            name: value for name, value in vars(compressor).items() if name not in changed
-        }
+        assert other.stages == dataclasses.replace(compressor.stages, scorer=scorer)
+        assert other.on_error == compressor.on_error
 
     def test_it_counts_as_before_and_may_fail_otherwise(self) -> None:
         compressor = ContextCompressor(KeywordScorer())
-        other = compressor.with_scorer(FailingScorer(), on_error="raise")
+        other = compressor.replace(scorer=FailingScorer(), on_error="raise")
         assert other.count_tokens == compressor.count_tokens
         assert (compressor.on_error, other.on_error) == ("pass_through", "raise")
+
+    def test_every_stage_can_be_replaced_and_nothing_else(self) -> None:
+        compressor = ContextCompressor(KeywordScorer())
+        changes = {
+            "scorer": FailingScorer(),
+            "splitter": LineSplitter(),
+            "selector": select_best,
+            "gaps": GapStyle(marker="(cut)"),
+            "protect": (),
+            "leave_whole": None,
+            "fraction_of": "units",
+            "count_tokens": as_token_counter(len),
+        }
+        assert changes.keys() == {one.name for one in dataclasses.fields(Stages)}
+        for name, value in changes.items():
+            assert getattr(compressor.replace(**{name: value}).stages, name) == value
+        with pytest.raises(TypeError, match="budget"):
+            compressor.replace(budget=1)
+
+    def test_a_compressor_is_frozen(self) -> None:
+        compressor = ContextCompressor(KeywordScorer())
+        for name in ("scorer", "count_tokens", "on_error", "stages", "splitter", "gaps"):
+            with pytest.raises((AttributeError, dataclasses.FrozenInstanceError)):
+                setattr(compressor, name, None)
+
+    def test_what_is_no_scorer_or_splitter_is_refused(self) -> None:
+        with pytest.raises(TypeError, match="scorer="):
+            ContextCompressor(object())
+        with pytest.raises(TypeError, match="splitter="):
+            ContextCompressor(KeywordScorer(), splitter="lines")
+
+    def test_a_plain_object_may_score_and_a_plain_function_may_split(self) -> None:
+        class Plain:
+            score_spans = KeywordScorer().score_spans
+            count_tokens = KeywordScorer().count_tokens
+
+        compressor = ContextCompressor(
+            Plain(), splitter=lambda _: [Span(0, 3), Span(4, 7)], gaps=GapStyle(marker="")
+        )
+        result = compressor.compress("cat dog", "dog", budget=Budget(max_tokens=1))
+        assert result.kept == (Span(4, 7),)
 
 
 class TestFailure:
@@ -278,3 +325,50 @@ class TestDoors:
             found = [timeless(results) for results in pool.map(run, queries)]
         assert found == expected
         assert compressor.skip_counts == {"empty_text": 2 * len(queries)}
+
+
+class TestFromDraftModel:
+    def test_it_takes_every_stage(self, tmp_path: Path) -> None:
+        draft = save_tiny_draft(tmp_path)
+        options = {
+            "splitter": LineSplitter(),
+            "selector": select_best,
+            "gaps": GapStyle(marker="(cut)"),
+            "protect": (),
+            "leave_whole": None,
+            "fraction_of": "units",
+            "count_tokens": as_token_counter(len),
+        }
+        for scorer in ("readout", "published"):
+            made = ContextCompressor.from_draft_model(
+                draft, scorer=scorer, on_error="raise", **options
+            )
+            assert {name: getattr(made.stages, name) for name in options} == options
+            assert made.on_error == "raise"
+        with pytest.raises(TypeError, match="budget"):
+            ContextCompressor.from_draft_model(draft, budget=1)
+
+    def test_the_old_name_of_the_published_algorithm_still_works(self, tmp_path: Path) -> None:
+        draft = save_tiny_draft(tmp_path)
+        new = ContextCompressor.from_draft_model(draft, scorer="published")
+        with pytest.warns(DeprecationWarning, match="scorer='published'"):
+            old = ContextCompressor.from_draft_model(draft, scorer="specprefill")
+        assert old.scorer is new.scorer
+        assert old.stages.fraction_of == new.stages.fraction_of == "units"
+
+
+class TestMass:
+    def test_it_is_computed_only_for_a_budget_that_asks_for_it(self) -> None:
+        seen: list[float] = []
+
+        def noting(units: Sequence[Unit], limit: int, gap_tokens: int) -> frozenset[int]:
+            seen.extend(unit.mass for unit in units)
+            return select_best(units, limit, gap_tokens)
+
+        text = "A dog barked. Rain fell on the hills. Nobody was there at all that day."
+        compressor = ContextCompressor(KeywordScorer(), selector=noting, on_error="raise")
+        compressor.compress(text, "dog", budget=Budget(max_tokens=12))
+        assert set(seen) == {0.0}
+        seen.clear()
+        compressor.compress(text, budget=Budget(max_tokens=12, attention_mass=1.0))
+        assert sum(seen[:3]) == pytest.approx(1.0)

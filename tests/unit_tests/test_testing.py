@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from specprefill_integrations.scoring._span_scorer import SpanScorer, TokenSpanner
+from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import Span
 
 
 def test_it_is_a_scorer() -> None:
     scorer: SpanScorer = KeywordScorer()
-    assert isinstance(scorer, TokenSpanner)
+    assert isinstance(scorer, SpanScorer)
 
 
 def test_a_score_is_the_share_of_words_that_stand_in_the_question() -> None:

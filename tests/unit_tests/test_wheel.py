@@ -61,7 +61,6 @@ USES = {
     "core": "assert 'dog' in compressor.compress(text, 'dog', budget=budget).text",
     "draft": """
 from specprefill_integrations.scoring._draft_model import DraftModel
-from specprefill_integrations.scoring._presets import build_stages
 scorer = ContextCompressor.from_draft_model("nobody/nothing").scorer.scorer
 assert scorer.draft.name == "nobody/nothing"
 from specprefill_integrations.scoring import _profiles as profiles

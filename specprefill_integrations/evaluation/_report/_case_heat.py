@@ -96,8 +96,7 @@ class CaseHeatMaker:
                 self._draft, scorer=scorer, on_error="raise", **self._options
             )
             recorder = TokenHeatRecorder(compressor.scorer)
-            compressor.scorer = recorder
-            self._ready[scorer] = compressor, recorder
+            self._ready[scorer] = compressor.replace(scorer=recorder), recorder
         return self._ready[scorer]
 
 

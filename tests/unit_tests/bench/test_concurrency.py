@@ -11,12 +11,13 @@ from specprefill_integrations.bench._concurrency import (
     concurrent_requests,
     measure_concurrency,
 )
+from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.testing import KeywordScorer
 
 PATIENCE = 30
 
 
-class CountingScorer:
+class CountingScorer(SpanScorer):
     """A `KeywordScorer` that counts what it is asked, and by whom."""
 
     batch_chars = 500

@@ -27,6 +27,7 @@ from specprefill_integrations.evaluation._ab_variants import (
 from specprefill_integrations.evaluation._case_compressor import SpanCompressor
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._run_log import open_run_log
+from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.evaluation.ab_doubles import (
     EVIDENCE,
@@ -47,7 +48,7 @@ class StatusError(Exception):
         self.status_code = status_code
 
 
-class BrokenScorer:
+class BrokenScorer(SpanScorer):
     def score_spans(self, *_: object) -> list[list[float]]:
         msg = "no draft today"
         raise RuntimeError(msg)

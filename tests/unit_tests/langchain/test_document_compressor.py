@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from specprefill_integrations import Budget, ContextCompressor, GapStyle, Span
 from specprefill_integrations.langchain import SpecPrefillDocumentCompressor
-from specprefill_integrations.pipeline._rendering import render_kept
+from specprefill_integrations.splitting._rendering import render_kept
 from specprefill_integrations.testing import KeywordScorer
 
 QUESTION = "When did the dog bark?"

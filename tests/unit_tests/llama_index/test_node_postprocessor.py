@@ -27,7 +27,7 @@ from llama_index.core.schema import (
 
 from specprefill_integrations import Budget, ContextCompressor, GapStyle, Span
 from specprefill_integrations.llama_index import SpecPrefillNodePostprocessor
-from specprefill_integrations.pipeline._rendering import render_kept
+from specprefill_integrations.splitting._rendering import render_kept
 from specprefill_integrations.testing import KeywordScorer
 
 QUESTION = "dog barked"

@@ -6,7 +6,7 @@ import pytest
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.pipeline._query_intent import asks_about_whole_text
-from specprefill_integrations.pipeline._rendering import GapStyle
+from specprefill_integrations.splitting._rendering import GapStyle
 from specprefill_integrations.testing import KeywordScorer
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from specprefill_integrations.pipeline._budget_fitting import BudgetFitter
-from specprefill_integrations.pipeline._rendering import GapStyle
 from specprefill_integrations.pipeline._selection import Selector, select_best
 from specprefill_integrations.pipeline._split_document import SplitDocument
 from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.splitting._rendering import GapStyle
 from specprefill_integrations.types import Span, Unit
 
 TEXT = "aa bb cc dd ee ff"
@@ -23,7 +23,7 @@ def fitted(selector: Selector, limit: int, *, marker_tokens: int = 1) -> tuple[s
         return [sum(marker_tokens if w == "@" else 1 for w in text.split()) for text in texts]
 
     fitter = BudgetFitter(
-        documents=[SplitDocument.cut(TEXT, ProseSplitter(), GapStyle(marker="@"))],
+        documents=[SplitDocument.from_text(TEXT, ProseSplitter(), GapStyle(marker="@"))],
         selector=selector,
         count_tokens=count,
         tops_up=False,
@@ -76,7 +76,9 @@ def test_a_selector_that_keeps_too_little_is_asked_for_more() -> None:
 
 def test_no_units_no_text() -> None:
     fitter = BudgetFitter(
-        documents=[SplitDocument.cut(text, ProseSplitter(), GapStyle()) for text in (" ", "")],
+        documents=[
+            SplitDocument.from_text(text, ProseSplitter(), GapStyle()) for text in (" ", "")
+        ],
         selector=select_best,
         count_tokens=lambda texts: [len(text) for text in texts],
     )

@@ -44,7 +44,7 @@ def test_a_folder_is_loaded_at_first_use(folder):
 
 def test_one_copy_of_the_weights_per_draft_device_and_dtype(folder):
     first = ContextCompressor.from_draft_model(folder).scorer.scorer.draft
-    published = ContextCompressor.from_draft_model(str(folder), scorer="specprefill")
+    published = ContextCompressor.from_draft_model(str(folder), scorer="published")
     second = published.scorer.scorer.draft
     other = DraftModel.from_source(folder, dtype="bfloat16")
     assert first is second

@@ -166,7 +166,7 @@ def test_compression_by_name_is_the_published_one_from_end_to_end(kind, chunk, g
     means = [sum(values) / len(values) for values in chunks]
     best = sorted(range(len(means)), key=lambda i: -means[i])[: math.ceil(len(means) * 0.3)]
     compressor = ContextCompressor.from_draft_model(
-        (model, tokenizer), scorer="specprefill", kind=kind, on_error="raise"
+        (model, tokenizer), scorer="published", kind=kind, on_error="raise"
     )
     result = compressor.compress(text, "What is the answer?", budget=Budget(keep_fraction=0.3))
     starts = [encoded["offset_mapping"][i][0] for i in range(0, len(scores), chunk)]

@@ -7,7 +7,6 @@ import logging
 
 import pytest
 
-from specprefill_integrations.splitting import LinkingSplitter
 from specprefill_integrations.splitting import _code_tree as code_tree
 from specprefill_integrations.splitting._code import CodeSplitter
 from specprefill_integrations.splitting._code_languages import EVIDENCE, EXTENSIONS, GRAMMARS
@@ -181,10 +180,6 @@ def test_nothing_is_nothing():
 def test_a_size_below_one_is_refused():
     with pytest.raises(ValueError, match="at least 1; got 0"):
         CodeSplitter(max_unit_chars=0)
-
-
-def test_it_says_what_its_units_need():
-    assert isinstance(CodeSplitter(), LinkingSplitter)
 
 
 class TestWithoutTheExtra:

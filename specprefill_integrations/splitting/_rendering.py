@@ -1,4 +1,4 @@
-"""Kept spans -> one text with a visible marker at every gap. Pure; stable bytes."""
+"""Rendering of kept spans as one text with a visible marker at every gap. Pure; stable bytes."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from specprefill_integrations.types import Span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapStyle:
-    """How a gap is shown."""
+    """The look of a gap."""
 
     marker: str = "[...]"
-    """What stands for the missing text; `{lines}` in it becomes `1 line` or `34 lines`, the missing
-    ones that are not blank. Where it is empty, nothing but white space does."""
+    """The text in place of a gap. `{lines}` becomes `1 line` or `34 lines`, without blank lines.
+    Empty: white space only."""
 
     mark_ends: bool = True
-    """Whether a cut at the very start or end of a text is marked too."""
+    """True to mark gaps at the very start and end of a text, too."""
 
     reference_note: str = "[reference {reference}]"
-    """What follows the first marker of a text whose original can be fetched back."""
+    """Text after the first marker if the original can be recalled."""
 
     def marked(self, missing: str, reference: str | None = None) -> str:
-        """The marker for a stretch of text that is missing.
+        """The marker for a stretch of missing text.
 
         Args:
             missing: The stretch.
-            reference: What fetches the original back, where the marker is to say it.
+            reference: The reference to the original that the marker names; None for none.
         """
         lines = sum(map(bool, map(str.strip, missing.split("\n"))))
         marker = self.marker.replace("{lines}", "1 line" if lines == 1 else f"{lines} lines")
@@ -36,28 +36,28 @@ class GapStyle:
         return f"{marker} {self.reference_note.replace('{reference}', reference)}"
 
     def in_place_of(self, text: str, reference: str | None = None) -> str:
-        """What stands for a text of which nothing is kept, never empty: a marker, if it is shorter.
+        """The replacement for a text of which nothing is kept: a marker, or the text if shorter.
 
         Args:
             text: The text.
-            reference: What fetches it back, where the marker is to say it.
+            reference: The reference to the original that the marker names; None for none.
         """
         marker = self.marked(text.strip(), reference).strip() or GapStyle().marker
         return marker if len(marker) < len(text) else text
 
 
 LINE_GAPS = GapStyle(marker="[... {lines} omitted ...]")
-"""For texts that are read by lines: logs, code, tables."""
+"""For texts read line by line: logs, code, tables."""
 
 PUBLISHED_PROSE_GAPS = GapStyle(mark_ends=False)
-"""Between selected chunks only (arXiv 2603.02631, cross-family reconstruction)."""
+"""Markers between selected chunks only (arXiv:2603.02631, cross-family reconstruction)."""
 
 PUBLISHED_CODE_GAPS = GapStyle(marker="// omitted", mark_ends=False)
-"""The same for code."""
+"""The same, for code."""
 
 
 def merge_adjacent(text: str, spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Join spans with nothing but white space between them, so that the white space is kept too.
+    """Join spans that have only white space between them, and keep that white space.
 
     Args:
         text: The original.
@@ -75,19 +75,18 @@ def merge_adjacent(text: str, spans: Iterable[Span]) -> tuple[Span, ...]:
 def render_kept(
     text: str, kept: Sequence[Span], gaps: GapStyle, reference: str | None = None
 ) -> str:
-    """Write the kept spans of `text` one after the other, byte for byte, with gaps marked.
+    """Write the kept spans of `text` in order, byte for byte, with a marker at every gap.
 
-    A marker stands on a line of its own where the source had a line break in the gap, else
-    between two spaces.
+    A marker is on its own line if the gap contains a line break, else between two spaces.
 
     Args:
         text: The original.
         kept: Disjoint spans in ascending order, already merged.
-        gaps: How gaps are shown.
-        reference: What the first marker is to name.
+        gaps: The gap style.
+        reference: The reference that the first marker names; None for none.
 
     Returns:
-        The compressed text; empty where nothing is kept.
+        The compressed text; empty if nothing is kept.
     """
     if not kept:
         return ""
@@ -103,33 +102,33 @@ def render_kept(
 
 @dataclass(slots=True)
 class _Marks:
-    """What stands for the gaps of one text, from its beginning to its end."""
+    """The gap markers of one text, in order."""
 
     gaps: GapStyle
-    """How they are shown."""
+    """The gap style."""
 
     reference: str | None
-    """What the next marker has to name; no other does."""
+    """The reference for the next marker; cleared once written."""
 
     def at_start(self, missing: str) -> str:
-        """What stands for text that is missing before all that is kept."""
+        """The marker before the first kept span."""
         marker = self._marker(missing) if self.gaps.mark_ends else ""
         return marker and marker + _blank(missing)
 
     def between(self, missing: str) -> str:
-        """What stands for text between two kept spans: white space for mere white space."""
+        """The marker between two kept spans; a gap of white space is kept."""
         if not missing.strip():
             return missing
         blank, marker = _blank(missing), self._marker(missing)
         return f"{blank}{marker}{blank}" if marker else blank
 
     def at_end(self, missing: str) -> str:
-        """What stands for text that is missing after all that is kept."""
+        """The marker after the last kept span."""
         marker = self._marker(missing) if self.gaps.mark_ends else ""
         return marker and _blank(missing) + marker
 
     def _marker(self, missing: str) -> str:
-        """The marker; empty where nothing is missing or nothing is to be said."""
+        """The marker; empty if nothing is missing or the style has no marker."""
         if not missing.strip() or not self.gaps.marker:
             return ""
         marker = self.gaps.marked(missing.strip(), self.reference)
@@ -138,5 +137,5 @@ class _Marks:
 
 
 def _blank(missing: str) -> str:
-    """What parts a marker from the text around it."""
+    """The white space between a marker and the text around it."""
     return "\n" if "\n" in missing else " "

@@ -1,0 +1,394 @@
+"""One call of the compressor as values: counted, split, scored, selected, rendered.
+
+Each step is a function from the value of the step before to its own. Scoring stands apart, so that
+it can be awaited. A step that fails raises `StepError`, which carries the last value reached.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from specprefill_integrations.errors import DeadlineExceededError, DraftModelError
+from specprefill_integrations.pipeline._budget_fitting import BudgetFitter, Fitted
+from specprefill_integrations.pipeline._encodable import encodable
+from specprefill_integrations.pipeline._protection import ProtectionRule
+from specprefill_integrations.pipeline._query_intent import LeaveWhole, asks_about_whole_text
+from specprefill_integrations.pipeline._selection import (
+    Selector,
+    select_best,
+    select_covering,
+    select_fraction,
+    select_mass,
+    with_masses,
+)
+from specprefill_integrations.pipeline._split_document import SplitDocument, scored_units
+from specprefill_integrations.pipeline._token_counting import count_each
+from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
+from specprefill_integrations.splitting import Splitter
+from specprefill_integrations.splitting._rendering import GapStyle
+from specprefill_integrations.types import (
+    Budget,
+    Compression,
+    CountTokens,
+    SkipReason,
+    Span,
+    TextHint,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """The parts of a compressor. See `ContextCompressor`."""
+
+    scorer: SpanScorer
+    """Scores how much a question needs a span."""
+
+    splitter: Splitter[Any]
+    """Splits a text into units."""
+
+    selector: Selector | None
+    """Selects units; None: by the intent of the query."""
+
+    gaps: GapStyle | None
+    """How gaps are shown; None: by the kind of text."""
+
+    protect: tuple[ProtectionRule, ...]
+    """Rules for units that are kept first."""
+
+    leave_whole: LeaveWhole | None
+    """Decides if a question needs every word of a text."""
+
+    fraction_of: Literal["tokens", "units"]
+    """The quantity that `Budget.keep_fraction` is a fraction of."""
+
+    count_tokens: CountTokens
+    """Counts the tokens that budgets are about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The arguments of one call."""
+
+    texts: Sequence[str]
+    """The caller's texts."""
+
+    query: str | None
+    """The question, without lone surrogates; None if there is none."""
+
+    budget: Budget
+    """How much may be kept of all texts together."""
+
+    hints: Sequence[TextHint | None]
+    """What is known of each text."""
+
+    started: float = field(default_factory=time.perf_counter)
+    """When the call began, in seconds of `time.perf_counter`."""
+
+    @classmethod
+    def of(
+        cls,
+        texts: Sequence[str],
+        query: str | None,
+        budget: Budget,
+        hints: Sequence[TextHint | None],
+    ) -> Call:
+        """Take the arguments of a call; a blank question is none."""
+        return cls(texts, encodable(query) if query and query.strip() else None, budget, hints)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A call whose texts are counted."""
+
+    call: Call
+    """The call."""
+
+    readable: Sequence[str]
+    """Its texts without lone surrogates, which no tokenizer encodes."""
+
+    tokens: Sequence[int]
+    """Tokens of each text."""
+
+    @property
+    def needs_no_cut(self) -> bool:
+        """True if all texts fit into the budget."""
+        return _fits(self.call.budget, sum(self.tokens))
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A call whose texts are split."""
+
+    counted: Counted
+    """The step before."""
+
+    documents: Mapping[int, SplitDocument]
+    """The split texts, by their place in the call."""
+
+    skipped: Mapping[int, SkipReason]
+    """Texts that are not to be cut, and why."""
+
+    costs: Sequence[int] = ()
+    """Tokens of all units, document after document."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the split texts."""
+        return sum(self.counted.tokens[index] for index in self.documents)
+
+    @property
+    def limit(self) -> int:
+        """Tokens that may be kept of them."""
+        return self.counted.call.budget.token_limit(self.tokens)
+
+    @property
+    def needs_no_cut(self) -> bool:
+        """True if they fit into the budget."""
+        return _fits(self.counted.call.budget, self.tokens)
+
+    @property
+    def request(self) -> ScoreRequest:
+        """The question to the scorer; texts without units are left out."""
+        filled = [document for document in self.documents.values() if document.units]
+        return ScoreRequest(
+            self.counted.call.query,
+            [document.text for document in filled],
+            [document.units for document in filled],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A call whose units are scored."""
+
+    split: Split
+    """The step before."""
+
+    scores: Sequence[float]
+    """One score per unit, document after document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A call whose units are selected within the budget."""
+
+    scored: Scored
+    """The step before."""
+
+    fitted: Mapping[int, Fitted]
+    """What is kept of each split text, by its place in the call."""
+
+
+class StepError(Exception):
+    """A step failed."""
+
+    def __init__(
+        self, reason: SkipReason, reached: Call | Counted | Split, error: Exception
+    ) -> None:
+        """Note the failure.
+
+        Args:
+            reason: The skip reason of the texts.
+            reached: The last value reached.
+            error: What was raised.
+        """
+        super().__init__(reason)
+        self.reason = reason
+        self.reached = reached
+        self.error = error
+
+
+@contextmanager
+def failing_as(reason: SkipReason, reached: Call | Counted | Split) -> Iterator[None]:
+    """Turn any exception of the block into a `StepError`."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DeadlineExceededError):
+            reason = "deadline_exceeded"
+        raise StepError(reason, reached, error) from error
+
+
+def count(call: Call, stages: Stages) -> Counted:
+    """Count the tokens of the texts."""
+    with failing_as("counter_failed", call):
+        readable = [encodable(text) for text in call.texts]
+        return Counted(call, readable, count_each(stages.count_tokens, readable))
+
+
+def split(counted: Counted, stages: Stages) -> Split:
+    """Split the texts, and cut units that cost more than may be kept."""
+    documents: dict[int, SplitDocument] = {}
+    skipped: dict[int, SkipReason] = {}
+    with failing_as("splitter_failed", counted):
+        for index, text in enumerate(counted.readable):
+            document = _split_text(text, counted.call, counted.call.hints[index], stages)
+            if isinstance(document, SplitDocument):
+                documents[index] = document
+            else:
+                skipped[index] = document
+    found = Split(counted, documents, skipped)
+    if found.needs_no_cut:
+        return found
+    with failing_as("counter_failed", found):
+        return _priced(found, stages)
+
+
+def scored(found: Split, answers: Sequence[Sequence[float]]) -> Scored:
+    """Take the scorer's answer to `Split.request`.
+
+    Raises:
+        StepError: A score is no finite number, or their number is wrong.
+    """
+    filled = [document for document in found.documents.values() if document.units]
+    with failing_as("scorer_failed", found):
+        return Scored(
+            found,
+            [
+                _finite(score)
+                for document, scores in zip(filled, answers, strict=True)
+                for _, score in zip(document.units, scores, strict=True)
+            ],
+        )
+
+
+def select(found: Scored, stages: Stages) -> Selected:
+    """Select units within the budget."""
+    documents = found.split.documents
+    with failing_as("counter_failed", found.split):
+        fitted = _fit(found, list(documents.values()), stages)
+        return Selected(found, dict(zip(documents, fitted, strict=True)))
+
+
+def render(found: Selected) -> list[Compression]:
+    """Write the kept parts, one result per text of the call."""
+    split_texts = found.scored.split
+    elapsed = time.perf_counter() - split_texts.counted.call.started
+    with failing_as("counter_failed", split_texts):
+        return [
+            _compression(found, index, elapsed)
+            if text and index in found.fitted
+            else _whole(split_texts, index, "empty_text", elapsed)
+            for index, text in enumerate(split_texts.counted.call.texts)
+        ]
+
+
+def unchanged(reached: Call | Counted | Split, reason: SkipReason) -> list[Compression]:
+    """Return all texts whole.
+
+    Args:
+        reached: The last value reached.
+        reason: Why; texts that are not to be cut keep their own reason.
+    """
+    call = reached if isinstance(reached, Call) else _counted(reached).call
+    elapsed = time.perf_counter() - call.started
+    return [_whole(reached, index, reason, elapsed) for index in range(len(call.texts))]
+
+
+def _fits(budget: Budget, tokens: int) -> bool:
+    return budget.attention_mass is None and tokens <= budget.token_limit(tokens)
+
+
+def _split_text(
+    text: str, call: Call, hint: TextHint | None, stages: Stages
+) -> SplitDocument | SkipReason:
+    """Split one text; or return why it is not to be cut."""
+    choice = stages.splitter.for_text(text, hint)
+    if choice.splitter is None:
+        return "kind_excluded"
+    # A number of tokens is a promise, so it overrides the rule.
+    rule = stages.leave_whole if call.budget.max_tokens is None else None
+    if rule is not None and rule(call.query, choice.kind):
+        return "needs_every_word"
+    gaps = stages.gaps or choice.gaps
+    return SplitDocument.from_text(text, choice.splitter, gaps, kind=choice.kind, hint=hint)
+
+
+def _priced(found: Split, stages: Stages) -> Split:
+    """Count the units, after units that alone cost more than may be kept were cut."""
+    documents: dict[int, SplitDocument] = {}
+    costs: list[int] = []
+    for index, document in found.documents.items():
+        tokens = list(stages.count_tokens(document.found.parts))
+        finer = document
+        if not _counts_units(found.counted.call.budget, stages):
+            finer = document.refined(found.limit, tokens, stages.count_tokens)
+        if finer is not document:
+            tokens = list(stages.count_tokens(finer.found.parts))
+        documents[index] = finer
+        costs += tokens
+    return replace(found, documents=documents, costs=costs)
+
+
+def _counts_units(budget: Budget, stages: Stages) -> bool:
+    """Return True if a fraction of the units is kept, whatever they cost."""
+    return stages.fraction_of == "units" and budget.max_tokens is None
+
+
+def _fit(found: Scored, documents: Sequence[SplitDocument], stages: Stages) -> list[Fitted]:
+    call = found.split.counted.call
+    covers = asks_about_whole_text(call.query)
+    fitter = BudgetFitter(
+        documents=documents,
+        selector=stages.selector or (select_covering if covers else select_best),
+        count_tokens=stages.count_tokens,
+        tops_up=stages.selector is None,
+    )
+    units = scored_units(documents, found.scores, found.split.costs, stages.protect)
+    if call.budget.attention_mass is not None:
+        logarithms = stages.scorer.scores_are_logarithms
+        units = with_masses(units, are_logarithms=logarithms)
+        fitted = fitter.keep(units, select_mass(units, call.budget.attention_mass))
+        if sum(document.tokens for document in fitted) <= found.split.limit:
+            return fitted
+    if _counts_units(call.budget, stages) and call.budget.keep_fraction is not None:
+        return fitter.keep(units, select_fraction(units, call.budget.keep_fraction))
+    return fitter.fit(units, found.split.limit)
+
+
+def _compression(found: Selected, index: int, elapsed: float) -> Compression:
+    split_texts, fitted = found.scored.split, found.fitted[index]
+    # Written from the caller's own text: the draft saw one without lone surrogates.
+    own_text = split_texts.counted.call.texts[index]
+    return Compression(
+        text=split_texts.documents[index].rendered(fitted.kept, own_text),
+        kept=fitted.kept,
+        original_tokens=split_texts.counted.tokens[index],
+        kept_tokens=fitted.tokens,
+        elapsed_seconds=elapsed,
+    )
+
+
+def _counted(reached: Counted | Split) -> Counted:
+    return reached.counted if isinstance(reached, Split) else reached
+
+
+def _whole(
+    reached: Call | Counted | Split, index: int, reason: SkipReason, elapsed: float
+) -> Compression:
+    call = reached if isinstance(reached, Call) else _counted(reached).call
+    text = call.texts[index]
+    tokens = 0 if isinstance(reached, Call) else _counted(reached).tokens[index]
+    if isinstance(reached, Split):
+        reason = reached.skipped.get(index, reason)
+    return Compression(
+        text=text,
+        kept=(Span(0, len(text)),) if text else (),
+        original_tokens=tokens,
+        kept_tokens=tokens,
+        elapsed_seconds=elapsed,
+        skipped_because=reason if text else "empty_text",
+    )
+
+
+def _finite(score: float) -> float:
+    """Return a score that can be sorted by."""
+    if not math.isfinite(score):
+        msg = f"The draft gave a score that is not a finite number: {score!r}."
+        raise DraftModelError(msg)
+    return score
