@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""An agent that is asked ten questions, and what compression does to what its tools return.
+"""LangChain: ten questions to an agent whose tool results are compressed.
 
-The tools and their results are real: Python's own library, the packages that are installed, a log.
-The chat model is scripted, so no key and no network are needed: it calls the tool that it is told
-to call, and answers with the line that it was asked for if it can see it. Where it cannot, it
-fetches the original back.
+The tools and their results are real: Python's library, the installed packages, a log. The chat
+model is scripted, so no key and no network are needed: it calls the tool of each turn, and answers
+with the line that was asked for if it can see it. Otherwise it fetches the original.
 
     python examples/langchain_agent.py
     python examples/langchain_agent.py --max-tokens 200
@@ -52,7 +51,7 @@ REFERENCE = re.compile(r"\[reference (\w+)\]")
 console = Console(highlight=False)
 
 
-# What the agent can do ----------------------------------------------------------------------------
+# The tools ----------------------------------------------------------------------------------------
 
 
 @tool
@@ -104,17 +103,17 @@ def read_log() -> str:
 
 
 def is_library(path: Path) -> bool:
-    """Whether a file belongs to the library itself, and not to its tests or to other packages."""
+    """True for files of the library, without tests and other packages."""
     apart = {"test", "tests", "idle_test", "site-packages", "lib2to3", "idlelib", "turtledemo"}
     return not apart.intersection(path.relative_to(LIBRARY).parts)
 
 
 def write_log() -> str:
-    """The log of a service that does not exist, written by Python's real `logging`."""
+    """Write the log of an invented service with Python's `logging`."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    log = logging.Logger("orders")  # noqa: LOG001 - one that nobody else writes to
+    log = logging.Logger("orders")  # noqa: LOG001 - used here only
     log.addHandler(handler)
     stock = {"nails": 100}
     for order in range(7000, 7300):
@@ -129,27 +128,27 @@ def write_log() -> str:
     return written.getvalue()
 
 
-# What it is asked ---------------------------------------------------------------------------------
+# The questions ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One question, and what the scripted model does about it."""
+    """One question, and the steps of the scripted model."""
 
     question: str
-    """What the human asks."""
+    """The question."""
 
     tool: str
-    """The tool that is called."""
+    """The tool to call."""
 
     looks_for: str
-    """A regular expression for what answers the question."""
+    """A regular expression for the answer."""
 
     around: str
-    """What the original is searched for where the answer was cut."""
+    """The part of the original to fetch if the answer was cut."""
 
     arguments: dict[str, str] = field(default_factory=dict)
-    """What the tool is called with."""
+    """Arguments of the tool."""
 
 
 TURNS = (
@@ -212,7 +211,7 @@ TURNS = (
         looks_for=r"def decode_header",
         around="decode",
     ),
-    # Nobody can know what a later question needs: this one is about a log that was cut before.
+    # A later question may need what was cut: this one is about a log that was compressed before.
     Turn(
         question="How many items had order 7123?",
         tool="recall_original",
@@ -223,7 +222,7 @@ TURNS = (
 
 
 class ScriptedModel(BaseChatModel):
-    """Does what the turns say, and notes every prompt that it is given."""
+    """Follows the turns and keeps every prompt."""
 
     prompts: list[list[BaseMessage]] = Field(default_factory=list)
 
@@ -236,7 +235,7 @@ class ScriptedModel(BaseChatModel):
         tools: Sequence[Any],  # noqa: ARG002
         **_: Any,  # noqa: ANN401
     ) -> Runnable[Any, AIMessage]:
-        """Take the tools; the script knows which of them it calls."""
+        """Ignore the tools: the script knows their names."""
         return self
 
     def _generate(
@@ -250,7 +249,7 @@ class ScriptedModel(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=self.reply(messages))])
 
     def reply(self, messages: list[BaseMessage]) -> AIMessage:
-        """Call the turn's tool, then answer, or fetch back first what cannot be seen."""
+        """Call the turn's tool, fetch what cannot be seen, then answer."""
         turn = TURNS[sum(isinstance(message, HumanMessage) for message in messages) - 1]
         last = messages[-1]
         if not isinstance(last, ToolMessage):
@@ -265,7 +264,7 @@ class ScriptedModel(BaseChatModel):
         return self.recall(messages, turn, of=str(last.name))
 
     def recall(self, messages: list[BaseMessage], turn: Turn, of: str) -> AIMessage:
-        """Fetch back the result of a tool, by the reference that stands in what is left of it."""
+        """Fetch the original of a tool's result by the reference in its gap marker."""
         shown = [str(message.text) for message in messages if message.name == of]
         references = [found[1] for text in shown if (found := REFERENCE.search(text))]
         if not references:
@@ -273,16 +272,16 @@ class ScriptedModel(BaseChatModel):
         return self.call("recall_original", {"reference": references[-1], "around": turn.around})
 
     def call(self, name: str, arguments: dict[str, str]) -> AIMessage:
-        """A message that calls one tool."""
+        """Return a message that calls one tool."""
         call = {"name": name, "args": arguments, "id": f"call_{len(self.prompts)}"}
         return AIMessage("", tool_calls=[call])
 
 
-# What is shown ------------------------------------------------------------------------------------
+# The output ---------------------------------------------------------------------------------------
 
 
 def main() -> None:
-    """Ask all questions, and show what became of every tool result."""
+    """Ask all questions and print what was done to each tool result."""
     options = parse_options()
     middleware = SpecPrefillMiddleware(
         compressor=build_compressor(options.scorer),
@@ -320,7 +319,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def build_compressor(scorer: str) -> ContextCompressor:
-    """The embedded draft, else a scorer for tests."""
+    """Return a compressor with the embedded draft, or with the scorer for tests."""
     if scorer == "keyword":
         return ContextCompressor(KeywordScorer(), on_error="raise")
     logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -328,7 +327,7 @@ def build_compressor(scorer: str) -> ContextCompressor:
 
 
 def show_turn(number: int, messages: Sequence[BaseMessage]) -> None:
-    """The question, what the tools gave, and the answer."""
+    """Print the question, the tool results and the answer."""
     console.print(f"[bold]{number}. {messages[0].text}[/]")
     for message in messages:
         if isinstance(message, ToolMessage):
@@ -337,16 +336,16 @@ def show_turn(number: int, messages: Sequence[BaseMessage]) -> None:
 
 
 def outcome(message: ToolMessage) -> str:
-    """What was done to a tool result, as it says itself."""
+    """Describe what was done to a tool result, from its metadata."""
     what = message.response_metadata["specprefill"]
     if what["skipped_because"]:
-        return f"left whole, {what['skipped_because']}"
+        return f"unchanged, {what['skipped_because']}"
     sources = " + ".join(what["query_sources"])
     return f"{what['original_tokens']:,} -> {what['kept_tokens']:,} tokens, by {sources}"
 
 
 def show_totals(model: ScriptedModel, middleware: SpecPrefillMiddleware) -> None:
-    """What that saves over all prompts, and that none of them changed its beginning."""
+    """Print the tokens saved over all prompts, and that no prompt changed its beginning."""
     totals = middleware.metrics.totals()
     table = Table(title="tokens of compressed results", title_justify="left")
     table.add_column("")
@@ -358,16 +357,16 @@ def show_totals(model: ScriptedModel, middleware: SpecPrefillMiddleware) -> None
     console.print(table)
     same = all(after[: len(before)] == before for before, after in pairwise(model.prompts))
     console.print(f"Every prompt begins with the one before: {'yes' if same else 'no'}.")
-    console.print(f"Compressing took {totals.draft_seconds:.1f} s in all.")
+    console.print(f"Compression took {totals.draft_seconds:.1f} s in total.")
 
 
 def prompt_tokens(prompts: Sequence[Sequence[BaseMessage]]) -> Iterator[tuple[int, int]]:
-    """Tokens of the compressed tool results of each prompt, before and after."""
+    """Yield the tokens of each prompt's compressed results, before and after."""
     for prompt in prompts:
-        stamps = [message.response_metadata.get("specprefill", {}) for message in prompt]
+        counts = [message.response_metadata.get("specprefill", {}) for message in prompt]
         yield (
-            sum(stamp.get("original_tokens") or 0 for stamp in stamps),
-            sum(stamp.get("kept_tokens") or 0 for stamp in stamps),
+            sum(count.get("original_tokens") or 0 for count in counts),
+            sum(count.get("kept_tokens") or 0 for count in counts),
         )
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""LangChain: a retriever whose documents arrive already compressed."""
+"""LangChain: a retriever with compressed documents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from specprefill_integrations.langchain import SpecPrefillDocumentCompressor
 question = "What is a coroutine function?"
 max_tokens = int(sys.argv[1]) if len(sys.argv) > 1 else 300
 
-# Any retriever will do; this one searches what Python's help() knows about the language.
+# Any retriever works; this one searches Python's help about the language.
 names = ["async", "await", "function", "return", "try", "while", "yield"]
 search = BM25Retriever.from_texts(
     [topics[name] for name in names], metadatas=[{"topic": name} for name in names], k=2

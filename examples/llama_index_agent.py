@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""LlamaIndex: an agent whose tools give large results, for ten turns, with and without compression.
+"""LlamaIndex: ten turns of an agent with large tool results, with and without compression.
 
-Tools and results are real: Python's library as files, source and tests, and the packages that are
-installed here. The embedded SmolLM2 is the draft. A script stands in for the chat model, so that no
-key is needed: it says which tool to call next, and counts what it is sent.
+Tools and results are real: Python's library as files, source and tests, and the installed packages.
+The embedded SmolLM2 is the draft. A scripted chat model, which needs no key, calls the tool of each
+turn and counts the tokens that it is sent.
 
     python examples/llama_index_agent.py
     python examples/llama_index_agent.py --turns 2
@@ -36,7 +36,7 @@ from rich.table import Table
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.llama_index import (
     ContextCompressionEndEvent,
-    compress_tool,
+    compress_tools,
     recall_tool,
 )
 from specprefill_integrations.originals import InMemoryOriginals
@@ -44,7 +44,7 @@ from specprefill_integrations.testing import KeywordScorer
 
 LIBRARY = Path(sysconfig.get_path("stdlib"))
 
-# What the user asks, and which tool the script calls for it.
+# The user's questions, and the tool that the script calls for each.
 TURNS: Sequence[tuple[str, str, dict[str, str]]] = [
     ("Which encodings are for Japanese?", "walk_library", {"folder": "encodings"}),
     ("Which version of llama-index-core is installed?", "list_packages", {}),
@@ -58,7 +58,7 @@ TURNS: Sequence[tuple[str, str, dict[str, str]]] = [
     ("And what does a scheduler say when it is empty?", "recall_original", {"around": "def empty"}),
 ]
 
-# So many lines of what the model reads are shown.
+# Lines of each result that are printed.
 SHOWN_LINES = 12
 
 
@@ -79,18 +79,18 @@ def read_source(module: str) -> str:
 
 
 def run_doctests(module: str) -> str:
-    """Run the tests in the documentation of a module of Python's library; gives their log."""
+    """Run the tests in the documentation of a module of Python's library and return their log."""
     return run("-m", "doctest", "-v", str(LIBRARY / f"{module}.py"))
 
 
 def run(*arguments: str) -> str:
-    """What Python writes, called with some arguments."""
+    """Run Python and return its output."""
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
     return done.stdout
 
 
 class Script:
-    """The stand-in for a chat model: calls one tool a turn, then answers."""
+    """A scripted chat model: it calls one tool a turn, then answers."""
 
     def __init__(self, count_tokens: Callable[[Sequence[str]], list[int]]) -> None:
         """Start before the first turn."""
@@ -98,27 +98,27 @@ class Script:
         self.tool = ""
         self.arguments: dict[str, str] = {}
         self.sent_tokens = 0
-        """Tokens of all that it was sent so far."""
+        """Tokens sent to it so far."""
         self.llm = MockFunctionCallingLLM(response_generator=self.reply)
 
     def reply(self, messages: Sequence[ChatMessage], **_: Any) -> ChatMessage:  # noqa: ANN401
-        """Call the tool of this turn; where that has answered, answer the user."""
+        """Call the tool of this turn; after its result, answer the user."""
         self.sent_tokens += sum(self.count_tokens([message.content or "" for message in messages]))
         if messages[-1].role == "tool":
-            return ChatMessage(role="assistant", content="I have read what the tool gave me.")
+            return ChatMessage(role="assistant", content="I have read the result.")
         arguments = dict(self.arguments)
         if self.tool == "recall_original":
             said = "\n".join(message.content or "" for message in messages)
             references = re.findall(r"reference\W+([0-9a-f]{12})", said)
             if not references:  # nothing was cut
-                return ChatMessage(role="assistant", content="It stands in what I have read.")
+                return ChatMessage(role="assistant", content="I have read it already.")
             arguments["reference"] = references[-1]
         call = ToolCallBlock(tool_call_id=self.tool, tool_name=self.tool, tool_kwargs=arguments)
         return ChatMessage(role="assistant", blocks=[call])
 
 
 class Rows(BaseEventHandler):
-    """Collects what the events say was compressed."""
+    """Collects the events of compression."""
 
     ends: list[ContextCompressionEndEvent] = []  # noqa: RUF012 - pydantic copies it
 
@@ -129,7 +129,7 @@ class Rows(BaseEventHandler):
 
 
 async def converse(tools: Sequence[BaseTool], turns: int, *, shows: bool) -> int:
-    """Let an agent go through the turns; gives the tokens that its model was sent."""
+    """Run an agent through the turns; return the tokens sent to its model."""
     script = Script(compressor.count_tokens)
     agent = FunctionAgent(tools=list(tools), llm=script.llm)
     memory = ChatMemoryBuffer.from_defaults(token_limit=1_000_000)
@@ -143,7 +143,7 @@ async def converse(tools: Sequence[BaseTool], turns: int, *, shows: bool) -> int
 
 
 def shortened(text: str) -> str:
-    """The first lines of a text."""
+    """Return the first lines of a text."""
     lines = text.splitlines()
     more = len(lines) - SHOWN_LINES
     return "\n".join([*lines[:SHOWN_LINES], *([f"({more} more lines)"] if more > 0 else [])])
@@ -166,12 +166,12 @@ compressor = (
 functions = (walk_library, list_packages, read_source, run_doctests)
 plain = [FunctionTool.from_defaults(function) for function in functions]
 
-# What compression adds: each tool is wrapped, and one more fetches originals back.
+# Compression: wrap all tools. `originals` brings a recall tool unless there is one, as here.
 originals = InMemoryOriginals()
-compressed: list[BaseTool] = [
-    compress_tool(tool, compressor=compressor, budget=budget, originals=originals) for tool in plain
-]
-compressed.append(recall_tool(originals, compressor=compressor, max_tokens=300))
+recall = recall_tool(originals, compressor=compressor, max_tokens=300)
+compressed = compress_tools(
+    [*plain, recall], compressor=compressor, budget=budget, originals=originals
+)
 
 rows = Rows()
 get_dispatcher("root").add_event_handler(rows)
@@ -187,6 +187,6 @@ for end in rows.ends:
 console.print()
 console.print(table)
 console.print(
-    f"tokens that the model was sent in {options.turns} turns: "
+    f"tokens sent in {options.turns} turns: "
     f"{before:,} without compression, {after:,} with it ({after / before:.0%})"
 )

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""LlamaIndex: a query engine that hands its model compressed nodes.
+"""LlamaIndex: a query engine with compressed nodes.
 
-Python's own help is searched with BM25; the embedded SmolLM2 is the draft and, as a stand-in that
-needs no server, the model that answers.
+It searches Python's help with BM25. The embedded SmolLM2 is the draft and, so that no server is
+needed, also the model that answers.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from specprefill_integrations.scoring import DraftModel
 
 
 class LocalLLM(CustomLLM):
-    """Who answers. Any LLM of LlamaIndex will do; this one is the draft's own model."""
+    """The model that answers: here the draft's own model; any LLM of LlamaIndex works."""
 
     draft: Any
     answer_tokens: int
 
     @property
     def metadata(self) -> LLMMetadata:
-        """Say how much it can read and write."""
+        """Return the sizes of prompt and answer."""
         return LLMMetadata(context_window=self.draft.max_positions, num_output=self.answer_tokens)
 
     @llm_completion_callback()
@@ -75,7 +75,7 @@ parser.add_argument("--answer-tokens", type=int, default=40)
 options = parser.parse_args()
 console = Console(highlight=False)
 
-# What is searched.
+# The documents.
 documents = [Document(text=text, metadata={"topic": topic}) for topic, text in topics.items()]
 nodes = SentenceSplitter(chunk_size=300, chunk_overlap=0).get_nodes_from_documents(documents)
 retriever = BM25Retriever.from_defaults(nodes=nodes, similarity_top_k=options.nodes)
@@ -84,7 +84,7 @@ with console.status("loading the draft ..."):
     draft = DraftModel.from_source()
     draft.load()
 
-# What compression adds: one postprocessor.
+# Compression: one postprocessor.
 compress = SpecPrefillNodePostprocessor(
     compressor=ContextCompressor.from_draft_model(draft), budget=Budget(keep_fraction=0.3)
 )

@@ -30,10 +30,22 @@ SkipReason = Literal[
     "scorer_failed",
     "deadline_exceeded",
     "counter_failed",
+    "no_text",
+    "too_small",
+    "never_pays",
+    "tool_error",
+    "return_direct",
+    "structured_output",
+    "excluded_tool",
+    "already_compressed",
+    "recalled",
+    "nothing_kept",
+    "not_shorter",
+    "no_room",
+    "failed",
 ]
-"""Why a text came back whole: nothing in it, small enough, of a kind that is not to be cut, or the
-question needs every word of it; or the splitter, the draft or the counter failed, or the draft took
-too long."""
+"""Why a text passed through unchanged. The compressor's reasons, up to `counter_failed`, are
+explained in docs/how-it-works.md; those of the integrations in docs/agents.md."""
 
 Kind = Literal[
     "prose",

@@ -1,7 +1,4 @@
-"""Doors for LangChain: documents, agents, long conversations, and a tool that recalls.
-
-The only folder that imports LangChain; what to keep is decided elsewhere.
-"""
+"""LangChain integration: documents, agents, long conversations, and a recall tool."""
 
 from __future__ import annotations
 
@@ -15,16 +12,17 @@ if TYPE_CHECKING:
 try:
     from specprefill_integrations.langchain._case_recorder import CaseRecorder
     from specprefill_integrations.langchain._compress_messages import compress_messages
-    from specprefill_integrations.langchain._context_edit import SpecPrefillContextEdit
     from specprefill_integrations.langchain._document_compressor import (
         SpecPrefillDocumentCompressor,
     )
     from specprefill_integrations.langchain._document_transformer import (
         SpecPrefillDocumentTransformer,
     )
+    from specprefill_integrations.langchain._history import SpecPrefillContextEdit
+    from specprefill_integrations.langchain._originals_in_store import StoreOriginals
     from specprefill_integrations.langchain._recall_tool import RecallTool
-    from specprefill_integrations.langchain._tool_policy import ToolPolicy
     from specprefill_integrations.langchain._ttft_handler import TtftCallbackHandler
+    from specprefill_integrations.tool_results import ToolPolicy, ToolRequest
 except ImportError as error:
     # A broken installation must not look like a missing one.
     if (error.name or "").partition(".")[0] != "langchain_core":
@@ -38,14 +36,16 @@ __all__ = [
     "SpecPrefillDocumentCompressor",
     "SpecPrefillDocumentTransformer",
     "SpecPrefillMiddleware",
+    "StoreOriginals",
     "ToolPolicy",
+    "ToolRequest",
     "TtftCallbackHandler",
     "compress_messages",
 ]
 
 
 def __getattr__(name: str) -> object:
-    """Import the middleware when it is asked for: it alone needs `langchain` itself."""
+    """Import the middleware at first use: nothing else here needs `langchain` itself."""
     if name != "SpecPrefillMiddleware":
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

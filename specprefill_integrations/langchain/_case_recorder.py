@@ -1,7 +1,4 @@
-"""A LangChain app's own runs as evaluation cases: listens, and WRITES TEXTS TO A FILE.
-
-Translates callbacks; knows nothing about the file or what makes a case.
-"""
+"""Recording of a LangChain app's runs as evaluation cases. WRITES TEXTS TO A FILE."""
 
 from __future__ import annotations
 
@@ -27,20 +24,20 @@ from specprefill_integrations.observability._case_file import CaseFile
 
 
 class CaseRecorder(BaseCallbackHandler):
-    """WRITES what users ask, what is found for it and what they are answered TO A FILE, as text.
+    """Records runs as evaluation cases: WRITES questions, found texts and answers TO A FILE.
 
-    Use it where you may: with the consent that your users' questions and your documents need, and
-    delete the file when you are done. Only its owner can read the file. Nothing of it is logged.
+    Make sure that you are allowed to store your users' questions and your documents, and delete the
+    file when you are done. Only its owner can read the file. No text is logged.
 
-    Every outermost run becomes a case that `specprefill evaluate ab` reads: the question, what
-    retrievers and tools gave, and the answer. Give it to that run,
+    Every outermost run becomes a case for `specprefill evaluate ab`: the question, the output of
+    retrievers and tools, and the answer. Pass the recorder to that run,
     `chain.invoke(..., config={"callbacks": [recorder]})`; one recorder serves any number of runs
     at once. Runs that fail, find nothing or answer nothing are counted and left out.
 
-    What our own doors compress is recorded as it was before.
+    Texts that our integrations compress are recorded as they were before.
     """
 
-    # In an executor, callbacks would come late and out of order; these take microseconds.
+    # In an executor, callbacks would run late and out of order; these take microseconds.
     run_inline = True
 
     def __init__(
@@ -51,18 +48,17 @@ class CaseRecorder(BaseCallbackHandler):
         sample: float = 1.0,
         max_cases: int | None = 1_000,
     ) -> None:
-        """Make the file, or go on with one.
+        """Create the file, or append to an existing one.
 
         Args:
-            path: The file of JSON lines. Another process needs another one.
-            task: What the questions are called; cases of one task are counted together.
-            sample: Which share of the runs is recorded, in (0, 1].
-            max_cases: The file takes no more than so many, earlier ones included; None for no
-                limit.
+            path: The file of JSON lines. Each process needs its own.
+            task: A name for the questions; cases of one task are counted together.
+            sample: The share of runs that is recorded, in (0, 1].
+            max_cases: The number of cases in the file, earlier ones included; None for no limit.
 
         Raises:
             EvaluationDataError: The file holds something else.
-            OSError: It cannot be made or written.
+            OSError: It cannot be created or written.
             ValueError: A number is out of range.
         """
         self._file = CaseFile(path, max_cases)
@@ -75,7 +71,7 @@ class CaseRecorder(BaseCallbackHandler):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many runs were `recorded`; others by why they were not."""
+        """Number of runs that were `recorded`, and of others by the reason why not."""
         return self._runs.counts
 
     def on_chain_start(
@@ -87,7 +83,7 @@ class CaseRecorder(BaseCallbackHandler):
         parent_run_id: UUID | None = None,
         **_: object,
     ) -> None:
-        """Note what lies in what, and what the app is asked."""
+        """Note the parent run, and the question of an outermost one."""
         self._began(run_id, parent_run_id, inputs)
 
     def on_retriever_start(
@@ -99,7 +95,7 @@ class CaseRecorder(BaseCallbackHandler):
         parent_run_id: UUID | None = None,
         **_: object,
     ) -> None:
-        """Note what is looked for."""
+        """Note the query."""
         if self._began(run_id, parent_run_id, query):
             self._runs.source_began(str(run_id), query)
 
@@ -112,7 +108,7 @@ class CaseRecorder(BaseCallbackHandler):
         parent_run_id: UUID | None = None,
         **_: object,
     ) -> None:
-        """Note that a tool is at work."""
+        """Note that a tool is running."""
         if self._began(run_id, parent_run_id, input_str):
             self._runs.source_began(str(run_id))
 
@@ -126,7 +122,7 @@ class CaseRecorder(BaseCallbackHandler):
     on_llm_start = on_chat_model_start
 
     def on_retriever_end(self, documents: Sequence[Document], *, run_id: UUID, **_: object) -> None:
-        """Keep what was found."""
+        """Keep the documents."""
         self._runs.source_ended(str(run_id), partial(texts_of_documents, documents))
         self._ended(run_id, None)
 
@@ -138,33 +134,33 @@ class CaseRecorder(BaseCallbackHandler):
         name: str | None = None,
         **_: object,
     ) -> None:
-        """Keep what the tool gave."""
+        """Keep the output."""
         self._runs.source_ended(str(run_id), partial(texts_of_output, output, name))
         self._ended(run_id, output)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: object) -> None:
-        """Keep what the model said."""
+        """Keep the answer."""
         self._runs.call_ended(str(run_id), said_in(response))
         self._ended(run_id, None)
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **_: object) -> None:  # noqa: ANN401
-        """Write the case, if this was the app's run."""
+        """Write the case at the end of an outermost run."""
         self._ended(run_id, outputs)
 
     def on_chain_error(self, *_: object, run_id: UUID, **__: object) -> None:
-        """Count it, if this was the app's run."""
+        """Count an outermost run that failed."""
         self._runs.source_ended(str(run_id), tuple)
         self._runs.failed(str(run_id))
 
     on_tool_error = on_retriever_error = on_chain_error
 
     def on_llm_error(self, *_: object, run_id: UUID, **__: object) -> None:
-        """Note that there is no more to come."""
+        """Note that there is no answer."""
         self._runs.call_ended(str(run_id), None)
         self._runs.failed(str(run_id))
 
     def _began(self, run_id: UUID, parent_run_id: UUID | None, inputs: object) -> bool:
-        """Whether the run lies in another one."""
+        """Note a run. True if it has a parent."""
         parent_id = None if parent_run_id is None else str(parent_run_id)
         return self._runs.began(str(run_id), parent_id, partial(question_in, inputs))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.messages.utils import MessageLikeRepresentation
@@ -11,11 +11,11 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.langchain._history import HistoryCompressor
-from specprefill_integrations.observability import TtftLog
-from specprefill_integrations.observability._metrics import CompressionMetrics
+from specprefill_integrations.observability import CompressionMetrics, TtftLog
 from specprefill_integrations.originals import OriginalStore
-from specprefill_integrations.tool_results import MinTokens
-from specprefill_integrations.tool_results._question import DEFAULT_MIN_TOKENS
+from specprefill_integrations.tool_results import MinTokens, ToolPolicy
+from specprefill_integrations.tool_results._question import QueryFunction
+from specprefill_integrations.tool_results._thresholds import DEFAULT_MIN_TOKENS
 from specprefill_integrations.types import Budget
 
 MessagesLike = Sequence[MessageLikeRepresentation] | PromptValue
@@ -30,31 +30,37 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
     keep_results: int = 3,
     min_tokens: MinTokens = DEFAULT_MIN_TOKENS,
     exclude_tools: Sequence[str] = (),
-    query: str | None = None,
+    tool_policies: Mapping[str, ToolPolicy] | None = None,
+    query: str | QueryFunction | None = None,
     originals: OriginalStore | None = None,
     metrics: CompressionMetrics | None = None,
     ttft_log: TtftLog | None = None,
 ) -> Runnable[MessagesLike, list[BaseMessage]]:
-    """Make a step that shrinks old tool results and old long human messages.
+    """Make a step that compresses old tool results and old long human messages.
 
-    Make it once and use it for every turn: it remembers what became of each message, so that the
-    next turn shows the same text again. Ids stay, so a graph may put the messages back in place.
+    Make it once and use it for every turn: it remembers the result of each message, so that the
+    next turn shows the same text. Ids stay, so a graph may put the messages back in place.
 
     Args:
-        compressor: See `HistoryCompressor`, as for all that follow.
+        compressor: The compressor; None is the shared default, loaded at first use.
         budget: How much may be kept of each message.
-        trigger_tokens: A conversation of no more tokens than this is left as it is; they are
+        trigger_tokens: Conversations of up to this many tokens pass through unchanged; they are
             counted approximately, as LangChain does.
-        keep_results: So many of the latest tool results are left whole.
-        min_tokens: A message of fewer tokens is left whole; see `HistoryCompressor`.
-        exclude_tools: Names or globs of tools whose results are left whole.
-        query: The question; None is the last human message.
-        originals: Where the originals go, where the model has a `RecallTool` for them.
-        metrics: What adds up what happened.
-        ttft_log: The calls of the model, for `min_tokens="auto"`.
+        keep_results: The number of latest tool results that stay.
+        min_tokens: Messages of fewer tokens pass through unchanged. A `BreakEven` computes it,
+            `"auto"` measures it, see `Thresholds`.
+        exclude_tools: Names or globs of tools whose results pass through unchanged.
+        tool_policies: Settings that differ for some tools, by name or glob; the first match wins.
+        query: The question, or a function of the `ToolRequest` that a message answers. None or
+            blank: the last human message.
+        originals: Store of the originals: gap markers name references. The model needs a
+            `RecallTool` for it.
+        metrics: Metrics to add counts to; None is `process_metrics()`.
+        ttft_log: The calls of the model, as `TtftCallbackHandler` keeps them; for
+            `min_tokens="auto"`.
 
     Returns:
-        Messages in, as many messages out; a prompt's value will do too.
+        A step from messages, or a prompt's value, to as many messages.
     """
     history = HistoryCompressor(
         compressor=compressor,
@@ -63,16 +69,17 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
         keep_results=keep_results,
         min_tokens=min_tokens,
         exclude_tools=exclude_tools,
+        tool_policies=tool_policies,
         query=query,
         originals=originals,
         metrics=metrics,
         ttft_log=ttft_log,
     )
 
-    def shrink(messages: MessagesLike, config: RunnableConfig) -> list[BaseMessage]:
+    def compress(messages: MessagesLike, config: RunnableConfig) -> list[BaseMessage]:
         return history.compress(convert_to_messages(messages), config=config)
 
-    async def ashrink(messages: MessagesLike, config: RunnableConfig) -> list[BaseMessage]:
+    async def acompress(messages: MessagesLike, config: RunnableConfig) -> list[BaseMessage]:
         return await history.acompress(convert_to_messages(messages), config=config)
 
-    return RunnableLambda(shrink, ashrink, name="compress_messages")
+    return RunnableLambda(compress, acompress, name="compress_messages")

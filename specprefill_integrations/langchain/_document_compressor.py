@@ -1,7 +1,4 @@
-"""LangChain documents and a question -> the same documents with less in them.
-
-Translates and stamps; knows nothing about what is kept or why.
-"""
+"""Compression of LangChain documents for a question."""
 
 from __future__ import annotations
 
@@ -13,35 +10,38 @@ from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.runnables import Runnable, RunnableLambda, ensure_config
 from pydantic import ConfigDict
-from typing_extensions import Self
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
-from specprefill_integrations.langchain._events import EventData, aannounce, announce
-from specprefill_integrations.observability._metrics import process_metrics
+from specprefill_integrations.langchain._events import EventData, aannounce, announce, event_data
+from specprefill_integrations.observability import CompressionMetrics
 from specprefill_integrations.splitting._hints import hint_from_metadata
+from specprefill_integrations.tool_results import outcome_of
 from specprefill_integrations.types import METADATA_KEY, Budget, Compression, TextHint
 
 
 class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
     """Keeps what a question needs of retrieved documents, under one budget for all of them.
 
-    Order, ids and metadata stay; a document of which nothing is kept is dropped, so the result
-    may be empty. Where the draft was asked to choose, every document says under
-    `metadata["specprefill"]` which spans of its text were kept, and how many tokens there were and
-    are; it is a plain `Document`, so that no subclass carries embeddings of the old text on.
+    Order, ids and metadata stay. A document of which nothing is kept is left out, so the result may
+    be empty. A compressed document lists the kept spans of its text and the token counts under
+    `metadata["specprefill"]`; it is a plain `Document`, so that no subclass keeps embeddings of the
+    old text.
 
-    Passed through as they are, and not counted in the budget: documents without text, and those
-    that say they were compressed before. What `ContextCompressor` passes through whole comes back
-    equal to the input. The caller's documents are never changed.
+    Documents without text, documents that were compressed before and documents that
+    `ContextCompressor` passes through come back unchanged; the first two are not counted in the
+    budget. The caller's documents are never changed.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     compressor: ContextCompressor | None = None
-    """What compresses; None is the shared default, loaded at first use."""
+    """The compressor; None is the shared default, loaded at first use."""
 
     budget: Budget
     """How much may be kept of the text of all documents of a call together."""
+
+    metrics: CompressionMetrics | None = None
+    """Metrics to add counts to; None is `process_metrics()`."""
 
     def compress_documents(
         self,
@@ -54,14 +54,14 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         Args:
             documents: The documents; scored together.
             query: The question; None or blank keeps what matters for the texts as a whole.
-            callbacks: Those of the run that this happens in; they hear of it as a custom event.
+            callbacks: The callbacks of the run; they receive a custom event.
 
         Returns:
-            Those documents of which something is kept, in the same order.
+            The documents of which something is kept, in the same order.
 
         Raises:
-            MissingDependencyError: There is no compressor, and the default one's extra, `draft`, is
-                not installed.
+            MissingDependencyError: No compressor is given, and the extra `draft`, which the default
+                needs, is not installed.
         """
         texts = _open_texts(documents)
         if not texts:
@@ -70,7 +70,7 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         results = compressor.compress_documents(
             texts, query, budget=self.budget, hints=_hints(documents)
         )
-        announce(_noted(results), ensure_config({"callbacks": callbacks}))
+        announce(self._record(results), ensure_config({"callbacks": callbacks}))
         return list(_rewritten(documents, results))
 
     async def acompress_documents(
@@ -89,11 +89,11 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         results = await compressor.acompress_documents(
             texts, query, budget=self.budget, hints=_hints(documents)
         )
-        await aannounce(_noted(results), ensure_config({"callbacks": callbacks}))
+        await aannounce(self._record(results), ensure_config({"callbacks": callbacks}))
         return list(_rewritten(documents, results))
 
     def as_runnable(self) -> Runnable[dict[str, Any], list[Document]]:
-        """A step of a chain: `{"documents": ..., "query": ...}` in, documents out."""
+        """Make a step of a chain, from `{"documents": ..., "query": ...}` to documents."""
 
         def compress(inputs: dict[str, Any]) -> list[Document]:
             return self.compress_documents(inputs["documents"], inputs["query"])
@@ -103,30 +103,11 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
 
         return RunnableLambda(compress, acompress, name=type(self).__name__)
 
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A copy with the same compressor: it owns a lock and a model."""
-        memo = {} if memo is None else memo
-        memo[id(self.compressor)] = self.compressor
-        return super().__deepcopy__(memo)
-
-
-def _noted(results: Sequence[Compression]) -> EventData:
-    """Add a call to the metrics, and say what an event tells of it."""
-    before = sum(result.original_tokens for result in results)
-    after = sum(result.kept_tokens for result in results)
-    reasons = {result.skipped_because for result in results} - {"empty_text"}
-    skipped = results[0].skipped_because if None not in reasons else None
-    seconds = results[0].elapsed_seconds
-    process_metrics().record(
-        tokens_before=before, tokens_after=after, draft_seconds=seconds, skipped_because=skipped
-    )
-    return {
-        "documents": len(results),
-        "original_tokens": before,
-        "kept_tokens": after,
-        "skipped_because": skipped,
-        "elapsed_seconds": seconds,
-    }
+    def _record(self, results: Sequence[Compression]) -> EventData:
+        """Add a call to the metrics, and return the data of its event."""
+        outcome = outcome_of(results)
+        outcome.record(self.metrics)
+        return event_data(outcome, documents=len(results))
 
 
 def _open_texts(documents: Sequence[Document]) -> list[str]:
@@ -138,20 +119,20 @@ def _hints(documents: Sequence[Document]) -> list[TextHint]:
 
 
 def _is_open(document: Document) -> bool:
-    """Whether there is text to compress that was not compressed before."""
+    """True if there is text that was not compressed before."""
     return METADATA_KEY not in document.metadata and bool(document.page_content.strip())
 
 
 def _rewritten(documents: Sequence[Document], results: Sequence[Compression]) -> Iterator[Document]:
-    """`documents` with one result for each of the open ones."""
+    """The documents with their results; there is one for each open document."""
     remaining = iter(results)
     for document in documents:
         result = next(remaining) if _is_open(document) else None
         if result is None or result.skipped_because:
             yield _copied(document)
         elif result.kept:
-            stamp = {METADATA_KEY: result.as_metadata()}
-            yield Document(result.text, id=document.id, metadata={**document.metadata, **stamp})
+            metadata = {**document.metadata, METADATA_KEY: result.as_metadata()}
+            yield Document(result.text, id=document.id, metadata=metadata)
 
 
 def _copied(document: Document) -> Document:

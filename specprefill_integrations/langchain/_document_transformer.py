@@ -1,4 +1,4 @@
-"""The document compressor for the places where LangChain hands no question over."""
+"""Compression of LangChain documents where LangChain passes no question."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from langchain_core.documents import BaseDocumentTransformer, Document
 
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.langchain._document_compressor import SpecPrefillDocumentCompressor
+from specprefill_integrations.observability import CompressionMetrics
 from specprefill_integrations.types import Budget
 
 
 class SpecPrefillDocumentTransformer(BaseDocumentTransformer):
     """Keeps what matters of documents, under one budget for all of them.
 
-    What becomes of the documents is what `SpecPrefillDocumentCompressor` says.
+    Documents are treated as by `SpecPrefillDocumentCompressor`.
     """
 
     def __init__(
@@ -24,17 +25,21 @@ class SpecPrefillDocumentTransformer(BaseDocumentTransformer):
         compressor: ContextCompressor | None = None,
         budget: Budget,
         query: str | None = None,
+        metrics: CompressionMetrics | None = None,
     ) -> None:
-        """Say how much to keep, and what for.
+        """Create a transformer.
 
         Args:
-            compressor: What compresses; None is the shared default, loaded at first use.
+            compressor: The compressor; None is the shared default, loaded at first use.
             budget: How much may be kept of the text of all documents of a call together.
-            query: The question of every call that brings none of its own; None keeps what
-                matters for the texts as a whole.
+            query: The question of calls that pass none; None keeps what matters for the texts as a
+                whole.
+            metrics: Metrics to add counts to; None is `process_metrics()`.
         """
         self.query = query
-        self._compressor = SpecPrefillDocumentCompressor(compressor=compressor, budget=budget)
+        self._compressor = SpecPrefillDocumentCompressor(
+            compressor=compressor, budget=budget, metrics=metrics
+        )
 
     def transform_documents(
         self,
@@ -51,10 +56,10 @@ class SpecPrefillDocumentTransformer(BaseDocumentTransformer):
             kwargs: Must be empty.
 
         Returns:
-            Those documents of which something is kept, in the same order.
+            The documents of which something is kept, in the same order.
 
         Raises:
-            TypeError: There is a keyword that means nothing here.
+            TypeError: Another keyword than `query` is given.
         """
         _reject(kwargs)
         return self._compressor.compress_documents(documents, self._question(query))
@@ -75,7 +80,7 @@ class SpecPrefillDocumentTransformer(BaseDocumentTransformer):
 
 
 def _reject(kwargs: dict[str, Any]) -> None:
-    """A misspelled `query` would be no question at all."""
+    """Reject unknown keywords: a misspelled `query` would be lost."""
     if kwargs:
         msg = f"Unknown keywords {sorted(kwargs)!r}; there is only `query`."
         raise TypeError(msg)

@@ -1,4 +1,4 @@
-"""Says what was done to whoever listens in this process: counts, never a text."""
+"""Events for LangChain's callbacks and LangGraph's streams: counts, never a text."""
 
 from __future__ import annotations
 
@@ -7,52 +7,66 @@ from collections.abc import Callable
 from typing import Any
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 
-from specprefill_integrations.langchain._message_task import CompressedMessage, MessageT
+from specprefill_integrations.tool_results import Outcome
 
 logger = logging.getLogger(__name__)
 
 EVENT_NAME = "specprefill_compression"
-"""The name of the custom event, and the key of what the stream writer writes."""
+"""The name of the custom event, and the key of what is written to the stream."""
 
 EventData = dict[str, object]
-"""What an event tells: of a message `tool`, `tool_call_id` and `query_sources`, of a call with
-documents how many `documents`; of both `original_tokens`, `kept_tokens`, `skipped_because` and
-`elapsed_seconds`."""
+"""The data of an event: `original_tokens`, `kept_tokens`, `skipped_because`, `elapsed_seconds`; for
+a message also `tool`, `tool_call_id` and `query_sources`, for documents the number `documents`."""
 
 StreamWriter = Callable[[Any], None]
-"""Writes to the stream of LangGraph's mode `custom`."""
+"""Writes to LangGraph's stream of mode `custom`."""
 
-_NOT_HEARD = "An event of compression could not be delivered."
+_NOT_DELIVERED = "An event of compression could not be delivered."
 
 
-def event_data(done: CompressedMessage[MessageT]) -> EventData:
-    """What an event tells of a message."""
-    message = done.message
+def event_data(outcome: Outcome, **about: object) -> EventData:
+    """Return the data of an event.
+
+    Args:
+        outcome: The counts.
+        about: What was compressed.
+    """
     return {
-        "tool": message.name,
-        "tool_call_id": message.tool_call_id if isinstance(message, ToolMessage) else None,
-        **done.counts(),
-        "elapsed_seconds": done.elapsed_seconds,
+        **about,
+        "original_tokens": outcome.original_tokens,
+        "kept_tokens": outcome.kept_tokens,
+        "skipped_because": outcome.skipped_because,
+        "elapsed_seconds": outcome.elapsed_seconds,
     }
+
+
+def message_event(outcome: Outcome, message: BaseMessage) -> EventData:
+    """Return the data of an event about a message."""
+    return event_data(
+        outcome,
+        tool=message.name,
+        tool_call_id=message.tool_call_id if isinstance(message, ToolMessage) else None,
+        query_sources=list(outcome.query_sources),
+    )
 
 
 def announce(
     data: EventData, config: RunnableConfig | None = None, write: StreamWriter | None = None
 ) -> None:
-    """Tell callbacks and the stream. A listener that fails must not stop an agent.
+    """Send an event to callbacks and to the stream; a handler that fails stops no agent.
 
     Args:
         data: See `event_data`.
-        config: Of the run that this happens in; None is the one that is under way, if any.
+        config: The config of the run; None is that of the current run, if any.
         write: The run's stream writer.
     """
     try:
         dispatch_custom_event(EVENT_NAME, data, config=config)
     except Exception:
-        logger.debug(_NOT_HEARD, exc_info=True)
+        logger.debug(_NOT_DELIVERED, exc_info=True)
     _write(data, write)
 
 
@@ -63,7 +77,7 @@ async def aannounce(
     try:
         await adispatch_custom_event(EVENT_NAME, data, config=config)
     except Exception:
-        logger.debug(_NOT_HEARD, exc_info=True)
+        logger.debug(_NOT_DELIVERED, exc_info=True)
     _write(data, write)
 
 
@@ -73,4 +87,4 @@ def _write(data: EventData, write: StreamWriter | None) -> None:
     try:
         write({EVENT_NAME: data})
     except Exception:
-        logger.debug(_NOT_HEARD, exc_info=True)
+        logger.debug(_NOT_DELIVERED, exc_info=True)

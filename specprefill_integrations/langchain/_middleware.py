@@ -1,7 +1,4 @@
-"""Agents: tool results that are compressed once, when they first appear.
-
-Translates between an agent's tool calls and the compressor; knows nothing about what is kept.
-"""
+"""LangChain agents: compression of tool results before the model reads them."""
 
 from __future__ import annotations
 
@@ -13,28 +10,30 @@ from langchain_core.runnables import RunnableConfig
 
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import MissingDependencyError
-from specprefill_integrations.langchain._events import StreamWriter, aannounce, announce, event_data
-from specprefill_integrations.langchain._message_compressor import MessageCompressor
-from specprefill_integrations.langchain._message_task import (
-    MessageSkipReason,
-    MessageTask,
-    reason_to_skip,
+from specprefill_integrations.langchain._conversation import messages_of, request_of
+from specprefill_integrations.langchain._events import (
+    StreamWriter,
+    aannounce,
+    announce,
+    message_event,
 )
-from specprefill_integrations.langchain._query_source import (
-    Query,
-    messages_of,
-    query_of_setting,
-    query_of_tool_call,
+from specprefill_integrations.langchain._messages import (
+    open_texts_of,
+    reason_to_skip,
+    with_result,
 )
 from specprefill_integrations.langchain._recall_tool import RecallTool
-from specprefill_integrations.langchain._tool_calls import hint_of_call
-from specprefill_integrations.langchain._tool_policy import ToolPolicy, is_among, policy_for
-from specprefill_integrations.observability import TtftLog
-from specprefill_integrations.observability._metrics import CompressionMetrics
+from specprefill_integrations.observability import CompressionMetrics, TtftLog, process_metrics
 from specprefill_integrations.originals import OriginalStore
-from specprefill_integrations.tool_results import MinTokens, Thresholds
-from specprefill_integrations.tool_results._question import DEFAULT_MIN_TOKENS
-from specprefill_integrations.types import Budget
+from specprefill_integrations.tool_results import (
+    MinTokens,
+    ToolPolicy,
+    ToolResult,
+    ToolResultCompressor,
+)
+from specprefill_integrations.tool_results._question import QueryFunction
+from specprefill_integrations.tool_results._thresholds import DEFAULT_MIN_TOKENS
+from specprefill_integrations.types import Budget, SkipReason
 
 try:
     from langchain.agents.middleware import AgentMiddleware, AgentState, ToolCallRequest
@@ -46,27 +45,17 @@ except ModuleNotFoundError as error:
         raise
     raise MissingDependencyError(package="langchain", extra="agents") from error
 
-QuestionOfCall = Callable[[ToolCallRequest], str | None]
-"""Says what a tool call is about; None or blank leaves that to the messages."""
-
 
 class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
-    """Compresses what tools return before the model sees it, and never again.
+    """Compresses each tool result once, before the model reads it.
 
-    What a model has seen does not change afterwards, so a provider's prompt cache stays warm.
-    Only texts are compressed: images and other blocks, texts with citations, artifacts, ids, names
-    and states stay.
-    Every result says under `response_metadata["specprefill"]` what was done to it, and why
-    nothing was: it is small, an error, the agent's final answer (`return_direct`), of an excluded
-    tool, compressed before, fetched back, nothing in it was needed, it would be no shorter, or
-    compressing never pays. The same goes to LangChain's custom events, to the stream of mode
-    `custom`, to the log and to the metrics, without texts.
+    What the model has read never changes, so a provider's prompt cache stays warm. Only texts are
+    compressed: images and other blocks, texts with citations, artifacts, ids, names and states
+    stay. Each result has counts and, where it passed through unchanged, the reason under
+    `response_metadata["specprefill"]`. The same goes to LangChain's custom events, to the stream
+    of mode `custom`, to the log and to the metrics.
 
-    The question is, where none is set: the last human message, then the text before the call
-    unless its arguments say what is looked for, then the call with its arguments.
-
-    No failure of ours stops an agent: the result stays whole. A compressor with
-    `on_error="raise"` is asked for the opposite.
+    A failure passes the result through unchanged, unless the compressor says `on_error="raise"`.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword a choice
@@ -77,77 +66,81 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         min_tokens: MinTokens = DEFAULT_MIN_TOKENS,
         exclude_tools: Sequence[str] = (),
         tool_policies: Mapping[str, ToolPolicy] | None = None,
-        query: str | QuestionOfCall | None = None,
+        query: str | QueryFunction | None = None,
         originals: OriginalStore | None = None,
         metrics: CompressionMetrics | None = None,
         ttft_log: TtftLog | None = None,
         name: str | None = None,
     ) -> None:
-        """Say what is compressed, how far, and what for.
+        """Create a middleware.
 
         Args:
-            compressor: What compresses; None is the shared default, loaded at first use.
+            compressor: The compressor; None is the shared default, loaded at first use.
             budget: How much may be kept of each tool result.
-            min_tokens: A result of fewer tokens, by the compressor's counter, is left whole. A
-                `BreakEven` says it by its figures, `"auto"` by what `Thresholds` measures.
-            exclude_tools: Names or globs of tools whose results are left whole.
-            tool_policies: By name or glob, what is different for some tools; the first that fits.
-            query: The question of every call, or a function that finds it.
-            originals: Where the originals go. With it, the agent gets a `RecallTool` for them, and
-                marks of what is missing name a reference.
-            metrics: What adds up what happened; None is the one of this process.
+            min_tokens: Results of fewer tokens pass through unchanged. A `BreakEven` computes it,
+                `"auto"` measures it, see `Thresholds`.
+            exclude_tools: Names or globs of tools whose results pass through unchanged.
+            tool_policies: Settings that differ for some tools, by name or glob; the first match
+                wins.
+            query: The question, or a function of the `ToolRequest` that returns it. None or blank:
+                the last human message, the text before the call unless an argument such as `query`
+                says what is looked for, and the call with its arguments.
+            originals: Store of the originals. The agent gets a `RecallTool` for it, and gap markers
+                name references.
+            metrics: Metrics to add counts to; None is `process_metrics()`.
             ttft_log: The calls of the agent's model, as `TtftCallbackHandler` keeps them; for
                 `min_tokens="auto"`.
-            name: How the agent knows this middleware: two of them need two names.
+            name: The middleware's name: two in one agent need different ones.
 
         Raises:
-            ValueError: `min_tokens` cannot be answered; see `Thresholds.check`.
+            BudgetError: `min_tokens="auto"` with a budget that names no share of a text.
+            TypeError: `exclude_tools` is a single text.
+            ValueError: `min_tokens` cannot be measured; see `Thresholds.check`.
         """
         super().__init__()
-        self.budget = budget
-        self.min_tokens = min_tokens
-        self.exclude_tools = tuple(exclude_tools)
-        self.tool_policies = dict(tool_policies or {})
-        self.query = query
-        self.originals = originals
+        self.settings = ToolResultCompressor(
+            compressor=compressor,
+            budget=budget,
+            min_tokens=min_tokens,
+            exclude_tools=exclude_tools,
+            tool_policies=tool_policies,
+            query=query,
+            originals=originals,
+            metrics=metrics,
+            ttft_log=ttft_log,
+        )
         self.tools = []
         if originals is not None:
             self.tools = [RecallTool(originals=originals, compressor=compressor)]
         self._name = name or type(self).__name__
-        self._thresholds = Thresholds(ttft_log)
-        for policy in (ToolPolicy(), *self.tool_policies.values()):
-            self._thresholds.check(*self._limits(policy))
-        self._messages = MessageCompressor(
-            compressor=compressor, metrics=metrics, thresholds=self._thresholds
-        )
 
     @property
     def name(self) -> str:
-        """How the agent knows this middleware."""
+        """The middleware's name."""
         return self._name
 
     @property
     def metrics(self) -> CompressionMetrics:
-        """What adds up what happened."""
-        return self._messages.metrics
+        """Metrics that counts are added to."""
+        return process_metrics() if self.settings.metrics is None else self.settings.metrics
 
     def wrap_tool_call(
         self,
         request: ToolCallRequest,
         handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]],
     ) -> ToolMessage | Command[Any]:
-        """Run the tool, and compress what it answers.
+        """Run the tool and compress its answer.
 
         Args:
             request: The tool call.
-            handler: Runs the tool; what it raises, interrupts above all, goes on its way.
+            handler: Runs the tool; its errors and interrupts are raised.
         """
         output = handler(request)
         answers = []
         for answer in answers_in(output, request.tool_call["id"]):
-            done = self._messages.compress(self._task(request, answer))
-            announce(event_data(done), *_listeners(request))
-            answers.append(done.message)
+            done = self.settings.compress(self._tool_result(request, answer))
+            announce(message_event(done.outcome, answer), *_channels(request))
+            answers.append(with_result(answer, done))
         return with_answers(output, request.tool_call["id"], answers)
 
     async def awrap_tool_call(
@@ -159,61 +152,36 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         output = await handler(request)
         answers = []
         for answer in answers_in(output, request.tool_call["id"]):
-            done = await self._messages.acompress(self._task(request, answer))
-            await aannounce(event_data(done), *_listeners(request))
-            answers.append(done.message)
+            done = await self.settings.acompress(self._tool_result(request, answer))
+            await aannounce(message_event(done.outcome, answer), *_channels(request))
+            answers.append(with_result(answer, done))
         return with_answers(output, request.tool_call["id"], answers)
 
-    def _task(self, request: ToolCallRequest, answer: ToolMessage) -> MessageTask[ToolMessage]:
-        """What is to be done with a tool's answer."""
-        tool = request.tool_call["name"]
-        policy = policy_for(tool, self.tool_policies)
-        min_tokens, budget = self._limits(policy)
-        return MessageTask(
-            message=answer,
-            budget=budget,
-            min_tokens=self._thresholds.least_tokens(min_tokens, budget),
-            query=lambda: self._query(request),
-            hint=hint_of_call(request.tool_call, policy.kind),
-            originals=self._reachable_originals(request),
-            skip=self._reason_to_skip(request, answer),
+    def _tool_result(self, request: ToolCallRequest, answer: ToolMessage) -> ToolResult:
+        return ToolResult(
+            texts=open_texts_of(answer.content),
+            request=request_of(request.tool_call, messages_of(request.state)),
+            skip=_reason_to_skip(request, answer),
+            can_be_recalled=self._can_be_recalled(request),
         )
 
-    def _limits(self, policy: ToolPolicy) -> tuple[MinTokens, Budget]:
-        """From where on a tool's results are compressed, and how far."""
-        min_tokens = self.min_tokens if policy.min_tokens is None else policy.min_tokens
-        return min_tokens, policy.budget or self.budget
-
-    def _query(self, request: ToolCallRequest) -> Query:
-        setting = self.query(request) if callable(self.query) else self.query
-        found = query_of_setting(setting)
-        return found or query_of_tool_call(request.tool_call, messages_of(request.state))
-
-    def _reason_to_skip(
-        self, request: ToolCallRequest, answer: ToolMessage
-    ) -> MessageSkipReason | None:
-        if request.tool is not None and request.tool.return_direct:
-            return "return_direct"
-        if isinstance(request.tool, RecallTool):
-            return "recalled"
-        if is_among(request.tool_call["name"], self.exclude_tools):
-            return "excluded_tool"
-        return reason_to_skip(answer)
-
-    def _reachable_originals(self, request: ToolCallRequest) -> OriginalStore | None:
-        """The store, unless the tools at hand are known to lack one that fetches from it."""
-        # Older versions of LangGraph do not say which tools there are.
+    def _can_be_recalled(self, request: ToolCallRequest) -> bool:
+        """False if the agent is known to have no tool that fetches from the store."""
+        # Older versions of LangGraph do not give the agent's tools.
         tools = getattr(request.runtime, "tools", None)
-        if tools is None or any(_fetches_from(tool, self.originals) for tool in tools):
-            return self.originals
-        return None
+        return tools is None or any(
+            isinstance(tool, RecallTool) and tool.originals is self.settings.originals
+            for tool in tools
+        )
 
 
-def _listeners(request: ToolCallRequest) -> tuple[RunnableConfig | None, StreamWriter | None]:
-    """Whom to tell of what was done; outside of a graph there is no runtime that says it."""
+def _reason_to_skip(request: ToolCallRequest, answer: ToolMessage) -> SkipReason | None:
+    if request.tool is not None and request.tool.return_direct:
+        return "return_direct"
+    return "recalled" if isinstance(request.tool, RecallTool) else reason_to_skip(answer)
+
+
+def _channels(request: ToolCallRequest) -> tuple[RunnableConfig | None, StreamWriter | None]:
+    """Return the run's config and stream writer; outside of a graph there are none."""
     runtime: object = request.runtime
     return getattr(runtime, "config", None), getattr(runtime, "stream_writer", None)
-
-
-def _fetches_from(tool: object, originals: OriginalStore | None) -> bool:
-    return isinstance(tool, RecallTool) and tool.originals is originals

@@ -1,4 +1,4 @@
-"""Originals in a store of LangGraph, such as the one that an agent keeps its memories in."""
+"""Originals in a LangGraph store."""
 
 from __future__ import annotations
 
@@ -26,15 +26,14 @@ _NOT_READ = "The original %s could not be read from the store."
 
 
 class StoreOriginals:
-    """Keeps originals in any `BaseStore`, next to what else is in there.
+    """Keeps originals in any LangGraph `BaseStore`.
 
     They are written compressed and in plain ASCII: databases that keep JSON refuse NUL and lone
     surrogates. A text that is damaged in the store is treated as missing. Where the store fails,
-    nothing is kept or found, and the log says why.
+    nothing is kept or found, and the log shows the error.
 
-    How much it holds is the store's own affair: there is no way to ask for its size. So there is a
-    limit to a single text, and a time after which one is no longer given back; stores that can
-    forget (`supports_ttl`) are told to.
+    A store's size is unknown, so only the size of a single text and its age are limited. Stores
+    that delete entries by age (`supports_ttl`) do so.
     """
 
     def __init__(
@@ -46,15 +45,15 @@ class StoreOriginals:
         max_age_seconds: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Say which store, and where in it.
+        """Use a store.
 
         Args:
             store: The store.
-            namespace: Where in it; give each tenant a place of its own.
+            namespace: The namespace; give each tenant its own.
             max_text_chars: Characters of a single text; a longer one is not kept.
-            max_age_seconds: How long after it was last put a text is given back; None leaves that
-                to the store.
-            clock: Tells the time in seconds, the same to all processes.
+            max_age_seconds: The time after its last `put` for which a text is returned; None
+                leaves that to the store.
+            clock: Returns the time in seconds, the same in all processes.
 
         Raises:
             OriginalStoreError: A limit is not above 0.
@@ -67,7 +66,7 @@ class StoreOriginals:
         self._clock = clock
 
     def put(self, text: str) -> str | None:
-        """Keep a text; see `OriginalStore.put`. One of more than `max_text_chars` is not kept."""
+        """Keep a text; see `OriginalStore.put`. Texts over `max_text_chars` are not kept."""
         if len(text) > self.max_text_chars:
             return None
         try:
@@ -78,7 +77,7 @@ class StoreOriginals:
         return reference_of(text)
 
     def get(self, reference: str) -> str | None:
-        """The text, or None; see `OriginalStore.get`."""
+        """Return the text, or None; see `OriginalStore.get`."""
         try:
             return self._text_of(self.store.get(**self._place(reference)), reference)
         except Exception:
@@ -86,7 +85,7 @@ class StoreOriginals:
             return None
 
     async def aput(self, text: str) -> str | None:
-        """`put`, by the store's own way; what is long to compress is compressed in a thread."""
+        """`put`, with the store's own `aput`; a thread compresses the text."""
         if len(text) > self.max_text_chars:
             return None
         try:
@@ -97,7 +96,7 @@ class StoreOriginals:
         return await asyncio.to_thread(reference_of, text)
 
     async def aget(self, reference: str) -> str | None:
-        """`get`, by the store's own way."""
+        """`get`, with the store's own `aget`."""
         try:
             item = await self.store.aget(**self._place(reference))
             return await asyncio.to_thread(self._text_of, item, reference)
@@ -106,25 +105,25 @@ class StoreOriginals:
             return None
 
     def _entry(self, text: str) -> dict[str, Any]:
-        """What the store's `put` is called with."""
+        """Return the arguments of the store's `put`."""
         packed = base64.b64encode(pack_text(text)).decode("ascii")
         entry = {
             "namespace": self.namespace,
             "key": reference_of(text),
             "value": {"packed": packed, "put_at": self._clock()},
-            "index": False,  # nobody looks for originals by their meaning
+            "index": False,  # originals are not searched
         }
         if self.max_age_seconds is not None and self.store.supports_ttl:
             entry["ttl"] = self.max_age_seconds / 60  # in minutes
         return entry
 
     def _place(self, reference: str) -> dict[str, Any]:
-        """What the store's `get` is called with; ours is the time since the last `put`."""
+        """Return the arguments of the store's `get`: reading does not make an entry younger."""
         refresh = None if self.max_age_seconds is None else False
         return {"namespace": self.namespace, "key": reference, "refresh_ttl": refresh}
 
     def _text_of(self, item: Item | None, reference: str) -> str | None:
-        """The text that an entry holds, unless it is too old or damaged."""
+        """Return the text of an entry, unless it is too old or damaged."""
         if item is None or self._is_old(item):
             return None
         return unpack_text(base64.b64decode(item.value["packed"]), reference)

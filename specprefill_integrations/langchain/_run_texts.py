@@ -1,7 +1,4 @@
-"""What the inputs and outputs of an app's run say: the question, the texts found, the answer. Pure.
-
-Takes what LangChain hands to its callbacks, in all the shapes that apps give it.
-"""
+"""The question, the found texts and the answer in the inputs and outputs of an app's run."""
 
 from __future__ import annotations
 
@@ -13,8 +10,8 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, convert_to_messages
 from langchain_core.outputs import ChatGeneration, LLMResult
 
-from specprefill_integrations.langchain._query_source import last_human_text
-from specprefill_integrations.langchain._text_blocks import texts_of
+from specprefill_integrations.langchain._conversation import last_user_text
+from specprefill_integrations.langchain._messages import texts_of
 from specprefill_integrations.observability._app_run import FoundText
 from specprefill_integrations.types import METADATA_KEY
 
@@ -23,33 +20,33 @@ _ANSWERS = ("answer", "output", "result", "response", "reply")
 
 
 def question_in(inputs: object) -> str | None:
-    """What an app was asked: a text, the last human message, or what is named like a question.
+    """Return the question: a text, the last human message, or a field such as `query`.
 
     Args:
-        inputs: What the outermost run was called with.
+        inputs: The inputs of the outermost run.
     """
     if isinstance(inputs, str):
         return inputs
     if isinstance(inputs, BaseMessage):
         return str(inputs.text)
     if isinstance(inputs, list):
-        return _last_human_text(inputs)
+        return _user_text(inputs)
     for name in _QUESTIONS:
         asked = _field(inputs, name)
         if isinstance(asked, str | BaseMessage):
             return question_in(asked)
     messages = _field(inputs, "messages")
     if isinstance(messages, list):
-        return _last_human_text(messages)
+        return _user_text(messages)
     texts = list(inputs.values()) if isinstance(inputs, Mapping) else []
     return texts[0] if len(texts) == 1 and isinstance(texts[0], str) else None
 
 
 def reply_in(outputs: object) -> str | None:
-    """What an app answered: blank for nothing, None where its outputs do not say.
+    """Return the answer: blank where there is none, None where the outputs do not show it.
 
     Args:
-        outputs: What the outermost run gave.
+        outputs: The outputs of the outermost run.
     """
     if isinstance(outputs, str):
         return outputs
@@ -66,7 +63,7 @@ def reply_in(outputs: object) -> str | None:
 
 
 def texts_of_documents(documents: Sequence[Document]) -> list[FoundText]:
-    """What a retriever found."""
+    """Return the texts that a retriever found."""
     return [
         FoundText(
             document.page_content, _title(document.metadata), METADATA_KEY in document.metadata
@@ -76,10 +73,10 @@ def texts_of_documents(documents: Sequence[Document]) -> list[FoundText]:
 
 
 def texts_of_output(output: object, tool: str | None) -> list[FoundText]:
-    """What a tool gave: messages, such as those within a command, or anything else as a text.
+    """Return the texts of a tool's output: its messages, or anything else written as a text.
 
     Args:
-        output: The result; messages that say that the tool failed are no texts.
+        output: The output; error messages are left out.
         tool: The tool's name.
     """
     messages = list(_messages_in(output))
@@ -99,17 +96,17 @@ def texts_of_output(output: object, tool: str | None) -> list[FoundText]:
 
 
 def said_in(response: LLMResult) -> str | None:
-    """What a model said to the user; None where it called tools."""
+    """Return what a model said to the user; blank where it called tools."""
     generation = next((one for some in response.generations for one in some), None)
     if isinstance(generation, ChatGeneration):
         return reply_in(generation.message)
     return None if generation is None else generation.text
 
 
-def _last_human_text(messages: list[Any]) -> str | None:
+def _user_text(messages: list[Any]) -> str | None:
     try:
-        return last_human_text(convert_to_messages(messages)) or None
-    except (KeyError, NotImplementedError, TypeError, ValueError):  # no messages
+        return last_user_text(convert_to_messages(messages)) or None
+    except (KeyError, NotImplementedError, TypeError, ValueError):  # these are no messages
         return None
 
 
@@ -124,17 +121,17 @@ def _messages_in(output: object) -> Iterator[ToolMessage]:
 
 
 def _as_text(output: object) -> str:
-    """As agents write it for their model."""
+    """Write an output as agents do for their model."""
     if isinstance(output, str):
         return output
     try:
         return json.dumps(output, ensure_ascii=False)
-    except (TypeError, ValueError):  # there is something in it that JSON has no words for
+    except (TypeError, ValueError):  # JSON cannot express it
         return str(output)
 
 
 def _is_command(output: object) -> bool:
-    """Whether it updates an agent's state; LangGraph, whose class it is, need not be there."""
+    """True for a LangGraph `Command`; LangGraph may not be installed."""
     return type(output).__name__ == "Command" and hasattr(output, "update")
 
 
@@ -144,5 +141,5 @@ def _title(metadata: Mapping[str, Any]) -> str | None:
 
 
 def _field(value: object, name: str) -> object:
-    """A field of a state, which may be a mapping or an object."""
+    """Return a field of a state, which may be a mapping or an object."""
     return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)

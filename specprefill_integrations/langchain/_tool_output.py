@@ -1,4 +1,4 @@
-"""What a tool call gives an agent -> the messages that answer it, and back. Pure."""
+"""Outputs of tool calls: the messages in them, and copies with other messages."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from langchain_core.messages import ToolMessage, convert_to_messages
 from langgraph.types import Command
 
 ToolOutput = ToolMessage | Command[Any] | list[ToolMessage | Command[Any]]
-"""What a tool call gives. Lists of both are given too, though `wrap_tool_call`'s types say not."""
+"""The output of a tool call. Lists occur too, although the types of `wrap_tool_call` omit them."""
 
 OutputT = TypeVar("OutputT", bound=ToolOutput)
 
-# What an agent's state calls its messages; graphs of their own may call them otherwise.
+# The key of messages in an agent's state; custom graphs may use another one.
 _MESSAGES = "messages"
 
 _Replace = Callable[[Any], Any]
 
 
 def answers_in(output: ToolOutput, tool_call_id: str | None) -> list[ToolMessage]:
-    """The messages that answer one tool call.
+    """Return the messages that answer one tool call.
 
-    A command may carry more messages, such as a history that it hands over: they were seen before.
-    What a command of LangGraph's `ToolNode` may hold is found: messages, or dictionaries for them,
-    in a list. Where one is called `messages`, what a command keeps elsewhere in a state, such as
-    the whole result for another node, is the app's own.
+    A command may carry more messages, such as a history that it hands over: the model has read
+    them already. Messages, and dictionaries for messages, are found in the lists of a command's
+    update. Where the update has a key `messages`, its other keys, such as the whole result for
+    another node, belong to the app.
 
     Args:
-        output: What the call gave.
+        output: The output of the call.
         tool_call_id: The call's id.
     """
     found: list[ToolMessage] = []
@@ -47,12 +47,12 @@ def answers_in(output: ToolOutput, tool_call_id: str | None) -> list[ToolMessage
 def with_answers(
     output: OutputT, tool_call_id: str | None, answers: Sequence[ToolMessage]
 ) -> OutputT:
-    """The same output with other messages for those of `answers_in`, in the same order.
+    """Return the output with other messages in place of those of `answers_in`.
 
     Args:
-        output: What the call gave, which is not changed.
+        output: The output of the call, which is not changed.
         tool_call_id: The call's id.
-        answers: One for each message that answers the call.
+        answers: One for each message that answers the call, in the same order.
     """
     if not answers:
         return output
@@ -65,11 +65,11 @@ def with_answers(
 
 
 def _as_answer(item: object, tool_call_id: str | None) -> ToolMessage | None:
-    """The message that this is, if it answers the call."""
+    """Return an item as a message, if it answers the call."""
     if isinstance(item, dict) and "tool" in (item.get("role"), item.get("type")):
         try:
             [item] = convert_to_messages([item])
-        except (KeyError, TypeError, ValueError):  # no message: not ours to complain of
+        except (KeyError, TypeError, ValueError):  # it is no message
             return None
     if isinstance(item, ToolMessage) and item.tool_call_id == tool_call_id:
         return item
@@ -77,7 +77,7 @@ def _as_answer(item: object, tool_call_id: str | None) -> ToolMessage | None:
 
 
 def _rewritten(output: Any, replaced: _Replace) -> Any:  # noqa: ANN401
-    """A copy with each item replaced that may be an answer, always in the same order."""
+    """Return a copy with each possible answer replaced, always in the same order."""
     if isinstance(output, list):
         return [_rewritten(item, replaced) for item in output]
     if isinstance(output, Command):
@@ -86,7 +86,7 @@ def _rewritten(output: Any, replaced: _Replace) -> Any:  # noqa: ANN401
 
 
 def _updated(update: Any, replaced: _Replace) -> Any:  # noqa: ANN401
-    """What a command changes of a state: one of its lists holds the messages."""
+    """Return a copy of a command's update; one of its lists holds the messages."""
     if isinstance(update, dict):
         keys = {_MESSAGES}.intersection(update) or update.keys()
         return {

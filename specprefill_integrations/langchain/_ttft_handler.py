@@ -1,7 +1,4 @@
-"""Time to first token of the models in a LangChain app: listens to them, and to compression.
-
-Translates callbacks; knows nothing about what is done with the records.
-"""
+"""Time to first token of the models in a LangChain app."""
 
 from __future__ import annotations
 
@@ -27,35 +24,38 @@ from specprefill_integrations.observability._run_tree import RunTree
 from specprefill_integrations.observability._ttft_recorder import TtftRecorder
 
 DRAFT_SECONDS_KEY = "specprefill_draft_seconds"
-"""In a call's `metadata`: what compressing took, of apps that compress by themselves."""
+"""Key in a call's `metadata`: the time an app spent on its own calls of the compressor."""
+
+_MAX_RUNS = 10_000
+"""Runs under way in one process; some end without an event, so the oldest are forgotten."""
 
 
 class TtftCallbackHandler(BaseCallbackHandler):
     """Records every call of a model, with or without compression, streamed or not.
 
-    Give it to the outermost run, `agent.invoke(..., config={"callbacks": [handler]})`; one handler
-    serves any number of runs at once. A model that is not streamed has no first token, and its
-    record says so.
+    Pass it to the outermost run, `agent.invoke(..., config={"callbacks": [handler]})`; one handler
+    serves any number of runs at once. The record of a model that is not streamed has no time to
+    first token.
 
-    What our doors took is known from their events. Where an app compresses by itself, the call of
-    the model says it:
+    The time of compression comes from the events of our integrations. An app that calls the
+    compressor itself passes it to the model's call:
     `config={"metadata": {"specprefill_draft_seconds": result.elapsed_seconds}}`.
     """
 
-    # In an executor, callbacks would come late and out of order; these take microseconds.
+    # In an executor, callbacks would run late and out of order; these take microseconds.
     run_inline = True
 
     def __init__(self, log: TtftLog | None = None) -> None:
-        """Start with no call under way.
+        """Create a handler.
 
         Args:
-            log: Where records go; None is a new one.
+            log: The log of records; None is a new one.
         """
         self.log = TtftLog() if log is None else log
         self._recorder = TtftRecorder(self.log)
         self._tree = RunTree()
         self._lock = ForkSafeLock()
-        self._told_seconds: FIFOCache[str, float] = FIFOCache(maxsize=10_000)
+        self._seconds_of: FIFOCache[str, float] = FIFOCache(_MAX_RUNS)
 
     def on_chain_start(
         self,
@@ -65,23 +65,23 @@ class TtftCallbackHandler(BaseCallbackHandler):
         metadata: Mapping[str, Any] | None = None,
         **__: object,
     ) -> None:
-        """Note what lies in what, and what the app says of compression."""
+        """Note the parent run, and the time of compression in the metadata."""
         parent_id = None if parent_run_id is None else str(parent_run_id)
         self._tree.started(str(run_id), parent_id)
         seconds = (metadata or {}).get(DRAFT_SECONDS_KEY, 0.0)
         with self._lock:
-            told = self._told_seconds.get(parent_id or "", 0.0)
-            self._told_seconds[str(run_id)] = seconds
-        # A run inherits its parent's metadata: the same seconds are not counted again.
-        if seconds != told:
+            inherited = self._seconds_of.get(parent_id or "", 0.0)
+            self._seconds_of[str(run_id)] = seconds
+        # A run inherits its parent's metadata: that time is counted already.
+        if seconds != inherited:
             self._recorder.compressed(self._app_run_of(run_id), seconds)
 
     on_tool_start = on_retriever_start = on_chain_start
 
     def on_chain_end(self, *_: object, run_id: UUID, **__: object) -> None:
-        """Forget what is over."""
+        """Forget the run."""
         with self._lock:
-            self._told_seconds.pop(str(run_id), None)
+            self._seconds_of.pop(str(run_id), None)
         if self._tree.ended(str(run_id)):
             self._recorder.app_run_ended(str(run_id))
 
@@ -89,7 +89,7 @@ class TtftCallbackHandler(BaseCallbackHandler):
     on_retriever_end = on_retriever_error = on_chain_end
 
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **_: object) -> None:  # noqa: ANN401 - LangChain's signature
-        """Hear of compression."""
+        """Note the time of compression."""
         if name == EVENT_NAME:
             self._recorder.compressed(
                 self._app_run_of(run_id), data["elapsed_seconds"], _saved_tokens(data)
@@ -119,11 +119,11 @@ class TtftCallbackHandler(BaseCallbackHandler):
         **_: object,
     ) -> None:
         """Stop the clock of the first token, unless the piece is empty."""
-        if token or _says_something(chunk):
+        if token or _has_content(chunk):
             self._recorder.token_came(str(run_id))
 
     def on_stream_event(self, event: Mapping[str, Any], *, run_id: UUID, **_: object) -> None:
-        """The same for the protocol of `stream_events(version="v3")`."""
+        """Do the same for the protocol of `stream_events(version="v3")`."""
         if event.get("event") == "content-block-delta":
             self._recorder.token_came(str(run_id))
 
@@ -133,26 +133,26 @@ class TtftCallbackHandler(BaseCallbackHandler):
         self.on_chain_end(run_id=run_id)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: object) -> None:  # noqa: ARG002 - LangChain's signature
-        """Count it: there is no time of an answer that did not end."""
+        """Count the failure: an answer that did not end has no time."""
         self._recorder.call_failed(str(run_id))
         self.on_chain_end(run_id=run_id)
 
     def _app_run_of(self, run_id: UUID) -> str:
-        """The outermost run known: compression and calls within it belong together."""
+        """Return the outermost known run: compression and calls within it belong together."""
         return self._tree.path_to(str(run_id))[0]
 
 
 def _saved_tokens(data: Mapping[str, Any]) -> int:
-    """By how much a text became shorter; 0 where its tokens were not counted."""
+    """Return the tokens saved; 0 where tokens were not counted."""
     if data["original_tokens"] is None or data["kept_tokens"] is None:
         return 0
     return int(data["original_tokens"] - data["kept_tokens"])
 
 
-def _says_something(chunk: GenerationChunk | ChatGenerationChunk | None) -> bool:
-    """Whether a piece without text is part of an answer, such as a call of a tool.
+def _has_content(chunk: GenerationChunk | ChatGenerationChunk | None) -> bool:
+    """True if a chunk without text is part of an answer, such as a tool call.
 
-    Some providers begin with a piece that only says who speaks, before they have read anything.
+    Some providers send a chunk with the role alone before they have read the prompt.
     """
     if not isinstance(chunk, ChatGenerationChunk):
         return False
@@ -162,7 +162,7 @@ def _says_something(chunk: GenerationChunk | ChatGenerationChunk | None) -> bool
 
 
 def _usage_of(response: LLMResult) -> TokenUsage:
-    """What a provider says in the way that LangChain has agreed on; nothing else is trusted."""
+    """Return the usage in LangChain's standard form; other forms are ignored."""
     message = _message_of(next((g for some in response.generations for g in some), None))
     usage = message.usage_metadata if message else None
     if usage is None:

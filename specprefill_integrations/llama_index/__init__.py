@@ -1,7 +1,4 @@
-"""Doors for LlamaIndex: a node postprocessor, an ingestion step, tools and memory of agents.
-
-The only folder that imports LlamaIndex; what to keep is decided elsewhere.
-"""
+"""LlamaIndex integration: a node postprocessor, an ingestion step, tools and memory of agents."""
 
 from __future__ import annotations
 
@@ -20,9 +17,9 @@ try:
         SpecPrefillNodePostprocessor,
     )
     from specprefill_integrations.llama_index._recall_tool import recall_tool
-    from specprefill_integrations.llama_index._tool_request import ToolRequest
-    from specprefill_integrations.llama_index._tools import compress_tool
+    from specprefill_integrations.llama_index._tools import compress_tool, compress_tools
     from specprefill_integrations.llama_index._ttft_handler import TtftEventHandler
+    from specprefill_integrations.tool_results import ToolPolicy, ToolRequest
 except ImportError as error:
     # A broken installation must not look like a missing one.
     if (error.name or "").partition(".")[0] != "llama_index":
@@ -37,8 +34,10 @@ __all__ = [
     "SpecPrefillMemoryBlock",
     "SpecPrefillNodePostprocessor",
     "SpecPrefillTransform",
+    "ToolPolicy",
     "ToolRequest",
     "TtftEventHandler",
     "compress_tool",
+    "compress_tools",
     "recall_tool",
 ]

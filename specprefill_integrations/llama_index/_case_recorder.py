@@ -1,7 +1,4 @@
-"""A LlamaIndex app's own runs as evaluation cases: listens, and WRITES TEXTS TO A FILE.
-
-Translates events and spans; knows nothing about the file or what makes a case.
-"""
+"""Recording of a LlamaIndex app's runs as evaluation cases. WRITES TEXTS TO A FILE."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ from llama_index.core.instrumentation.span import BaseSpan
 from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from llama_index.core.tools import BaseTool, ToolOutput
 
-from specprefill_integrations.llama_index._listening import leave, listen
+from specprefill_integrations.llama_index import _handlers
 from specprefill_integrations.llama_index._run_texts import (
     is_stream,
     question_in,
@@ -43,28 +40,28 @@ from specprefill_integrations.observability._app_run_recorder import AppRunRecor
 from specprefill_integrations.observability._case_file import CaseFile
 
 _LAST_STREAM: ContextVar[str] = ContextVar("_LAST_STREAM", default="")
-"""The run of the app whose streamed answer this task or thread got last."""
+"""The app's run whose streamed answer this task or thread received last."""
 
 
 class CaseRecorder(BaseEventHandler):
-    """WRITES what users ask, what is found for it and what they are answered TO A FILE, as text.
+    """Records runs as evaluation cases: WRITES questions, found texts and answers TO A FILE.
 
-    Use it where you may: with the consent that your users' questions and your documents need, and
-    delete the file when you are done. Only its owner can read the file. Nothing of it is logged.
+    Make sure that you are allowed to store your users' questions and your documents, and delete the
+    file when you are done. Only its owner can read the file. No text is logged.
 
     Every outermost run, such as a query of an engine, a message to a chat engine or a run of an
-    agent, becomes a case that `specprefill evaluate ab` reads: the question, what retrievers and
-    tools gave, and the answer. `recorder.install()` lets it hear all that happens in this process.
-    Runs that fail, find nothing or answer nothing are counted and left out.
+    agent, becomes a case for `specprefill evaluate ab`: the question, the output of retrievers and
+    tools, and the answer. `recorder.install()` starts recording in this process. Runs that fail,
+    find nothing or answer nothing are counted and left out.
 
-    What our own doors compress is recorded as it was before. A streamed answer is recorded when it
-    was read, in the task or thread that asked; of an engine that asks its model several times for
-    one answer, it would be the first: do not stream those.
+    Texts that our integrations compress are recorded as they were before. A streamed answer is
+    recorded when it has been read, in the task or thread that asked. Do not stream engines that
+    call their model several times for one answer: the first answer would be recorded.
     """
 
     _file: CaseFile = PrivateAttr()
     _runs: AppRunRecorder = PrivateAttr()
-    _spans: _SpanListener = PrivateAttr()
+    _spans: _SpanHandler = PrivateAttr()
 
     def __init__(
         self,
@@ -74,28 +71,27 @@ class CaseRecorder(BaseEventHandler):
         sample: float = 1.0,
         max_cases: int | None = 1_000,
     ) -> None:
-        """Make the file, or go on with one.
+        """Create the file, or append to an existing one.
 
         Args:
-            path: The file of JSON lines. Another process needs another one.
-            task: What the questions are called; cases of one task are counted together.
-            sample: Which share of the runs is recorded, in (0, 1].
-            max_cases: The file takes no more than so many, earlier ones included; None for no
-                limit.
+            path: The file of JSON lines. Each process needs its own.
+            task: A name for the questions; cases of one task are counted together.
+            sample: The share of runs that is recorded, in (0, 1].
+            max_cases: The number of cases in the file, earlier ones included; None for no limit.
 
         Raises:
             EvaluationDataError: The file holds something else.
-            OSError: It cannot be made or written.
+            OSError: It cannot be created or written.
             ValueError: A number is out of range.
         """
         super().__init__()
         self._file = CaseFile(path, max_cases)
         self._runs = AppRunRecorder(self._file, task=task, sample=sample)
-        self._spans = _SpanListener(self._runs)
+        self._spans = _SpanHandler(self._runs)
 
     @classmethod
     def class_name(cls) -> str:
-        """The name that LlamaIndex knows it by; it never changes."""
+        """The name for LlamaIndex; it never changes."""
         return "CaseRecorder"
 
     @property
@@ -105,19 +101,19 @@ class CaseRecorder(BaseEventHandler):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many runs were `recorded`; others by why they were not."""
+        """Number of runs that were `recorded`, and of others by the reason why not."""
         return self._runs.counts
 
     def install(self) -> None:
-        """Hear what happens from now on."""
-        listen(self, self._spans)
+        """Record from now on."""
+        _handlers.install(self, self._spans)
 
     def remove(self) -> None:
-        """Hear nothing any more."""
-        leave(self, self._spans)
+        """Stop recording."""
+        _handlers.remove(self, self._spans)
 
     def handle(self, event: BaseEvent, **_: object) -> None:
-        """Hear of a retriever or a model; anything else is ignored."""
+        """Note events of retrievers and models; others are ignored."""
         run_id = event.span_id or ""
         match event:
             case RetrievalStartEvent():
@@ -132,8 +128,8 @@ class CaseRecorder(BaseEventHandler):
                 self._runs.call_ended(run_id, None)
 
 
-class _SpanListener(BaseSpanHandler[BaseSpan]):
-    """Notes which spans lie in which, what tools gave, and when the app's runs end."""
+class _SpanHandler(BaseSpanHandler[BaseSpan]):
+    """Notes parents of spans, outputs of tools, and the ends of the app's runs."""
 
     _runs: AppRunRecorder = PrivateAttr()
 
@@ -143,8 +139,8 @@ class _SpanListener(BaseSpanHandler[BaseSpan]):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name that LlamaIndex knows it by."""
-        return "CaseSpanListener"
+        """The name for LlamaIndex."""
+        return "CaseSpanHandler"
 
     def new_span(
         self,
@@ -155,7 +151,7 @@ class _SpanListener(BaseSpanHandler[BaseSpan]):
         tags: dict[str, Any] | None = None,  # noqa: ARG002 - LlamaIndex's signature
         **_: object,
     ) -> None:
-        """Note where it lies, and whether a tool is at work."""
+        """Note the parent span, and whether a tool is running."""
         if self._runs.began(id_, parent_span_id, partial(question_in, bound_args)) and isinstance(
             instance, BaseTool
         ):
@@ -169,7 +165,7 @@ class _SpanListener(BaseSpanHandler[BaseSpan]):
         result: object | None = None,
         **_: object,
     ) -> None:
-        """Keep what a tool gave; write the case, if this was the app's run."""
+        """Keep a tool's output; write the case at the end of an outermost run."""
         if isinstance(result, ToolOutput):
             is_compressed = isinstance(instance, CompressedTool)
             self._runs.source_ended(
@@ -184,7 +180,7 @@ class _SpanListener(BaseSpanHandler[BaseSpan]):
             self._runs.ended(id_, partial(reply_in, result))
 
     def prepare_to_drop_span(self, id_: str, *_: object, **__: object) -> None:
-        """Count it, if this was the app's run."""
+        """Count an outermost run that failed."""
         self._runs.call_ended(id_, None)
         self._runs.source_ended(id_, tuple)
         self._runs.failed(id_)

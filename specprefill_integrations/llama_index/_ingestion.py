@@ -1,12 +1,9 @@
-"""LlamaIndex nodes on their way into a store -> the same nodes with less text in them.
-
-Translates and stamps; knows nothing about what is kept or why.
-"""
+"""Compression of LlamaIndex nodes before they are stored."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -14,8 +11,7 @@ from llama_index.core.bridge.pydantic import Field, model_validator
 from llama_index.core.schema import BaseNode, TransformComponent
 from typing_extensions import Self
 
-from specprefill_integrations.compressor import shared_compressor
-from specprefill_integrations.llama_index._events import CallEvents, QuerySource
+from specprefill_integrations.llama_index._events import CallEvents
 from specprefill_integrations.llama_index._nodes import (
     copied,
     hint_of,
@@ -23,54 +19,57 @@ from specprefill_integrations.llama_index._nodes import (
     text_of,
     write_result,
 )
-from specprefill_integrations.llama_index._with_compressor import WithCompressor
+from specprefill_integrations.llama_index._with_compressor import ComponentWithCompressor
+from specprefill_integrations.tool_results import Outcome, QuerySource, outcome_of
 from specprefill_integrations.types import METADATA_KEY, Budget, Compression
 
 SHARED_COMPRESSOR_NAME = f"shared, specprefill-integrations {version('specprefill-integrations')}"
-"""What caches know the shared compressor by: another release may keep something else."""
+"""Name of the shared compressor in caches: another release may keep something else."""
 
 
-class SpecPrefillTransform(WithCompressor, TransformComponent):
-    """Keeps what matters of nodes before they are stored, each under a budget of its own.
+class SpecPrefillTransform(ComponentWithCompressor, TransformComponent):
+    """Keeps what matters of nodes before they are stored, each under its own budget.
 
-    A node's result depends on nothing but the node and the fields below, so that it may be cached
-    and comes out the same in any batch. Ids, order, metadata and relationships stay; a node whose
-    text changed loses its embedding and its offsets, so embed later. What was done stands as JSON
-    in `metadata["specprefill"]`, which no prompt and no embedding shows; flat, as many vector
-    stores ask for it. The caller's nodes are never changed.
+    A node's result depends only on the node and the fields below: it can be cached, and is the same
+    in any batch. Ids, order, metadata and relationships stay. A node whose text changed loses its
+    embedding and its offsets, so embed later. The kept spans and token counts are in
+    `metadata["specprefill"]`, which no prompt and no embedding shows, as JSON text: many vector
+    stores take flat metadata only. The caller's nodes are never changed.
 
-    Passed through as they are: nodes without text, those that were compressed before, those of
-    which nothing would be kept, and what `ContextCompressor` passes through whole. Nodes that were
-    compressed here are not compressed again when they are retrieved.
+    Nodes without text, nodes that were compressed before, nodes of which nothing would be kept and
+    nodes that `ContextCompressor` passes through come back unchanged. Compressed nodes are not
+    compressed again when they are retrieved.
 
-    A cache keeps what a pass that failed left whole: where nodes are cached, a compressor with
-    `on_error="raise"` is better.
+    A cache also keeps nodes that passed through because of a failure: if nodes are cached, use a
+    compressor with `on_error="raise"`.
 
-    `to_dict` and pickling leave the compressor out; what they restore uses the shared default.
+    Pickles hold the compressor; dictionaries cannot, and restoring one needs `compressor=`.
 
     Raises:
-        ValidationError: There is a compressor without a name.
+        ValidationError: A compressor is given without a name.
     """
 
     budget: Budget = Field(description="How much may be kept of the text of each node.")
     query: str | None = Field(
         default=None,
-        description="What the nodes will be asked; None keeps what matters for each as a whole.",
+        description="The question; None keeps what matters for each node as a whole.",
     )
     compressor_name: str = Field(
         default="",
-        description="What a pipeline's cache knows the compressor by, since it cannot look into "
-        "it: give another name whenever the draft or another part of the compressor changes. "
-        "Without a compressor it is set to that of the shared one.",
+        description="The compressor's name in a pipeline's cache, which cannot see its settings: "
+        "change it whenever the draft or another part of the compressor changes. Without a "
+        "compressor it is set to the name of the shared one.",
     )
 
     @model_validator(mode="after")
     def _name_compressor(self) -> Self:
-        """See that no cache takes one compressor's results for another's."""
+        """Make sure that no cache confuses the results of two compressors."""
         if self.compressor is None:
             self.compressor_name = SHARED_COMPRESSOR_NAME
         elif not self.compressor_name or self.compressor_name == SHARED_COMPRESSOR_NAME:
-            msg = "No cache can look into a compressor: give it a compressor_name= of its own."
+            msg = (
+                "compressor= needs compressor_name=: caches tell compressors apart by their names."
+            )
             raise ValueError(msg)
         return self
 
@@ -84,59 +83,61 @@ class SpecPrefillTransform(WithCompressor, TransformComponent):
 
         Args:
             nodes: The nodes.
-            kwargs: Accepted for LlamaIndex's sake.
+            kwargs: Ignored; LlamaIndex passes some.
 
         Returns:
             As many nodes, in the same order.
         """
-        return [self._compressed(node) if is_open(node) else _left_alone(node) for node in nodes]
+        return [self._compressed(node) if is_open(node) else self._skipped(node) for node in nodes]
 
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:  # noqa: ANN401, ARG002
         """`__call__`, off the event loop."""
         return [
-            await self._acompressed(node) if is_open(node) else _left_alone(node) for node in nodes
+            await self._acompressed(node) if is_open(node) else self._skipped(node)
+            for node in nodes
         ]
 
     def _compressed(self, node: BaseNode) -> BaseNode:
-        compressor = self.compressor or shared_compressor()
+        compressor = self._ready_compressor()
         events = self._start()
         result = compressor.compress(
             text_of(node), self.query, budget=self.budget, hint=hint_of(node)
         )
-        return _rewritten(node, result, events)
+        return self._finish(node, result, events)
 
     async def _acompressed(self, node: BaseNode) -> BaseNode:
-        compressor = self.compressor
-        if compressor is None:  # building it imports torch, which would hold up the event loop
-            compressor = await asyncio.to_thread(shared_compressor)
+        compressor = await self._aready_compressor()
         events = self._start()
         result = await compressor.acompress(
             text_of(node), self.query, budget=self.budget, hint=hint_of(node)
         )
-        return _rewritten(node, result, events)
+        return self._finish(node, result, events)
+
+    @property
+    def _query_sources(self) -> tuple[QuerySource, ...]:
+        return ("setting",) if (self.query or "").strip() else ()
 
     def _start(self) -> CallEvents:
-        """The events of one node, the first one sent."""
-        sources: tuple[QuerySource, ...] = ("setting",) if self.query else ()
-        events = CallEvents(door="ingestion", query_sources=sources, text_count=1)
-        events.start()
+        events = CallEvents(integration="ingestion", text_count=1)
+        events.start(self._query_sources)
         return events
 
-
-def _left_alone(node: BaseNode) -> BaseNode:
-    """A copy of a node that is not open, and an event that says why."""
-    was_compressed = METADATA_KEY in node.metadata
-    CallEvents(door="ingestion").skip("already_compressed" if was_compressed else "no_text")
-    return copied(node)
-
-
-def _rewritten(node: BaseNode, result: Compression, events: CallEvents) -> BaseNode:
-    """A copy of a node with its result, unless there is a reason to leave it whole."""
-    copy = copied(node)
-    if not result.kept:
-        events.skip("nothing_kept", result.original_tokens, result.elapsed_seconds)
+    def _finish(self, node: BaseNode, result: Compression, events: CallEvents) -> BaseNode:
+        """Return a copy of a node with its result, unless nothing would be kept."""
+        copy = copied(node)
+        outcome = outcome_of([result], query_sources=self._query_sources)
+        if not result.kept:
+            outcome = replace(
+                outcome, kept_tokens=outcome.original_tokens, skipped_because="nothing_kept"
+            )
+        self._report(events, outcome)
+        if outcome.skipped_because is None:
+            write_result(result, copy, flat=True)
         return copy
-    events.end([result])
-    if not result.skipped_because:
-        write_result(result, copy, flat=True)
-    return copy
+
+    def _skipped(self, node: BaseNode) -> BaseNode:
+        """Return a copy of a node that is not to be compressed."""
+        was_compressed = METADATA_KEY in node.metadata
+        outcome = Outcome(skipped_because="already_compressed" if was_compressed else "no_text")
+        self._report(CallEvents(integration="ingestion"), outcome)
+        return copied(node)

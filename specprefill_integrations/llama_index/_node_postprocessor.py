@@ -1,19 +1,14 @@
-"""LlamaIndex nodes and a question -> the same nodes with less text in them.
-
-Translates and stamps; knows nothing about what is kept or why.
-"""
+"""Compression of retrieved LlamaIndex nodes for a question."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle
 
-from specprefill_integrations.compressor import shared_compressor
-from specprefill_integrations.llama_index._events import CallEvents, DoorSkipReason
+from specprefill_integrations.llama_index._events import CallEvents
 from specprefill_integrations.llama_index._nodes import (
     copied,
     hint_of,
@@ -22,26 +17,26 @@ from specprefill_integrations.llama_index._nodes import (
     text_of,
     write_result,
 )
-from specprefill_integrations.llama_index._with_compressor import WithCompressor
+from specprefill_integrations.llama_index._with_compressor import ComponentWithCompressor
+from specprefill_integrations.tool_results import Outcome, QuerySource, outcome_of
 from specprefill_integrations.types import METADATA_KEY, Budget, Compression
 
 
-class SpecPrefillNodePostprocessor(WithCompressor, BaseNodePostprocessor):
+class SpecPrefillNodePostprocessor(ComponentWithCompressor, BaseNodePostprocessor):
     """Keeps what a question needs of retrieved nodes, under one budget for all of them.
 
-    Order, ids, scores, metadata and relationships stay; a node of which nothing is kept is
-    dropped, unless it holds an image, a sound or a film, so the result may be empty. A node whose
-    text changed loses its embedding and its offsets. Where the draft was asked to choose, every
-    node says under `metadata["specprefill"]`, which no prompt shows, which spans of its text were
-    kept, how many tokens there were and are, and where the text started in its source: what stood
-    at `kept` stands at `start_char_idx + kept` there.
+    Order, ids, scores, metadata and relationships stay. A node of which nothing is kept is left
+    out, unless it holds an image, audio or video, so the result may be empty. A node whose text
+    changed loses its embedding and its offsets. A compressed node has the kept spans of its text,
+    the token counts and its old `start_char_idx` under `metadata["specprefill"]`, which no prompt
+    shows.
 
-    Passed through as they are, and not counted in the budget: nodes without text, and those that
-    say they were compressed before. What `ContextCompressor` passes through whole comes back
-    equal to the input. The caller's nodes are never changed. Ids still name the originals: do not
-    write the results to the store that they came from.
+    Nodes without text, nodes that were compressed before and nodes that `ContextCompressor` passes
+    through come back unchanged; the first two are not counted in the budget. The caller's nodes are
+    never changed. Ids still name the originals: do not write the results to the store that they
+    came from.
 
-    `to_dict` and pickling leave the compressor out; what they restore uses the shared default.
+    Pickles hold the compressor; dictionaries cannot, and restoring one needs `compressor=`.
     """
 
     budget: Budget = Field(
@@ -59,8 +54,8 @@ class SpecPrefillNodePostprocessor(WithCompressor, BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         opened = [found.node for found in nodes if is_open(found.node)]
         if not opened:
-            return _left_alone(nodes)
-        compressor = self.compressor or shared_compressor()
+            return self._skipped(nodes)
+        compressor = self._ready_compressor()
         query = query_bundle.query_str if query_bundle else None
         events = _start(opened, query)
         results = compressor.compress_documents(
@@ -69,7 +64,7 @@ class SpecPrefillNodePostprocessor(WithCompressor, BaseNodePostprocessor):
             budget=self.budget,
             hints=[hint_of(node) for node in opened],
         )
-        events.end(results)
+        self._report(events, outcome_of(results, query_sources=_sources(query)))
         return list(_rewritten(nodes, results))
 
     async def _apostprocess_nodes(
@@ -77,10 +72,8 @@ class SpecPrefillNodePostprocessor(WithCompressor, BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         opened = [found.node for found in nodes if is_open(found.node)]
         if not opened:
-            return _left_alone(nodes)
-        compressor = self.compressor
-        if compressor is None:  # building it imports torch, which would hold up the event loop
-            compressor = await asyncio.to_thread(shared_compressor)
+            return self._skipped(nodes)
+        compressor = await self._aready_compressor()
         query = query_bundle.query_str if query_bundle else None
         events = _start(opened, query)
         results = await compressor.acompress_documents(
@@ -89,14 +82,22 @@ class SpecPrefillNodePostprocessor(WithCompressor, BaseNodePostprocessor):
             budget=self.budget,
             hints=[hint_of(node) for node in opened],
         )
-        events.end(results)
+        self._report(events, outcome_of(results, query_sources=_sources(query)))
         return list(_rewritten(nodes, results))
+
+    def _skipped(self, nodes: Sequence[NodeWithScore]) -> list[NodeWithScore]:
+        """Return copies of nodes of which none is to be compressed."""
+        if nodes:
+            was_compressed = any(METADATA_KEY in found.node.metadata for found in nodes)
+            outcome = Outcome(skipped_because="already_compressed" if was_compressed else "no_text")
+            self._report(CallEvents(integration="node_postprocessor"), outcome)
+        return list(_rewritten(nodes, []))
 
 
 def _rewritten(
     nodes: Sequence[NodeWithScore], results: Sequence[Compression]
 ) -> Iterator[NodeWithScore]:
-    """`nodes` with one result for each of the open ones."""
+    """Copies of the nodes with their results; there is one for each open node."""
     remaining = iter(results)
     for found in nodes:
         result = next(remaining) if is_open(found.node) else None
@@ -109,20 +110,10 @@ def _rewritten(
 
 
 def _start(opened: Sequence[BaseNode], query: str | None) -> CallEvents:
-    """The events of a call, the first one sent."""
-    events = CallEvents(
-        door="node_postprocessor",
-        query_sources=("caller",) if query else (),
-        text_count=len(opened),
-    )
-    events.start()
+    events = CallEvents(integration="node_postprocessor", text_count=len(opened))
+    events.start(_sources(query))
     return events
 
 
-def _left_alone(nodes: Sequence[NodeWithScore]) -> list[NodeWithScore]:
-    """Copies of nodes of which none is open, and an event that says why."""
-    if nodes:
-        was_compressed = any(METADATA_KEY in found.node.metadata for found in nodes)
-        reason: DoorSkipReason = "already_compressed" if was_compressed else "no_text"
-        CallEvents(door="node_postprocessor").skip(reason)
-    return list(_rewritten(nodes, []))
+def _sources(query: str | None) -> tuple[QuerySource, ...]:
+    return ("caller",) if query else ()

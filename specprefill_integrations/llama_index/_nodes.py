@@ -1,7 +1,4 @@
-"""Nodes of all classes -> their texts, and copies of them with what was kept.
-
-Knows nothing about what is kept or why.
-"""
+"""Nodes of all classes: their texts, and copies with results."""
 
 from __future__ import annotations
 
@@ -14,22 +11,22 @@ from specprefill_integrations.types import METADATA_KEY, Compression, TextHint
 
 
 def text_of(node: BaseNode) -> str:
-    """The text of a node, without its metadata."""
+    """Return the text of a node, without its metadata."""
     return node.get_content(metadata_mode=MetadataMode.NONE)
 
 
 def is_open(node: BaseNode) -> bool:
-    """Whether there is text to compress that was not compressed before."""
+    """True if there is text that was not compressed before."""
     return METADATA_KEY not in node.metadata and bool(text_of(node).strip())
 
 
 def hint_of(node: BaseNode) -> TextHint:
-    """What the metadata of a node says of its text."""
+    """Return what a node's metadata says of its text."""
     return hint_from_metadata(node.metadata)
 
 
 def copied(node: BaseNode) -> BaseNode:
-    """A copy of a node and of all of it that `write_result` changes."""
+    """Return a copy of a node and of all parts that `write_result` changes."""
     update = {
         "metadata": dict(node.metadata),
         "relationships": dict(node.relationships),
@@ -40,19 +37,18 @@ def copied(node: BaseNode) -> BaseNode:
 
 
 def write_result(result: Compression, node: BaseNode, *, flat: bool = False) -> None:
-    """Write a result into a node of our own; where its text changes, what was true of it goes.
+    """Write a result into a node. If its text changes, its embedding and offsets go.
 
     Args:
-        result: What became of the node's text.
-        node: A node that nobody else holds.
-        flat: Whether the metadata says what was done in one JSON text: many vector stores take
-            texts and numbers alone.
+        result: The result for the node's text.
+        node: A copy, which is changed.
+        flat: Write the metadata as one JSON text: many vector stores take texts and numbers only.
     """
-    stamp = {
+    metadata = {
         **result.as_metadata(),
         "start_char_idx": node.start_char_idx if isinstance(node, TextNode) else None,
     }
-    node.metadata[METADATA_KEY] = json.dumps(stamp) if flat else stamp
+    node.metadata[METADATA_KEY] = json.dumps(metadata) if flat else metadata
     node.excluded_llm_metadata_keys.append(METADATA_KEY)
     node.excluded_embed_metadata_keys.append(METADATA_KEY)
     if result.text == text_of(node):
@@ -68,7 +64,7 @@ def write_result(result: Compression, node: BaseNode, *, flat: bool = False) -> 
 
 
 def holds_media(node: BaseNode) -> bool:
-    """Whether there is more to a node than its text."""
+    """True if a node holds an image, audio or video."""
     return isinstance(node, ImageNode) or (
         isinstance(node, Node)
         and any((node.image_resource, node.audio_resource, node.video_resource))

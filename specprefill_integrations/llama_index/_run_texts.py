@@ -1,7 +1,4 @@
-"""What a LlamaIndex app's run says: the question, the texts found, the answer. Pure.
-
-Takes what LlamaIndex hands to its spans and events, in all the shapes that apps give it.
-"""
+"""The question, the found texts and the answer in the spans and events of an app's run."""
 
 from __future__ import annotations
 
@@ -36,10 +33,10 @@ _QUESTIONS = (
 
 
 def question_in(bound_args: inspect.BoundArguments) -> str | None:
-    """What an app was asked: what is named like a question, in its call or its start event.
+    """Return the question: an argument such as `query` of the call, or a field of its start event.
 
     Args:
-        bound_args: What the outermost call was given.
+        bound_args: The arguments of the outermost call.
     """
     given = bound_args.arguments
     start_event = given.get("start_event")
@@ -52,7 +49,7 @@ def question_in(bound_args: inspect.BoundArguments) -> str | None:
 
 
 def text_of_question(question: object) -> str | None:
-    """A question as a text, in any of the classes that hold one."""
+    """Return a question as a text; None if it is of an unknown class."""
     if isinstance(question, QueryBundle):
         return question.query_str
     if isinstance(question, ChatMessage):
@@ -61,15 +58,15 @@ def text_of_question(question: object) -> str | None:
 
 
 def is_stream(result: object) -> bool:
-    """Whether an answer is still to be read; to look into it would read it."""
+    """True if an answer is a stream; reading it would consume it."""
     return isinstance(result, _STREAMS)
 
 
 def reply_in(result: object) -> str | None:
-    """What an app answered; None where that is not known from what its outermost call gave.
+    """Return the answer; None where the result does not show it.
 
     Args:
-        result: An answer that is complete.
+        result: The result of the outermost call, not a stream.
     """
     result = getattr(result, "result", result)  # of a workflow's last event
     result = getattr(result, "response", result)  # of engines and agents
@@ -79,7 +76,7 @@ def reply_in(result: object) -> str | None:
 
 
 def texts_of_nodes(nodes: Sequence[NodeWithScore]) -> list[FoundText]:
-    """What a retriever found."""
+    """Return the texts that a retriever found."""
     return [
         FoundText(
             text_of(found.node), _title(found.node.metadata), METADATA_KEY in found.node.metadata
@@ -89,11 +86,11 @@ def texts_of_nodes(nodes: Sequence[NodeWithScore]) -> list[FoundText]:
 
 
 def texts_of_output(output: ToolOutput, *, is_compressed: bool) -> list[FoundText]:
-    """What a tool gave; nothing where it failed.
+    """Return the text of a tool's output; none if the tool failed.
 
     Args:
-        output: The result.
-        is_compressed: Whether it was compressed on its way.
+        output: The output.
+        is_compressed: True if it was compressed.
     """
     if output.is_error:
         return []
@@ -101,7 +98,7 @@ def texts_of_output(output: ToolOutput, *, is_compressed: bool) -> list[FoundTex
 
 
 def said_in(response: ChatResponse | CompletionResponse | None) -> str | None:
-    """What a model said."""
+    """Return what a model said."""
     if isinstance(response, ChatResponse):
         return response.message.content
     return None if response is None else response.text

@@ -1,7 +1,4 @@
-"""What a model's answer says of its tokens, in the three shapes that providers' answers have.
-
-LlamaIndex leaves an answer as its provider gave it.
-"""
+"""Token usage in the answers of models, in the three forms that providers use."""
 
 from __future__ import annotations
 
@@ -19,10 +16,10 @@ _CACHED = ("cached_content_token_count", "prompt_cache_hit_tokens")
 
 
 def usage_of(response: ChatResponse | CompletionResponse | None) -> TokenUsage:
-    """Read it from what the provider sent, or from what the integration wrote beside it.
+    """Read the usage from the provider's raw answer, or from what the integration added.
 
     Args:
-        response: The last one of a stream, or the only one; None where nothing came.
+        response: The answer, or the last chunk of a stream; None where there is none.
     """
     if response is None:
         return TokenUsage()
@@ -42,7 +39,7 @@ def usage_of(response: ChatResponse | CompletionResponse | None) -> TokenUsage:
 
 
 def _usage_beside_cache(usage: Mapping[str, Any], output_tokens: int | None) -> TokenUsage:
-    """Of Anthropic, whose input tokens are only those that the cache has nothing to do with."""
+    """Read the usage of Anthropic, whose input tokens do not include cached ones."""
     cached_tokens = usage["cache_read_input_tokens"] or 0
     written_tokens = usage.get("cache_creation_input_tokens") or 0
     return TokenUsage(
@@ -52,13 +49,13 @@ def _usage_beside_cache(usage: Mapping[str, Any], output_tokens: int | None) -> 
     )
 
 
-def _as_mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever a provider sends
-    """A dictionary, or an object's attributes."""
+def _as_mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - of any provider
+    """Return a dictionary, or an object's attributes."""
     if isinstance(value, Mapping):
         return value
     return getattr(value, "__dict__", {})
 
 
 def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    """The first number under one of these names."""
+    """Return the first number under one of these names."""
     return next((usage[name] for name in names if isinstance(usage.get(name), int)), None)

@@ -1,7 +1,4 @@
-"""A tool's output -> its texts, and the same output with other texts. Changes nothing given to it.
-
-Knows nothing about what is kept or why.
-"""
+"""Outputs of tools: their texts, and copies with other texts."""
 
 from __future__ import annotations
 
@@ -17,32 +14,27 @@ from llama_index.core.tools import ToolOutput
 from specprefill_integrations.types import METADATA_KEY
 
 
-def open_blocks(output: ToolOutput) -> list[TextBlock]:
-    """The text blocks of an output, blank ones left out, in their order."""
-    return [block for block in output.blocks if _is_open(block)]
-
-
 def texts_of(output: ToolOutput) -> list[str]:
-    """The texts of an output's open blocks.
+    """Return the texts of an output's text blocks, without blank ones.
 
-    What a function gave as a dictionary or a list LlamaIndex writes as Python does; here it is
-    JSON, which can be cut between records and stays valid, where that says all that Python does.
+    LlamaIndex writes dictionaries and lists as Python does. Here they are JSON, unless that would
+    lose information: it can be cut between records and stays valid.
     """
-    return [_as_json(block.text, output.raw_output) for block in open_blocks(output)]
+    return [_as_json(block.text, output.raw_output) for block in output.blocks if _is_open(block)]
 
 
 def with_texts(output: ToolOutput, texts: Sequence[str]) -> ToolOutput:
-    """A copy of an output with other texts; images, citations and all other blocks stay put.
+    """Return a copy of an output with other texts; images, citations and all other blocks stay.
 
     Args:
-        output: The output; what it holds besides blocks is shared.
+        output: The output; the copy shares all but its text blocks.
         texts: One for each of `texts_of(output)`.
     """
     return output.model_copy(update={"blocks": list(_blocks(output, texts))})
 
 
 def holds_compressed_nodes(output: ToolOutput) -> bool:
-    """Whether these are retrieved nodes of which some were compressed by their retriever."""
+    """True if the output is retrieved nodes of which some are compressed already."""
     nodes = output.raw_output if isinstance(output.raw_output, list) else []
     found = [node for node in nodes if isinstance(node, BaseNode | NodeWithScore)]
     return any(METADATA_KEY in node.metadata for node in found)
@@ -59,20 +51,20 @@ def _as_json(text: str, raw_output: object) -> str:
         return text
     try:
         written = json.dumps(raw_output, ensure_ascii=False, allow_nan=False)
-        return text if _says_less_in_json(raw_output) else written
-    # There is something in it that JSON has no words for, or it lies too deep.
+        return text if _loses_names_in_json(raw_output) else written
+    # JSON cannot express it, or it is nested too deeply.
     except (TypeError, ValueError, RecursionError):
         return text
 
 
-def _says_less_in_json(value: object) -> bool:
-    """Whether JSON would lose names, where it does not refuse: of fields, members or keys."""
+def _loses_names_in_json(value: object) -> bool:
+    """True if JSON would lose names of fields, members or keys without an error."""
     if isinstance(value, dict):
         # 1 and "1" are one key there.
         has_mixed_keys = len({isinstance(key, str) for key in value}) > 1
-        return has_mixed_keys or any(map(_says_less_in_json, (*value, *value.values())))
+        return has_mixed_keys or any(map(_loses_names_in_json, (*value, *value.values())))
     if isinstance(value, list | tuple):
-        return hasattr(value, "_fields") or any(map(_says_less_in_json, value))
+        return hasattr(value, "_fields") or any(map(_loses_names_in_json, value))
     return isinstance(value, Enum) and not isinstance(value, str)
 
 

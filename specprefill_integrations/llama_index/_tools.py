@@ -1,50 +1,66 @@
-"""A tool of a LlamaIndex agent -> the same tool with less text in its results.
-
-Passes calls on; what becomes of the results is decided elsewhere.
-"""
+"""Tools of LlamaIndex agents: compression of their results."""
 
 from __future__ import annotations
 
 import copy
 import logging
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from llama_index.core.tools import BaseTool, FunctionTool, ToolOutput, adapt_to_async_tool
+from llama_index.core.tools import (
+    BaseTool,
+    FunctionTool,
+    ToolOutput,
+    adapt_to_async_tool,
+)
 from typing_extensions import Self
 
 from specprefill_integrations.compressor import ContextCompressor
-from specprefill_integrations.llama_index._events import DoorSkipReason
-from specprefill_integrations.llama_index._output_compressor import OutputCompressor
-from specprefill_integrations.llama_index._recall_tool import RecallTool
-from specprefill_integrations.llama_index._tool_request import MakeQuery, ToolRequest
-from specprefill_integrations.observability import TtftLog
+from specprefill_integrations.llama_index._events import CallEvents
+from specprefill_integrations.llama_index._recall_tool import RecallTool, recall_tool
+from specprefill_integrations.llama_index._tool_output import (
+    holds_compressed_nodes,
+    texts_of,
+    with_texts,
+)
+from specprefill_integrations.observability import CompressionMetrics, TtftLog
 from specprefill_integrations.originals import OriginalStore
-from specprefill_integrations.tool_results import MinTokens, Thresholds
-from specprefill_integrations.tool_results._question import DEFAULT_MIN_TOKENS
-from specprefill_integrations.types import Budget, Kind
+from specprefill_integrations.tool_results import (
+    CompressedResult,
+    MinTokens,
+    ToolPolicy,
+    ToolRequest,
+    ToolResult,
+    ToolResultCompressor,
+)
+from specprefill_integrations.tool_results._question import QueryFunction
+from specprefill_integrations.tool_results._thresholds import DEFAULT_MIN_TOKENS
+from specprefill_integrations.types import Budget, SkipReason
 
 logger = logging.getLogger(__name__)
 
-# The name under which agents hand over their context where the tool has no parameter for it. It
-# stands in no schema.
+# Agents pass their context under this name to tools that have no parameter for it. It is in no
+# schema.
 _CONTEXT = "specprefill_context"
 
-# Where agents keep what the user asked.
+# The key of the user's message in an agent's store.
 _USER_MESSAGE = "user_msg_str"
 
 
 class CompressedTool(FunctionTool):
-    """A tool with less text in its results. `compress_tool` makes it.
+    """A tool whose results are compressed, as `compress_tool` makes it.
 
-    It is a `FunctionTool` because agents give their context to no other. `fn`, `async_fn` and
-    `real_fn` are the tool's own, uncompressed.
+    It is a `FunctionTool` because agents pass their context to no other class. `fn`, `async_fn` and
+    `real_fn` are those of the tool, uncompressed.
     """
 
-    def __init__(self, tool: BaseTool, outputs: OutputCompressor) -> None:
+    def __init__(self, tool: BaseTool, settings: ToolResultCompressor) -> None:
         """Use `compress_tool` instead."""
         self.tool = adapt_to_async_tool(tool)
         """The tool itself."""
-        self._outputs = outputs
+        self.settings = settings
+        """Settings of the compression."""
         if isinstance(tool, FunctionTool):
             super().__init__(fn=tool.fn, async_fn=tool.async_fn, metadata=tool.metadata)
             self._real_fn = tool.real_fn
@@ -56,61 +72,63 @@ class CompressedTool(FunctionTool):
         self.ctx_param_name = self._context_name
 
     def call(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - LlamaIndex's signature
-        """Call the tool and compress its result. What the user asked the agent is not known here.
+        """Call the tool and compress its result. The user's message is unknown here.
 
         Args:
-            args: What the tool takes.
-            kwargs: What the tool takes; an agent's context may be among them.
+            args: Arguments of the tool.
+            kwargs: Arguments of the tool; an agent's context may be among them.
         """
-        output = self.tool.call(*args, **self._handed_on(kwargs))
-        return self._outputs.compress(output, self._request(args, kwargs), self._reason_to_skip)
+        output = self.tool.call(*args, **self._tool_arguments(kwargs))
+        result, events = self._tool_result(output, args, kwargs)
+        return _finished(output, self.settings.compress(result, events.start), events)
 
     async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401
-        """`call`, off the event loop, with what the user asked the agent in the question."""
-        output = await self.tool.acall(*args, **self._handed_on(kwargs))
-        asked = await _asked_in(kwargs.get(self._context_name))
-        request = self._request(args, kwargs, asked)
-        return await self._outputs.acompress(output, request, self._reason_to_skip)
+        """`call`, off the event loop; the question includes the user's message."""
+        output = await self.tool.acall(*args, **self._tool_arguments(kwargs))
+        user_message = await _user_message(kwargs.get(self._context_name))
+        result, events = self._tool_result(output, args, kwargs, user_message)
+        return _finished(output, await self.settings.acompress(result, events.start), events)
 
-    @property
-    def _reason_to_skip(self) -> DoorSkipReason | None:
-        """Why no result of the tool is compressed."""
-        if isinstance(self.tool, RecallTool):
-            return "recalled"
-        # What a handoff says goes to the next agent.
-        if self.metadata.return_direct or self.metadata.name == "handoff":
-            return "return_direct"
-        return None
-
-    def _handed_on(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """What the tool is called with: the context only where it takes one."""
+    def _tool_arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments without a context that the tool does not take."""
         return {name: value for name, value in kwargs.items() if name != _CONTEXT}
 
-    def _request(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], user_message: str | None = None
-    ) -> ToolRequest:
+    def _tool_result(
+        self,
+        output: ToolOutput,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        user_message: str | None = None,
+    ) -> tuple[ToolResult, CallEvents]:
         named = {name: value for name, value in kwargs.items() if name != self._context_name}
-        return ToolRequest(
-            tool_name=self.metadata.get_name(),
+        name = self.metadata.get_name()
+        texts = texts_of(output)
+        request = ToolRequest(
+            tool_name=name,
             arguments={**{str(place): value for place, value in enumerate(args)}, **named},
             user_message=user_message,
         )
+        result = ToolResult(texts=texts, request=request, skip=self._reason_to_skip(output))
+        return result, CallEvents(integration="tool", tool_name=name, text_count=len(texts))
+
+    def _reason_to_skip(self, output: ToolOutput) -> SkipReason | None:
+        if isinstance(self.tool, RecallTool):
+            return "recalled"
+        # The output of a handoff goes to the next agent.
+        if self.metadata.return_direct or self.metadata.name == "handoff":
+            return "return_direct"
+        if output.is_error:
+            return "tool_error"
+        return "already_compressed" if holds_compressed_nodes(output) else None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """A copy with the same compressor and store: they own locks and a model."""
-        return type(self)(copy.deepcopy(self.tool, memo), self._outputs)
+        """Return a copy with the same settings."""
+        return type(self)(copy.deepcopy(self.tool, memo), self.settings)
 
-
-async def _asked_in(context: Any) -> str | None:  # noqa: ANN401 - a workflow's, of any version
-    """What the user asked the agent; None where its context does not say it."""
-    if context is None:
-        return None
-    try:
-        found = await context.store.get(_USER_MESSAGE, default=None)
-    except Exception as error:
-        logger.warning("What the user asked is not known.", exc_info=error)
-        return None
-    return found if isinstance(found, str) else None
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle LlamaIndex's own tools by their functions: they hold closures and made classes."""
+        tool = _function_parts(self.tool) if type(self.tool) is FunctionTool else self.tool
+        return _rebuilt, (tool, self.settings)
 
 
 def compress_tool(  # noqa: PLR0913 - one keyword a choice
@@ -119,51 +137,171 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
     compressor: ContextCompressor | None = None,
     budget: Budget,
     min_tokens: MinTokens = DEFAULT_MIN_TOKENS,
-    query: str | MakeQuery | None = None,
-    kind: Kind | None = None,
+    exclude_tools: Sequence[str] = (),
+    tool_policies: Mapping[str, ToolPolicy] | None = None,
+    query: str | QueryFunction | None = None,
     originals: OriginalStore | None = None,
+    metrics: CompressionMetrics | None = None,
     ttft_log: TtftLog | None = None,
 ) -> CompressedTool:
-    """Wrap a tool so that an agent reads of its results what it asked for.
+    """Wrap a tool so that its results are compressed; see `compress_tools` for all at once.
 
-    Name, description and schema are the tool's. Agents give the wrapper their context, and it
-    hands it on where the tool takes one. Only text changes: other blocks, `raw_input` and
-    `raw_output` stay, and what the tool raises is raised. Dictionaries and lists are written as
-    JSON before they are compressed, where that says no less, so that their records stay whole.
+    Name, description and schema are the tool's. Agents pass the wrapper their context, and it
+    passes it on where the tool takes one. Only texts change: other blocks, `raw_input` and
+    `raw_output` stay, and the tool's errors are raised. Dictionaries and lists are written as JSON
+    before they are compressed, unless that would lose information, so that records stay whole.
 
-    Left whole, each with an event that says why: errors, results of tools that return directly or
-    hand off, recalled originals, nodes that their retriever compressed, little or no text, and
-    results of which nothing would be kept or that would be no shorter. So is what cannot be
-    compressed, with a warning in the log, unless the compressor says `on_error="raise"`: then an
+    Results that are not compressed have an event with the reason. A failure passes the result
+    through unchanged, with a warning in the log; if the compressor says `on_error="raise"`, the
     agent gets the error in place of the result.
 
     Args:
-        tool: The tool; one that was wrapped before gets these settings in place of its own.
-        compressor: What compresses; None is the shared default, loaded at first use.
-        budget: How much may be kept of all texts of a result together. Where nothing is kept of
-            one of several texts, its gap marker comes on top.
-        min_tokens: A result of fewer tokens is left whole. A `BreakEven` says it by its figures,
-            `"auto"` by what `Thresholds` measures of this tool.
-        query: The question of every call, or what makes one of a call. None: what the user asked
-            the agent, and the call with its arguments.
-        kind: What the results are cut as, whatever they look like.
-        originals: Where originals are put, so that the first gap of a text can name its reference.
-            Give the agent `recall_tool(originals)` too; to one that has none, give no store.
+        tool: The tool; these settings replace those of a wrapped one.
+        compressor: The compressor; None is the shared default, loaded at first use.
+        budget: How much may be kept of all texts of a result together. A gap marker for a text of
+            which nothing is kept comes on top.
+        min_tokens: Results of fewer tokens pass through unchanged. A `BreakEven` computes it,
+            `"auto"` measures it, see `Thresholds`.
+        exclude_tools: Names or globs of tools whose results pass through unchanged.
+        tool_policies: Settings that differ for some tools, by name or glob; the first match wins.
+        query: The question, or a function of the `ToolRequest` that returns it. None or blank: what
+            the user asked the agent, and the call with its arguments.
+        originals: Store of the originals: gap markers name references. The agent needs a
+            `recall_tool` for it, which `compress_tools` adds.
+        metrics: Metrics to add counts to; None is `process_metrics()`.
         ttft_log: The calls of the agent's model, as `TtftEventHandler` keeps them; for
             `min_tokens="auto"`.
 
     Raises:
-        ValueError: `min_tokens` cannot be answered; see `Thresholds.check`.
+        BudgetError: `min_tokens="auto"` with a budget that names no share of a text.
+        TypeError: `exclude_tools` is a single text.
+        ValueError: `min_tokens` cannot be measured; see `Thresholds.check`.
     """
-    thresholds = Thresholds(ttft_log)
-    thresholds.check(min_tokens, budget)
-    outputs = OutputCompressor(
+    settings = ToolResultCompressor(
         compressor=compressor,
         budget=budget,
         min_tokens=min_tokens,
-        thresholds=thresholds,
+        exclude_tools=exclude_tools,
+        tool_policies=tool_policies,
         query=query,
-        kind=kind,
         originals=originals,
+        metrics=metrics,
+        ttft_log=ttft_log,
     )
-    return CompressedTool(tool.tool if isinstance(tool, CompressedTool) else tool, outputs)
+    return CompressedTool(_unwrapped(tool), settings)
+
+
+def compress_tools(  # noqa: PLR0913 - one keyword a choice
+    tools: Iterable[BaseTool],
+    *,
+    compressor: ContextCompressor | None = None,
+    budget: Budget,
+    min_tokens: MinTokens = DEFAULT_MIN_TOKENS,
+    exclude_tools: Sequence[str] = (),
+    tool_policies: Mapping[str, ToolPolicy] | None = None,
+    query: str | QueryFunction | None = None,
+    originals: OriginalStore | None = None,
+    metrics: CompressionMetrics | None = None,
+    ttft_log: TtftLog | None = None,
+) -> list[BaseTool]:
+    """Wrap all tools of an agent, and add the recall tool if there is a store of originals.
+
+    The recall tool is not added if the tools hold one for the same store, or another tool of its
+    name.
+
+    Args:
+        tools: The tools.
+        compressor: See `compress_tool`, as for all that follow.
+        budget: How much may be kept of each result.
+        min_tokens: The least number of tokens to compress; `"auto"` measures all tools together.
+        exclude_tools: Names or globs of tools whose results pass through unchanged.
+        tool_policies: Settings that differ for some tools.
+        query: The question, or a function of the `ToolRequest`.
+        originals: Store of the originals, for the recall tool.
+        metrics: Metrics to add counts to.
+        ttft_log: The calls of the agent's model.
+
+    Raises:
+        BudgetError: As for `compress_tool`.
+        TypeError: As for `compress_tool`.
+        ValueError: As for `compress_tool`.
+    """
+    settings = ToolResultCompressor(
+        compressor=compressor,
+        budget=budget,
+        min_tokens=min_tokens,
+        exclude_tools=exclude_tools,
+        tool_policies=tool_policies,
+        query=query,
+        originals=originals,
+        metrics=metrics,
+        ttft_log=ttft_log,
+    )
+    wrapped: list[BaseTool] = [CompressedTool(_unwrapped(tool), settings) for tool in tools]
+    if originals is not None:
+        recall = recall_tool(originals, compressor=compressor)
+        if not any(_stands_for(tool, recall) for tool in wrapped):
+            wrapped.append(recall)
+    return wrapped
+
+
+def _unwrapped(tool: BaseTool) -> BaseTool:
+    return tool.tool if isinstance(tool, CompressedTool) else tool
+
+
+def _stands_for(tool: BaseTool, recall: RecallTool) -> bool:
+    """True for a recall tool for the same store, and for a tool of the same name."""
+    inner = _unwrapped(tool)
+    is_for_store = isinstance(inner, RecallTool) and inner.originals is recall.originals
+    return is_for_store or tool.metadata.name == recall.metadata.name
+
+
+def _finished(output: ToolOutput, done: CompressedResult, events: CallEvents) -> ToolOutput:
+    """Send the event of a result, and return the output with its texts."""
+    events.finish(done.outcome)
+    return output if done.outcome.skipped_because else with_texts(output, done.texts)
+
+
+async def _user_message(context: Any) -> str | None:  # noqa: ANN401 - a workflow's, of any version
+    """Return what the user asked the agent; None where its context does not hold it."""
+    if context is None:
+        return None
+    try:
+        found = await context.store.get(_USER_MESSAGE, default=None)
+    except Exception as error:
+        logger.warning("The user's message could not be read.", exc_info=error)
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _function_parts(tool: FunctionTool) -> dict[str, Any]:
+    """Return the arguments of `FunctionTool.from_defaults` that make the same tool again."""
+    functions = {
+        "fn": tool.fn,
+        "async_fn": tool.async_fn,
+        "callback": tool._callback,  # noqa: SLF001 - there is no other way to read it
+        "async_callback": tool._async_callback,  # noqa: SLF001
+    }
+    schema = tool.metadata.fn_schema
+    home = sys.modules.get(getattr(schema, "__module__", ""))
+    is_importable = getattr(home, getattr(schema, "__name__", ""), None) is schema
+    return {
+        **{name: function for name, function in functions.items() if not _is_made(function)},
+        "name": tool.metadata.name,
+        "description": tool.metadata.description,
+        "return_direct": tool.metadata.return_direct,
+        "fn_schema": schema if is_importable else None,
+        "partial_params": tool.partial_params,
+    }
+
+
+def _is_made(function: object) -> bool:
+    """True for a function that LlamaIndex made of another one."""
+    name = str(getattr(function, "__qualname__", ""))
+    return function is None or name.startswith(("sync_to_async.", "async_to_sync."))
+
+
+def _rebuilt(tool: BaseTool | dict[str, Any], settings: ToolResultCompressor) -> CompressedTool:
+    """Make a tool of its pickle."""
+    plain = FunctionTool.from_defaults(**tool) if isinstance(tool, dict) else tool
+    return CompressedTool(plain, settings)

@@ -1,7 +1,4 @@
-"""Time to first token of the models in a LlamaIndex app: listens to them, and to compression.
-
-Translates events and spans; knows nothing about what is done with the records.
-"""
+"""Time to first token of the models in a LlamaIndex app."""
 
 from __future__ import annotations
 
@@ -32,72 +29,72 @@ from llama_index.core.instrumentation.events.span import SpanDropEvent  # type: 
 from llama_index.core.instrumentation.span import BaseSpan
 from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 
+from specprefill_integrations.llama_index import _handlers
 from specprefill_integrations.llama_index._events import (
     ContextCompressionEndEvent,
     ContextCompressionSkippedEvent,
 )
-from specprefill_integrations.llama_index._listening import leave, listen
 from specprefill_integrations.llama_index._token_usage import usage_of
 from specprefill_integrations.observability import TtftLog
 from specprefill_integrations.observability._run_tree import RunTree
 from specprefill_integrations.observability._ttft_recorder import TtftRecorder
 
 Prompt = str | list[ChatMessage]
-"""What a model is asked."""
+"""The prompt of a model."""
 
 _LAST_CALL: ContextVar[tuple[str, Prompt]] = ContextVar("_LAST_CALL", default=("", ""))
-"""The last call of a model in this task or thread: its id, and what was asked."""
+"""The last call of a model in this task or thread: its id and its prompt."""
 
 _LAST_COMPRESSION: ContextVar[str] = ContextVar("_LAST_COMPRESSION", default="")
-"""The run of the app in which this task or thread compressed last."""
+"""The app's run in which this task or thread compressed last."""
 
 
 class TtftEventHandler(BaseEventHandler):
     """Records every call of a model, with or without compression, streamed or not.
 
-    `handler.install()` lets it hear all that happens in this process. A model that is not streamed
-    has no first token, and its record says so. What our doors took is known from their events.
+    `handler.install()` starts recording in this process. The record of a model that is not streamed
+    has no time to first token. The time of compression comes from the events of our integrations.
 
-    A model's `chat` that asks its own `complete` is one call.
+    A model's `chat` that calls its own `complete` is one call.
     """
 
     _log: TtftLog = PrivateAttr()
     _recorder: TtftRecorder = PrivateAttr()
     _tree: RunTree = PrivateAttr()
-    _spans: _SpanListener = PrivateAttr()
+    _spans: _SpanHandler = PrivateAttr()
 
     def __init__(self, log: TtftLog | None = None) -> None:
-        """Start with no call under way.
+        """Create a handler.
 
         Args:
-            log: Where records go; None is a new one.
+            log: The log of records; None is a new one.
         """
         super().__init__()
         self._log = TtftLog() if log is None else log
         self._recorder = TtftRecorder(self._log)
         self._tree = RunTree()
-        self._spans = _SpanListener(self._tree, self._recorder)
+        self._spans = _SpanHandler(self._tree, self._recorder)
 
     @classmethod
     def class_name(cls) -> str:
-        """The name that LlamaIndex knows it by; it never changes."""
+        """The name for LlamaIndex; it never changes."""
         return "TtftEventHandler"
 
     @property
     def log(self) -> TtftLog:
-        """Where records go."""
+        """The log of records."""
         return self._log
 
     def install(self) -> None:
-        """Hear what happens from now on."""
-        listen(self, self._spans)
+        """Record from now on."""
+        _handlers.install(self, self._spans)
 
     def remove(self) -> None:
-        """Hear nothing any more."""
-        leave(self, self._spans)
+        """Stop recording."""
+        _handlers.remove(self, self._spans)
 
     def handle(self, event: BaseEvent, **_: object) -> None:
-        """Hear of a model or of compression; anything else is ignored."""
+        """Note events of models and of compression; others are ignored."""
         run_id = event.span_id or ""
         match event:
             case LLMChatStartEvent():
@@ -105,7 +102,7 @@ class TtftEventHandler(BaseEventHandler):
             case LLMCompletionStartEvent():
                 self._call_started(run_id, event.prompt, event.model_dict)
             case LLMChatInProgressEvent() | LLMCompletionInProgressEvent():
-                if _says_something(event.response):
+                if _has_content(event.response):
                     self._recorder.token_came(run_id)
             case LLMChatEndEvent() | LLMCompletionEndEvent():
                 self._recorder.call_ended(run_id, usage_of(event.response))
@@ -117,16 +114,16 @@ class TtftEventHandler(BaseEventHandler):
                 self._compressed(event, 0)
 
     def _call_started(self, run_id: str, prompt: Prompt, about: Mapping[str, Any]) -> None:
-        """Start the clock, unless a model asks itself."""
+        """Start the clock, unless a model calls itself."""
         path = self._tree.path_to(run_id)
         if any(self._recorder.is_under_way(outer_id) for outer_id in path):
             return
         last_id, last_prompt = _LAST_CALL.get()
         if last_prompt == prompt and self._recorder.is_under_way(last_id):
-            # It asks itself as its stream is read, when the span that asked is over.
+            # It calls itself while its stream is read, after the outer span has ended.
             self._tree.started(run_id, last_id)
             return
-        # So does an engine's answer begin that is streamed, after the engine has compressed.
+        # A streamed answer of an engine begins after the span that compressed has ended.
         compression = _LAST_COMPRESSION.get()
         app_run_id = compression if self._recorder.awaits_call(compression) else path[0]
         self._recorder.call_started(run_id, app_run_id, _model_name(about))
@@ -135,16 +132,16 @@ class TtftEventHandler(BaseEventHandler):
     def _compressed(
         self, event: ContextCompressionEndEvent | ContextCompressionSkippedEvent, saved_tokens: int
     ) -> None:
-        """Note it, unless it was at ingestion: nobody waits for an answer there."""
-        if event.door == "ingestion":
+        """Note a compression, unless it was at ingestion, where no answer is waited for."""
+        if event.integration == "ingestion":
             return
         app_run_id = self._tree.path_to(event.span_id or "")[0]
         self._recorder.compressed(app_run_id, event.elapsed_seconds, saved_tokens)
         _LAST_COMPRESSION.set(app_run_id)
 
 
-class _SpanListener(BaseSpanHandler[BaseSpan]):
-    """Notes which spans lie in which, and keeps none of them."""
+class _SpanHandler(BaseSpanHandler[BaseSpan]):
+    """Notes parents of spans, and keeps no span."""
 
     _tree: RunTree = PrivateAttr()
     _recorder: TtftRecorder = PrivateAttr()
@@ -156,8 +153,8 @@ class _SpanListener(BaseSpanHandler[BaseSpan]):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name that LlamaIndex knows it by."""
-        return "TtftSpanListener"
+        """The name for LlamaIndex."""
+        return "TtftSpanHandler"
 
     def new_span(
         self,
@@ -168,11 +165,11 @@ class _SpanListener(BaseSpanHandler[BaseSpan]):
         tags: dict[str, Any] | None = None,  # noqa: ARG002
         **_: object,
     ) -> None:
-        """Note it."""
+        """Note the parent span."""
         self._tree.started(id_, parent_span_id)
 
     def prepare_to_exit_span(self, id_: str, *_: object, **__: object) -> None:
-        """Forget it."""
+        """Forget the span."""
         if self._tree.ended(id_):
             self._recorder.app_run_ended(id_)
 
@@ -180,13 +177,13 @@ class _SpanListener(BaseSpanHandler[BaseSpan]):
 
 
 def _model_name(about: Mapping[str, Any]) -> str | None:
-    """What a model is called by its metadata; by its fields where LlamaIndex is older."""
+    """Return a model's name from its metadata, or from its fields in older versions."""
     name = about.get("model_name") or about.get("model")
     return None if name == "unknown" else name
 
 
-def _says_something(response: ChatResponse | CompletionResponse) -> bool:
-    """Whether a piece of an answer holds anything: text, or a part of a call of a tool."""
+def _has_content(response: ChatResponse | CompletionResponse) -> bool:
+    """True if a chunk of an answer holds text or a part of a tool call."""
     if response.delta or isinstance(response, CompletionResponse):
         return bool(response.delta)
     message = response.message

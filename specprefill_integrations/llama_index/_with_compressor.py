@@ -1,39 +1,74 @@
-"""What those components of LlamaIndex share that hold a compressor: how they are copied."""
+"""The fields and copies of components that hold a compressor."""
 
 from __future__ import annotations
 
-import logging
+import asyncio
+import pickle
 from typing import Any
 
-from llama_index.core.bridge.pydantic import ConfigDict, Field
+from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, field_serializer
 from llama_index.core.schema import BaseComponent
-from typing_extensions import Self
 
-from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.compressor import ContextCompressor, shared_compressor
+from specprefill_integrations.llama_index._events import CallEvents
+from specprefill_integrations.observability import CompressionMetrics
+from specprefill_integrations.tool_results import Outcome
 
-logger = logging.getLogger(__name__)
 
+class WithCompressor(BaseModel):
+    """A model with a compressor and metrics.
 
-class WithCompressor(BaseComponent):
-    """A component with a compressor, which no dictionary and no pickle takes along."""
+    A dictionary of it (`to_dict`, `model_dump`) cannot hold a compressor. It holds a text in its
+    place, so that restoring it raises instead of using the default compressor.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     compressor: ContextCompressor | None = Field(
+        default=None, description="The compressor; None is the shared default, loaded at first use."
+    )
+    metrics: CompressionMetrics | None = Field(
         default=None,
         exclude=True,
-        description="What compresses; None is the shared default, loaded at first use.",
+        description="Metrics to add counts to; None is `process_metrics()`.",
     )
 
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A copy with the same compressor: it owns a lock and a model."""
-        memo = {} if memo is None else memo
-        memo[id(self.compressor)] = self.compressor
-        return super().__deepcopy__(memo)
+    @field_serializer("compressor")
+    def _compressor_as_text(self, compressor: ContextCompressor | None) -> str | None:
+        return None if compressor is None else "a compressor: pass compressor= to restore it"
+
+    def _ready_compressor(self) -> ContextCompressor:
+        """Return the compressor, or the shared default."""
+        return shared_compressor() if self.compressor is None else self.compressor
+
+    async def _aready_compressor(self) -> ContextCompressor:
+        """Do the same off the event loop: building the default imports torch."""
+        return await asyncio.to_thread(self._ready_compressor)
+
+    def _report(self, events: CallEvents, outcome: Outcome) -> None:
+        """Add the outcome of a call to the metrics and send its event."""
+        outcome.record(self.metrics)
+        events.finish(outcome)
+
+
+class ComponentWithCompressor(WithCompressor, BaseComponent):
+    """A component of LlamaIndex with a compressor."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """The state of a copy: LlamaIndex deletes what cannot be pickled from the living object."""
-        if self.compressor:
-            logger.warning("Pickled without the compressor; the copy uses the shared default.")
-        weightless = self.model_copy(update={"compressor": None})
-        return super(WithCompressor, weightless).__getstate__()
+        """Return the state for a pickle.
+
+        LlamaIndex drops what cannot be pickled, and a copy would use the default compressor.
+
+        Raises:
+            TypeError: The compressor cannot be pickled.
+        """
+        try:
+            pickle.dumps(self.compressor)
+        except Exception as error:
+            msg = (
+                f"{type(self).__name__}: the compressor cannot be pickled ({error}). "
+                "Its scorer and other stages must be picklable, or run it in one process."
+            )
+            raise TypeError(msg) from error
+        # LlamaIndex deletes what cannot be pickled from the living object: give it a copy.
+        return super(ComponentWithCompressor, self.model_copy()).__getstate__()

@@ -95,6 +95,10 @@ class SqliteOriginals:
             msg = f"{str(self.path)!r} cannot be opened as a store of originals: {error}"
             raise OriginalStoreError(msg) from error
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the open connections out of copies and pickles."""
+        return {**self.__dict__, "_idle_of": {}}
+
     def put(self, text: str) -> str | None:
         """Keep a text; see `OriginalStore.put`. A text over `max_bytes`, packed, is not kept."""
         packed = pack_text(text)

@@ -1,7 +1,4 @@
-"""From how many tokens on a text is compressed: as it was said, or as this process measures it.
-
-Knows no framework: doors ask before they compress a text, and say afterwards how long it took.
-"""
+"""The least number of tokens for which compression pays: given, computed or measured."""
 
 from __future__ import annotations
 
@@ -18,54 +15,55 @@ from specprefill_integrations.observability._reading_speed import (
 )
 from specprefill_integrations.observability._target_speed import target_reading_speed
 from specprefill_integrations.observability._ttft_log import TtftLog
-from specprefill_integrations.tool_results._question import DEFAULT_MIN_TOKENS
 from specprefill_integrations.types import Budget
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_MIN_TOKENS = 500
+"""There is little to save on shorter texts."""
+
 MinTokens = int | Literal["auto"] | BreakEven
-"""From how many tokens on a text is compressed: a number; where a `BreakEven` says that it pays; or
-`"auto"`, where it pays by what was measured so far."""
+"""The least number of tokens of a text to compress: a number, the break-even length computed from
+given figures, or `"auto"`, the break-even length measured in this process."""
 
 _LAST = 100
-"""So many of the last texts, and of the model's last calls, are what a measurement rests on."""
+"""Texts, and calls of the model, that a measurement is based on: the last ones."""
 
 _STEP_TOKENS = 100
-"""What is measured is rounded up to hundreds: it is no more exact, and holds still."""
+"""A measured length is rounded up to hundreds: it is not more exact, and changes less often."""
 
 
 class Thresholds:
-    """Says from how many tokens on texts are compressed. Safe to use from many threads.
+    """The least number of tokens to compress, measured while an app runs. Thread-safe.
 
-    What it measures: how long texts took to compress, the draft's queue included; and how fast the
-    model reads, by the log of its calls. Until there are 8 of each, of lengths that differ twofold,
-    the default of 500 tokens holds, and so it does again, to measure anew, after 100 texts of which
-    none was compressed: the draft may have been slow for a while. It never looks back: what was
-    compressed or left whole remains so.
+    Measured are the time that compression takes, the draft's queue included, and the reading speed
+    of the model, from the log of its calls. Until there are 8 of each, of lengths that differ by a
+    factor of two, the default of 500 tokens holds. It holds again after 100 texts of which none was
+    compressed, to measure anew: the draft may have been slow for a while.
     """
 
     def __init__(self, ttft_log: TtftLog | None = None) -> None:
         """Start with nothing measured.
 
         Args:
-            ttft_log: The calls of the one model that reads what is kept; needed for `"auto"`.
+            ttft_log: The calls of the one model that reads the results; needed for `"auto"`.
         """
         self._ttft_log = ttft_log
         self._lock = ForkSafeLock()
         self._readings: deque[tuple[int, float]] = deque(maxlen=_LAST)
         self._asked_since = 0  # the last text was compressed
-        self._said: dict[Budget, int | None] = {}
+        self._logged: dict[Budget, int | None] = {}
 
     def check(self, min_tokens: MinTokens, budget: Budget) -> None:
-        """Refuse now what could not be answered later.
+        """Reject settings for which no length could be found later.
 
         Args:
-            min_tokens: What a door was told.
-            budget: How much it keeps.
+            min_tokens: The setting.
+            budget: How much is kept of a text.
 
         Raises:
-            BudgetError: `"auto"` with a budget that does not say how much is kept of a text.
-            ValueError: It is another word than `"auto"`, or there is no log of the model's calls.
+            BudgetError: `"auto"` with a budget that does not fix the share of a text that is kept.
+            ValueError: Another text than `"auto"`, or `"auto"` without a log of the model's calls.
         """
         if not isinstance(min_tokens, str):
             return
@@ -73,15 +71,15 @@ class Thresholds:
             msg = f'min_tokens is a number, a BreakEven or "auto"; got {min_tokens!r}.'
             raise ValueError(msg)
         if self._ttft_log is None:
-            msg = 'min_tokens="auto" needs ttft_log=: the model is as fast as its calls show it.'
+            msg = 'min_tokens="auto" needs ttft_log=, which shows how fast the model reads.'
             raise ValueError(msg)
         check_budget(budget)
 
     def least_tokens(self, min_tokens: MinTokens, budget: Budget) -> int | None:
-        """From how many tokens on a text is compressed now; None where none is.
+        """Return the least number of tokens to compress; None where compression never pays.
 
         Args:
-            min_tokens: What a door was told.
+            min_tokens: The setting.
             budget: How much may be kept of the text.
         """
         if isinstance(min_tokens, BreakEven):
@@ -89,11 +87,11 @@ class Thresholds:
         return self._measured(budget) if isinstance(min_tokens, str) else min_tokens
 
     def note(self, tokens: int, seconds: float) -> None:
-        """A text was compressed.
+        """Add the time that compressing a text took.
 
         Args:
-            tokens: How long it was.
-            seconds: How long that took.
+            tokens: Tokens of the text.
+            seconds: The time.
         """
         with self._lock:
             self._readings.append((tokens, seconds))
@@ -105,15 +103,15 @@ class Thresholds:
         if isinstance(draft, ReadingSpeed) and isinstance(target, ReadingSpeed):
             found = _rounded(_break_even(budget, draft, target).least_tokens)
         with self._lock:
-            is_new = budget not in self._said or self._said[budget] != found
-            self._said[budget] = found
+            is_new = budget not in self._logged or self._logged[budget] != found
+            self._logged[budget] = found
         if is_new:
             logger.info(
                 'min_tokens="auto", %s: compressing %s; tokens a second: draft %s, model %s',
                 budget,
                 "nothing" if found is None else f"from {found:,} tokens on",
-                _in_words(draft),
-                _in_words(target),
+                _format_speed(draft),
+                _format_speed(target),
             )
         return found
 
@@ -146,7 +144,7 @@ def _rounded(tokens: int | None) -> int | None:
     return None if tokens is None else -(-tokens // _STEP_TOKENS) * _STEP_TOKENS
 
 
-def _in_words(speed: ReadingSpeed | str) -> str:
+def _format_speed(speed: ReadingSpeed | str) -> str:
     if isinstance(speed, ReadingSpeed):
         return f"{speed.tokens_per_second:,.0f}"
     return f"not known ({speed.replace('_', ' ')})"

@@ -12,10 +12,10 @@ def test_the_agent() -> None:
     assert done.returncode == 0, done.stderr
     shown = done.stdout
     assert len(re.findall(r"^\d+\. ", shown, re.MULTILINE)) == 10
-    turns = re.findall(r": ([\d,]+) -> ([\d,]+) tokens, by human_message", shown)
+    turns = re.findall(r": ([\d,]+) -> ([\d,]+) tokens, by user_message", shown)
     assert len(turns) == 9
     assert all(number(after) <= 300 < number(before) for before, after in turns)
-    assert "recall_original: left whole, recalled" in shown
+    assert "recall_original: unchanged, recalled" in shown
     assert "order 7123 accepted, 5 items" in shown
     assert "I cannot see it." not in shown
     assert "There is no reference to recall." not in shown

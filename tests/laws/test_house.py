@@ -111,6 +111,7 @@ CORE = {
     "tool_results",
 }
 CORE_NEEDS = {
+    "compressor": {"typing_extensions"},  # for type checkers
     "pipeline": {"regex"},
     "splitting": {"cachetools", "markdown_it", "regex", "sentence_splitter", "tree_sitter"},
     "observability": {"cachetools", "genai_prices"},

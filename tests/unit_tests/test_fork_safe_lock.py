@@ -173,3 +173,15 @@ def test_who_holds_it_may_fork_and_holds_it_there_too():
 @needs_fork
 def test_a_process_that_is_forked_within_a_forward_pass_scores_as_ever():
     assert run(CAPTURED_ELSEWHERE) == "7"
+
+
+def test_copies_and_pickles_are_open() -> None:
+    lock = ForkSafeLock()
+    with lock:
+        copies = [copy.deepcopy(lock), pickle.loads(pickle.dumps(lock))]  # noqa: S301
+    for copied in copies:
+        assert copied is not lock
+        thread = threading.Thread(target=copied.__enter__)
+        thread.start()
+        thread.join(timeout=5)
+        assert not thread.is_alive()

@@ -16,7 +16,7 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, MessagesState, StateGraph
 
 from specprefill_integrations import Budget, ContextCompressor
-from specprefill_integrations.langchain import RecallTool, compress_messages
+from specprefill_integrations.langchain import RecallTool, ToolPolicy, compress_messages
 from specprefill_integrations.langchain import _history as history
 from specprefill_integrations.observability._metrics import CompressionMetrics
 from specprefill_integrations.originals import InMemoryOriginals, reference_of
@@ -63,7 +63,7 @@ class TestWhatShrinks:
         messages = conversation(result(1), result(2), result(3))
         out = make().invoke(messages)
         assert contents(out) == [SHORT, SHORT, SHORT, LONG]
-        assert stamp(out[1])["query_sources"] == ["human_message"]
+        assert stamp(out[1])["query_sources"] == ["user_message"]
 
     def test_everything_else_stays_as_it_is(self, make) -> None:
         messages = conversation(result(1), result(2))
@@ -131,6 +131,30 @@ class TestWhatShrinks:
     def test_people_are_no_tools(self, make) -> None:
         out = make(exclude_tools=["*"]).invoke(conversation(result(1), result(2)))
         assert contents(out) == [SHORT, LONG, LONG]
+
+    def test_a_tool_may_differ_but_people_are_no_tools(self, make) -> None:
+        policies = {"*": ToolPolicy(min_tokens=10_000)}
+        out = make(tool_policies=policies).invoke(conversation(result(1), result(2)))
+        assert contents(out) == [SHORT, LONG, LONG]
+
+    def test_a_function_may_make_the_question(self, make, scorer) -> None:
+        asked = []
+
+        def question(request) -> str | None:
+            asked.append(request)
+            return "Rain?" if request.tool_name else None
+
+        out = make(query=question).invoke(conversation(result(1), result(2)))
+        assert [stamp(m)["query_sources"] for m in (out[1], out[3])] == [
+            ["user_message"],
+            ["setting"],
+        ]
+        assert {query for query, _ in scorer.calls} == {QUESTION, "Rain?"}
+        assert [(r.tool_name, r.user_message) for r in asked] == [
+            ("", QUESTION),
+            ("read", QUESTION),
+        ]
+        assert asked[1].assistant_message == LONG
 
     def test_a_summary_of_older_messages_stays(self, make) -> None:
         summary = HumanMessage(LONG, additional_kwargs={"lc_source": "summarization"})

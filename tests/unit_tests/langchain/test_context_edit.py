@@ -79,8 +79,8 @@ class TestEdit:
             assert all(after[index] == SHORT for index in shrunk)
         assert seen(model)[-1].count(SHORT) >= 3
 
-    def test_it_says_its_trigger_as_langchains_own_edit_does(self, make) -> None:
-        assert make().trigger_tokens == ClearToolUsesEdit().trigger
+    def test_it_edits_short_conversations_too(self, make) -> None:
+        assert make().trigger_tokens == 0
 
     def test_beside_langchains_own_edit(self, make) -> None:
         model = scripted(*CALLS[:4])

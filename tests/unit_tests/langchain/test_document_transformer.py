@@ -69,12 +69,6 @@ def test_a_budget_is_checked_at_construction(compressor) -> None:
         SpecPrefillDocumentTransformer(compressor=compressor)
 
 
-def test_deep_copies_share_the_compressor(compressor, scorer, documents) -> None:
-    door = copy.deepcopy(SpecPrefillDocumentTransformer(compressor=compressor, budget=HALF))
-    door.transform_documents(documents)
-    assert len(scorer.calls) == 1
-
-
 async def test_no_blocking_call_on_the_loop(compressor, scorer, documents) -> None:
     scorer.seconds = 0.01
     door = SpecPrefillDocumentTransformer(compressor=compressor, budget=HALF)

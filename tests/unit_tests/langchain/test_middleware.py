@@ -20,7 +20,7 @@ import specprefill_integrations.langchain as doors
 from specprefill_integrations import Budget, ContextCompressor, TextHint
 from specprefill_integrations.errors import DeadlineExceededError
 from specprefill_integrations.langchain import RecallTool, SpecPrefillMiddleware, ToolPolicy
-from specprefill_integrations.observability._metrics import CompressionMetrics, process_metrics
+from specprefill_integrations.observability import CompressionMetrics, process_metrics
 from specprefill_integrations.originals import InMemoryOriginals, reference_of
 from specprefill_integrations.splitting._by_kind import SplitByKind
 from specprefill_integrations.testing import KeywordScorer
@@ -36,6 +36,7 @@ from tests.unit_tests.langchain.agents import (
 )
 
 BUDGET = Budget(max_tokens=16)
+SHARED = "specprefill_integrations.tool_results._tool_result_compressor.shared_compressor"
 
 IMAGE = {"type": "image", "base64": "aGk=", "mime_type": "image/png"}
 
@@ -77,7 +78,7 @@ class TestCompression:
         assert stamp(message) == {
             "original_tokens": KeywordScorer().count_tokens([LONG])[0],
             "kept_tokens": 16,
-            "query_sources": ["human_message"],
+            "query_sources": ["user_message"],
             "skipped_because": None,
         }
 
@@ -124,7 +125,7 @@ class TestCompression:
 
     def test_it_has_its_own_default_of_small(self, compressor) -> None:
         middleware = SpecPrefillMiddleware(compressor=compressor, budget=BUDGET)
-        assert middleware.min_tokens == 500
+        assert middleware.settings.min_tokens == 500
         assert stamp(answer(middleware, read))["skipped_because"] == "too_small"
 
     def test_options_go_by_keyword_and_a_budget_is_required(self, compressor) -> None:
@@ -132,6 +133,8 @@ class TestCompression:
             SpecPrefillMiddleware(compressor, BUDGET)
         with pytest.raises(TypeError, match="budget"):
             SpecPrefillMiddleware(compressor=compressor)
+        with pytest.raises(TypeError, match=r"exclude_tools takes a sequence .* \['re\*'\]"):
+            SpecPrefillMiddleware(compressor=compressor, budget=BUDGET, exclude_tools="re*")
 
 
 class TestBlocks:
@@ -466,7 +469,7 @@ class TestFailures:
             compressor=ContextCompressor(scorer, count_tokens=fail), budget=BUDGET, min_tokens=9
         )
         assert self.left_whole(middleware) == "failed"
-        assert "A message could not be compressed." in caplog.text
+        assert "Text of read could not be compressed." in caplog.text
 
     def test_a_failing_question(self, forgiving) -> None:
         middleware = SpecPrefillMiddleware(
@@ -487,9 +490,7 @@ class TestFailures:
             msg = "There is no draft."
             raise ImportError(msg)
 
-        monkeypatch.setattr(
-            "specprefill_integrations.langchain._message_compressor.shared_compressor", refuse
-        )
+        monkeypatch.setattr(SHARED, refuse)
         assert self.left_whole(SpecPrefillMiddleware(budget=BUDGET, min_tokens=9)) == "failed"
 
     @pytest.mark.parametrize("where", ["scorer", "query"])
@@ -519,7 +520,7 @@ class TestSharedDefaults:
     def test_the_shared_compressor_waits_for_a_long_result(self, monkeypatch, compressor) -> None:
         asked = []
         monkeypatch.setattr(
-            "specprefill_integrations.langchain._message_compressor.shared_compressor",
+            SHARED,
             lambda: asked.append(1) or compressor,
         )
         middleware = SpecPrefillMiddleware(budget=BUDGET, min_tokens=50)

@@ -356,7 +356,7 @@ class TestStreams:
             "tool_call_id": "1",
             "original_tokens": 186,
             "kept_tokens": 16,
-            "query_sources": ["human_message"],
+            "query_sources": ["user_message"],
             "skipped_because": None,
         }
 
@@ -430,7 +430,7 @@ class TestSubAgents:
         )
         [message] = tool_messages(agent.invoke({"messages": [HumanMessage("Help me")]}))
         assert EVIDENCE in message.content
-        assert stamp(message)["query_sources"] == ["human_message", "tool_call"]
+        assert stamp(message)["query_sources"] == ["user_message", "tool_call"]
         assert inside.metrics.totals().compressed == outside.metrics.totals().compressed == 1
 
 

@@ -15,9 +15,12 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.errors import BudgetError
-from specprefill_integrations.langchain import SpecPrefillMiddleware, compress_messages
+from specprefill_integrations.langchain import (
+    SpecPrefillMiddleware,
+    ToolPolicy,
+    compress_messages,
+)
 from specprefill_integrations.langchain._history import HistoryCompressor
-from specprefill_integrations.langchain._tool_policy import ToolPolicy
 from specprefill_integrations.observability import BreakEven, TtftLog
 from specprefill_integrations.observability._metrics import CompressionMetrics
 from specprefill_integrations.testing import KeywordScorer
@@ -101,7 +104,7 @@ class TestMiddleware:
         state = agent.invoke({"messages": [HumanMessage(QUESTION)]})
         two, three, one, four = (stamp(message) for message in tool_messages(state))
         assert (two["skipped_because"], one["skipped_because"]) == (None, "too_small")
-        readings = list(middleware._thresholds._readings)
+        readings = list(middleware.settings.thresholds._readings)
         tokens = [found["original_tokens"] for found in (two, three, four)]
         assert [read_tokens for read_tokens, _ in readings] == tokens
         assert (
@@ -130,7 +133,7 @@ class TestWhatWasSeenStays:
     def test_of_agents(self, speeds: list[Speed]) -> None:
         log = a_log()
         middleware = a_middleware(log)
-        note_texts(middleware._thresholds)
+        note_texts(middleware.settings.thresholds)
         script = [one for n in range(10) for one in (calls(f"read:{n}"), AIMessage("Done."))]
         model = ScriptedModel(script=script)
         agent = create_agent(model, [read], middleware=[middleware], checkpointer=InMemorySaver())
@@ -156,7 +159,7 @@ class TestWhatWasSeenStays:
             ttft_log=log,
             metrics=CompressionMetrics(),
         )
-        note_texts(history._thresholds)
+        note_texts(history._results.thresholds)
         messages: list[BaseMessage] = []
         shown: list[BaseMessage] = []
         for number, speed in enumerate(speeds):

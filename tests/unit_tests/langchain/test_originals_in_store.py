@@ -9,7 +9,7 @@ from blockbuster import blockbuster_ctx
 from hypothesis import given, settings
 
 from specprefill_integrations.errors import OriginalStoreError
-from specprefill_integrations.langchain._originals_in_store import StoreOriginals
+from specprefill_integrations.langchain import StoreOriginals
 from specprefill_integrations.originals import OriginalStore, reference_of
 from tests.laws.texts import texts
 

@@ -11,93 +11,76 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from specprefill_integrations import Budget
 from specprefill_integrations.langchain import SpecPrefillMiddleware
-from specprefill_integrations.langchain._query_source import (
-    Query,
-    last_human_text,
+from specprefill_integrations.langchain._conversation import (
+    last_user_text,
     messages_of,
-    query_of_tool_call,
-    searches,
+    request_of,
 )
+from specprefill_integrations.tool_results._question import Query, query_of
 from tests.unit_tests.langchain.agents import QUESTION, calls, read, scripted, stamp, tool_messages
 
 
-def query_of(*messages: Any) -> Query:
+def query_behind(*messages: Any) -> Query:
     """The question of the only call of the last message."""
-    return query_of_tool_call(messages[-1].tool_calls[0], messages)
+    return query_of(request_of(messages[-1].tool_calls[0], messages))
 
 
 class TestToolCalls:
     def test_the_last_human_message_and_the_call(self) -> None:
         human = [HumanMessage("Hello."), AIMessage("Hi."), HumanMessage(QUESTION)]
-        assert query_of(*human, calls("read", path="a.txt")) == Query(
+        assert query_behind(*human, calls("read", path="a.txt")) == Query(
             text=f'{QUESTION} | tool call: read {{"path": "a.txt"}}',
-            sources=("human_message", "tool_call"),
+            sources=("user_message", "tool_call"),
         )
 
     def test_the_text_before_a_call_that_does_not_say_what_it_looks_for(self) -> None:
         call = calls("read", said="The log may tell.", path="a.log")
-        assert query_of(HumanMessage(QUESTION), call) == Query(
+        assert query_behind(HumanMessage(QUESTION), call) == Query(
             text=f'{QUESTION} | The log may tell. | tool call: read {{"path": "a.log"}}',
-            sources=("human_message", "ai_message", "tool_call"),
+            sources=("user_message", "assistant_message", "tool_call"),
         )
 
     def test_not_before_a_call_that_does(self) -> None:
         call = calls("search", said="I am going to search.", Query="dog AND bark")
-        assert query_of(HumanMessage(QUESTION), call) == Query(
+        assert query_behind(HumanMessage(QUESTION), call) == Query(
             text=f'{QUESTION} | tool call: search {{"Query": "dog AND bark"}}',
-            sources=("human_message", "tool_call"),
+            sources=("user_message", "tool_call"),
         )
 
     def test_a_call_without_arguments_says_nothing(self) -> None:
-        assert query_of(HumanMessage(QUESTION), calls("read")).sources == ("human_message",)
+        assert query_behind(HumanMessage(QUESTION), calls("read")).sources == ("user_message",)
 
     def test_nothing_at_all(self) -> None:
-        assert query_of(SystemMessage("Be kind."), calls("read")) == Query()
+        assert query_behind(SystemMessage("Be kind."), calls("read")) == Query()
 
     def test_the_text_is_that_of_the_message_with_the_call(self) -> None:
         call = calls("read:1", said="First.")
         later = calls("read:2", said="Second.")
-        query = query_of_tool_call(call.tool_calls[0], [call, later])
-        assert query.text is None
-        assert query_of_tool_call(later.tool_calls[0], [call, later]).text == "Second."
+        for one, text in ((call, "First."), (later, "Second.")):
+            assert query_of(request_of(one.tool_calls[0], [call, later])).text == text
 
     def test_text_blocks_are_text(self) -> None:
         human = HumanMessage([{"type": "text", "text": QUESTION}, {"type": "image", "url": "x"}])
-        assert query_of(human, calls("read")).text == QUESTION
+        assert query_behind(human, calls("read")).text == QUESTION
 
     def test_what_is_long_loses_its_middle(self) -> None:
         human = HumanMessage(f"{QUESTION} {'rain ' * 500} Answer in French.")
-        text = str(query_of(human, calls("write", content="x" * 5000)).text)
+        text = str(query_behind(human, calls("write", content="x" * 5000)).text)
         assert text.startswith(QUESTION)
         assert "Answer in French. | tool call: write" in text
         assert len(text) < 2100
 
     def test_arguments_of_any_kind_and_script(self) -> None:
         call = AIMessage("", tool_calls=[{"name": "f", "args": {"x": [1, None, "雨"]}, "id": "1"}])
-        assert query_of(call).text == 'tool call: f {"x": [1, null, "雨"]}'
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ({"query": "dogs"}, True),
-        ({"path": "a", "Pattern": "bark"}, True),
-        ({"query": " "}, False),
-        ({"query": 3}, False),
-        ({"path": "query"}, False),
-        ({}, False),
-    ],
-)
-def test_some_arguments_say_what_is_looked_for(arguments, expected) -> None:
-    assert searches(arguments) is expected
+        assert query_behind(call).text == 'tool call: f {"x": [1, null, "雨"]}'
 
 
 class TestConversations:
     def test_a_summary_serves_where_there_is_nothing_else(self) -> None:
         summary = HumanMessage("A dog.", additional_kwargs={"lc_source": "summarization"})
-        assert last_human_text([HumanMessage("Cats?"), summary]) == "Cats?"
-        assert last_human_text([summary]) == "A dog."
-        assert last_human_text([AIMessage("Hi.")]) == ""
+        assert last_user_text([HumanMessage("Cats?"), summary]) == "Cats?"
+        assert last_user_text([summary]) == "A dog."
+        assert last_user_text([AIMessage("Hi.")]) == ""
 
     def test_states_come_in_three_shapes(self) -> None:
         messages = [HumanMessage(QUESTION)]
@@ -122,10 +105,10 @@ class TestSettings:
         assert scorer.calls[0][0] == "rain?"
 
     def test_a_function_sees_the_request(self, compressor, scorer) -> None:
-        sources = self.ask(compressor, lambda request: f"{request.tool_call['args']['path']}, dog")
+        sources = self.ask(compressor, lambda request: f"{request.arguments['path']}, dog")
         assert sources == ["setting"]
         assert scorer.calls[0][0] == "a, dog"
 
     @pytest.mark.parametrize("nothing", [None, " ", lambda _: None])
     def test_nothing_set_leaves_it_to_the_messages(self, compressor, nothing) -> None:
-        assert self.ask(compressor, nothing) == ["human_message", "tool_call"]
+        assert self.ask(compressor, nothing) == ["user_message", "tool_call"]

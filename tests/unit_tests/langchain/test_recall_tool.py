@@ -184,7 +184,7 @@ class TestTokens:
     def test_without_one_the_shared_one_counts(self, monkeypatch, originals, compressor) -> None:
         asked = []
         monkeypatch.setattr(
-            "specprefill_integrations.langchain._recall_tool.shared_compressor",
+            "specprefill_integrations.tool_results._recaller.shared_compressor",
             lambda: asked.append(threading.current_thread()) or compressor,
         )
         tool = RecallTool(originals=originals, max_tokens=80)

@@ -35,7 +35,7 @@ async def test_a_start_and_an_end_with_counts(door, nodes) -> None:
     start, end = heard.events[:2]
     assert isinstance(start, ContextCompressionStartEvent)
     assert isinstance(end, ContextCompressionEndEvent)
-    assert (start.door, start.query_sources, start.text_count) == (
+    assert (start.integration, start.query_sources, start.text_count) == (
         "node_postprocessor",
         ("caller",),
         3,

@@ -24,7 +24,7 @@ from tests.unit_tests.llama_index.scripted import Recorder, Script, handling, sa
 # Workflows ask agents for attributes that pydantic would rather be rid of.
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")
 
-SHARED = "specprefill_integrations.llama_index._memory_block.shared_compressor"
+SHARED = "specprefill_integrations.llama_index._with_compressor.shared_compressor"
 
 
 def count(text: str) -> list[str]:
@@ -85,7 +85,7 @@ class TestInMemory:
         assert "[... " in str(first.content)
         assert rest[-1].content == "Nothing of note on day 29."
         assert heard.names == ["Start", "End"]
-        assert {event.door for event in heard.events} == {"memory_block"}
+        assert {event.integration for event in heard.events} == {"memory_block"}
         assert {event.query_sources for event in heard.events} == {("user_message",)}
 
     async def test_it_fits_in_the_memorys_own_tokens(self, remember, block, scorer) -> None:
@@ -185,6 +185,14 @@ class TestBlock:
         assert scorer.calls[0][0] == "night"
         assert {event.query_sources for event in heard.events} == {("setting",)}
 
+    async def test_a_blank_question_asks_the_conversation(self, compressor, scorer) -> None:
+        block = SpecPrefillMemoryBlock(compressor=compressor, tokenizer_fn=count, query=" ")
+        await block.aget([user("Who barked?")])
+        with handling(Recorder()) as heard:
+            await block.atruncate(CONTENT, 300)
+        assert scorer.calls[0][0] == "Who barked?"
+        assert {event.query_sources for event in heard.events} == {("user_message",)}
+
     async def test_no_question(self, block, scorer) -> None:
         with handling(Recorder()) as heard:
             await block.aget([says("Hello.")])
@@ -235,8 +243,10 @@ class TestBlock:
     async def test_it_can_be_written_down(self, block, compressor) -> None:
         await block.aput(TURNS[:2], session_id="s")
         data = json.loads(block.model_dump_json())
-        assert not {"compressor", "tokenizer_fn"} & {*data}
-        restored = SpecPrefillMemoryBlock(**data)
+        assert not {"metrics", "tokenizer_fn"} & {*data}
+        with pytest.raises(ValidationError, match="compressor"):
+            SpecPrefillMemoryBlock(**data)
+        restored = SpecPrefillMemoryBlock(**{**data, "compressor": compressor})
         assert restored.transcripts == block.transcripts
 
     def test_options_are_checked(self) -> None:

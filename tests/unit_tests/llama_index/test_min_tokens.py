@@ -54,7 +54,7 @@ def test_auto_begins_with_the_default_and_learns(compressor: ContextCompressor) 
     log = TtftLog(max_records=len(LENGTHS))
     tool = wrapped(compressor, min_tokens="auto", ttft_log=log)
     assert reasons_of(tool) == ["too_small"] * 2
-    note_texts(tool._outputs.thresholds)
+    note_texts(tool.settings.thresholds)
     add_calls(log, 1)
     assert reasons_of(tool) == []
     add_calls(log, 100_000)
@@ -67,7 +67,7 @@ def test_what_it_compresses_is_what_it_measures(compressor: ContextCompressor) -
     for times in (2, 1, 3):
         tool.call(times=times)
     asyncio.run(tool.acall(times=4))
-    (two, _), (three, _), (four, seconds) = tool._outputs.thresholds._readings
+    (two, _), (three, _), (four, seconds) = tool.settings.thresholds._readings
     counted = [compressor.count_tokens([LOG * times])[0] for times in (2, 3, 4)]
     assert [two, three, four] == counted
     assert seconds > 0

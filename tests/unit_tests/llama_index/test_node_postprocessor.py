@@ -32,7 +32,7 @@ from specprefill_integrations.testing import KeywordScorer
 
 QUESTION = "dog barked"
 HALF = Budget(keep_fraction=0.5)
-SHARED = "specprefill_integrations.llama_index._node_postprocessor.shared_compressor"
+SHARED = "specprefill_integrations.llama_index._with_compressor.shared_compressor"
 
 SENTENCES = [
     "The dog barked at night.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 import pickle
 
 import pytest
@@ -12,8 +11,9 @@ from llama_index.core.bridge.pydantic import ValidationError
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 
-from specprefill_integrations import Budget
+from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.llama_index import SpecPrefillNodePostprocessor
+from specprefill_integrations.testing import KeywordScorer
 
 BUDGET = Budget(keep_fraction=0.25, max_tokens=800)
 
@@ -43,33 +43,41 @@ def test_a_dictionary_holds_the_budget_as_json(door) -> None:
     data = door.to_dict()
     assert data == {
         "budget": {"keep_fraction": 0.25, "max_tokens": 800, "attention_mass": None},
+        "compressor": "a compressor: pass compressor= to restore it",
         "class_name": "SpecPrefillNodePostprocessor",
     }
     assert json.loads(door.to_json()) == data
 
 
-def test_a_dictionary_restores_all_but_the_compressor(door, compressor) -> None:
-    restored = SpecPrefillNodePostprocessor.from_json(door.to_json())
-    assert (restored.budget, restored.compressor) == (BUDGET, None)
+def test_a_dictionary_restores_no_other_compressor(door, compressor) -> None:
+    with pytest.raises(ValidationError, match="pass compressor= to restore it"):
+        SpecPrefillNodePostprocessor.from_json(door.to_json())
     given = SpecPrefillNodePostprocessor.from_dict(door.to_dict(), compressor=compressor)
     assert given.compressor is compressor
-
-
-def test_a_pickle_restores_all_but_the_compressor(door, caplog) -> None:
-    with caplog.at_level(logging.WARNING):
-        restored = pickle.loads(pickle.dumps(door))  # noqa: S301
+    shared = SpecPrefillNodePostprocessor(budget=BUDGET)
+    restored = SpecPrefillNodePostprocessor.from_json(shared.to_json())
     assert (restored.budget, restored.compressor) == (BUDGET, None)
+
+
+def test_a_pickle_holds_the_compressor(nodes, caplog) -> None:
+    whole = SpecPrefillNodePostprocessor(
+        compressor=ContextCompressor(KeywordScorer(), on_error="raise"), budget=BUDGET
+    )
+    restored = pickle.loads(pickle.dumps(whole))  # noqa: S301
+    assert restored.budget == BUDGET
+    assert restored.compressor.on_error == "raise"
     assert isinstance(restored.callback_manager, CallbackManager)
-    assert [record.message for record in caplog.records] == [
-        "Pickled without the compressor; the copy uses the shared default."
-    ]
+    before = whole.postprocess_nodes(nodes, query_str="dog")
+    assert restored.postprocess_nodes(nodes, query_str="dog") == before
+    assert not caplog.records
 
 
-def test_a_pickled_door_still_works(door, compressor, nodes) -> None:
-    before = door.postprocess_nodes(nodes, query_str="dog")
-    pickle.dumps(door)
-    assert door.compressor is compressor
-    assert door.postprocess_nodes(nodes, query_str="dog") == before
+def test_a_compressor_that_cannot_be_pickled_is_never_swapped() -> None:
+    unpicklable = ContextCompressor(KeywordScorer(), leave_whole=lambda *_: False)
+    door = SpecPrefillNodePostprocessor(compressor=unpicklable, budget=BUDGET)
+    with pytest.raises(TypeError, match="the compressor cannot be pickled"):
+        pickle.dumps(door)
+    assert door.compressor is unpicklable
 
 
 def test_nothing_is_logged_where_nothing_is_lost(caplog) -> None:
@@ -77,11 +85,10 @@ def test_nothing_is_logged_where_nothing_is_lost(caplog) -> None:
     assert not caplog.records
 
 
-def test_copies_share_the_compressor(door, compressor, nodes) -> None:
+def test_copies_compress_alike(door, nodes) -> None:
     [first, second] = copy.deepcopy([door, door])
     assert first is second
     assert first is not door
     for copied in (first, copy.copy(door), door.model_copy(), door.model_copy(deep=True)):
-        assert copied.compressor is compressor
         assert copied.budget == BUDGET
         assert copied.postprocess_nodes(nodes) == door.postprocess_nodes(nodes)

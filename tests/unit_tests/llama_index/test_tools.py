@@ -39,9 +39,12 @@ from llama_index.core.workflow import Context, HumanResponseEvent, InputRequired
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.llama_index import (
     SpecPrefillNodePostprocessor,
+    ToolPolicy,
     compress_tool,
+    compress_tools,
     recall_tool,
 )
+from specprefill_integrations.observability import CompressionMetrics
 from specprefill_integrations.originals import InMemoryOriginals, reference_of
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.llama_index.scripted import Recorder, Script, calls, handling, says
@@ -54,7 +57,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset:DeprecationWarning"),
 ]
 
-SHARED = "specprefill_integrations.llama_index._output_compressor.shared_compressor"
+SHARED = "specprefill_integrations.tool_results._tool_result_compressor.shared_compressor"
 QUESTION = "Who barked?"
 NEEDED = "The dog barked at night."
 LOG = "\n".join(
@@ -290,7 +293,7 @@ class TestWrapper:
         tool = wrap(read_log)
         for copied in (copy.copy(tool), copy.deepcopy(tool)):
             assert await copied.acall(name="barked") == await tool.acall(name="barked")
-            assert copied._outputs.compressor is compressor
+            assert copied.settings.compressor is compressor
 
     def test_it_shows_up_in_signatures_and_schemas_of_nobody(self, wrap) -> None:
         tool = wrap(read_log)
@@ -405,9 +408,10 @@ class TestResults:
         assert NEEDED in json.loads((await tool.acall()).content)["log"]
 
     async def test_the_kind_can_be_told(self, wrap) -> None:
-        output = await wrap(read_log, kind="prose", query="barked").acall(name="a")
+        prose, lines = ({"*": ToolPolicy(kind=kind)} for kind in ("prose", "lines"))
+        output = await wrap(read_log, tool_policies=prose, query="barked").acall(name="a")
         assert "omitted" not in output.content
-        lined = await wrap(read_log, kind="lines", query="barked").acall(name="a")
+        lined = await wrap(read_log, tool_policies=lines, query="barked").acall(name="a")
         assert "lines omitted" in lined.content
 
 
@@ -544,7 +548,7 @@ class TestFailures:
         assert NEEDED in output.content
         assert len(output.content) < len(LOG) / 3
         assert [record.message for record in caplog.records] == [
-            "What the user asked is not known."
+            "The user's message could not be read."
         ]
 
     async def test_an_error_asked_for_reaches_the_agent(self, wrap, scorer) -> None:
@@ -571,7 +575,7 @@ class TestFailures:
             settings["originals"] = originals = InMemoryOriginals()
             monkeypatch.setattr(originals, "put", fail)
         elif part == "count":
-            forgiving.count_tokens = fail
+            settings["compressor"] = forgiving.replace(count_tokens=fail)
         else:
             settings["compressor"] = None
             monkeypatch.setattr(SHARED, fail)
@@ -581,7 +585,7 @@ class TestFailures:
             assert (await asyncio.to_thread(tool.call, name="barked")).content == LOG
         assert heard.reasons == ["failed", "failed"]
         messages = {record.message for record in caplog.records}
-        assert messages == {"A result of read_log could not be compressed."}
+        assert messages == {"Text of read_log could not be compressed."}
 
     async def test_a_cancelled_agent_is_cancelled(self, wrap, scorer, forgiving) -> None:
         scorer.wait_for = threading.Event()
@@ -622,10 +626,13 @@ class TestQuestions:
     async def test_no_question(self, wrap, scorer) -> None:
         with handling(Recorder()) as heard:
             await wrap(lambda: LOG).acall()
-            await wrap(read_log, query=" ").acall(name="a")
-            await wrap(read_log, query=lambda _: None).acall(name="a")
-        assert [query for query, _ in scorer.calls] == [None, None, None]
+        assert [query for query, _ in scorer.calls] == [None]
         assert {event.query_sources for event in heard.events} == {()}
+
+    async def test_a_blank_setting_leaves_it_to_the_call(self, wrap, scorer) -> None:
+        for nothing in (" ", lambda _: None):
+            await wrap(read_log, query=nothing).acall(name="a")
+        assert [query for query, _ in scorer.calls] == ['tool call: read_log {"name": "a"}'] * 2
 
     async def test_a_setting_comes_first(self, wrap, scorer) -> None:
         def make(request) -> str:
@@ -700,6 +707,56 @@ class TestOriginals:
             assert few.call(reference=reference, around=around) == output
         assert "There is no reference" in (await tool.acall(reference=None)).content
         assert "not kept here" in (await tool.acall(reference="0" * 12)).content
+
+
+class TestAllTools:
+    def tools(self, *more: BaseTool, **settings) -> list[BaseTool]:
+        plain = [FunctionTool.from_defaults(one) for one in (read_log, aread_log)]
+        return compress_tools(
+            [*plain, *more], budget=LITTLE, min_tokens=50, query="barked", **settings
+        )
+
+    async def test_each_is_wrapped(self, compressor) -> None:
+        tools = self.tools(compressor=compressor)
+        assert [tool.metadata.name for tool in tools] == ["read_log", "aread_log"]
+        for tool in tools:
+            assert len((await tool.acall(name="a")).content) < len(LOG) / 3
+
+    async def test_the_recall_tool_comes_with_the_store(self, compressor) -> None:
+        originals = InMemoryOriginals()
+        first, _, recall = self.tools(compressor=compressor, originals=originals)
+        shown = (await first.acall(name="a")).content
+        reference = shown.partition("[reference ")[2][:12]
+        assert (await recall.acall(reference=reference)).content == LOG
+
+    def test_it_does_not_come_twice(self, compressor) -> None:
+        originals = InMemoryOriginals()
+        settings = {"compressor": compressor, "originals": originals}
+        for one in (
+            recall_tool(originals, name="fetch"),
+            compress_tool(recall_tool(originals, name="fetch"), budget=LITTLE),
+            FunctionTool.from_defaults(read_log, name="recall_original"),
+        ):
+            assert len(self.tools(one, **settings)) == 3
+        assert len(self.tools(recall_tool(InMemoryOriginals(), name="fetch"), **settings)) == 4
+
+    async def test_excluded_tools_and_policies(self, compressor) -> None:
+        metrics = CompressionMetrics()
+        first, second = self.tools(
+            compressor=compressor,
+            metrics=metrics,
+            exclude_tools=["a*"],
+            tool_policies={"read_*": ToolPolicy(budget=Budget(max_tokens=400))},
+        )
+        with handling(Recorder()) as heard:
+            assert len((await first.acall(name="a")).content) > len(LOG) / 3
+            assert (await second.acall(name="a")).content == LOG
+        assert heard.reasons == ["excluded_tool"]
+        assert metrics.totals().skips == {"excluded_tool": 1}
+
+    def test_one_text_is_no_list_of_tools(self) -> None:
+        with pytest.raises(TypeError, match=r"\['read_\*'\]"):
+            self.tools(exclude_tools="read_*")
 
 
 class TestEventLoop:

@@ -1,0 +1,74 @@
+"""Counts of one compression, for metrics, events and metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from specprefill_integrations.observability import CompressionMetrics, process_metrics
+from specprefill_integrations.tool_results._question import QuerySource
+from specprefill_integrations.types import Compression, SkipReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Counts of one compression; it holds no text."""
+
+    original_tokens: int | None = None
+    """Tokens of all texts before; None where they were not counted."""
+
+    kept_tokens: int | None = None
+    """Tokens of all texts after, gap markers included; None where they were not counted."""
+
+    elapsed_seconds: float = 0.0
+    """Wall-clock time of compressing; 0 where the compressor was not called."""
+
+    query_sources: tuple[QuerySource, ...] = ()
+    """Sources of the question; empty where there is none."""
+
+    skipped_because: SkipReason | None = None
+    """Why all texts passed through unchanged; None where they were compressed."""
+
+    def counts(self) -> dict[str, object]:
+        """Return the counts as plain values for JSON, without the time: stable bytes."""
+        return {
+            "original_tokens": self.original_tokens,
+            "kept_tokens": self.kept_tokens,
+            "query_sources": list(self.query_sources),
+            "skipped_because": self.skipped_because,
+        }
+
+    def record(self, metrics: CompressionMetrics | None) -> None:
+        """Add the counts to metrics; None is those of the process."""
+        (process_metrics() if metrics is None else metrics).record(
+            tokens_before=self.original_tokens or 0,
+            tokens_after=self.kept_tokens or 0,
+            draft_seconds=self.elapsed_seconds,
+            skipped_because=self.skipped_because,
+        )
+
+
+def outcome_of(
+    results: Sequence[Compression], *, query_sources: tuple[QuerySource, ...] = ()
+) -> Outcome:
+    """Sum up one call of the compressor.
+
+    Args:
+        results: Its results; at least one.
+        query_sources: Sources of the question.
+    """
+    return Outcome(
+        original_tokens=sum(result.original_tokens for result in results),
+        kept_tokens=sum(result.kept_tokens for result in results),
+        elapsed_seconds=results[0].elapsed_seconds,
+        query_sources=query_sources,
+        skipped_because=_shared_reason(results),
+    )
+
+
+def _shared_reason(results: Sequence[Compression]) -> SkipReason | None:
+    """Why all texts passed through unchanged; None where one of them was compressed."""
+    reasons = [r.skipped_because for r in results if r.skipped_because != "empty_text"]
+    if None in reasons:
+        return None
+    return reasons[0] if reasons else "no_text"

@@ -1,0 +1,326 @@
+"""Compression of tool results: the policy of every agent integration, free of frameworks.
+
+A framework translates its tool outputs and messages to `ToolResult`s and back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from specprefill_integrations.compressor import ContextCompressor, shared_compressor
+from specprefill_integrations.observability import CompressionMetrics, TtftLog
+from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.originals._promised_references import PromisedReferences
+from specprefill_integrations.pipeline._encodable import encodable
+from specprefill_integrations.pipeline._token_counting import count_each
+from specprefill_integrations.splitting._hints import hint_from_metadata
+from specprefill_integrations.splitting._rendering import GapStyle
+from specprefill_integrations.tool_results._outcome import Outcome, outcome_of
+from specprefill_integrations.tool_results._question import (
+    Query,
+    QueryFunction,
+    QuerySource,
+    ToolRequest,
+    query_of,
+    searches,
+)
+from specprefill_integrations.tool_results._thresholds import (
+    DEFAULT_MIN_TOKENS,
+    MinTokens,
+    Thresholds,
+)
+from specprefill_integrations.tool_results._tool_policy import (
+    ToolPolicy,
+    check_globs,
+    is_among,
+    policy_for,
+)
+from specprefill_integrations.types import Budget, Compression, Kind, SkipReason, TextHint
+
+logger = logging.getLogger(__name__)
+
+OnStart = Callable[[tuple[QuerySource, ...]], None]
+"""Called with the sources of the question just before the compressor is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """The texts of one tool result, or of one message of a conversation."""
+
+    texts: Sequence[str]
+    """The texts that may change."""
+
+    request: ToolRequest = field(default_factory=ToolRequest)
+    """The call that they answer."""
+
+    skip: SkipReason | None = None
+    """A reason of the framework to pass them through unchanged."""
+
+    is_from_earlier_turn: bool = False
+    """True if the conversation has moved on: the question is then the last user message alone."""
+
+    can_be_recalled: bool = True
+    """False if the agent has no tool that fetches originals: then no gap marker names one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressedResult:
+    """The texts after compression, and the counts."""
+
+    texts: tuple[str, ...]
+    """One for each text of the `ToolResult`, in the same order."""
+
+    outcome: Outcome
+    """Counts and skip reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ToolResultCompressor:
+    """Settings and policy of an agent integration.
+
+    A failure passes the texts through unchanged, unless the compressor says `on_error="raise"`.
+
+    Raises:
+        BudgetError: `min_tokens="auto"` with a budget that names no share of a text.
+        TypeError: `exclude_tools` is a single text.
+        ValueError: `min_tokens` cannot be measured; see `Thresholds.check`.
+    """
+
+    compressor: ContextCompressor | None = None
+    """The compressor; None is the shared default, loaded at first use."""
+
+    budget: Budget
+    """How much may be kept of all texts of a result together. A gap marker for a text of which
+    nothing is kept comes on top."""
+
+    min_tokens: MinTokens = DEFAULT_MIN_TOKENS
+    """Results of fewer tokens, by the compressor's counter, pass through unchanged. A `BreakEven`
+    computes it; `"auto"` measures it, see `Thresholds`."""
+
+    exclude_tools: Sequence[str] = ()
+    """Names or globs of tools whose results pass through unchanged."""
+
+    tool_policies: Mapping[str, ToolPolicy] | None = None
+    """Settings that differ for some tools, by name or glob; the first match wins."""
+
+    query: str | QueryFunction | None = None
+    """The question of every call, or a function of the `ToolRequest`. None or blank: ask the
+    conversation, see `query_of`."""
+
+    originals: OriginalStore | None = None
+    """Store of the originals; the first gap marker of a text names the reference to fetch it."""
+
+    metrics: CompressionMetrics | None = None
+    """Metrics to add counts to; None is `process_metrics()`."""
+
+    ttft_log: TtftLog | None = None
+    """The calls of the agent's model, for `min_tokens="auto"`."""
+
+    thresholds: Thresholds = field(init=False, repr=False)
+    """Measures `min_tokens="auto"`."""
+
+    def __post_init__(self) -> None:
+        """Reject settings that cannot work."""
+        check_globs(self.exclude_tools)
+        object.__setattr__(self, "thresholds", Thresholds(self.ttft_log))
+        for policy in (ToolPolicy(), *(self.tool_policies or {}).values()):
+            self.thresholds.check(*self._limits(policy))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ToolResultCompressor:
+        """Return the same object: it is frozen, and copies share its store and its metrics."""
+        return self
+
+    def compress(self, result: ToolResult, on_start: OnStart | None = None) -> CompressedResult:
+        """Compress a result.
+
+        Args:
+            result: The result.
+            on_start: Called just before the compressor is.
+
+        Raises:
+            Exception: A failure, where the compressor says `on_error="raise"`.
+        """
+        try:
+            task = self._task(result)
+            done = _skipped_uncounted(task) or self._compress(task, on_start)
+        except Exception as error:  # noqa: BLE001 - no failure of ours may reach the agent
+            done = self._failed(result, error)
+        return self._recorded(done)
+
+    async def acompress(
+        self, result: ToolResult, on_start: OnStart | None = None
+    ) -> CompressedResult:
+        """`compress`, off the event loop."""
+        try:
+            task = self._task(result)
+            done = _skipped_uncounted(task) or await self._acompress(task, on_start)
+        except Exception as error:  # noqa: BLE001 - see compress
+            done = self._failed(result, error)
+        return self._recorded(done)
+
+    def _task(self, result: ToolResult) -> _Task:
+        """Look up the settings of the result's tool."""
+        tool = result.request.tool_name
+        policy = policy_for(tool, self.tool_policies or {})
+        min_tokens, budget = self._limits(policy)
+        return _Task(
+            result=result,
+            skip=result.skip or ("excluded_tool" if is_among(tool, self.exclude_tools) else None),
+            budget=budget,
+            least_tokens=self.thresholds.least_tokens(min_tokens, budget),
+            kind=policy.kind,
+        )
+
+    def _limits(self, policy: ToolPolicy) -> tuple[MinTokens, Budget]:
+        min_tokens = self.min_tokens if policy.min_tokens is None else policy.min_tokens
+        return min_tokens, policy.budget or self.budget
+
+    def _compress(self, task: _Task, on_start: OnStart | None) -> CompressedResult:
+        call = self._prepare(task)
+        if isinstance(call, CompressedResult):
+            return call
+        if on_start:
+            on_start(call.query.sources)
+        while True:
+            results = call.compressor.compress_documents(
+                task.result.texts, call.query.text, budget=task.budget, hints=call.hints()
+            )
+            done, cut = call.finish(results)
+            if call.references.put(cut):
+                return done
+
+    async def _acompress(self, task: _Task, on_start: OnStart | None) -> CompressedResult:
+        # Counts tokens, and may load the draft.
+        call = await asyncio.to_thread(self._prepare, task)
+        if isinstance(call, CompressedResult):
+            return call
+        if on_start:
+            on_start(call.query.sources)
+        while True:
+            results = await call.compressor.acompress_documents(
+                task.result.texts, call.query.text, budget=task.budget, hints=call.hints()
+            )
+            done, cut = await asyncio.to_thread(call.finish, results)
+            if await call.references.aput(cut):
+                return done
+
+    def _prepare(self, task: _Task) -> _Call | CompressedResult:
+        """Count the tokens and find the question; the result unchanged where it is too small."""
+        result = task.result
+        compressor = self.compressor or shared_compressor()
+        tokens = _count(result.texts, compressor)
+        if tokens < (task.least_tokens or 0):
+            outcome = Outcome(
+                original_tokens=tokens, kept_tokens=tokens, skipped_because="too_small"
+            )
+            return _unchanged(result, outcome)
+        query = query_of(result.request, self.query, user_message_only=result.is_from_earlier_turn)
+        store = self.originals if result.can_be_recalled else None
+        return _Call(task, compressor, tokens, query, PromisedReferences(result.texts, store))
+
+    def _failed(self, result: ToolResult, error: Exception) -> CompressedResult:
+        """The result unchanged, or the error where the compressor is set to raise."""
+        if self.compressor is not None and self.compressor.on_error == "raise":
+            raise error
+        tool = result.request.tool_name or "the user"
+        logger.warning("Text of %s could not be compressed.", tool, exc_info=error)
+        return _unchanged(result, Outcome(skipped_because="failed"))
+
+    def _recorded(self, done: CompressedResult) -> CompressedResult:
+        outcome = done.outcome
+        outcome.record(self.metrics)
+        if outcome.skipped_because is None and outcome.original_tokens is not None:
+            self.thresholds.note(outcome.original_tokens, outcome.elapsed_seconds)
+        logger.debug("Tool result: %s", outcome.counts())
+        return done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """A result and the settings that apply to it."""
+
+    result: ToolResult
+    skip: SkipReason | None
+    budget: Budget
+    least_tokens: int | None
+    kind: Kind | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of the compressor."""
+
+    task: _Task
+    compressor: ContextCompressor
+    tokens: int
+    query: Query
+    references: PromisedReferences
+
+    def hints(self) -> list[TextHint]:
+        """Return what is known of each text: kind, tool, file name, reference."""
+        request = self.task.result.request
+        # What a search finds in a file is not of the file's kind.
+        name = None if searches(request.arguments) else hint_from_metadata(request.arguments).name
+        hint = TextHint(kind=self.task.kind, name=name, tool=request.tool_name or None)
+        return [replace(hint, reference=named) for named in self.references.named]
+
+    def finish(self, results: Sequence[Compression]) -> tuple[CompressedResult, Sequence[int]]:
+        """Write what is kept, or pass all texts through unchanged.
+
+        Returns:
+            The result, and the indices of the texts that were cut.
+        """
+        outcome = replace(
+            outcome_of(results, query_sources=self.query.sources), original_tokens=self.tokens
+        )
+        if outcome.skipped_because:
+            return self._unchanged(outcome), []
+        if not any(result.kept for result in results):
+            return self._unchanged(replace(outcome, skipped_because="nothing_kept")), []
+        texts = self._texts(results)
+        if not all(result.text for result in results):  # markers are not counted yet
+            outcome = replace(outcome, kept_tokens=_count(texts, self.compressor))
+        if (outcome.kept_tokens or 0) >= self.tokens:
+            return self._unchanged(replace(outcome, skipped_because="not_shorter")), []
+        cut = [index for index, result in enumerate(results) if result.skipped_because is None]
+        return CompressedResult(texts=texts, outcome=outcome), cut
+
+    def _unchanged(self, outcome: Outcome) -> CompressedResult:
+        return _unchanged(self.task.result, replace(outcome, kept_tokens=self.tokens))
+
+    def _texts(self, results: Sequence[Compression]) -> tuple[str, ...]:
+        """The kept texts; a gap marker where nothing is kept of one, so that the cut shows."""
+        gaps = self.compressor.gaps or GapStyle()
+        return tuple(
+            result.text or gaps.in_place_of(text, reference)
+            for text, result, reference in zip(
+                self.task.result.texts, results, self.references.named, strict=True
+            )
+        )
+
+
+def _skipped_uncounted(task: _Task) -> CompressedResult | None:
+    """The result unchanged, where that is clear before any token is counted."""
+    texts = task.result.texts
+    reason = task.skip
+    if reason is None and not any(text.strip() for text in texts):
+        reason = "no_text"
+    if reason is None and task.least_tokens is None:
+        reason = "never_pays"
+    if reason is None:
+        # No tokenizer makes more tokens of a text than it has bytes.
+        most_tokens = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+        reason = "too_small" if most_tokens < (task.least_tokens or 0) else None
+    return _unchanged(task.result, Outcome(skipped_because=reason)) if reason else None
+
+
+def _unchanged(result: ToolResult, outcome: Outcome) -> CompressedResult:
+    return CompressedResult(texts=tuple(result.texts), outcome=outcome)
+
+
+def _count(texts: Sequence[str], compressor: ContextCompressor) -> int:
+    return sum(count_each(compressor.count_tokens, [encodable(text) for text in texts]))

@@ -1,0 +1,115 @@
+"""The policy of all agent integrations, free of frameworks."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations.observability import CompressionMetrics, process_metrics
+from specprefill_integrations.originals import InMemoryOriginals
+from specprefill_integrations.tool_results import (
+    CompressedResult,
+    ToolPolicy,
+    ToolRequest,
+    ToolResult,
+    ToolResultCompressor,
+)
+
+LONG = f"{'Rain fell on the hills. ' * 15}The dog barked at noon. {'Rain fell on the hills. ' * 15}"
+REQUEST = ToolRequest(tool_name="read", user_message="When did the dog bark?")
+
+
+def settings(compressor: ContextCompressor, **options: Any) -> ToolResultCompressor:
+    given = {"budget": Budget(max_tokens=16), "min_tokens": 50, "metrics": CompressionMetrics()}
+    return ToolResultCompressor(compressor=compressor, **{**given, **options})
+
+
+def result(*texts: str, **options: Any) -> ToolResult:
+    return ToolResult(texts=texts or (LONG,), **{"request": REQUEST, **options})
+
+
+async def both(
+    compressor: ToolResultCompressor, one: ToolResult, starts: list[Any] | None = None
+) -> CompressedResult:
+    """What both ways make of a result."""
+    on_start = None if starts is None else starts.append
+    done = compressor.compress(one, on_start)
+    other = await compressor.acompress(one, on_start)
+    assert (other.texts, other.outcome.counts()) == (done.texts, done.outcome.counts())
+    return done
+
+
+async def test_a_long_result_is_compressed(compressor) -> None:
+    starts: list[Any] = []
+    one = settings(compressor)
+    done = await both(one, result(), starts)
+    assert done.texts == ("[...] The dog barked at noon. [...]",)
+    assert done.outcome.counts() == {
+        "original_tokens": 186,
+        "kept_tokens": 16,
+        "query_sources": ["user_message"],
+        "skipped_because": None,
+    }
+    assert starts == [("user_message",)] * 2
+    assert one.metrics is not None
+    assert one.metrics.totals().compressed == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "one", "reason"),
+    [
+        ({}, result(skip="tool_error"), "tool_error"),
+        ({}, result(""), "no_text"),
+        ({}, ToolResult(texts=()), "no_text"),
+        ({}, result("It rained."), "too_small"),
+        ({"exclude_tools": ["re*"]}, result(), "excluded_tool"),
+        ({"exclude_tools": ["*"]}, result(skip="return_direct"), "return_direct"),
+        ({"tool_policies": {"re*": ToolPolicy(min_tokens=999)}}, result(), "too_small"),
+        ({"budget": Budget(max_tokens=1)}, result(), "nothing_kept"),
+        ({"budget": Budget(keep_fraction=1)}, result(), "within_budget"),
+    ],
+)
+async def test_reasons_to_pass_a_result_through(compressor, options, one, reason) -> None:
+    done = await both(settings(compressor, **options), one)
+    assert (done.texts, done.outcome.skipped_because) == (tuple(one.texts), reason)
+
+
+async def test_no_policy_of_tools_is_for_messages_of_users(compressor) -> None:
+    one = settings(
+        compressor, exclude_tools=["*"], tool_policies={"*": ToolPolicy(min_tokens=9999)}
+    )
+    spoken = result(request=ToolRequest(user_message="When did the dog bark?"))
+    assert (await both(one, spoken)).outcome.skipped_because is None
+
+
+async def test_no_reference_where_no_tool_fetches_it(compressor) -> None:
+    one = settings(compressor, originals=InMemoryOriginals(), budget=Budget(max_tokens=40))
+    assert "[reference " in (await both(one, result())).texts[0]
+    assert "[reference " not in (await both(one, result(can_be_recalled=False))).texts[0]
+
+
+async def test_a_file_name_among_the_arguments_tells_the_kind(compressor) -> None:
+    rows = "\n".join(["animal;noon", *(f"cat;{n}" for n in range(40)), "dog;bark"])
+    one = settings(compressor, budget=Budget(max_tokens=30))
+    request = ToolRequest(tool_name="read", arguments={"path": "a.csv"}, user_message="dog bark")
+    [text] = (await both(one, result(rows, request=request))).texts
+    assert text.startswith("animal;noon\n")  # a table's header is kept
+
+
+def test_the_metrics_of_the_process_are_the_default(compressor) -> None:
+    before = process_metrics().totals().calls
+    settings(compressor, metrics=None).compress(result())
+    assert process_metrics().totals().calls == before + 1
+
+
+def test_a_single_text_is_no_list_of_globs(compressor) -> None:
+    with pytest.raises(TypeError, match=r"exclude_tools takes a sequence of names or globs"):
+        settings(compressor, exclude_tools="read")
+
+
+def test_a_deep_copy_is_the_same_object(compressor) -> None:
+    one = settings(compressor)
+    assert copy.deepcopy(one) is one
