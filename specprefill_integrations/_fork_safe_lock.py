@@ -1,7 +1,7 @@
-"""Locks that a forked process finds open, whichever other thread held them in its parent.
+"""Locks that are usable in a forked process, whichever thread of the parent held them.
 
-A fork copies every lock as it stands, but only the thread that forks: what another thread held
-would be held for ever.
+A fork copies every lock in its current state but only the forking thread, so a lock held by any
+other thread would never be released in the child.
 """
 
 from __future__ import annotations
@@ -9,27 +9,26 @@ from __future__ import annotations
 import os
 import threading
 from types import TracebackType
+from typing import Any
 from weakref import WeakSet
 
 
 class ForkSafeLock:
-    """A lock for `with`, which the thread that holds it may take again.
+    """A reentrant lock for `with`.
 
-    What it protects must make sense wherever a fork may cut a change short: a cache, a count, an
-    entry that is written in one step.
+    A copy, deep copy or unpickled lock is a new, open one: a lock guards one object.
+
+    The guarded data must stay valid wherever a fork may interrupt a change: a cache, a counter, an
+    entry written in one step.
     """
 
     def __init__(self) -> None:
-        """Open."""
+        """Create an open lock."""
         self._lock = threading.RLock()
         _all_locks.add(self)
 
-    def __reduce__(self) -> tuple[type[ForkSafeLock], tuple[()]]:
-        """Copies and pickles are new, open locks."""
-        return ForkSafeLock, ()
-
     def __enter__(self) -> None:
-        """Wait until it is open, and hold it."""
+        """Acquire the lock."""
         self._lock.acquire()
 
     def __exit__(
@@ -38,11 +37,15 @@ class ForkSafeLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let go of it."""
+        """Release the lock."""
         self._lock.release()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Recreate the lock open."""
+        return type(self), ()
+
     def _renew(self) -> None:
-        if self._lock.acquire(blocking=False):  # open, or held by the thread that goes on here
+        if self._lock.acquire(blocking=False):  # open, or held by the thread that forked
             self._lock.release()
         else:
             self._lock = threading.RLock()

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from specprefill_integrations.calibration._labeled_cases import LabeledCase
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
+from specprefill_integrations.scoring._draft_layers import draft_layers
 from specprefill_integrations.scoring._draft_model import DraftModel
-from specprefill_integrations.scoring._prompt_reader import draft_layers
 from specprefill_integrations.scoring.readouts import ReadingPass
 from specprefill_integrations.scoring.readouts._linear import LinearReadout, linear_features
 from specprefill_integrations.splitting import Splitter

@@ -17,7 +17,7 @@ from specprefill_integrations.evaluation._trace_values import (
     text_of_document,
     text_of_tool_output,
 )
-from specprefill_integrations.observability import FoundText
+from specprefill_integrations.observability._app_run import FoundText
 
 _KINDS: Mapping[str, SpanKind] = {"retriever": "retriever", "tool": "tool", "llm": "model"}
 

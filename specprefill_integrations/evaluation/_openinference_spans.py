@@ -19,7 +19,7 @@ from specprefill_integrations.evaluation._trace_values import (
     reply_in,
     title_in,
 )
-from specprefill_integrations.observability import FoundText
+from specprefill_integrations.observability._app_run import FoundText
 from specprefill_integrations.types import METADATA_KEY
 
 _KINDS: Mapping[str, SpanKind] = {"RETRIEVER": "retriever", "TOOL": "tool", "LLM": "model"}

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._cases import EvaluationCase, case_of_record
-from specprefill_integrations.observability import AppRun, FoundText
+from specprefill_integrations.observability._app_run import AppRun, FoundText
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from specprefill_integrations.observability import FoundText
+from specprefill_integrations.observability._app_run import FoundText
 from specprefill_integrations.types import METADATA_KEY
 
 _QUESTIONS = (

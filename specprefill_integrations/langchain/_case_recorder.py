@@ -19,7 +19,8 @@ from specprefill_integrations.langchain._run_texts import (
     texts_of_documents,
     texts_of_output,
 )
-from specprefill_integrations.observability import AppRunRecorder, CaseFile
+from specprefill_integrations.observability._app_run_recorder import AppRunRecorder
+from specprefill_integrations.observability._case_file import CaseFile
 
 
 class CaseRecorder(BaseCallbackHandler):

@@ -12,7 +12,7 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 
 from specprefill_integrations.langchain._conversation import last_user_text
 from specprefill_integrations.langchain._messages import texts_of
-from specprefill_integrations.observability import FoundText
+from specprefill_integrations.observability._app_run import FoundText
 from specprefill_integrations.types import METADATA_KEY
 
 _QUESTIONS = ("query", "question", "input")

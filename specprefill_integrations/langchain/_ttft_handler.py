@@ -17,8 +17,11 @@ from langchain_core.outputs import (
     LLMResult,
 )
 
+from specprefill_integrations._fork_safe_lock import ForkSafeLock
 from specprefill_integrations.langchain._events import EVENT_NAME
-from specprefill_integrations.observability import RunTree, TokenUsage, TtftLog, TtftRecorder
+from specprefill_integrations.observability import TokenUsage, TtftLog
+from specprefill_integrations.observability._run_tree import RunTree
+from specprefill_integrations.observability._ttft_recorder import TtftRecorder
 
 DRAFT_SECONDS_KEY = "specprefill_draft_seconds"
 """Key in a call's `metadata`: the time an app spent on its own calls of the compressor."""
@@ -51,6 +54,7 @@ class TtftCallbackHandler(BaseCallbackHandler):
         self.log = TtftLog() if log is None else log
         self._recorder = TtftRecorder(self.log)
         self._tree = RunTree()
+        self._lock = ForkSafeLock()
         self._seconds_of: FIFOCache[str, float] = FIFOCache(_MAX_RUNS)
 
     def on_chain_start(
@@ -65,16 +69,19 @@ class TtftCallbackHandler(BaseCallbackHandler):
         parent_id = None if parent_run_id is None else str(parent_run_id)
         self._tree.started(str(run_id), parent_id)
         seconds = (metadata or {}).get(DRAFT_SECONDS_KEY, 0.0)
+        with self._lock:
+            inherited = self._seconds_of.get(parent_id or "", 0.0)
+            self._seconds_of[str(run_id)] = seconds
         # A run inherits its parent's metadata: that time is counted already.
-        if seconds != self._seconds_of.get(parent_id or "", 0.0):
+        if seconds != inherited:
             self._recorder.compressed(self._app_run_of(run_id), seconds)
-        self._seconds_of[str(run_id)] = seconds
 
     on_tool_start = on_retriever_start = on_chain_start
 
     def on_chain_end(self, *_: object, run_id: UUID, **__: object) -> None:
         """Forget the run."""
-        self._seconds_of.pop(str(run_id), None)
+        with self._lock:
+            self._seconds_of.pop(str(run_id), None)
         if self._tree.ended(str(run_id)):
             self._recorder.app_run_ended(str(run_id))
 

@@ -36,7 +36,8 @@ from specprefill_integrations.llama_index._run_texts import (
     texts_of_output,
 )
 from specprefill_integrations.llama_index._tools import CompressedTool
-from specprefill_integrations.observability import AppRunRecorder, CaseFile
+from specprefill_integrations.observability._app_run_recorder import AppRunRecorder
+from specprefill_integrations.observability._case_file import CaseFile
 
 _LAST_STREAM: ContextVar[str] = ContextVar("_LAST_STREAM", default="")
 """The app's run whose streamed answer this task or thread received last."""

@@ -16,7 +16,7 @@ from llama_index.core.tools import ToolOutput
 
 from specprefill_integrations.llama_index._nodes import text_of
 from specprefill_integrations.llama_index._tool_output import texts_of
-from specprefill_integrations.observability import FoundText
+from specprefill_integrations.observability._app_run import FoundText
 from specprefill_integrations.types import METADATA_KEY
 
 _STREAMS = (AsyncStreamingResponse, StreamingAgentChatResponse, StreamingResponse)

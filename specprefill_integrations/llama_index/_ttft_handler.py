@@ -35,7 +35,9 @@ from specprefill_integrations.llama_index._events import (
     ContextCompressionSkippedEvent,
 )
 from specprefill_integrations.llama_index._token_usage import usage_of
-from specprefill_integrations.observability import RunTree, TtftLog, TtftRecorder
+from specprefill_integrations.observability import TtftLog
+from specprefill_integrations.observability._run_tree import RunTree
+from specprefill_integrations.observability._ttft_recorder import TtftRecorder
 
 Prompt = str | list[ChatMessage]
 """The prompt of a model."""

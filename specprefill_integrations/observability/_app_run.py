@@ -1,7 +1,4 @@
-"""One run of an app, as far as it is known: what was asked, found and answered. Pure.
-
-Knows no framework and no file.
-"""
+"""One run of an app as reported by a framework: question, texts found, answer. Pure."""
 
 from __future__ import annotations
 
@@ -10,80 +7,80 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 LeftOutReason = Literal["failed", "no_documents", "no_question", "no_reply", "abandoned"]
-"""Why a run becomes no case; the last one: its answer was not read to its end, or it never ended
-and others needed its place."""
+"""Reason why a run yields no case; `abandoned`: its answer was not read to the end, or the run did
+not end before too many later ones had begun."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundText:
-    """A text that a retriever or a tool gave."""
+    """A text returned by a retriever or a tool."""
 
     text: str
     """The text."""
 
     title: str | None = None
-    """What it is called: the title of a document, the name of a tool."""
+    """Title of a document, or name of a tool."""
 
     is_compressed: bool = False
-    """Whether it was shortened on its way; then the one within it counts, where there is one."""
+    """True if it was compressed on its way; then its uncompressed source counts, if known."""
 
 
 @dataclass(slots=True)
 class _Source:
-    """A retriever or a tool at work."""
+    """A retriever or tool call."""
 
     outer_id: str | None
-    """The source that it lies in; None where it is an outermost one."""
+    """The source that contains it; None for an outermost one."""
 
     query: str | None
-    """What a retriever was asked; None for a tool."""
+    """The retriever's query; None for a tool."""
 
     inner: list[FoundText] = field(default_factory=list)
-    """What sources within it gave."""
+    """Texts returned by sources within it."""
 
     found: Sequence[FoundText] = ()
-    """What it gave itself."""
+    """Texts that it returned."""
 
 
 class AppRun:
-    """What is known of a run, and the case that becomes of it.
+    """Collects the events of a run and turns them into an evaluation case.
 
-    Sources are retrievers and tools. The outermost ones count: what a tool's own retriever found,
-    or what a retriever that puts others together was given, is not what the model read. But what
-    was compressed on its way gives place to what it was made of.
+    Sources are retrievers and tools. Only the outermost ones count: the model did not read what a
+    tool's inner retriever found, or what an ensemble retriever combined. But a compressed text is
+    replaced by the texts it was made from.
     """
 
     def __init__(self, question: str | None = None) -> None:
-        """Start with nothing found.
+        """Start without texts.
 
         Args:
-            question: What the app was asked; None where that is not known.
+            question: The app's question; None if unknown.
         """
         self.question = question
         self.reply: str | None = None
-        """What the app says that it answered; blank for nothing, None where it does not say."""
+        """The app's own answer; blank if empty, None if the app does not report it."""
         self.last_said: str | None = None
-        """The last text of a model."""
+        """The latest text of a model."""
         self._sources: dict[str, _Source] = {}
 
     @property
     def chars(self) -> int:
-        """Characters of the texts that it holds."""
+        """Characters of the texts held."""
         found = (text for one in self._sources.values() for text in (*one.found, *one.inner))
         return sum(len(text.text) for text in found)
 
     def source_began(self, source_id: str, outer_id: str | None, query: str | None) -> None:
-        """A retriever or a tool is at work.
+        """Note the start of a retriever or tool.
 
         Args:
             source_id: The source.
-            outer_id: The source that it lies in; None where it is an outermost one.
-            query: What a retriever was asked; None for a tool.
+            outer_id: The source that contains it; None for an outermost one.
+            query: The retriever's query; None for a tool.
         """
         self._sources[source_id] = _Source(outer_id, query)
 
     def source_ended(self, source_id: str, found: Sequence[FoundText]) -> None:
-        """A source has given its texts: none where it failed."""
+        """Note the texts of a source; none if it failed."""
         source = self._sources.get(source_id)
         if source is None:
             return
@@ -98,14 +95,14 @@ class AppRun:
             del self._sources[source_id]
 
     def case(self, case_id: str, task: str) -> dict[str, Any] | LeftOutReason:
-        """The run as a line of evaluation data, or why it makes none.
+        """Return the run as a line of evaluation data, or the reason why it yields none.
 
-        The question is the retrievers' where all were asked the same and no tool was called: it
-        stands alone even where a conversation went before. Else it is the app's.
+        The query is the retrievers' if all had the same and no tool was called, since a rewritten
+        query needs no conversation before it. Otherwise it is the app's question.
 
         Args:
-            case_id: Names the case.
-            task: What kind of question it is.
+            case_id: The case's id.
+            task: The case's task.
         """
         documents = list(self._documents())
         query = self._query()
@@ -126,7 +123,7 @@ class AppRun:
         }
 
     def _documents(self) -> Iterator[Mapping[str, str]]:
-        """What was found, in the order in which it was looked for, each text once."""
+        """Yield each distinct text in the order of the sources' starts."""
         found = (text for source in self._sources.values() for text in source.found)
         for text in dict.fromkeys(found):
             if text.text.strip():

@@ -1,6 +1,6 @@
-"""The runs of an app that are under way: what a framework tells of them becomes cases in a file.
+"""Turns a framework's events about an app's runs into evaluation cases in a file.
 
-Knows no framework: it is told what happens, by the id of a run and of the run that it lies in.
+Knows no framework: events name a run and its parent.
 """
 
 from __future__ import annotations
@@ -9,56 +9,63 @@ import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from cachetools import FIFOCache
 
 from specprefill_integrations._fork_safe_lock import ForkSafeLock
 from specprefill_integrations.observability._app_run import AppRun, FoundText, LeftOutReason
-from specprefill_integrations.observability._bounded_dict import BoundedDict
 from specprefill_integrations.observability._case_file import CaseFile
 
+# Beyond these limits the oldest app runs under way are abandoned.
 _MAX_OPEN_RUNS = 1_000
 _MAX_OPEN_CHARS = 50_000_000
-"""More than this is not held of runs that are under way: the oldest are given up."""
+
+# Runs and model calls of the framework under way; beyond this the oldest count as abandoned.
+_MAX_OPEN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a run of the framework lies."""
+    """The place of a framework's run in an app run."""
 
     app_run_id: str
-    """The outermost run: the app's."""
+    """The outermost run, which is the app's."""
 
     source_id: str | None
-    """The innermost retriever or tool that it lies in, or is."""
+    """The innermost retriever or tool that contains the run, or is it."""
 
 
 @dataclass(slots=True)
 class _OpenRun:
-    """A run of the app that has not ended, or whose answer is still to be read."""
+    """An app run that has not ended, or whose answer is still to be read."""
 
     app_run: AppRun
     chars: int = 0
     open_calls: int = 0
-    """Calls of models that have not answered yet."""
+    """Model calls without an answer yet."""
     is_promised: bool = False
-    """Whether it has ended and its answer comes with the next text of a model."""
+    """True if it has ended and the next text of a model is its answer."""
 
 
 class AppRunRecorder:
-    """Writes a case for every run of an app that makes one. Safe to use from many threads.
+    """Writes a case for each app run that yields one. Thread-safe.
 
-    An id that it does not know, or knows no more, is no error: it is told of all that happens.
+    Unknown ids are ignored: frameworks also report runs that are of no interest here. A deep copy
+    writes to the same file and starts with nothing under way.
     """
 
     def __init__(self, file: CaseFile, *, task: str, sample: float) -> None:
         """Start with nothing under way.
 
         Args:
-            file: Takes the cases.
-            task: What the questions are called, all of them.
-            sample: Which share of the runs is recorded, in (0, 1].
+            file: Receives the cases.
+            task: The task of all cases.
+            sample: The share of runs to record, in (0, 1].
 
         Raises:
-            ValueError: `sample` is no such share.
+            ValueError: `sample` is not in (0, 1].
         """
         if not 0 < sample <= 1:
             msg = f"sample must be in (0, 1]; got {sample!r}."
@@ -67,28 +74,28 @@ class AppRunRecorder:
         self._task = task
         self._sample = sample
         self._lock = ForkSafeLock()
-        self._places: BoundedDict[_Place] = BoundedDict()
-        self._calls: BoundedDict[str] = BoundedDict()
+        self._places: FIFOCache[str, _Place] = FIFOCache(maxsize=_MAX_OPEN)
+        self._calls: FIFOCache[str, str] = FIFOCache(maxsize=_MAX_OPEN)
         self._runs: OrderedDict[str, _OpenRun] = OrderedDict()
         self._chars = 0
         self._counts: Counter[str] = Counter()
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many runs of the app were `recorded`; others by why they were not."""
+        """Number of app runs `recorded`, and of others by the reason why they were not."""
         with self._lock:
             return dict(self._counts)
 
     def began(self, run_id: str, parent_id: str | None, question: Callable[[], str | None]) -> bool:
-        """A run of the framework has begun.
+        """Note the start of a run.
 
         Args:
             run_id: The run.
-            parent_id: The run that it lies in; one that nobody told of is none.
-            question: Says what the app was asked; called for an outermost run alone.
+            parent_id: Its parent; an unknown one counts as none.
+            question: Returns the app's question; called for outermost runs only.
 
         Returns:
-            Whether it lies in another one.
+            True if another known run contains it.
         """
         with self._lock:
             outer = self._places.get(parent_id or "")
@@ -106,11 +113,11 @@ class AppRunRecorder:
         return False
 
     def source_began(self, run_id: str, query: str | None = None) -> None:
-        """A run that lies in another one is a retriever or a tool.
+        """Mark an inner run as a retriever or tool.
 
         Args:
             run_id: The run.
-            query: What a retriever was asked; None for a tool.
+            query: The retriever's query; None for a tool.
         """
         with self._lock:
             place = self._places.get(run_id)
@@ -121,11 +128,11 @@ class AppRunRecorder:
             open_run.app_run.source_began(run_id, place.source_id, query)
 
     def source_ended(self, run_id: str, found: Callable[[], Sequence[FoundText]]) -> None:
-        """A retriever or a tool has given its texts.
+        """Note the end of a retriever or tool.
 
         Args:
             run_id: The run.
-            found: Says what it gave; called where that is recorded.
+            found: Returns its texts; called only if they are recorded.
         """
         with self._lock:
             place = self._places.get(run_id)
@@ -142,11 +149,11 @@ class AppRunRecorder:
                 self._make_room()
 
     def call_began(self, call_id: str, promised_run_id: str | None = None) -> None:
-        """A model is called.
+        """Note the start of a model call.
 
         Args:
-            call_id: The run that the call is.
-            promised_run_id: A run of the app whose answer this may be, if it awaits one.
+            call_id: The run of the call.
+            promised_run_id: An app run whose answer this is, if that run awaits one.
         """
         with self._lock:
             place = self._places.get(call_id)
@@ -160,11 +167,11 @@ class AppRunRecorder:
                 self._calls[call_id] = app_run_id
 
     def call_ended(self, call_id: str, text: str | None) -> None:
-        """A model has answered, or it never will.
+        """Note the end of a model call.
 
         Args:
             call_id: See `call_began`.
-            text: What it said to the user; None or blank where it did not, as in a call of a tool.
+            text: The model's text; None or blank if there is none, as in a tool call.
         """
         with self._lock:
             app_run_id = self._calls.pop(call_id, "")
@@ -180,28 +187,28 @@ class AppRunRecorder:
             self._close(app_run_id)
 
     def ended(self, run_id: str, reply: Callable[[], str | None]) -> None:
-        """A run of the framework is over.
+        """Note the end of a run.
 
         Args:
             run_id: The run.
-            reply: Says what the app answered, blank for nothing, or None where only its last
-                model knows; called for an outermost run alone.
+            reply: Returns the app's answer: blank if empty, None if it is the last model's text.
+                Called for outermost runs only.
         """
         open_run = self._left(run_id)
         if open_run is None:
             return
-        if open_run.open_calls:  # nobody reads what the model still says
+        if open_run.open_calls:  # what the model still says is not read
             self._close(run_id, "abandoned")
         else:
             open_run.app_run.reply = reply()
             self._close(run_id)
 
     def answered(self, run_id: str, reply: str) -> None:
-        """A stream was read to its end.
+        """Note a stream that was read to its end.
 
         Args:
-            run_id: The run that it came in, or one within it.
-            reply: All that it said.
+            run_id: The run that returned the stream, or one within it.
+            reply: Its whole text.
         """
         with self._lock:
             place = self._places.get(run_id)
@@ -214,28 +221,32 @@ class AppRunRecorder:
             self._close(place.app_run_id)
 
     def ended_with_promise(self, run_id: str) -> None:
-        """A run is over, but its answer is a stream that may still be read.
+        """Note the end of a run whose answer is a stream that may still be read.
 
-        What reads it may begin only now, in a thread, and lies in it too.
+        Runs within it, such as the model call in a reading thread, may begin only now.
         """
         with self._lock:
             open_run = self._runs.get(run_id)
             if open_run is None:
                 self._places.pop(run_id, None)
                 return
-            open_run.app_run.last_said = None  # of a model that prepared something
+            open_run.app_run.last_said = None  # said by a model that prepared something
             open_run.is_promised = True
             is_complete = open_run.app_run.reply is not None
         if is_complete:
             self._close(run_id)
 
     def failed(self, run_id: str) -> None:
-        """A run of the framework has raised."""
+        """Note a run that raised an exception."""
         if self._left(run_id) is not None:
             self._close(run_id, "failed")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Recreate the recorder without the runs under way."""
+        return partial(AppRunRecorder, task=self._task, sample=self._sample), (self._file,)
+
     def _left(self, run_id: str) -> _OpenRun | None:
-        """Forget where a run lies; what is open of it, if it is an outermost one."""
+        """Forget a run's place; return its open app run if it is an outermost one."""
         with self._lock:
             self._places.pop(run_id, None)
             return self._runs.get(run_id)
@@ -262,7 +273,7 @@ class AppRunRecorder:
         return None if drawn < self._sample * 2**64 else "not_sampled"
 
     def _make_room(self) -> None:
-        """Give up the oldest runs where too much is held; the lock is held."""
+        """Abandon the oldest runs while a limit is exceeded. The lock must be held."""
         while len(self._runs) > _MAX_OPEN_RUNS or (self._chars > _MAX_OPEN_CHARS and self._runs):
             _, oldest = self._runs.popitem(last=False)
             self._chars -= oldest.chars

@@ -1,6 +1,6 @@
 """A file of evaluation cases that grows while an app runs.
 
-Only ever appended to, readable by its owner alone. Knows nothing about what the cases say.
+Append-only, readable by its owner alone. Knows nothing about the content of cases.
 """
 
 from __future__ import annotations
@@ -24,56 +24,63 @@ _OWNER_ONLY = 0o600
 
 
 class CaseFile:
-    """Takes cases from many threads and event loops of one process.
+    """Appends cases from many threads and event loops of one process.
 
-    Every line is handed to the system as soon as it is made: a process that is killed loses the
-    one that it was writing. Where there is an event loop, a thread writes, and the loop goes on. A
-    file that cannot be written any more, as on a full disk, ends the recording and not the app.
+    Each line is handed to the operating system at once: a killed process loses at most the line it
+    was writing. With a running event loop, a thread writes and the loop is not blocked. A failed
+    write, such as on a full disk, ends the recording, not the app.
+
+    A deep copy is the same object. It cannot be pickled, since a process needs a file for itself.
     """
 
     def __init__(self, path: str | Path, max_cases: int | None) -> None:
-        """Make the file, or go on with one; what a killed process left half written is cut off.
+        """Create the file or continue one; an incomplete last line is cut off.
 
         Args:
-            path: The file. Another process needs another one.
-            max_cases: It takes no more than so many, earlier ones included; None for no limit.
+            path: The file, written by this process only.
+            max_cases: Maximum number of cases, those already in the file included; None for no
+                limit.
 
         Raises:
-            EvaluationDataError: The file holds something else.
-            OSError: It cannot be made or written.
-            ValueError: `max_cases` is not a number above 0.
+            EvaluationDataError: The file has other content.
+            OSError: The file cannot be created or written.
+            ValueError: `max_cases` is below 1.
         """
         if max_cases is not None and max_cases < 1:
             msg = f"max_cases must be at least 1; got {max_cases!r}."
             raise ValueError(msg)
         self.path = Path(path)
         self._max_cases = max_cases
-        self._lock = ForkSafeLock()  # held for moments, never while the disk works
+        self._lock = ForkSafeLock()  # held briefly, never during disk access
         self._disk_lock = ForkSafeLock()
         self._has_failed = False
-        self._cases = self._go_on()
+        self._cases = self._count_cases()
 
     @property
     def cases(self) -> int:
-        """How many cases it holds, those on their way to the disk included."""
+        """Number of cases in the file, those being written included."""
         with self._lock:
             return self._cases
 
     @property
     def takes_more(self) -> bool:
-        """Whether there is room, and the disk takes it."""
+        """True if the limit is not reached and no write has failed."""
         with self._lock:
             return self._takes_more()
 
     def add(self, case: Mapping[str, Any]) -> bool:
-        """Append a case; return whether the file takes it, as far as that is known by now."""
+        """Append a case.
+
+        Returns:
+            False if the file takes no more; True if the case is written or about to be.
+        """
         with self._lock:
             if not self._takes_more():
                 return False
             self._cases += 1
         try:
             asyncio.get_running_loop().run_in_executor(None, self._append, case)
-        except RuntimeError:  # there is no loop, or it is about to end: nothing else waits
+        except RuntimeError:  # no loop, or one that is shutting down: nothing to block
             return self._append(case)
         return True
 
@@ -89,12 +96,12 @@ class CaseFile:
             with self._lock:
                 self._has_failed = True
                 self._cases -= 1
-            logger.warning("recording of cases ends: %s", error.strerror)
+            logger.warning("Recording of cases stopped: %s", error.strerror)
             return False
         return True
 
     def _write(self, line: bytes) -> None:
-        """Write a line or nothing: a half one would make the file unreadable."""
+        """Write the whole line or nothing: a partial line would make the file unreadable."""
         with self._opened() as file:
             end = file.seek(0, os.SEEK_END)
             try:
@@ -106,14 +113,14 @@ class CaseFile:
                 file.truncate(end)
                 raise
 
-    def _go_on(self) -> int:
-        """Make the file if there is none; count its cases, and cut off half a line at its end."""
+    def _count_cases(self) -> int:
+        """Create the file if missing, count its cases and cut off an incomplete last line."""
         self._opened().close()
         cases = whole_bytes = 0
         with self.path.open("rb") as file:
             for line in file:
                 if not line.startswith(_START[: len(line)]):
-                    msg = f"{str(self.path)!r} is no recording of cases, and is left as it is."
+                    msg = f"{str(self.path)!r} is not a recording of cases; it was not changed."
                     raise EvaluationDataError(msg)
                 if line.endswith(b"\n"):
                     cases += 1
@@ -124,6 +131,19 @@ class CaseFile:
 
     def _opened(self) -> FileIO:
         return open(self.path, "ab", buffering=0, opener=_open_for_owner)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CaseFile:
+        """Return the same object: a file has one writer."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Refuse to be pickled.
+
+        Raises:
+            TypeError: Always.
+        """
+        msg = "A CaseFile cannot be pickled: give every process a file of its own."
+        raise TypeError(msg)
 
 
 def _open_for_owner(path: str, flags: int) -> int:

@@ -1,51 +1,55 @@
-"""What compression did in this process, in numbers. Pure: no text gets in, nothing leaves it."""
+"""Counters of what compression did in this process. Pure: holds numbers, no text."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 from specprefill_integrations._fork_safe_lock import ForkSafeLock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsTotals:
-    """What a metrics held at one moment."""
+    """The counters at one moment."""
 
     calls: int = 0
-    """Tool results, messages or texts that a door was to compress, those left whole included."""
+    """Texts (tool results, messages, documents) given to an integration, skipped ones included."""
 
     compressed: int = 0
-    """Those of them that came back compressed."""
+    """Texts that were compressed."""
 
     tokens_before: int = 0
-    """Their tokens before; of what is left whole at sight, such as errors, they are not counted."""
+    """Tokens of all texts before compression. Texts that are skipped before their tokens are
+    counted, such as error messages, add 0."""
 
     tokens_after: int = 0
-    """Their tokens after, gap markers included."""
+    """Tokens of all texts after compression, gap markers included."""
 
     draft_seconds: float = 0.0
-    """Wall-clock time spent on compressing, the draft's reading and its queue included."""
+    """Wall-clock time spent on compression, waiting for the draft included."""
 
     skips: Mapping[str, int] = field(default_factory=dict)
-    """How many were left whole, by reason."""
+    """Texts that were passed through unchanged, by skip reason."""
 
     @property
     def deadline_misses(self) -> int:
-        """How many were left whole because the draft took too long."""
+        """Texts passed through unchanged because scoring exceeded its deadline."""
         return self.skips.get("deadline_exceeded", 0)
 
 
 class CompressionMetrics:
-    """Adds up what the doors did; safe to use from many threads."""
+    """Adds up the work of the integrations. Thread-safe.
+
+    A copy starts with the same totals and is independent afterwards. The exception is
+    `process_metrics()`: copying or unpickling it gives that of the current process.
+    """
 
     def __init__(self) -> None:
         """Start at zero."""
         self._lock = ForkSafeLock()
         self._totals = MetricsTotals()
-        self._skips: Counter[str] = Counter()
 
     def record(
         self,
@@ -55,56 +59,66 @@ class CompressionMetrics:
         draft_seconds: float = 0.0,
         skipped_because: str | None = None,
     ) -> None:
-        """Add one tool result, message or text.
+        """Add one text.
 
         Args:
-            tokens_before: Its tokens; 0 where they were not counted.
-            tokens_after: The tokens of what is left of it.
-            draft_seconds: How long that took.
-            skipped_because: Why it was left whole; None where it was compressed.
+            tokens_before: Its tokens before compression; 0 if they were not counted.
+            tokens_after: Its tokens afterwards.
+            draft_seconds: Seconds that its compression took.
+            skipped_because: The skip reason; None if it was compressed.
         """
         with self._lock:
             totals = self._totals
+            skips = totals.skips
             if skipped_because is not None:
-                self._skips[skipped_because] += 1
+                skips = {**skips, skipped_because: skips.get(skipped_because, 0) + 1}
             self._totals = MetricsTotals(
                 calls=totals.calls + 1,
                 compressed=totals.compressed + (skipped_because is None),
                 tokens_before=totals.tokens_before + tokens_before,
                 tokens_after=totals.tokens_after + tokens_after,
                 draft_seconds=totals.draft_seconds + draft_seconds,
-                skips=dict(self._skips),
+                skips=skips,
             )
 
     def totals(self) -> MetricsTotals:
-        """Everything so far."""
-        with self._lock:
-            return self._totals
+        """Return the counters as they are now."""
+        return self._totals
 
     def to_prometheus(self) -> str:
-        """Everything so far in Prometheus' text format, to be served by whoever is asked for it."""
+        """Return the counters in Prometheus' text format."""
         return "".join(f"{line}\n" for line in _prometheus_lines(self.totals()))
+
+    def __reduce_ex__(self, protocol: Any) -> Any:  # noqa: ANN401 - as declared by `object`
+        """Copy the totals, or name the metrics of the process."""
+        if self is process_metrics():
+            return process_metrics, ()
+        return super().__reduce_ex__(protocol)
 
 
 @cache
 def process_metrics() -> CompressionMetrics:
-    """The metrics of this process: where every door writes that was given none."""
+    """Return the metrics of this process, which integrations use by default."""
     return CompressionMetrics()
 
 
 def _prometheus_lines(totals: MetricsTotals) -> Iterator[str]:
     counters: list[tuple[str, str, float]] = [
-        ("calls", "Tool results, messages or texts to compress.", totals.calls),
-        ("compressed", "Those that came back compressed.", totals.compressed),
-        ("tokens_before", "Their tokens before.", totals.tokens_before),
-        ("tokens_after", "Their tokens after.", totals.tokens_after),
-        ("draft_seconds", "Seconds spent on compressing.", totals.draft_seconds),
-        ("deadline_misses", "Those for which the draft took too long.", totals.deadline_misses),
+        ("calls", "Texts given to compression.", totals.calls),
+        ("compressed", "Texts that were compressed.", totals.compressed),
+        ("tokens_before", "Tokens of all texts before compression.", totals.tokens_before),
+        ("tokens_after", "Tokens of all texts after compression.", totals.tokens_after),
+        ("draft_seconds", "Seconds spent on compression.", totals.draft_seconds),
+        (
+            "deadline_misses",
+            "Texts passed through unchanged because scoring exceeded its deadline.",
+            totals.deadline_misses,
+        ),
     ]
     for name, meaning, value in counters:
         yield from _head(name, meaning)
         yield f"specprefill_{name}_total {value}"
-    yield from _head("skips", "Those that were left whole, by reason.")
+    yield from _head("skips", "Texts passed through unchanged, by reason.")
     for reason, count in sorted(totals.skips.items()):
         yield f'specprefill_skips_total{{reason="{_escaped(reason)}"}} {count}'
 
@@ -115,5 +129,5 @@ def _head(name: str, meaning: str) -> Iterator[str]:
 
 
 def _escaped(value: str) -> str:
-    """A label's value, as the format wants it."""
+    """Escape a label value."""
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

@@ -1,6 +1,6 @@
-"""What tokens and a draft's machine cost: given by the user, or looked up in genai-prices' table.
+"""Prices of tokens and of a draft's machine, given or looked up in the table of genai-prices.
 
-Reaches no network: the table is the one that is installed.
+No network access: the table is part of the installed package.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from specprefill_integrations.errors import MissingDependencyError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """In one currency, whichever.
+    """Prices, all in the same currency.
 
     Raises:
         ValueError: A price is below 0 or not finite.
     """
 
     input_per_million: float
-    """A million tokens of prompts."""
+    """Price of a million prompt tokens."""
 
     cached_input_per_million: float | None = None
-    """A million of those that come from the provider's prompt cache; None where they cost the
-    same."""
+    """Price of a million prompt tokens from the provider's prompt cache; None if they cost the
+    same as others."""
 
     output_per_million: float = 0.0
-    """A million tokens of answers."""
+    """Price of a million answer tokens."""
 
     draft_per_hour: float = 0.0
-    """An hour of the machine that the draft runs on, while it works; 0 where it is there anyway."""
+    """Price of an hour of the draft's machine while it works; 0 if it costs nothing extra."""
 
     def __post_init__(self) -> None:
-        """Reject what is no price."""
+        """Reject invalid prices."""
         for field in fields(self):
             price = getattr(self, field.name)
             if price is not None and not (math.isfinite(price) and price >= 0):
@@ -43,7 +43,7 @@ class Prices:
 
     @property
     def cached_input(self) -> float:
-        """A million tokens that come from the provider's prompt cache."""
+        """Price of a million prompt tokens from the provider's prompt cache."""
         if self.cached_input_per_million is None:
             return self.input_per_million
         return self.cached_input_per_million
@@ -57,13 +57,13 @@ class Prices:
         prompt_tokens: int = 10_000,
         draft_per_hour: float = 0.0,
     ) -> Prices:
-        """What a provider's model costs, in US dollars, by the installed table of genai-prices.
+        """Look up a model's prices in US dollars in the installed table of genai-prices.
 
         Args:
-            model: The model as its provider calls it, such as `gpt-4o`.
-            provider: Such as `openai`; None is the likeliest one.
-            prompt_tokens: How long prompts are: some models cost more beyond a length.
-            draft_per_hour: See `Prices`; no table knows it.
+            model: The provider's name of the model, such as `gpt-4o`.
+            provider: The provider, such as `openai`; None for the likeliest one.
+            prompt_tokens: Tokens of a typical prompt: some models cost more beyond a length.
+            draft_per_hour: See `Prices`; the table does not contain it.
 
         Raises:
             MissingDependencyError: The extra `report` is not installed.
@@ -81,7 +81,7 @@ class Prices:
             once = calc_price(fresh, model, provider_id=provider)
             again = calc_price(cached, model, provider_id=provider)
         except LookupError as error:
-            msg = f"The installed table of genai-prices has no prices of {model!r}."
+            msg = f"The installed table of genai-prices has no prices for {model!r}."
             raise LookupError(msg) from error
         return cls(
             input_per_million=_per_million(once.input_price, prompt_tokens),

@@ -1,46 +1,53 @@
-"""Which runs of a framework lie in which: chains in agents, calls of models in chains.
-
-Knows ids only.
-"""
+"""Parents of a framework's runs: chains in agents, model calls in chains. Knows ids only."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from cachetools import FIFOCache
+
 from specprefill_integrations._fork_safe_lock import ForkSafeLock
-from specprefill_integrations.observability._bounded_dict import BoundedDict
+
+# Runs under way in one process; beyond this the oldest count as abandoned.
+_MAX_OPEN_RUNS = 10_000
 
 
 class RunTree:
-    """Remembers the path from the outermost run to each that is under way.
+    """Remembers the path from the outermost run to each run under way. Thread-safe.
 
-    Safe to use from many threads.
+    A copy starts empty.
     """
 
     def __init__(self) -> None:
-        """Start with nothing under way."""
+        """Start with no runs."""
         self._lock = ForkSafeLock()
-        self._paths: BoundedDict[tuple[str, ...]] = BoundedDict()
+        self._paths: FIFOCache[str, tuple[str, ...]] = FIFOCache(maxsize=_MAX_OPEN_RUNS)
 
     def started(self, run_id: str, parent_id: str | None) -> None:
-        """A run has begun.
+        """Add a run.
 
         Args:
             run_id: The run.
-            parent_id: The run that it lies in; it may be one that nobody told of.
+            parent_id: Its parent, which need not have been reported before.
         """
         with self._lock:
             above = () if parent_id is None else self._paths.get(parent_id, (parent_id,))
             self._paths[run_id] = (*above, run_id)
 
     def ended(self, run_id: str) -> bool:
-        """A run is over. What lies in it may go on, and stays where it is.
+        """Remove a run. Its children may go on and keep their path.
 
         Returns:
-            Whether it was an outermost one.
+            True if it was an outermost run.
         """
         with self._lock:
             return self._paths.pop(run_id, ()) == (run_id,)
 
     def path_to(self, run_id: str) -> tuple[str, ...]:
-        """The runs that a run lies in, outermost first, and the run itself."""
+        """Return the ancestors of a run, outermost first, then the run itself."""
         with self._lock:
             return self._paths.get(run_id, (run_id,))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Recreate the tree without the runs under way."""
+        return RunTree, ()

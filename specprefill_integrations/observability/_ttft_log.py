@@ -1,28 +1,32 @@
-"""The last calls of a model, for as long as a process lives. Safe to use from many threads."""
+"""A log of the latest model calls."""
 
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 from specprefill_integrations._fork_safe_lock import ForkSafeLock
 from specprefill_integrations.observability._ttft_record import TtftRecord
 from specprefill_integrations.observability._ttft_summary import TtftSummary, report_of
 
 DEFAULT_MAX_RECORDS = 10_000
-"""Some megabytes, and enough for a 99th percentile that holds still."""
+"""A few megabytes, and enough for a stable 99th percentile."""
 
 
 class TtftLog:
-    """Keeps the records of the last calls, and sums them up."""
+    """Keeps the records of the latest model calls and sums them up. Thread-safe.
+
+    A copy starts with the same records and is independent afterwards.
+    """
 
     def __init__(self, max_records: int = DEFAULT_MAX_RECORDS) -> None:
         """Start empty.
 
         Args:
-            max_records: The oldest are forgotten beyond this many.
+            max_records: Records kept; beyond this the oldest are dropped.
 
         Raises:
-            ValueError: That is not a number above 0.
+            ValueError: `max_records` is below 1.
         """
         if max_records < 1:
             msg = f"max_records must be at least 1; got {max_records!r}."
@@ -32,41 +36,46 @@ class TtftLog:
         self._failed_calls = 0
 
     def add(self, record: TtftRecord) -> None:
-        """Keep one more."""
+        """Add the record of an answered call."""
         with self._lock:
             self._records.append(record)
 
     def add_failure(self) -> None:
-        """Count a call that was not answered, or not to its end."""
+        """Count a call without a complete answer."""
         with self._lock:
             self._failed_calls += 1
 
     @property
     def records(self) -> tuple[TtftRecord, ...]:
-        """What is kept, in the order in which the answers ended."""
+        """The records kept, in the order in which the answers ended."""
         with self._lock:
             return tuple(self._records)
 
     @property
     def failed_calls(self) -> int:
-        """Calls that were not answered, or not to their end; no record tells of them."""
+        """Calls without a complete answer; they have no record."""
         with self._lock:
             return self._failed_calls
 
     def summary(self, *, compressed: bool) -> TtftSummary:
-        """The calls in which compression took part, or the others, in a few numbers."""
+        """Sum up the calls in which compression took part, or all others."""
         return TtftSummary.of([r for r in self.records if r.is_compressed == compressed])
 
     def report(self) -> str:
-        """A small table for people: calls with compression beside calls without."""
+        """Return a small text table: calls with compression beside calls without."""
         report = report_of(self.summary(compressed=True), self.summary(compressed=False))
         return f"{report}\ncalls that failed: {self.failed_calls:,}"
 
     def as_json_object(self) -> dict[str, object]:
-        """Everything as plain values for JSON."""
+        """Return everything as plain values for JSON."""
         return {
             "failed_calls": self.failed_calls,
             "with_compression": self.summary(compressed=True).as_json_object(),
             "without_compression": self.summary(compressed=False).as_json_object(),
             "records": [record.as_json_object() for record in self.records],
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state of one moment, although other threads may add records."""
+        with self._lock:
+            return {**self.__dict__, "_records": self._records.copy()}

@@ -1,6 +1,6 @@
-"""Calls of a model that are under way: what a framework tells of them becomes records.
+"""Turns a framework's events about model calls into TTFT records.
 
-Knows no framework: it is told what happens, by the id of a call and of the run that it belongs to.
+Knows no framework: events name the call and the app run it belongs to.
 """
 
 from __future__ import annotations
@@ -8,42 +8,47 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+from cachetools import FIFOCache
 
 from specprefill_integrations._fork_safe_lock import ForkSafeLock
-from specprefill_integrations.observability._bounded_dict import BoundedDict
 from specprefill_integrations.observability._ttft_log import TtftLog
 from specprefill_integrations.observability._ttft_record import TokenUsage, TtftRecord
+
+# App runs and model calls under way in one process; beyond this the oldest count as abandoned.
+_MAX_OPEN = 10_000
 
 
 @dataclass(slots=True)
 class _AppRun:
-    """A run of the app, such as an agent's: compression and calls of a model belong together."""
+    """An app run, such as an agent's: its compressions and model calls belong together."""
 
     waits: list[tuple[float, float]] = field(default_factory=list)
-    """When compression worked that no call has answered for yet: starts and ends."""
+    """Starts and ends of compressions since the last model call."""
 
     saved_tokens: int = 0
-    """By how much it has shortened texts so far."""
+    """Tokens that compression has removed so far."""
 
     has_ended: bool = False
-    """Whether nothing is left of it but a call that was promised, such as a stream not yet read."""
+    """True if only an announced call is still to come, such as a stream not yet read."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _OpenCall:
-    """A call of the model that is not answered yet."""
+    """A model call without an answer yet."""
 
     app_run_id: str
-    """The run of the app that it belongs to."""
+    """The app run it belongs to."""
 
     model: str | None
     """The model's name."""
 
     began: float
-    """By the recorder's clock."""
+    """Start by the recorder's clock."""
 
     started: float
-    """In seconds since 1970."""
+    """Start in seconds since 1970."""
 
     waits: list[tuple[float, float]]
     """See `_AppRun`."""
@@ -52,10 +57,10 @@ class _OpenCall:
     """See `_AppRun`."""
 
     first_token: float | None = None
-    """By the recorder's clock."""
+    """First token by the recorder's clock."""
 
     def record(self, run_id: str, now: float, usage: TokenUsage) -> TtftRecord:
-        """What is told of it once its answer is complete."""
+        """Return the record of the call once its answer is complete."""
         first_token = self.first_token
         return TtftRecord(
             run_id=run_id,
@@ -70,32 +75,32 @@ class _OpenCall:
 
 
 class TtftRecorder:
-    """Turns what a framework tells into records of a log. Safe to use from many threads.
+    """Writes a record to a log for each answered model call. Thread-safe.
 
-    An id that it does not know, or knows no more, is no error: it is told of all that happens, and
-    listens to some of it.
+    Unknown ids are ignored: frameworks also report runs that are of no interest here. A copy
+    starts with nothing under way and a copy of the log.
     """
 
     def __init__(self, log: TtftLog, clock: Callable[[], float] = time.perf_counter) -> None:
         """Start with nothing under way.
 
         Args:
-            log: Where records go.
-            clock: Tells the seconds since any moment, and never goes back.
+            log: Receives the records.
+            clock: A monotonic clock, in seconds.
         """
         self.log = log
         self._clock = clock
         self._lock = ForkSafeLock()
-        self._app_runs: BoundedDict[_AppRun] = BoundedDict()
-        self._calls: BoundedDict[_OpenCall] = BoundedDict()
+        self._app_runs: FIFOCache[str, _AppRun] = FIFOCache(maxsize=_MAX_OPEN)
+        self._calls: FIFOCache[str, _OpenCall] = FIFOCache(maxsize=_MAX_OPEN)
 
     def compressed(self, app_run_id: str, seconds: float, saved_tokens: int = 0) -> None:
-        """A text was compressed, or tried to be, and that has just ended.
+        """Note a compression that has just ended, successful or not.
 
         Args:
-            app_run_id: The run of the app that it happened in.
-            seconds: How long it took.
-            saved_tokens: By how much the text became shorter.
+            app_run_id: The app run it happened in.
+            seconds: Its duration.
+            saved_tokens: Tokens that it removed.
         """
         with self._lock:
             now = self._clock()
@@ -105,11 +110,11 @@ class TtftRecorder:
                 app_run.waits.append((now - seconds, now))
 
     def call_started(self, run_id: str, app_run_id: str, model: str | None = None) -> None:
-        """A model is called: it answers for all compression since the last call of this run.
+        """Note a model call. It is charged with all compression since the run's previous call.
 
         Args:
             run_id: The call.
-            app_run_id: The run of the app that it belongs to.
+            app_run_id: The app run it belongs to.
             model: The model's name.
         """
         with self._lock:
@@ -128,14 +133,14 @@ class TtftRecorder:
                 del self._app_runs[app_run_id]
 
     def token_came(self, run_id: str) -> None:
-        """A piece of the answer that holds something has come; only the first one counts."""
+        """Note a non-empty piece of the answer; only the first one counts."""
         with self._lock:
             call = self._calls.get(run_id)
             if call is not None and call.first_token is None:
                 call.first_token = self._clock()
 
     def call_ended(self, run_id: str, usage: TokenUsage) -> None:
-        """The answer is complete."""
+        """Note a complete answer."""
         with self._lock:
             call = self._calls.pop(run_id, None)
             now = self._clock()
@@ -143,7 +148,7 @@ class TtftRecorder:
             self.log.add(call.record(run_id, now, usage))
 
     def call_failed(self, run_id: str) -> None:
-        """There will be no answer, or no more of it: another call answers for compression."""
+        """Note a call without a complete answer; the run's next call is charged with its waits."""
         with self._lock:
             call = self._calls.pop(run_id, None)
             if call is None:
@@ -154,7 +159,7 @@ class TtftRecorder:
         self.log.add_failure()
 
     def app_run_ended(self, app_run_id: str) -> None:
-        """Nothing more happens in this run of the app, but for a call that compression awaits."""
+        """Note the end of an app run; it is kept if its last compression awaits a call."""
         with self._lock:
             app_run = self._app_runs.get(app_run_id)
             if app_run is not None and app_run.waits:
@@ -163,15 +168,19 @@ class TtftRecorder:
                 del self._app_runs[app_run_id]
 
     def awaits_call(self, app_run_id: str) -> bool:
-        """Whether there was compression in this run of the app that no call has answered for."""
+        """Return True if this app run has compressed since its last model call."""
         with self._lock:
             app_run = self._app_runs.get(app_run_id)
             return app_run is not None and bool(app_run.waits)
 
     def is_under_way(self, run_id: str) -> bool:
-        """Whether this is a call that is not answered yet."""
+        """Return True if this is a model call without an answer yet."""
         with self._lock:
             return run_id in self._calls
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Recreate the recorder without what is under way: other processes have other clocks."""
+        return TtftRecorder, (self.log, self._clock)
 
     def _app_run(self, app_run_id: str) -> _AppRun:
         if app_run_id not in self._app_runs:
@@ -180,7 +189,7 @@ class TtftRecorder:
 
 
 def _covered_seconds(waits: list[tuple[float, float]]) -> float:
-    """How long at least one of them lasted: tools that run at the same time are waited for once."""
+    """Length of the union of intervals: tools that run at the same time are waited for once."""
     covered, end_so_far = 0.0, float("-inf")
     for start, end in sorted(waits):
         covered += max(0.0, end - max(start, end_so_far))

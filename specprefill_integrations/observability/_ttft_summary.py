@@ -1,4 +1,4 @@
-"""Many calls in a few numbers: percentiles, sums, and a small table. Pure."""
+"""Percentiles and sums over many model calls, and a small table of them. Pure."""
 
 from __future__ import annotations
 
@@ -22,76 +22,76 @@ _ROWS = (
     "answer tokens",
 )
 
-_CAUTION = "The two columns are of different calls: send the same ones both ways to compare."
+_CAUTION = "The columns show different calls: to compare, send the same calls both ways."
 
 
 class Percentiles(NamedTuple):
-    """How long it takes for half, for nine in ten, and for all but one in a hundred."""
+    """The 50th, 90th and 99th percentile, each one of the measured values."""
 
     p50: float
-    """Half take no longer."""
+    """The median."""
 
     p90: float
-    """Nine in ten take no longer."""
+    """The 90th percentile."""
 
     p99: float
-    """All but one in a hundred take no longer; of fewer than a hundred, the longest."""
+    """The 99th percentile; the maximum of fewer than a hundred values."""
 
 
 def percentiles_of(values: Iterable[float]) -> Percentiles | None:
-    """The nearest-rank percentiles: each is one of the values, none is made up between two.
+    """Compute nearest-rank percentiles, without interpolation.
 
     Args:
         values: In any order.
 
     Returns:
-        None where there is no value.
+        The percentiles; None if there are no values.
     """
     ascending = sorted(values)
     if not ascending:
         return None
-    # Percents as whole numbers: binary fractions of them may round to the next rank.
+    # Integer percents: binary fractions could round up to the next rank.
     ranks = (math.ceil(percent * len(ascending) / 100) for percent in (50, 90, 99))
     return Percentiles(*(ascending[rank - 1] for rank in ranks))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TtftSummary:
-    """What became of some calls."""
+    """Statistics of some model calls."""
 
     calls: int
-    """How many there were."""
+    """Number of calls."""
 
     streamed_calls: int
-    """Those whose answer came in pieces: only they have a time to first token."""
+    """Calls with a streamed answer; only they have a time to first token."""
 
     ttft_seconds: Percentiles | None
-    """Compressing, then the model's first token; None where nothing was streamed."""
+    """Time to first token, compression included; None if nothing was streamed."""
 
     first_token_seconds: Percentiles | None
-    """The model's part of it."""
+    """The model's share of the time to first token."""
 
     draft_seconds: Percentiles | None
-    """Compression's part of it, of all calls."""
+    """Time spent on compression, over all calls."""
 
     total_seconds: Percentiles | None
-    """From the model's call to the end of its answer."""
+    """From the model call to the end of its answer."""
 
     input_tokens: int
-    """All prompts together, as far as providers say."""
+    """Prompt tokens of all calls, as far as providers report them."""
 
     cached_tokens: int
-    """Those of them that came from a prompt cache, as far as providers say."""
+    """Prompt tokens read from a prompt cache, as far as providers report them."""
 
     output_tokens: int
-    """All answers together, as far as providers say."""
+    """Answer tokens of all calls, as far as providers report them."""
 
     calls_without_usage: int
-    """Calls whose provider does not say how long the prompt was."""
+    """Calls whose provider does not report prompt tokens."""
 
     @classmethod
     def of(cls, records: Sequence[TtftRecord]) -> TtftSummary:
-        """Sum up these calls."""
+        """Sum up some calls."""
         ttft = [seconds for r in records if (seconds := r.ttft_seconds) is not None]
         first = [seconds for r in records if (seconds := r.first_token_seconds) is not None]
         return cls(
@@ -108,7 +108,7 @@ class TtftSummary:
         )
 
     def as_json_object(self) -> dict[str, object]:
-        """Everything as plain values for JSON."""
+        """Return everything as plain values for JSON."""
         found: dict[str, object] = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -117,7 +117,7 @@ class TtftSummary:
 
 
 def report_of(compressed: TtftSummary, others: TtftSummary) -> str:
-    """Both in columns, for people; without what did not happen.
+    """Return both summaries as columns of a text table; a column without calls is left out.
 
     Args:
         compressed: Calls in which compression took part.
@@ -129,7 +129,7 @@ def report_of(compressed: TtftSummary, others: TtftSummary) -> str:
         if summary.calls
     ]
     if not columns:
-        return "no call was answered yet"
+        return "no answered calls yet"
     rows = list(zip(_ROWS, *columns, strict=True))
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     lines = [
@@ -145,7 +145,7 @@ def report_of(compressed: TtftSummary, others: TtftSummary) -> str:
 
 
 def _column(summary: TtftSummary) -> list[str]:
-    """The cells below a column's name."""
+    """Return the cells below a column's name."""
     return [
         _seconds(summary.ttft_seconds),
         _seconds(summary.draft_seconds),
@@ -164,7 +164,7 @@ def _seconds(found: Percentiles | None) -> str:
 
 
 def _tokens(summary: TtftSummary, tokens: int) -> str:
-    """A sum over calls, unless no provider told anything."""
+    """Format a sum of tokens; a dash if no provider reports any."""
     unknown = summary.calls_without_usage
     if unknown == summary.calls:
         return "-"

@@ -1,6 +1,6 @@
-"""What was cut, kept so that a tool can fetch it back: in memory or in a file of SQLite.
+"""Stores of originals: texts that were cut, kept so that a recall tool can fetch them.
 
-A store in LangGraph's `BaseStore` is in the LangChain folder. Nothing here knows a framework.
+In memory or in an SQLite file. A store on LangGraph's `BaseStore` is in the LangChain folder.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which part of an original is shown where all of it is too much. Never above its tokens.
+"""Excerpts of an original within a token limit.
 
-What is shown is the source's, byte for byte; only the first line and the lines between parts that
-are far from each other are not, and say which lines these are.
+All parts shown are the source's, byte for byte. Only the first line and the lines between distant
+parts are added; they name the line numbers.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ from specprefill_integrations.types import Span
 
 _Item = TypeVar("_Item")
 
-# So many lines or parts are listed by number.
+# Lines or parts listed by number.
 _MOST_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is to be shown of a text."""
+    """The part of a text to show."""
 
     centers: Sequence[int]
-    """The pieces that matter, most wanted first; then come those nearest to them."""
+    """The pieces asked for, most important first; their neighbors follow."""
 
     name: str = ""
-    """What to call the centers where some of them are not shown; where empty, none are listed."""
+    """Name of the centers in the list of those not shown; empty for no list."""
 
     advice: str = ""
-    """What the reader can do to see more."""
+    """Advice on how to see more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExcerptWriter:
-    """Writes texts, or parts of them, within a number of tokens."""
+    """Writes texts, or excerpts of them, within a token limit."""
 
     max_tokens: int
-    """Tokens of what is written, all of it counted."""
+    """Maximum tokens of an answer, added lines included."""
 
     count_tokens: CountTokens
-    """Counts them."""
+    """Token counter."""
 
     def fits(self, text: str) -> bool:
-        """Whether a text may be shown whole."""
+        """Return True if the whole text is within the limit."""
         return self._tokens(text) <= self.max_tokens
 
     def write(self, source: NumberedText, wanted: Wanted) -> str:
-        """As much as fits of what is wanted and of what stands around it.
+        """Write as many of the wanted pieces and their neighbors as fit.
 
         Args:
             source: The text; not empty.
-            wanted: What is to be shown of it; at least one piece.
+            wanted: The part to show; at least one piece.
         """
         order = list(_nearest_first(wanted.centers, len(source.pieces)))
 
@@ -68,13 +68,13 @@ class ExcerptWriter:
         return render(self._most(render, len(order))) or self.cut(render(1))
 
     def cut(self, text: str) -> str:
-        """As much of the beginning of a text as fits."""
+        """Return the beginning of a text, as much as fits."""
         return text[: self._most(lambda count: text[:count], len(text))]
 
     def _most(self, render: Callable[[int], str], most: int) -> int:
-        """The largest count up to `most` for which `render(count)` was seen to fit; 0 does.
+        """Find the largest count up to `most` for which `render(count)` fits.
 
-        Small ones are tried first: counting the tokens of a long text takes long.
+        Small counts are tried first: counting the tokens of long texts is slow.
         """
         high = 1
         while high < most and self.fits(render(high)):
@@ -88,7 +88,7 @@ class ExcerptWriter:
 
 
 def _nearest_first(centers: Sequence[int], count: int) -> Iterator[int]:
-    """All of `count` neighbors in a row: the centers, those next to them, those next to these."""
+    """Yield the indices below `count` by their distance from the centers."""
     seen = set(centers)
     queue = deque(centers)
     while queue:
@@ -101,7 +101,7 @@ def _nearest_first(centers: Sequence[int], count: int) -> Iterator[int]:
 
 
 def _render(source: NumberedText, wanted: Wanted, chosen: Sequence[int]) -> str:
-    """The first line, then the chosen pieces with what is missing named between them."""
+    """Write the first line, then the chosen pieces with the gaps between them named."""
     if not chosen:
         return ""
     blocks = merge_adjacent(source.text, (source.pieces[piece] for piece in chosen))
@@ -117,7 +117,7 @@ def _render(source: NumberedText, wanted: Wanted, chosen: Sequence[int]) -> str:
 def _first_line(
     source: NumberedText, wanted: Wanted, chosen: Sequence[int], blocks: Sequence[Span]
 ) -> str:
-    """What is shown, where else there is some of what was asked for, and what to do for more."""
+    """Write which lines are shown, which others match, and how to see more."""
     notes = [f"{_listed(blocks, source.name_of)} of {len(source.lines)}"]
     if wanted.name:
         elsewhere = source.lines_of({*wanted.centers}.difference(chosen))

@@ -1,28 +1,25 @@
-"""Originals in the memory of one process."""
+"""A store of originals in the memory of one process."""
 
 from __future__ import annotations
 
 import asyncio
+import copy
+import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any
+
+from cachetools import TTLCache
 
 from specprefill_integrations._fork_safe_lock import ForkSafeLock
 from specprefill_integrations.originals._original_store import check_limits, reference_of
 
 
-class _Kept(NamedTuple):
-    """A text and when it was put."""
-
-    text: str
-    put_at: float
-
-
 class InMemoryOriginals:
-    """Keeps originals until the process ends; where room runs out, the longest unused go first.
+    """Keeps originals until the process ends; the least recently used are dropped first.
 
-    Safe to use from many threads and event loops at once.
+    Safe to use from many threads and event loops at once. A copy starts with the same texts and
+    is independent afterwards.
     """
 
     def __init__(
@@ -32,13 +29,13 @@ class InMemoryOriginals:
         max_age_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Say how much is kept, and for how long.
+        """Start empty.
 
         Args:
             max_chars: Characters of all texts together.
-            max_age_seconds: How long after it was last put a text is given back; None is for as
-                long as there is room.
-            clock: Tells the time in seconds.
+            max_age_seconds: Seconds after its latest `put` for which a text is kept; None for no
+                limit.
+            clock: Returns the time in seconds.
 
         Raises:
             OriginalStoreError: A limit is not above 0.
@@ -47,52 +44,44 @@ class InMemoryOriginals:
         self.max_chars = max_chars
         self.max_age_seconds = max_age_seconds
         self._clock = clock
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the longest unused first
-        self._chars = 0
         self._lock = ForkSafeLock()
+        self._texts = self._no_texts()
 
     def put(self, text: str) -> str | None:
-        """Keep a text; see `OriginalStore.put`. One of more than `max_chars` is not kept."""
+        """Keep a text; see `OriginalStore.put`. A text longer than `max_chars` is not kept."""
         if len(text) > self.max_chars:
             return None
         reference = reference_of(text)
         with self._lock:
-            self._drop(reference)
-            self._kept[reference] = _Kept(text, self._clock())
-            self._chars += len(text)
-            self._make_room()
+            try:
+                self._texts[reference] = text
+            except KeyError:  # this process was forked while another thread changed the cache
+                self._texts = self._no_texts()
+                self._texts[reference] = text
         return reference
 
     def get(self, reference: str) -> str | None:
-        """The text, or None; see `OriginalStore.get`."""
+        """Return the text, or None; see `OriginalStore.get`."""
         with self._lock:
-            kept = self._kept.get(reference)
-            if kept is None or self._is_old(kept):
+            try:
+                return self._texts[reference]
+            except KeyError:
                 return None
-            self._kept.move_to_end(reference)
-            return kept.text
 
     async def aput(self, text: str) -> str | None:
-        """`put`, in a thread: a long text takes a while to hash."""
+        """Keep a text, in a thread: hashing a long text takes time."""
         return await asyncio.to_thread(self.put, text)
 
     async def aget(self, reference: str) -> str | None:
-        """`get`, which waits for nothing."""
+        """Return the text, or None; never blocks."""
         return self.get(reference)
 
-    def _make_room(self) -> None:
-        """Drop what is too old, then the longest unused; the lock is held."""
-        if self.max_age_seconds is not None:
-            for reference in [one for one, kept in self._kept.items() if self._is_old(kept)]:
-                self._drop(reference)
-        while self._chars > self.max_chars:
-            self._drop(next(iter(self._kept)))
+    def _no_texts(self) -> TTLCache[str, str]:
+        max_age = math.inf if self.max_age_seconds is None else self.max_age_seconds
+        return TTLCache(self.max_chars, max_age, timer=self._clock, getsizeof=len)
 
-    def _drop(self, reference: str) -> None:
-        kept = self._kept.pop(reference, None)
-        if kept is not None:
-            self._chars -= len(kept.text)
-
-    def _is_old(self, kept: _Kept) -> bool:
-        age = self._clock() - kept.put_at
-        return self.max_age_seconds is not None and age >= self.max_age_seconds
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state of one moment, although other threads may put texts."""
+        with self._lock:
+            texts = copy.deepcopy(self._texts, {id(self._clock): self._clock})  # the same clock
+        return {**self.__dict__, "_texts": texts}

@@ -1,4 +1,4 @@
-"""A text by its lines, counted from 1, in pieces small enough to be shown one by one. Pure."""
+"""A text in numbered lines, long lines in several pieces. Pure."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._lines import source_lines
 from specprefill_integrations.types import Span
 
-# Longer lines, such as JSON without line breaks, come in several pieces.
+# Longer lines, such as minified JSON, are cut into pieces.
 _PIECE_CHARS = 300
 
 
 @dataclass(frozen=True)
 class NumberedText:
-    """Knows which lines stand where, and what to call a part of the text."""
+    """Maps lines, pieces and character positions of a text onto each other.
+
+    Lines are numbered from 1.
+    """
 
     text: str
     """The original."""
 
     @cached_property
     def lines(self) -> list[Span]:
-        """All lines, each with what ends it."""
+        """All lines, line ends included."""
         return source_lines(self.text)
 
     @cached_property
     def pieces(self) -> list[Span]:
-        """The lines again, long ones in parts; together they are the whole text."""
+        """All lines, long ones in several pieces; together they are the whole text."""
         return [piece for line in self.lines for piece in _pieces_of(self.text, line)]
 
     def pieces_of_lines(self, first: int, last: int) -> range:
-        """The indices of the pieces of some lines.
+        """Return the indices of the pieces of some lines.
 
         Args:
-            first: Number of the first of them.
-            last: Number of the last of them.
+            first: Number of the first line.
+            last: Number of the last line.
         """
         starts = self._piece_starts
         return range(
@@ -48,24 +51,24 @@ class NumberedText:
         )
 
     def pieces_with(self, words: str) -> list[int]:
-        """The indices of the pieces in which some words begin, in any case, with any white space.
+        """Return the indices of the pieces in which a phrase begins.
 
         Args:
-            words: The words; at least one.
+            words: The phrase, not blank; case and white space do not matter.
         """
         pattern = re.compile(r"\s+".join(map(re.escape, words.split())), re.IGNORECASE)
         starts = (m.start() for m in pattern.finditer(self.text))
         return list(dict.fromkeys(bisect_right(self._piece_starts, at) - 1 for at in starts))
 
     def lines_of(self, pieces: Iterable[int]) -> list[int]:
-        """The numbers of the lines that some pieces belong to, ascending."""
+        """Return the numbers of the lines of some pieces, ascending."""
         return sorted({self._lines_of_pieces[piece] for piece in pieces})
 
     def name_of(self, span: Span) -> str:
-        """What a reader calls a part of the text, not empty: its lines, or that it is part of some.
+        """Name a part of the text by its lines, such as "lines 3-7" or "part of line 2".
 
         Args:
-            span: The part, from a border between pieces to another one.
+            span: The part, not empty, from one border between pieces to another.
         """
         first, last = self._line_at(span.start), self._line_at(span.end - 1)
         name = f"line {first}" if first == last else f"lines {first}-{last}"
@@ -89,7 +92,7 @@ class NumberedText:
 
 
 def _pieces_of(text: str, line: Span) -> list[Span]:
-    """A line, cut where it may be cut; the white space between the pieces is part of them."""
+    """Cut a long line at sensible places; white space between pieces belongs to them."""
     if line.end - line.start <= _PIECE_CHARS:
         return [line]
     found = split_oversized(text, trimmed(text, line), _PIECE_CHARS)

@@ -1,6 +1,6 @@
-"""The seam between those that keep originals and those that put or fetch them, and what all share.
+"""The interface of stores of originals, and what all stores share.
 
-A text is known by its content: the same text has the same reference, in every store and process.
+A text is identified by its content: it has the same reference in every store and process.
 """
 
 from __future__ import annotations
@@ -15,55 +15,54 @@ from specprefill_integrations.errors import OriginalStoreError
 logger = logging.getLogger(__name__)
 
 REFERENCE_CHARS = 12
-"""Hexadecimal digits of a reference: short enough for a marker in a prompt, and two given texts
-share one with a chance of 1 in 2^48."""
+"""Hexadecimal digits of a reference: short enough for a gap marker, and two texts share one with
+a probability of 1 in 2^48."""
 
 
 @runtime_checkable
 class OriginalStore(Protocol):
-    """Keeps texts, up to a limit, and gives them back by reference.
+    """Keeps texts, up to a limit, and returns them by reference.
 
-    Nothing here raises because a text cannot be kept or found: that a text cannot be fetched back
-    must not stop an agent.
+    A text that cannot be kept or found never raises: it must not stop an agent.
     """
 
     def put(self, text: str) -> str | None:
-        """Keep a text; one that is kept already counts as new again.
+        """Keep a text; one that is kept already counts as new.
 
         Args:
-            text: The text: any, lone surrogates and NUL included.
+            text: Any text, lone surrogates and NUL included.
 
         Returns:
-            Its reference, or None where it is not kept, because it is larger than all that may be
-            kept or because the store failed. No marker may name a reference then.
+            Its reference; None if it is not kept because it exceeds the store's limit or the store
+            failed. In that case no gap marker may name a reference.
         """
 
     def get(self, reference: str) -> str | None:
-        """The text, exactly as it was put, or None where it is not or no longer kept."""
+        """Return the text exactly as it was put, or None if it is not kept (any longer)."""
 
     async def aput(self, text: str) -> str | None:
-        """`put`, without holding up the event loop."""
+        """Do the same as `put` without blocking the event loop."""
 
     async def aget(self, reference: str) -> str | None:
-        """`get`, without holding up the event loop."""
+        """Do the same as `get` without blocking the event loop."""
 
 
 def reference_of(text: str) -> str:
-    """The reference of a text: the beginning of the SHA-256 of its content."""
+    """Return the reference of a text: the first digits of its SHA-256."""
     return hashlib.sha256(_encoded(text)).hexdigest()[:REFERENCE_CHARS]
 
 
 def pack_text(text: str) -> bytes:
-    """A text as bytes for a store, compressed; next to nothing is lost where that saves nothing."""
+    """Compress a text for storage. Incompressible texts grow by a few bytes."""
     return zlib.compress(_encoded(text))
 
 
 def unpack_text(packed: bytes, reference: str) -> str | None:
-    """The text that was packed; None, and a warning, where it is not the one of `reference`.
+    """Restore a packed text; None, with a warning, if it does not match `reference`.
 
     Args:
-        packed: What the store gave.
-        reference: What it was asked for.
+        packed: The stored bytes.
+        reference: The reference they were stored under.
     """
     try:
         text = zlib.decompress(packed).decode("utf-8", "surrogatepass")
@@ -76,13 +75,13 @@ def unpack_text(packed: bytes, reference: str) -> str | None:
 
 
 def check_limits(**limits: float | None) -> None:
-    """Reject limits that mean nothing.
+    """Reject invalid limits.
 
     Args:
-        limits: Each by the name that the user knows it by; None is no limit.
+        limits: Limits by parameter name; None for no limit.
 
     Raises:
-        OriginalStoreError: One of them is not above 0.
+        OriginalStoreError: A limit is not above 0.
     """
     for name, limit in limits.items():
         if limit is not None and not limit > 0:

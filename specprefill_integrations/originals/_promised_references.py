@@ -1,6 +1,7 @@
-"""The references that gap markers name: promised before it is known what is cut, kept after.
+"""References for gap markers, which are written before it is known which texts are cut.
 
-What is left whole is never put: it would push out what some marker names.
+Only texts that are cut are put into the store, so that nothing else pushes out an original that a
+marker names.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from specprefill_integrations.originals._original_store import OriginalStore, re
 
 
 class PromisedReferences:
-    """The references of some texts, of which those are put that are cut."""
+    """References of some texts; those that are cut are put into the store afterwards."""
 
     def __init__(self, texts: Sequence[str], store: OriginalStore | None) -> None:
-        """Promise each text the reference that its content has in every store of ours.
+        """Promise each text the reference of its content.
 
         Args:
             texts: The texts.
-            store: Where they go; None where nobody could fetch them back.
+            store: Receives the texts that are cut; None if there is no store.
         """
         self._texts = texts
         self._store = store
@@ -27,18 +28,18 @@ class PromisedReferences:
 
     @property
     def named(self) -> Sequence[str | None]:
-        """What markers are to name, text by text; None for nothing."""
+        """The reference for the markers of each text; None for no reference."""
         return tuple(self._named)
 
     def put(self, cut: Iterable[int]) -> bool:
-        """Put what was cut.
+        """Put the texts that were cut.
 
         Args:
-            cut: Which of the texts that are.
+            cut: Indices of these texts.
 
         Returns:
-            Whether all is as it was promised. Where it is not, because the store does not keep a
-            text or knows it by another name, markers must be written anew: `named` has changed.
+            True if `named` is unchanged. False if the store did not keep a text or gave it another
+            reference: then the markers must be written again.
         """
         before = self.named
         for index, store in self._still_to_put(cut):
@@ -46,7 +47,7 @@ class PromisedReferences:
         return self.named == before
 
     async def aput(self, cut: Iterable[int]) -> bool:
-        """`put`, without holding up the event loop."""
+        """Do the same as `put` without blocking the event loop."""
         before = self.named
         for index, store in self._still_to_put(cut):
             self._named[index] = await store.aput(self._texts[index])

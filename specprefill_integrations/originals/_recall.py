@@ -1,6 +1,6 @@
-"""What an agent reads that asks for an original: the text or a part of it, or why there is none.
+"""The recall tool's answer to an agent: an original, an excerpt of it, or why there is none.
 
-Knows no framework and no store; every answer is text that an agent can go on with.
+Knows no framework and no store. Every answer is text that tells the agent how to continue.
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from specprefill_integrations.pipeline._token_counting import CountTokens
 logger = logging.getLogger(__name__)
 
 RECALL_HELP = (
-    "Fetch back the original of a text that was shortened. Such a text has gaps, marked "
-    "[...] or the like, and beside one of them it names its reference, such as "
-    "[reference 3f9a0c1b2d4e]. Call this when what you need may be in a gap, before you say "
-    "that it is not there or call again the tool that gave the text. Give the reference; for "
-    'a part of a long original also "around". You get the original word for word: all of it '
-    "or, where it is too long, the part that you asked for."
+    "Fetch the original of a text that was shortened. A shortened text has gaps, marked [...] "
+    "or similar, and names its reference beside one of them, such as [reference 3f9a0c1b2d4e]. "
+    "Call this tool when the information you need may be in a gap, before you say that it is "
+    "missing or call the tool that returned the text again. Pass the reference; for a part of a "
+    'long original also pass "around". You get the original word for word: the whole text or, '
+    "if it is too long, the part that you asked for."
 )
-"""What a model reads of the tool that recalls."""
+"""Description of the recall tool for the model."""
 
-REFERENCE_HELP = "The reference that the shortened text names: 12 characters, such as 3f9a0c1b2d4e."
-"""What it reads of the argument `reference`."""
+REFERENCE_HELP = "The reference in the shortened text: 12 characters, such as 3f9a0c1b2d4e."
+"""Description of the argument `reference`."""
 
 AROUND_HELP = (
-    "Which part of a long original: words that stand in it, word for word, such as a name or an "
-    "error code; or a line number such as 120; or lines such as 120-160. Leave it empty for the "
-    "whole or the beginning."
+    "The part of a long original to return: words that occur in it, word for word, such as a name "
+    "or an error code; or a line number such as 120; or lines such as 120-160. Leave it empty for "
+    "the whole text or its beginning."
 )
-"""What it reads of the argument `around`."""
+"""Description of the argument `around`."""
 
 _REFERENCE = re.compile(rf"(?<![0-9a-z])[0-9a-f]{{{REFERENCE_CHARS}}}(?![0-9a-z])")
 
-# "120", "line 120", "lines 120-140": how our own first lines name them.
+# "120", "line 120", "lines 120-140": as in the first line of an excerpt.
 _LINES = re.compile(
     r"(?:lines?\s*)?(\d{1,9})(?:\s*[-\u2013]\s*(\d{1,9}))?", re.ASCII | re.IGNORECASE
 )
 
-# So much of an agent's own words is repeated to it.
+# Characters of an agent's own words that an answer repeats.
 _QUOTED_CHARS = 60
 
 
 def find_reference(words: str) -> str | None:
-    """The reference in what an agent says, which may repeat what stands around it.
+    """Find the reference in an agent's words, which may include text around it.
 
-    None where there is none, and where there are several: one original would pass for them all.
+    None if there is none or more than one.
     """
     found = _references_in(words)
     return found[0] if len(found) == 1 else None
@@ -67,17 +67,17 @@ def answer_recall(
 
     Args:
         words: The reference, as the agent wrote it.
-        text: What the store gave for it.
-        around: A line number, lines from one to another, or words of the text; blank for all.
-        max_tokens: Tokens of the answer.
-        count_tokens: Counts them. Where that fails, each byte counts as one: no tokenizer makes
-            more of a text.
+        text: The store's text for it.
+        around: A line number, a range of lines, or words of the text; blank for all.
+        max_tokens: Maximum tokens of the answer.
+        count_tokens: Token counter. If it fails, bytes are counted, an upper bound for any
+            tokenizer.
     """
     try:
         writer = ExcerptWriter(max_tokens=max_tokens, count_tokens=count_tokens)
         return _answer(words, text, around, writer)
     except Exception:
-        logger.warning("Tokens of an original could not be counted.", exc_info=True)
+        logger.warning("The tokens of an original could not be counted.", exc_info=True)
         writer = ExcerptWriter(max_tokens=max_tokens, count_tokens=_count_bytes)
         return _answer(words, text, around, writer)
 
@@ -99,12 +99,12 @@ def _beginning(source: NumberedText) -> Wanted:
     numbers = "a line number, lines such as 20-40, or " if len(source.lines) > 1 else ""
     return Wanted(
         centers=range(len(source.pieces)),
-        advice=f'for more, call again with "around": {numbers}words that stand in the text',
+        advice=f'for more, call again with "around": {numbers}words that occur in the text',
     )
 
 
 def _wanted(source: NumberedText, around: str) -> Wanted:
-    """The lines that `around` names, else those with its words: perhaps none."""
+    """Return the lines that `around` names, else those with its words; possibly none."""
     named = _LINES.fullmatch(around)
     if named:
         first = int(named[1])
@@ -116,8 +116,8 @@ def _wanted(source: NumberedText, around: str) -> Wanted:
 
 def _not_there(around: str, lines: int) -> str:
     return (
-        f"{_quoted(around)} is not in this original, which has lines 1 to {lines}. Call again with "
-        '"around": fewer or other words that stand in it, or a line number; or without it.'
+        f"{_quoted(around)} is not in this original, which has lines 1 to {lines}. Call again "
+        'without "around", or with fewer or other words that occur in it, or with a line number.'
     )
 
 
@@ -126,13 +126,13 @@ def _no_original(words: str) -> str:
     if not references:
         return (
             f"There is no reference in {_quoted(words)}. A reference is the {REFERENCE_CHARS} "
-            "characters, 0-9 and a-f, that a shortened text names."
+            "characters, 0-9 and a-f, in a shortened text."
         )
     if len(references) > 1:
         return f"These are {len(references)} references. Call once for each of them."
     return (
-        f"The original {references[0]} is not kept here, or no longer. Call the tool that the text "
-        "came from again, or go on without it."
+        f"The original {references[0]} is not kept here, or no longer. Call the tool that "
+        "returned the text again, or continue without it."
     )
 
 

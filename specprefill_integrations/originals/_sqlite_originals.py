@@ -1,4 +1,4 @@
-"""Originals in a file of SQLite: they survive a restart and are shared by processes."""
+"""A store of originals in an SQLite file: survives restarts, shared by processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from specprefill_integrations.errors import OriginalStoreError
 from specprefill_integrations.originals._original_store import (
@@ -22,11 +24,11 @@ from specprefill_integrations.originals._original_store import (
 
 logger = logging.getLogger(__name__)
 
-# How long one waits for another who writes.
+# Wait for another writer.
 _BUSY_SECONDS = 10.0
 
-# Raise the number in the names when the columns change. `used` counts up, so that no clock decides
-# what was used last; `packed` comes last, so that the rest is read without it.
+# Raise the number in the names when the columns change. `used` is a counter, so that recency does
+# not depend on a clock; `packed` comes last, so that the other columns are read without it.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS specprefill_originals_1 (
     reference TEXT PRIMARY KEY,
@@ -45,14 +47,14 @@ _NEXT_USE = "(SELECT coalesce(max(used), 0) + 1 FROM specprefill_originals_1)"
 
 
 class SqliteOriginals:
-    """Keeps originals in a file; where room runs out, the longest unused go first.
+    """Keeps originals in a file; the least recently used are dropped first.
 
     Safe to use from many threads, event loops and processes at once, forked ones included, on a
-    local disk: what `put` has returned a reference for outlives a process that is killed. A new
-    file can be read by its owner alone.
+    local disk. Once `put` has returned a reference, the text survives a killed process. A new file
+    is readable by its owner only. A copy, also in another process, uses the same file.
 
-    A text that is damaged in the file is treated as missing. Where the file cannot be read or
-    written, nothing is kept or found, and the log says why.
+    A damaged text is treated as missing. If the file cannot be read or written, nothing is kept or
+    found, and the log says why.
     """
 
     def __init__(
@@ -63,15 +65,15 @@ class SqliteOriginals:
         max_age_seconds: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Open the file, or make it.
+        """Open or create the file.
 
         Args:
-            path: The file; its folder is made too.
-            max_bytes: Bytes of all texts together, compressed as they are stored; the file itself
-                is a little larger.
-            max_age_seconds: How long after it was last put a text is given back; None is for as
-                long as there is room.
-            clock: Tells the time in seconds, the same to all processes.
+            path: The file; missing folders are created.
+            max_bytes: Bytes of all texts together, compressed as stored; the file is slightly
+                larger.
+            max_age_seconds: Seconds after its latest `put` for which a text is kept; None for no
+                limit.
+            clock: Returns the time in seconds, the same in all processes.
 
         Raises:
             OriginalStoreError: A limit is not above 0, or the file cannot be opened as a database.
@@ -81,11 +83,11 @@ class SqliteOriginals:
         self.max_bytes = max_bytes
         self.max_age_seconds = max_age_seconds
         self._clock = clock
-        # By process: a forked child must neither use nor close what its parent opened.
+        # By process: a forked child must neither use nor close its parent's connections.
         self._idle_of: dict[int, deque[sqlite3.Connection]] = {}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Does not open a file that is there: closing it would drop the locks of this process.
+            # Never opens an existing file: closing it would drop this process's locks on it.
             self.path.touch(mode=0o600)
             with self._transaction():
                 pass
@@ -98,7 +100,7 @@ class SqliteOriginals:
         return {**self.__dict__, "_idle_of": {}}
 
     def put(self, text: str) -> str | None:
-        """Keep a text; see `OriginalStore.put`. One of more than `max_bytes`, packed, is not."""
+        """Keep a text; see `OriginalStore.put`. A text over `max_bytes`, packed, is not kept."""
         packed = pack_text(text)
         if len(packed) > self.max_bytes:
             return None
@@ -117,7 +119,7 @@ class SqliteOriginals:
         return reference
 
     def get(self, reference: str) -> str | None:
-        """The text, or None; see `OriginalStore.get`."""
+        """Return the text, or None; see `OriginalStore.get`."""
         try:
             with self._connection() as connection:
                 row = connection.execute(
@@ -133,21 +135,31 @@ class SqliteOriginals:
         return unpack_text(row[0], reference)
 
     async def aput(self, text: str) -> str | None:
-        """`put`, in a thread."""
+        """Keep a text, in a thread."""
         return await asyncio.to_thread(self.put, text)
 
     async def aget(self, reference: str) -> str | None:
-        """`get`, in a thread."""
+        """Return the text, or None, in a thread."""
         return await asyncio.to_thread(self.get, reference)
 
     def close(self) -> None:
-        """Close the file as far as this process has it open; the next call opens it again."""
+        """Close this process's connections; the next call opens a new one."""
         idle = self._idle()
         while idle:
             idle.pop().close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Open the same file again."""
+        reopen = partial(
+            type(self),
+            max_bytes=self.max_bytes,
+            max_age_seconds=self.max_age_seconds,
+            clock=self._clock,
+        )
+        return reopen, (self.path,)
+
     def _note_use(self, reference: str) -> None:
-        """Count a text as used just now; where that fails it only goes earlier than it might."""
+        """Mark a text as used; if that fails, it is only dropped earlier."""
         try:
             with self._connection() as connection:
                 connection.execute(
@@ -159,7 +171,7 @@ class SqliteOriginals:
             logger.debug("The use of %s was not noted.", reference, exc_info=True)
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
-        """Drop what is too old, then the longest unused, in the transaction that is open."""
+        """Drop expired texts, then the least recently used, within the open transaction."""
         connection.execute(
             "DELETE FROM specprefill_originals_1 WHERE put_at <= ?", (self._oldest(),)
         )
@@ -172,14 +184,14 @@ class SqliteOriginals:
             total -= packed_bytes
 
     def _oldest(self) -> float:
-        """When a text may have been put at the latest to be too old now."""
+        """Return the time of `put` at or before which a text is expired."""
         if self.max_age_seconds is None:
             return float("-inf")
         return self._clock() - self.max_age_seconds
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, with no other writer in between."""
+        """Run a block as one transaction, with no other writer in between."""
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             with connection:
@@ -187,9 +199,9 @@ class SqliteOriginals:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        """A connection that nobody else uses meanwhile.
+        """Lend a connection for a block.
 
-        Not one a thread: agents run their tools in threads that do not live long.
+        Connections are not per thread: agents run tools in short-lived threads.
         """
         idle = self._idle()
         try:
@@ -198,13 +210,13 @@ class SqliteOriginals:
             connection = self._open()
         try:
             yield connection
-        except BaseException:  # whatever state it is in, the next one gets a new one
+        except BaseException:  # its state is unknown: do not lend it again
             connection.close()
             raise
         idle.append(connection)
 
     def _idle(self) -> deque[sqlite3.Connection]:
-        """The connections of this process that nobody uses now."""
+        """Return the unused connections of this process."""
         return self._idle_of.setdefault(os.getpid(), deque())
 
     def _open(self) -> sqlite3.Connection:
@@ -212,8 +224,8 @@ class SqliteOriginals:
             self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
-            # With a log written ahead nobody who reads waits, and a killed process leaves either
-            # all of a transaction or nothing. It is on the disk by the next checkpoint.
+            # With a write-ahead log readers never wait, and a killed process leaves all of a
+            # transaction or nothing. It is on disk by the next checkpoint.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_SCHEMA)

@@ -1,6 +1,7 @@
-"""Scoring of units with a draft model; one of the few folders that import `torch`.
+"""Scoring: how much a question needs each span of some texts.
 
-Importing this package does not: its public names are imported at first use.
+Together with calibration, benchmarks and evaluation the only part that uses `torch` and
+`transformers`; importing this package imports neither.
 """
 
 from __future__ import annotations
@@ -8,12 +9,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from specprefill_integrations.errors import MissingDependencyError
+
 if TYPE_CHECKING:
-    from specprefill_integrations.scoring._attention_scorer import AttentionScorer
+    from specprefill_integrations.scoring._attention_scorer import AttentionScorer, ReadingPlan
     from specprefill_integrations.scoring._draft_model import DraftModel
+    from specprefill_integrations.scoring._engine import ScoringEngine, shared_engine
+    from specprefill_integrations.scoring._profiles import ReadoutProfile
+    from specprefill_integrations.scoring._scoring_worker import EngineLimits, EngineStatistics
+    from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
     from specprefill_integrations.scoring.readouts import (
+        CalibratedDifferenceReadout,
         DraftLayers,
+        LinearReadout,
         PromptLayout,
+        PublishedReadout,
         ReadingPass,
         Readout,
         Reduction,
@@ -22,30 +32,63 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AttentionScorer": "_attention_scorer",
+    "CalibratedDifferenceReadout": "readouts",
     "DraftLayers": "readouts",
     "DraftModel": "_draft_model",
+    "EngineLimits": "_scoring_worker",
+    "EngineStatistics": "_scoring_worker",
+    "LinearReadout": "readouts",
     "PromptLayout": "readouts",
+    "PublishedReadout": "readouts",
     "ReadingPass": "readouts",
+    "ReadingPlan": "_attention_scorer",
     "Readout": "readouts",
+    "ReadoutProfile": "_profiles",
     "Reduction": "readouts",
+    "ScoreRequest": "_span_scorer",
+    "ScoringEngine": "_engine",
     "SpanReadings": "readouts",
+    "SpanScorer": "_span_scorer",
+    "shared_engine": "_engine",
 }
 
 __all__ = [
     "AttentionScorer",
+    "CalibratedDifferenceReadout",
     "DraftLayers",
     "DraftModel",
+    "EngineLimits",
+    "EngineStatistics",
+    "LinearReadout",
     "PromptLayout",
+    "PublishedReadout",
     "ReadingPass",
+    "ReadingPlan",
     "Readout",
+    "ReadoutProfile",
     "Reduction",
+    "ScoreRequest",
+    "ScoringEngine",
     "SpanReadings",
+    "SpanScorer",
+    "shared_engine",
 ]
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name at first use."""
+    """Import a public name at its first use.
+
+    Raises:
+        MissingDependencyError: The extra `draft` is not installed.
+    """
     if name not in _HOMES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    try:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(str(error.name), "draft") from error
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,11 +1,11 @@
-"""Reads a few rows of a model's attention while it runs, for any architecture of transformers 5.
+"""Capture of a few rows of a model's attention, for any architecture of transformers 5.
 
-Nearly all model files of transformers call one table of attention functions with queries and keys
-ready to multiply (RoPE applied, cached keys included, grouped heads not repeated). Within
-`capture_attention` a model's own function is looked up there as before and its result handed back
-untouched; beside it the wanted rows are computed. Never M x M: O(rows x M) a layer.
+Nearly all model files of transformers look up their attention function in one table and call it
+with queries and keys ready to multiply (RoPE applied, cached keys included, grouped heads not
+repeated). Within `capture_attention` the model's own function still computes the output; beside it
+the requested rows are computed, in O(rows x keys) per layer, never keys x keys.
 
-Knows nothing about prompts, tokens or what the rows are for.
+Knows nothing about prompts, tokens or the use of the rows.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _registry_lock = ForkSafeLock()
 
 @dataclass(frozen=True, slots=True)
 class _Capture:
-    """What is read while one `with` is open."""
+    """The settings of one open capture."""
 
     rows: int
     on_layer: OnLayer
@@ -64,15 +64,14 @@ def capture_attention(
 ) -> Iterator[None]:
     """Within the block, hand the last `rows` rows of attention layers to `on_layer`.
 
-    The model computes what it always does, bit for bit. One capture at a time runs on one model;
-    another thread that runs the same model meanwhile is neither captured nor disturbed.
+    The model's output is unchanged, bit for bit. A model has one capture at a time; other threads
+    that run it meanwhile are neither captured nor disturbed.
 
     Args:
-        model: Any model whose layers use transformers' attention interface.
-        rows: How many of the last query positions of a forward pass are read (fewer where the
-            pass has fewer).
-        on_layer: Gets each layer's rows as soon as they are there.
-        layers: Which layers are read; None for all.
+        model: A model whose layers use transformers' attention interface.
+        rows: Number of last query positions to read in a forward pass, or all if it has fewer.
+        on_layer: Receives each layer's rows during the pass.
+        layers: The layers to read; None for all.
 
     Raises:
         DraftModelUnsupportedError: The model does not use the attention interface.
@@ -91,7 +90,7 @@ def capture_attention(
             _active.reset(token)
 
 
-def attention_rows(  # noqa: PLR0913 - what an attention layer is made of
+def attention_rows(  # noqa: PLR0913 - the arguments of an attention layer
     query: Tensor,
     key: Tensor,
     attention_mask: Tensor | None,
@@ -104,19 +103,19 @@ def attention_rows(  # noqa: PLR0913 - what an attention layer is made of
     sinks: Tensor | None = None,
     position_bias: Tensor | None = None,
 ) -> Tensor:
-    """Compute the last rows of softmax(q k^T) as an eager layer would, and no others.
+    """Compute the last rows of softmax(q k^T) as an eager layer would.
 
     Args:
         query: Queries with positions applied. Shape: (batch, heads, query, dim).
         key: Keys with positions applied, cached ones first, grouped heads not repeated.
             Shape: (batch, key_value_heads, keys, dim).
-        attention_mask: None (causal), or which keys are seen: bool or additive float, of shape
-            (batch, 1 or heads, query, keys), or padding only, of shape (batch, keys).
-        rows: How many of the last query positions to compute.
-        scaling: Factor of the scores; 1 / sqrt(dim) where None.
-        is_causal: Whether later keys are hidden where `attention_mask` does not say.
-        sliding_window: Keys that a position sees, itself included, where the mask does not say.
-        softcap: Scores are squeezed into (-softcap, softcap) by tanh (Gemma 2).
+        attention_mask: None (causal); or bool or additive float, of shape
+            (batch, 1 or heads, query, keys); or padding only, of shape (batch, keys).
+        rows: Number of last query positions to compute.
+        scaling: Factor of the scores; None for 1 / sqrt(dim).
+        is_causal: True to hide later keys if there is no 4-D mask.
+        sliding_window: Keys visible from a position, itself included, if there is no 4-D mask.
+        softcap: Bound of the scores, applied by tanh (Gemma 2).
         sinks: A score per head that takes part in the softmax but belongs to no key (gpt-oss).
             Shape: (heads,).
         position_bias: Added to the scores (ALiBi, T5). Shape: (1 or batch, heads, query, keys).
@@ -128,14 +127,19 @@ def attention_rows(  # noqa: PLR0913 - what an attention layer is made of
     key_heads, keys = key.shape[1], key.shape[2]
     rows = min(rows, queries)
     wide = torch.promote_types(query.dtype, torch.float32)
-    # Heads of a group share their keys: they become more rows of one product.
-    grouped = query[:, :, queries - rows :].to(wide).reshape(batch, key_heads, -1, dim)
-    scores = (grouped @ key.to(wide).transpose(2, 3)).view(batch, heads, rows, keys)
+    # Heads of a group share their keys, so they become more rows of one product, and keys need not
+    # be repeated.
+    last = query[:, :, queries - rows :].to(wide)  # (batch, heads, rows, dim)
+    grouped = last.reshape(batch, key_heads, -1, dim)  # (batch, key_heads, group * rows, dim)
+    scores = grouped @ key.to(wide).transpose(2, 3)  # (batch, key_heads, group * rows, keys)
+    scores = scores.view(batch, heads, rows, keys)
+    # What models do to scores before the softmax, in their order.
     scores = scores * (dim**-0.5 if scaling is None else scaling)
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap
     if position_bias is not None:
         scores = scores + position_bias[:, :, -rows:, :keys].to(wide)
+    # A 4-D mask holds causality and window already; otherwise both are applied here.
     if attention_mask is not None and attention_mask.ndim == 4:  # noqa: PLR2004
         scores = _apply_mask(scores, attention_mask[:, :, -rows:, :keys])
     else:
@@ -146,29 +150,39 @@ def attention_rows(  # noqa: PLR0913 - what an attention layer is made of
 
 
 def _apply_mask(scores: Tensor, mask: Tensor) -> Tensor:
+    """Hide keys by a bool or additive mask that broadcasts to (batch, heads, rows, keys)."""
     if mask.dtype == torch.bool:
         return scores.masked_fill(~mask, -math.inf)
     return scores + mask.to(scores.dtype)
 
 
 def _hide(scores: Tensor, queries: int, *, is_causal: bool, sliding_window: int | None) -> Tensor:
-    """Hide later keys, and keys before the window; the last query stands at the last key."""
+    """Hide later keys, and keys before the window. The last query is at the last key.
+
+    Args:
+        scores: Shape: (batch, heads, rows, keys).
+        queries: Query positions of the pass.
+        is_causal: True to hide later keys.
+        sliding_window: Keys visible from a position.
+    """
     rows, keys = scores.shape[-2:]
     if not is_causal or (queries == 1 and sliding_window is None):
         return scores
-    position = torch.arange(keys - rows, keys, device=scores.device)[:, None]
-    other = torch.arange(keys, device=scores.device)[None, :]
-    hidden = other > position
+    position = torch.arange(keys - rows, keys, device=scores.device)[:, None]  # (rows, 1)
+    other = torch.arange(keys, device=scores.device)[None, :]  # (1, keys)
+    hidden = other > position  # (rows, keys)
     if sliding_window is not None:
         hidden |= other <= position - sliding_window
     return scores.masked_fill(hidden, -math.inf)
 
 
 def _softmax_with_sinks(scores: Tensor, sinks: Tensor | None) -> Tensor:
+    """Softmax over keys and sinks, without the sinks' column. Shape: (batch, heads, rows, keys)."""
     if sinks is None:
         return scores.softmax(dim=-1)
     batch, heads, rows, _ = scores.shape
-    column = sinks.to(scores.dtype).view(1, heads, 1, 1).expand(batch, heads, rows, 1)
+    column = sinks.to(scores.dtype).view(1, heads, 1, 1)
+    column = column.expand(batch, heads, rows, 1)
     return torch.cat([scores, column], dim=-1).softmax(dim=-1)[..., :-1]
 
 
@@ -178,7 +192,7 @@ def _lock_of(model: nn.Module) -> ForkSafeLock:
 
 
 def _attention_configs(model: PreTrainedModel) -> list[PretrainedConfig]:
-    """Every config object that some layer of the model reads its attention function's name from."""
+    """Return all configs from which layers read the name of their attention function."""
     configs: dict[int, PretrainedConfig] = {}
     for module in model.modules():
         config = getattr(module, "config", None)
@@ -188,7 +202,7 @@ def _attention_configs(model: PreTrainedModel) -> list[PretrainedConfig]:
 
 
 def _capturing_name(implementation: str) -> str:
-    """The name under which `implementation`, with capture, stands in transformers' tables."""
+    """Register `implementation` with capture in transformers' tables and return its name there."""
     name = implementation if implementation.startswith(_PREFIX) else _PREFIX + implementation
     with _registry_lock:
         if name not in ALL_ATTENTION_FUNCTIONS:
@@ -200,7 +214,7 @@ def _capturing_name(implementation: str) -> str:
 
 
 def _capturing(implementation: str) -> _Attend:
-    """`implementation`, followed by a look at its queries and keys where a capture is open."""
+    """Return an attention function that calls `implementation` and feeds an open capture."""
 
     def attend(
         module: nn.Module,
@@ -221,7 +235,7 @@ def _capturing(implementation: str) -> _Attend:
 
 
 def _own_function(module: nn.Module, implementation: str) -> _Attend:
-    """What the layer would have called; `eager` lives in the model's own file."""
+    """Return the function that the layer would have called; `eager` is in the model's module."""
     modeling = sys.modules[type(module).__module__]
     if implementation != "eager":
         table = getattr(modeling, "ALL_ATTENTION_FUNCTIONS", ALL_ATTENTION_FUNCTIONS)
@@ -229,14 +243,14 @@ def _own_function(module: nn.Module, implementation: str) -> _Attend:
     own: _Attend | None = getattr(modeling, "eager_attention_forward", None)
     if own is None:
         msg = (
-            f"{type(module).__name__} has no eager attention of its own; load the draft with "
+            f"{type(module).__name__} has no eager attention function; load the draft with "
             f"attn_implementation='sdpa'."
         )
         raise DraftModelUnsupportedError(msg)
     return own
 
 
-def _read(  # noqa: PLR0913, PLR0917 - transformers' arguments, passed on
+def _read(  # noqa: PLR0913, PLR0917 - transformers' arguments
     capture: _Capture,
     module: nn.Module,
     query: Tensor,

@@ -1,20 +1,23 @@
-"""The draft's attention as a score of spans: texts -> windows -> batches -> rows -> spans.
+"""Span scores from a draft model's attention.
 
-Knows nothing about budgets, selection or frameworks.
+Texts are cut into windows, windows are read in batches, and what a readout makes of the attention
+is averaged over spans. Knows nothing about budgets, selection or frameworks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from specprefill_integrations.scoring._draft_layers import layers_needed
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
 from specprefill_integrations.scoring._profiles import readout_for
@@ -22,7 +25,6 @@ from specprefill_integrations.scoring._prompt_reader import (
     Prompt,
     PromptReader,
     QuestionTokens,
-    layers_needed,
 )
 from specprefill_integrations.scoring._request_reading import RequestReading
 from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
@@ -31,11 +33,11 @@ from specprefill_integrations.scoring.readouts import Readout, SpanReadings
 from specprefill_integrations.types import Span
 
 GENERIC_QUESTION = "What are the main points?"
-"""What is asked where the caller asks nothing."""
+"""The question of a call without a query."""
 
-# Models look at the first tokens of a prompt whatever they say: these belong to no text.
+# Models attend to the first tokens of a prompt whatever they are: these belong to no text.
 _CONTEXT_START = "Context:\n\n"
-# On a CPU more tokens at a time take no less time each, and what pads them is paid for.
+# On a CPU larger batches save no time per token, but their padding costs some.
 _CPU_BATCH_TOKENS = 1_024
 _GPU_BATCH_TOKENS = 32_768
 _CHARS_PER_TOKEN = 4
@@ -46,52 +48,51 @@ _QUESTION_END = "\nAnswer:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingPlan:
-    """How much the draft reads at a time."""
+    """Sizes of windows, batches and questions."""
 
     window_tokens: int | None = None
-    """Context tokens of a window, fewer where the draft has too few positions; None for what the
-    readout is made for."""
+    """Context tokens of a window, fewer if the draft has too few positions; None for the readout's
+    own choice."""
 
     batch_tokens: int | None = None
-    """Context tokens of the windows that are read together; by default 32,768 on a GPU, 1,024
-    elsewhere."""
+    """Context tokens of the windows read together; None for 32,768 on a GPU, 1,024 on a CPU."""
 
     max_question_tokens: int = 512
-    """Longer questions lose their middle; so do those that take more than half of the draft's
+    """Longer questions lose their middle, as do those of more than half of the draft's
     positions."""
 
 
 @dataclass(frozen=True, slots=True)
 class _WindowPrompt:
-    """A window of a request, ready to be read."""
+    """A window of a request with its prompt."""
 
     reading: RequestReading
-    """Gets what is read of it."""
+    """Collects what is read of the request."""
 
     window: Window
-    """Which window."""
+    """The window."""
 
     prompt: Prompt
-    """What the draft reads."""
+    """The draft's prompt."""
 
 
 @dataclass(frozen=True)
 class AttentionScorer(SpanScorer):
-    """Scores spans by how a draft model attends to them from the question."""
+    """Scores spans by a draft model's attention to them from the question."""
 
     draft: DraftModel
-    """The model that reads."""
+    """The draft model."""
 
     readout: Readout | None = None
-    """How its attention becomes a score. None: what was fitted for this draft, else the calibrated
+    """Turns attention into scores. None: the readout fitted to this draft, else the calibrated
     difference, which needs no fitting."""
 
     plan: ReadingPlan = field(default_factory=ReadingPlan)
-    """How much it reads at a time."""
+    """Sizes of windows, batches and questions."""
 
     @cached_property
     def active_readout(self) -> Readout:
-        """The readout in use; the draft's config is read to find it where none was given."""
+        """The readout in use; to find one, the draft's config is read."""
         return self.readout or readout_for(self.draft)
 
     @property
@@ -101,7 +102,7 @@ class AttentionScorer(SpanScorer):
 
     @cached_property
     def reading_draft(self) -> DraftModel:
-        """The draft as far as the readout needs it: without further layers and output head."""
+        """The part of the draft that the readout needs: no later layers, no output head."""
         if self.active_readout.lookahead_tokens:
             return self.draft
         config = self.draft.config
@@ -116,7 +117,7 @@ class AttentionScorer(SpanScorer):
 
         Raises:
             DraftModelNotFoundError: There is no such draft.
-            DraftModelUnsupportedError: The draft cannot be read.
+            DraftModelUnsupportedError: The draft's attention cannot be read.
         """
         [scores] = self.score_batch([ScoreRequest(query, texts, spans)])
         return scores
@@ -124,21 +125,20 @@ class AttentionScorer(SpanScorer):
     def score_batch(
         self, requests: Sequence[ScoreRequest], *, is_wanted: Callable[[], bool] | None = None
     ) -> list[list[list[float]]]:
-        """Score several requests, whose windows are read together.
+        """Score several requests, reading their windows together.
 
-        Each is cut into windows as if it were alone, and nothing of it sees the others. What
-        padding and the shape of a batch change are the last digits: in float32, see
-        `tests/laws/test_batch_scoring.py`, less than 1e-4 of the difference between the highest
-        and the lowest score of a request.
+        Each request is cut into windows as if it were alone, and no window sees another. Padding
+        and batch shape change only the last digits: in float32 by less than 1e-4 of the difference
+        between a request's highest and lowest score, see `tests/laws/test_batch_scoring.py`.
 
         Args:
-            requests: What is asked. See `SpanScorer.score_batch`.
-            is_wanted: Asked before each batch of windows.
+            requests: The requests. See `SpanScorer.score_batch`.
+            is_wanted: Called before each batch of windows.
 
         Raises:
-            CancelledError: `is_wanted` said no.
+            CancelledError: `is_wanted` returned False.
             DraftModelNotFoundError: There is no such draft.
-            DraftModelUnsupportedError: The draft cannot be read.
+            DraftModelUnsupportedError: The draft's attention cannot be read.
         """
         return [
             self._scores(request, *found)
@@ -148,19 +148,20 @@ class AttentionScorer(SpanScorer):
     def read_spans(
         self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> tuple[SpanReadings, NDArray[np.bool_]]:
-        """Read what the readout makes its scores of.
+        """Read the values from which the readout computes scores.
 
         Args:
             query: The question.
             texts: The texts.
-            spans: For each text, some spans in ascending order.
+            spans: For each text, spans in ascending order.
 
         Returns:
-            What was read of all spans, text after text, and which of them have tokens at all.
+            The readings of all spans, text after text, and which spans have tokens at all.
+            Shape of the latter: (spans,).
 
         Raises:
             DraftModelNotFoundError: There is no such draft.
-            DraftModelUnsupportedError: The draft cannot be read.
+            DraftModelUnsupportedError: The draft's attention cannot be read.
         """
         [found] = self._read([ScoreRequest(query, texts, spans)])
         return found
@@ -170,24 +171,33 @@ class AttentionScorer(SpanScorer):
         return self._tokenizer.count(texts)
 
     def token_spans(self, text: str) -> list[Span]:
-        """Where each token of a text stands; tokens of one character are one span."""
+        """Return the span of each token; tokens that share a character share its span."""
         tokenized = self._tokenizer.tokenize(text, [])
         return list(dict.fromkeys(Span(a, b) for a, b in tokenized.offsets.tolist() if a < b))
+
+    @property
+    def batch_chars(self) -> int:
+        """Characters of about as many tokens as are read together. See `SpanScorer.batch_chars`."""
+        return self._batch_tokens * _CHARS_PER_TOKEN
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone: cached properties are found again where they are needed."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     @property
     def _tokenizer(self) -> DraftTokenizer:
         return DraftTokenizer(self.reading_draft.tokenizer)
 
     def _scores(
-        self, request: ScoreRequest, readings: SpanReadings, read: NDArray[np.bool_]
+        self, request: ScoreRequest, readings: SpanReadings, has_tokens: NDArray[np.bool_]
     ) -> list[list[float]]:
-        """The scores of a request's spans, made of what was read of them."""
-        scores = np.zeros(len(read))
-        if read.any():
-            scores = self.active_readout.score(readings)
-            # A span without a token gets the lowest score of all.
-            scores = np.where(read, scores, scores[read].min())
-        edges = np.cumsum([len(found) for found in request.spans])[:-1]
+        """Compute the scores of a request's spans, text by text."""
+        scores = np.zeros(len(has_tokens))  # (spans,)
+        if has_tokens.any():
+            scores = self.active_readout.score(readings)  # (spans,)
+            # A span without tokens gets the lowest score of all.
+            scores = np.where(has_tokens, scores, scores[has_tokens].min())
+        edges = np.cumsum([len(found) for found in request.spans])[:-1]  # (texts - 1,)
         return [part.tolist() for part in np.split(scores, edges)]
 
     def _read(
@@ -217,14 +227,18 @@ class AttentionScorer(SpanScorer):
     def _read_batch(
         self, prompts: Sequence[Prompt], null_question: QuestionTokens | None
     ) -> list[Tensor]:
-        """Read prompts together, or, where the device has not the memory for that, in halves."""
+        """Read prompts together, or in halves if the device runs out of memory.
+
+        Returns:
+            See `PromptReader.read`. Shape of each: (tokens, features).
+        """
         reader = PromptReader(self.reading_draft, self.active_readout)
         try:
             return reader.read(prompts, null_question)
         except torch.OutOfMemoryError:
             if len(prompts) == 1:
                 raise
-        # Out here, where the error does not hold what had been read any longer.
+        # Outside of the handler, where the error no longer keeps the tensors alive.
         torch.cuda.empty_cache()
         half = len(prompts) // 2
         return [
@@ -234,7 +248,7 @@ class AttentionScorer(SpanScorer):
         ]
 
     def _prompts(self, reading: RequestReading, tokenizer: DraftTokenizer) -> list[_WindowPrompt]:
-        """A request's windows as the draft reads them."""
+        """Return a request's windows with their prompts."""
         question = self._question(tokenizer, reading.request.query or GENERIC_QUESTION)
         start = tokenizer.start_ids + tokenizer.ids(_CONTEXT_START)
         around = len(start) + len(question.ids)
@@ -251,7 +265,7 @@ class AttentionScorer(SpanScorer):
         ]
 
     def _question(self, tokenizer: DraftTokenizer, question: str) -> QuestionTokens:
-        """A question as it follows the context."""
+        """Return a question's tokens as they follow the context."""
         ids = tokenizer.ids(question)
         half = self._max_question_tokens // 2
         if len(ids) > 2 * half:
@@ -261,14 +275,9 @@ class AttentionScorer(SpanScorer):
 
     @property
     def _max_question_tokens(self) -> int:
-        """Tokens of a question beside which the draft has room for a text."""
+        """Tokens of a question that leave the draft room for a text."""
         most, positions = self.plan.max_question_tokens, self.reading_draft.max_positions
         return most if positions is None else min(most, positions // 2)
-
-    @property
-    def batch_chars(self) -> int:
-        """Characters of about as many tokens as are read together. See `SpanScorer.batch_chars`."""
-        return self._batch_tokens * _CHARS_PER_TOKEN
 
     @property
     def _batch_tokens(self) -> int:
@@ -281,7 +290,7 @@ class AttentionScorer(SpanScorer):
         return self.plan.window_tokens or self.active_readout.window_tokens
 
     def _window_tokens(self, other_tokens: int) -> int:
-        """Context tokens that fit beside the question and what is generated."""
+        """Return the context tokens that fit beside the question and generated tokens."""
         positions = self.reading_draft.max_positions
         if positions is None:
             return self._wanted_window_tokens

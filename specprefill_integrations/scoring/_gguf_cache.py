@@ -1,8 +1,8 @@
-"""Converts a GGUF file once and keeps the result in the user's cache folder.
+"""A cache of converted GGUF files in the user's cache folder.
 
-Reading GGUF takes about 20 s for a small model, the converted copy well under one. A copy appears
-in the cache by one rename of a complete folder: two processes at once, a killed one or a full disk
-leave a good copy or none.
+Reading GGUF takes about 20 s for a small model, reading the converted copy well under 1 s. A copy
+appears by one rename of a complete folder: concurrent processes, a killed process or a full disk
+leave a complete copy or none.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from specprefill_integrations.scoring._draft_location import GgufModel
 
 logger = logging.getLogger(__name__)
 
-# Part of every copy's name: raise it when what is written changes.
+# Part of every copy's name: raise it when the written format changes.
 _FORMAT = "1"
 
 Loaded = tuple[Any, Any]
@@ -32,21 +32,21 @@ Loaded = tuple[Any, Any]
 
 
 def cache_folder() -> Path:
-    """Where converted drafts are kept: `SPECPREFILL_CACHE`, else the user's cache folder."""
+    """Return the cache folder: `SPECPREFILL_CACHE`, else a folder in the user's cache."""
     chosen = os.environ.get("SPECPREFILL_CACHE")
     return Path(chosen) if chosen else user_cache_path("specprefill-integrations")
 
 
 def converted_folder(gguf: GgufModel, load: Callable[[Path], Loaded]) -> Path | Loaded:
-    """The converted copy of a GGUF model; made now where there is none yet.
+    """Return the converted copy of a GGUF model, made now if missing.
 
     Args:
-        gguf: Where the file lies.
+        gguf: The model's location.
         load: Reads a GGUF file into a float32 model and its tokenizer.
 
     Returns:
-        A folder in transformers' own format; or, where the cache cannot be written, the model and
-        the tokenizer themselves.
+        A folder in transformers' format; if the cache cannot be written, the model and the
+        tokenizer.
     """
     digest = hashlib.sha256(f"{_FORMAT} {gguf.identity}".encode()).hexdigest()[:16]
     final = cache_folder() / f"{gguf.name.removesuffix('.gguf')}-{digest}"
@@ -65,8 +65,8 @@ def converted_folder(gguf: GgufModel, load: Callable[[Path], Loaded]) -> Path | 
 
 
 def _convert(gguf: GgufModel, load: Callable[[Path], Loaded], final: Path) -> Path | Loaded:
-    """Write the copy beside its final place, then move it there; the lock is held."""
-    for leftover in final.parent.glob(f"{final.name}.*.part"):  # of processes that were killed
+    """Write the copy beside its final path, then rename it. The lock must be held."""
+    for leftover in final.parent.glob(f"{final.name}.*.part"):  # left by killed processes
         shutil.rmtree(leftover, ignore_errors=True)
     logger.info("Converting %s once; the copy is kept in %s", gguf.name, final)
     part = Path(tempfile.mkdtemp(dir=final.parent, prefix=f"{final.name}.", suffix=".part"))
@@ -84,7 +84,7 @@ def _convert(gguf: GgufModel, load: Callable[[Path], Loaded], final: Path) -> Pa
 
 
 def _ready_file(gguf: GgufModel, scratch: Path) -> Path:
-    """The GGUF file, put together in `scratch` where it comes in parts."""
+    """Return the GGUF file, assembled in `scratch` if it comes in parts."""
     if gguf.path is not None:
         return gguf.path
     joined = scratch / "joined.gguf"
@@ -94,7 +94,7 @@ def _ready_file(gguf: GgufModel, scratch: Path) -> Path:
 
 
 def _save(loaded: Loaded, folder: Path) -> None:
-    """Write model and tokenizer, and wait until they are on the disk."""
+    """Write model and tokenizer and flush them to disk."""
     model, tokenizer = loaded
     with contextlib.suppress(FileNotFoundError):
         (folder / "joined.gguf").unlink()

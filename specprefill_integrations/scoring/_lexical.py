@@ -1,7 +1,7 @@
-"""How much of a question's rare words a stretch of text holds: no model, any script.
+"""Share of a question's rare words in ranges of a text, without a model, for any script.
 
-A small draft may overlook a name, a number or a key that the question and the text share letter by
-letter; words do not. Pure NumPy.
+A small draft may overlook a name, a number or a key that question and text share literally; word
+matching does not. Pure NumPy.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import regex
 from numpy.typing import NDArray
 
 UNSPACED_SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
-"""Scripts without spaces between words, as members of a regular expression's set: there every
-character counts as a word."""
+"""Scripts without spaces between words, as part of a regular expression's set: every character
+counts as a word."""
 
 _WORD = regex.compile(rf"(?V1)[{UNSPACED_SCRIPTS}]|[\w--[{UNSPACED_SCRIPTS}]]+")
 
-# Words that begin alike count as one: "published" and "publisher". Names with digits or underscores
-# do not: "read_line" is not "read_all", and shares the word "read" with it.
+# Words with the same beginning count as one: "published" and "publisher". Names with digits or
+# underscores do not: "read_line" and "read_all" share only the word "read".
 _PREFIX_CHARS = 5
 
-# How common a word is, is counted in cells of the texts, whatever units they are cut into.
+# Word frequency is counted in cells of this length, independent of units.
 _CELL_CHARS = 200
 
 _NO_LETTER = regex.compile(r"[_\d]+")
@@ -41,18 +41,18 @@ _STOP_WORDS = frozenset(
 def lexical_coverage(
     query: str, texts: Sequence[str], ranges: Sequence[NDArray[np.int64]]
 ) -> list[NDArray[np.float64]]:
-    """What share of a question's words stretches of texts hold, weighted by rarity.
+    """Compute the share of a question's words in ranges of texts, weighted by rarity.
 
-    A word weighs as in BM25: log(1 + (N - n + 1/2) / (n + 1/2)), n of N cells of 200 characters
-    holding it. Words that stand in no text weigh nothing.
+    The weight of a word is that of BM25: log(1 + (N - n + 1/2) / (n + 1/2)), if n of N cells of 200
+    characters contain it. Words that occur in no text have weight 0.
 
     Args:
         query: The question.
         texts: The texts.
-        ranges: Of each text, first characters and ends. Shape of each: (ranges, 2).
+        ranges: For each text, start and end characters. Shape of each: (ranges, 2).
 
     Returns:
-        For each text one number in [0, 1] a range. Shape of each: (ranges,).
+        For each text, numbers in [0, 1]. Shape of each: (ranges,).
     """
     terms = _terms(query)
     found = [_positions(text, terms) for text in texts]
@@ -74,14 +74,14 @@ def _terms(query: str) -> frozenset[str]:
 
 
 def _terms_of(word: str) -> list[str]:
-    """What a word, in lower case, is compared by."""
+    """Return the terms by which a case-folded word is compared."""
     if not _NO_LETTER.search(word):
         return [word[:_PREFIX_CHARS]]
     return [word, *(part[:_PREFIX_CHARS] for part in _NO_LETTER.split(word) if part)]
 
 
 def _positions(text: str, terms: frozenset[str]) -> dict[str, NDArray[np.int64]]:
-    """Where words start that are compared by a term, ascending."""
+    """Return the start characters of each term's words, ascending. Shape of each: (words,)."""
     found: dict[str, list[int]] = {}
     for match in _WORD.finditer(text):
         for term in _terms_of(match.group().casefold()):
@@ -95,7 +95,7 @@ def _weighted(
     weights: Mapping[str, float],
     ranges: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """The weights of the terms that stand in each range. Shape: (ranges,)."""
+    """Sum the weights of the terms in each range. Shape: (ranges,)."""
     weighted = np.zeros(len(ranges))
     for term, at in positions.items():
         first, end = np.searchsorted(at, ranges).T

@@ -1,7 +1,7 @@
-"""Readouts fitted to one draft, as JSON: which heads are read, and what their attention weighs.
+"""Readout profiles: JSON files with a readout fitted to one draft.
 
-A profile belongs to the weights of one model in whatever format they come. It is recognized by the
-model's shape, so that a GGUF file, a folder and a hub id of the same model find the same profile.
+A profile is found by the model's shape, so that a GGUF file, a folder and a hub id of the same
+model use the same profile.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 _FORMAT = 1
 _SHIPPED = Path(__file__).parent / "readouts" / "profiles"
-# A list of numbers as `json` lays it out.
+# A list of numbers as `json` writes it with indentation.
 _LIST = re.compile(r"\[[\d\s,.e-]*\]")
 _WEIGHTS = {"own_weights", "around_weights", "lexical_weights"}
 _KINDS: dict[str, type[LinearReadout | CalibratedDifferenceReadout]] = {
@@ -50,28 +50,28 @@ _SHAPE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadoutProfile:
-    """A fitted readout and where it comes from."""
+    """A fitted readout and its origin."""
 
     draft: str
-    """What people call the draft."""
+    """Name of the draft for people."""
 
     shape: Mapping[str, Any]
-    """The numbers of its config by which it is recognized; what is not named may be anything."""
+    """Values of the draft's config by which it is recognized; missing ones match any value."""
 
     readout: LinearReadout | CalibratedDifferenceReadout
-    """What was fitted; or the calibrated difference, of heads that are known to retrieve."""
+    """The fitted readout; or the calibrated difference of published retrieval heads."""
 
     fitted_on: Mapping[str, Any]
-    """Sources of the training text, numbers of questions, licences."""
+    """Sources of the training texts, numbers of questions, licences."""
 
     measured: Mapping[str, Any] = field(default_factory=dict)
-    """Evidence recall in cross-validation, beside that of other ways to score."""
+    """Evidence recall in cross-validation, beside that of other scorers."""
 
     note: str = ""
-    """Whatever a reader should know."""
+    """Remarks for the reader."""
 
     def save(self, path: Path) -> None:
-        """Write it as JSON, numbers rounded to five digits."""
+        """Write the profile as JSON, with weights rounded to five digits."""
         content = {"format": _FORMAT, **asdict(self)}
         readout = content["readout"]
         readout["heads"] = " ".join(f"{layer}-{head}" for layer, head in self.readout.heads)
@@ -87,7 +87,7 @@ class ReadoutProfile:
         """Read a profile.
 
         Raises:
-            ReadoutProfileError: The file is none, or of another version.
+            ReadoutProfileError: The file is not a profile, or of another format version.
         """
         try:
             content = _of_this_format(json.loads(path.read_text(encoding="utf-8")))
@@ -104,12 +104,12 @@ class ReadoutProfile:
 
 
 def shape_of(config: Any) -> dict[str, Any]:  # noqa: ANN401 - transformers' classes are not typed
-    """The numbers of a config by which a model is recognized."""
+    """Return the values of a config by which a model is recognized."""
     return {name: getattr(config, name, None) for name in _SHAPE}
 
 
 def find_profile(draft: DraftModel) -> ReadoutProfile | None:
-    """The profile of a draft: one that was fitted on this machine, else one that is shipped."""
+    """Find a draft's profile: one fitted on this machine, else a shipped one."""
     shape = shape_of(draft.config)
     for folder in (fitted_folder(), _SHIPPED):
         for profile in _profiles(folder):
@@ -119,26 +119,26 @@ def find_profile(draft: DraftModel) -> ReadoutProfile | None:
 
 
 def readout_for(draft: DraftModel) -> Readout:
-    """What was fitted for a draft, else the calibrated difference."""
+    """Return the readout fitted to a draft, else the calibrated difference."""
     profile = find_profile(draft)
     return profile.readout if profile else CalibratedDifferenceReadout()
 
 
 def fitted_folder() -> Path:
-    """Where `specprefill calibrate` keeps profiles."""
+    """Return the folder in which `specprefill calibrate` saves profiles."""
     return cache_folder() / "profiles"
 
 
 def _of_this_format(content: Any) -> dict[str, Any]:  # noqa: ANN401
     found = dict(content)
     if found.pop("format") != _FORMAT:
-        msg = f"it is not of format {_FORMAT}"
+        msg = f"its format is not {_FORMAT}"
         raise ValueError(msg)
     return found
 
 
 def _as_head(name: str) -> tuple[int, int]:
-    """`"15-6"` -> layer 15, head 6: as published lists write them."""
+    """Parse "15-6", the notation of published lists, as layer 15, head 6."""
     layer, head = map(int, name.split("-"))
     return layer, head
 
@@ -148,7 +148,7 @@ def _on_one_line(match: re.Match[str]) -> str:
 
 
 def _profiles(folder: Path) -> Iterator[ReadoutProfile]:
-    """All profiles of a folder by name."""
+    """Yield the profiles of a folder, sorted by file name."""
     for path in sorted(folder.glob("*.json")):
         profile = _loaded(path, path.stat().st_mtime_ns)
         if profile:
@@ -157,9 +157,9 @@ def _profiles(folder: Path) -> Iterator[ReadoutProfile]:
 
 @cache
 def _loaded(path: Path, _modified: int) -> ReadoutProfile | None:
-    """A profile, read once; a broken one is passed over, and said to be."""
+    """Load a profile once; a broken one is skipped with a warning."""
     try:
         return ReadoutProfile.load(path)
     except ReadoutProfileError as error:
-        logger.warning("Passed over a readout profile: %s", error)
+        logger.warning("Skipped a readout profile: %s", error)
         return None

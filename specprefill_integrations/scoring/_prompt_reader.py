@@ -1,7 +1,7 @@
-"""Runs the draft over a batch of prompts, and hands the rows to a readout.
+"""Runs a draft over a batch of prompts and hands rows of its attention to a readout.
 
-Contexts first, with their keys kept; then, on those keys, the questions, a few generated tokens and
-a question without content: each is a short pass. Knows token ids, not texts.
+Contexts first, keeping their keys; then short passes on these keys: the questions, a few generated
+tokens, a question without content. Knows token ids, not texts.
 """
 
 from __future__ import annotations
@@ -19,59 +19,57 @@ from transformers.cache_utils import DynamicLayer
 
 from specprefill_integrations.errors import DraftModelUnsupportedError
 from specprefill_integrations.scoring._attention_capture import capture_attention
+from specprefill_integrations.scoring._draft_layers import all_attend, draft_layers
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring.readouts import (
-    DraftLayers,
     PromptLayout,
     ReadingPass,
     Readout,
     Reduction,
 )
 
-_SOFTMAX = {"full_attention", "sliding_attention", "chunked_attention"}
-
 
 @dataclass(frozen=True, slots=True)
 class QuestionTokens:
-    """What the draft reads after the context."""
+    """The tokens after the context."""
 
     ids: Sequence[int]
     """Token ids."""
 
     words: slice
-    """Which of them are the question's own words."""
+    """The question's own words among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A context and what is asked about it."""
+    """A context and a question about it."""
 
     context: Sequence[int]
     """Token ids of the context."""
 
     is_text: Sequence[bool]
-    """Which of them belong to the texts, and not to what stands before and between them."""
+    """True for tokens of the texts, False for those before and between them."""
 
     question: QuestionTokens
-    """What follows the context."""
+    """The tokens after the context."""
 
     longest_tokens: int
-    """Tokens of the longest prompt that this one is compared with: all of them are read in the
-    layers that are right for that one."""
+    """Tokens of the longest prompt of the same request. All of them are read in the layers that
+    suit this one, so that their scores compare."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """A batch of prompts of which the first `length` tokens have been read."""
+    """Prompts of which the first `length` tokens have been read."""
 
     mask: Tensor
-    """Which tokens are real. Shape: (batch, length)."""
+    """True for real tokens, False for padding. Shape: (batch, length)."""
 
     cache: Any
-    """Their keys and values."""
+    """Keys and values of these tokens."""
 
     is_padded: bool
-    """Whether `mask` hides anything; known without asking the device."""
+    """True if `mask` hides anything; known without a device synchronization."""
 
     @property
     def length(self) -> int:
@@ -81,36 +79,38 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Neighboring rows of a batch whose questions are as long, read in the same layers."""
+    """Neighboring rows of a batch with equally long questions, read in the same layers."""
 
     rows: slice
-    """Which rows."""
+    """The rows of the batch."""
 
     layers: frozenset[int]
-    """Which layers are read."""
+    """The layers to read."""
 
     padding: int
-    """Tokens behind their questions, up to the longest question of the batch."""
+    """Padding tokens after their questions, up to the longest question of the batch."""
 
     question_rows: int
-    """How many of the questions' last rows are read."""
+    """Last rows of the questions to read."""
 
     reduction: Reduction
-    """Takes what is read."""
+    """Receives what is read."""
 
     def take(self, source: ReadingPass, layer: int, weights: Tensor) -> None:
-        """Hand on what was read of these rows, as if they had been read alone.
+        """Hand on the attention of this group, as if it had been read alone.
 
         Args:
-            source: Which pass.
-            layer: Which layer.
-            weights: The last rows of the pass. Shape: (batch, heads, rows, keys).
+            source: The pass.
+            layer: The layer.
+            weights: Last rows of the pass. Shape: (batch, heads, rows, keys).
         """
         if layer not in self.layers:
             return
-        own = weights[self.rows]
+        own = weights[self.rows]  # (group, heads, rows, keys)
         if source == "question" and self.padding:
-            own = own[:, :, : -self.padding, : -self.padding][:, :, -self.question_rows :]
+            # Padding comes last, both as rows and as keys.
+            own = own[:, :, : -self.padding, : -self.padding]
+            own = own[:, :, -self.question_rows :]  # (group, heads, question_rows, keys)
         self.reduction.add(source, layer, own)
 
 
@@ -118,24 +118,25 @@ class PromptReader:
     """Reads prompts with a draft model for one readout."""
 
     def __init__(self, draft: DraftModel, readout: Readout) -> None:
-        """Take the draft as it is; it is loaded at the first `read`."""
+        """Take a draft, which is loaded at the first `read`."""
         self._draft = draft
         self._readout = readout
 
     def read(self, prompts: Sequence[Prompt], null_question: QuestionTokens | None) -> list[Tensor]:
-        """Read prompts together, each as if alone.
+        """Read prompts together, each as if it were alone.
 
-        Nothing that pads changes a distance within a prompt, or is seen from it: it stands before
-        the context and behind the question. Where tokens are generated there, or the draft has no
-        positions for it, only prompts whose questions are as long are read together.
+        Padding precedes the context and follows the question, so it changes no distance within
+        a prompt and no token attends to it. If tokens are generated after the question, or the
+        draft has no positions for the padding, only prompts with equally long questions are read
+        together.
 
         Args:
-            prompts: What is read; where all are as long, nothing is padded.
-            null_question: The question without content, where the readout wants one.
+            prompts: The prompts; without padding if all are equally long.
+            null_question: The question without content, if the readout wants one.
 
         Returns:
-            What the readout made of the tokens of each context, padding included, which comes
-            first. Shape of each: (tokens, features).
+            The readout's features of each context's tokens, padding first.
+            Shape of each: (tokens, features).
 
         Raises:
             DraftModelUnsupportedError: No attention could be read, or the draft cannot generate.
@@ -153,14 +154,14 @@ class PromptReader:
         return [found[row] for row in range(len(prompts))]
 
     def _has_room(self, prompts: Sequence[Prompt]) -> bool:
-        """Whether the longest question fits behind the longest context, though not asked of it."""
+        """Return True if the longest question fits after the longest context, of any prompts."""
         positions = self._draft.max_positions
         context_tokens = max(len(prompt.context) for prompt in prompts)
         question_tokens = max(len(prompt.question.ids) for prompt in prompts)
         return positions is None or context_tokens + question_tokens <= positions
 
     def _kind(self, prompt: Prompt) -> tuple[int, int, int, list[int]]:
-        """What prompts have in common that one reduction can take."""
+        """Return what prompts must have in common to share a reduction."""
         words = prompt.question.words
         layers = self._readout.layers(draft_layers(self._draft.config, prompt.longest_tokens))
         return len(prompt.question.ids), words.start, words.stop, sorted(layers)
@@ -168,19 +169,19 @@ class PromptReader:
     def _read(
         self, prompts: Sequence[Prompt], null_question: QuestionTokens | None
     ) -> list[Tensor]:
-        """Read prompts, sorted by kind, as one batch."""
+        """Read prompts, sorted by kind, as one batch. Shape of each: (tokens, features)."""
         batch = self._read_contexts([prompt.context for prompt in prompts])
         groups = self._groups(prompts, null_question)
         self._read_questions(batch, [prompt.question.ids for prompt in prompts], groups)
         if null_question is not None:
-            ids = self._padded([null_question.ids] * len(prompts))
+            ids = self._padded([null_question.ids] * len(prompts))  # (batch, null question)
             self._pass(_branch(batch), ids, "null_question", groups)
         return [row for group in groups for row in group.reduction.features()]
 
     def _groups(
         self, prompts: Sequence[Prompt], null_question: QuestionTokens | None
     ) -> list[_Group]:
-        """The prompts of a batch, sorted by kind, in groups of one kind."""
+        """Group prompts, sorted by kind, by their kind."""
         context_tokens = max(len(prompt.context) for prompt in prompts)
         question_tokens = max(len(prompt.question.ids) for prompt in prompts)
         groups = []
@@ -194,7 +195,7 @@ class PromptReader:
                 prompt_tokens=context_tokens + own_tokens,
                 question_words=slice(first, end),
                 null_words=null_question.words if null_question else slice(0),
-                is_text=torch.tensor(is_text, device=self._draft.device),
+                is_text=torch.tensor(is_text, device=self._draft.device),  # (group, context)
             )
             groups.append(
                 _Group(
@@ -209,14 +210,14 @@ class PromptReader:
         return groups
 
     def _read_contexts(self, contexts: Sequence[Sequence[int]]) -> _Batch:
-        """The contexts' keys and values, padded on the left; no attention is read."""
+        """Compute the contexts' keys and values, padded on the left; no attention is captured."""
         longest = max(map(len, contexts))
         pads = [longest - len(context) for context in contexts]
         ids = [[0] * pad + list(context) for pad, context in zip(pads, contexts, strict=True)]
         real = [[False] * pad + [True] * (longest - pad) for pad in pads]
         device = self._draft.device
         batch = _Batch(
-            torch.tensor(real, device=device),
+            torch.tensor(real, device=device),  # (batch, context)
             _empty_cache(self._draft.model),
             is_padded=any(pads),
         )
@@ -226,16 +227,16 @@ class PromptReader:
     def _read_questions(
         self, batch: _Batch, questions: Sequence[Sequence[int]], groups: Sequence[_Group]
     ) -> None:
-        """The questions' rows, then those of the tokens that the draft generates after them."""
-        ids = self._padded(questions)
+        """Read the questions' rows, then those of the tokens generated after them."""
+        ids = self._padded(questions)  # (batch, question)
         batch, output = self._pass(_branch(batch), ids, "question", groups)
-        finished = torch.zeros(len(questions), dtype=torch.bool, device=ids.device)
+        finished = torch.zeros(len(questions), dtype=torch.bool, device=ids.device)  # (batch,)
         _end_step(groups, finished)
         ends = torch.tensor(self._draft.end_token_ids, device=ids.device)
         for _ in range(self._readout.lookahead_tokens):
             ids = output.logits[:, -1:].argmax(dim=-1)  # greedy, (batch, 1)
             # Rows after an end-of-sequence token are dropped; its own row still counts.
-            ended_now = torch.isin(ids[:, 0], ends)
+            ended_now = torch.isin(ids[:, 0], ends)  # (batch,)
             batch, output = self._pass(batch, ids, "lookahead", groups)
             _end_step(groups, finished)
             finished = finished | ended_now
@@ -243,10 +244,20 @@ class PromptReader:
     def _pass(
         self, batch: _Batch, ids: Tensor, source: ReadingPass, groups: Sequence[_Group]
     ) -> tuple[_Batch, Any]:
-        """Read `ids` after the prompts and hand rows of attention on."""
+        """Read tokens after the prompts and hand on rows of attention.
+
+        Args:
+            batch: What was read before; its cache grows in place.
+            ids: The tokens. Shape: (batch, ids).
+            source: The pass.
+            groups: Receive the rows.
+
+        Returns:
+            The batch with these tokens, and the model's output.
+        """
         layers_read = 0
 
-        def take(layer: int, weights: Tensor) -> None:
+        def take(layer: int, weights: Tensor) -> None:  # (batch, heads, rows, keys)
             nonlocal layers_read
             layers_read += 1
             for group in groups:
@@ -258,7 +269,7 @@ class PromptReader:
         generates = source != "null_question" and self._readout.lookahead_tokens > 0
         model = self._draft.model if generates else self._draft.model.base_model
         mask = torch.cat([batch.mask, torch.ones_like(ids, dtype=torch.bool)], dim=1)
-        longer = _Batch(mask, batch.cache, batch.is_padded)
+        longer = _Batch(mask, batch.cache, batch.is_padded)  # mask: (batch, length + ids)
         layers = frozenset(layer for group in groups for layer in group.layers)
         with capture_attention(self._draft.model, rows=rows, on_layer=take, layers=layers):
             output = self._forward(longer, ids, model)
@@ -275,75 +286,50 @@ class PromptReader:
         return longer, output
 
     def _forward(self, batch: _Batch, ids: Tensor, model: Any) -> Any:  # noqa: ANN401
-        """Run the draft over the last tokens of the prompts; its cache grows in place."""
-        # Without padding no mask is needed, and attention may take its fastest path.
+        """Run the draft over the last tokens of the prompts; the cache grows in place.
+
+        Args:
+            batch: The prompts, these tokens included.
+            ids: The tokens. Shape: (batch, ids).
+            model: The draft with or without its output head.
+        """
+        # Without padding no mask is needed, and attention may use its fastest kernel.
         options: dict[str, Any] = {}
         if batch.is_padded:
-            options["attention_mask"] = batch.mask.long()
-            positions = batch.mask.long().cumsum(dim=1) - 1
-            options["position_ids"] = positions.clamp_min(0)[:, -ids.shape[1] :]
+            options["attention_mask"] = batch.mask.long()  # (batch, length)
+            positions = batch.mask.long().cumsum(dim=1) - 1  # (batch, length)
+            options["position_ids"] = positions.clamp_min(0)[:, -ids.shape[1] :]  # (batch, ids)
         if model is self._draft.model and model is not model.base_model:
             options["logits_to_keep"] = 1
         return model(input_ids=ids, past_key_values=batch.cache, use_cache=True, **options)
 
     def _padded(self, questions: Sequence[Sequence[int]]) -> Tensor:
-        """Questions, padded on the right: nothing sees what comes after it. Shape: (batch, ids)."""
+        """Pad questions on the right, where no earlier token sees it. Shape: (batch, ids)."""
         longest = max(map(len, questions))
         ids = [[*question, *[0] * (longest - len(question))] for question in questions]
         return torch.tensor(ids, device=self._draft.device)
 
 
 def _empty_cache(model: Any) -> Any:  # noqa: ANN401
-    """A cache that keeps all keys, so that rows of sliding-window layers line up with the others.
+    """Create a cache that keeps all keys, so that rows of all layers have the same length.
 
     Layers without attention (state-space, linear) need the cache that their config asks for.
     """
-    if {kind for kind, _ in _layer_kinds(model.config.get_text_config())} <= _SOFTMAX:
+    if all_attend(model.config.get_text_config()):
         return DynamicCache()
     return DynamicCache(config=model.config)
 
 
-def draft_layers(config: Any, prompt_tokens: int) -> DraftLayers:  # noqa: ANN401
-    """What the layers of a model with this config see of a prompt."""
-    kinds = _layer_kinds(config)
-    reaches = enumerate(reach or prompt_tokens for _, reach in kinds)
-    return DraftLayers(
-        depth=len(kinds),
-        attention=frozenset(i for i, (kind, _) in enumerate(kinds) if kind in _SOFTMAX),
-        local=frozenset(i for i, reach in reaches if reach < prompt_tokens),
-    )
-
-
-def layers_needed(readout: Readout, config: Any, prompt_tokens: int) -> int:  # noqa: ANN401
-    """How many of a model's layers have to run for a readout, for prompts of any such length."""
-    read = readout.layers(draft_layers(config, 1)) | readout.layers(
-        draft_layers(config, prompt_tokens)
-    )
-    return max(read, default=0) + 1
-
-
-def _layer_kinds(config: Any) -> list[tuple[str, int | None]]:  # noqa: ANN401
-    """What each layer of a model is by its config, and how far back it sees; None for all."""
-    kinds = getattr(config, "layer_types", None)
-    sliding = getattr(config, "sliding_window", None)
-    if not kinds:  # then all layers are of one kind
-        kinds = ["sliding_attention" if sliding else "full_attention"] * config.num_hidden_layers
-    reach = {
-        "sliding_attention": sliding,
-        "chunked_attention": getattr(config, "attention_chunk_size", None),
-    }
-    return [(kind, reach.get(kind)) for kind in kinds]
-
-
-def _end_step(groups: Sequence[_Group], finished: Tensor) -> None:
+def _end_step(groups: Sequence[_Group], finished: Tensor) -> None:  # finished: (batch,)
     for group in groups:
         group.reduction.end_step(finished[group.rows])
 
 
 def _branch(batch: _Batch) -> _Batch:
-    """The same prompts with a cache of their own: what is read next leaves the first one as it is.
+    """Copy a batch's cache, so that the next pass leaves the original unchanged.
 
-    Growing a layer makes new tensors, so the old ones are shared; other layers work in place.
+    Growing a `DynamicLayer` makes new tensors, so the old ones can be shared; other layers work in
+    place.
     """
     cache = copy.copy(batch.cache)
     cache.layers = [

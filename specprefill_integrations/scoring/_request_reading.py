@@ -1,6 +1,6 @@
-"""One request on its way through the draft: its tokens, its windows, what was read of its spans.
+"""Means of the draft's features over the spans of one request, collected window by window.
 
-Knows no model: tokens go out, features of windows come in, means over spans are what remains.
+Knows no model: hands out the tokens of windows and takes in their features.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from specprefill_integrations.scoring.readouts import SpanReadings
 from specprefill_integrations.types import Span
 
 JOINT = "\n\n"
-"""What stands between the texts of a window."""
+"""Separator of the texts in a window."""
 
 
 class RequestReading:
-    """Adds up what is read of a request's spans, window by window, in any order."""
+    """Sums up the features of a request's spans; windows may come in any order."""
 
     def __init__(
         self, request: ScoreRequest, tokenizer: DraftTokenizer, around_tokens: int
     ) -> None:
-        """Tokenize the texts; nothing is read yet.
+        """Tokenize the texts.
 
         Args:
-            request: What is asked.
-            tokenizer: The draft's.
+            request: The request.
+            tokenizer: The draft's tokenizer.
             around_tokens: See `Readout.around_tokens`.
         """
         self.request = request
@@ -51,14 +51,15 @@ class RequestReading:
             _widened(ranges, around_tokens, len(text.ids))
             for text, ranges in zip(self._texts, own, strict=True)
         ]
-        # Of each text: its spans, then the same with what is around them. Shape of each: (2n, 2).
+        # Of each text: the token ranges of its spans, then the same widened by their neighborhood,
+        # so that one gather reads both. Shape of each: (2 * spans, 2).
         self._ranges = [np.concatenate(pair) for pair in zip(own, around, strict=True)]
-        self._firsts = np.cumsum([0, *map(len, self._ranges)])
-        self._counts = np.zeros(self._firsts[-1])
-        self._sums = np.zeros((self._firsts[-1], 0))
+        self._firsts = np.cumsum([0, *map(len, self._ranges)])  # (texts + 1,)
+        self._counts = np.zeros(self._firsts[-1])  # (ranges,)
+        self._sums = np.zeros((self._firsts[-1], 0))  # (ranges, features) from the first `add` on
 
     def windows(self, window_tokens: int) -> list[Window]:
-        """Cut the texts into windows of so many tokens, as if there were no other request."""
+        """Cut the texts into windows of at most `window_tokens` tokens."""
         windows = plan_windows(
             [len(text.ids) + len(self._joint) for text in self._texts],
             [text.cuts for text in self._texts],
@@ -68,7 +69,7 @@ class RequestReading:
         return [window for window in clipped if window]
 
     def tokens(self, window: Window) -> tuple[list[int], list[bool]]:
-        """The tokens of a window, its pieces joined as paragraphs, and which are of the texts."""
+        """Return the token ids of a window, its pieces joined as paragraphs, and which are text."""
         ids: list[int] = []
         is_text: list[bool] = []
         for number, piece in enumerate(window):
@@ -81,35 +82,35 @@ class RequestReading:
         return ids, is_text
 
     def add(self, window: Window, features: Tensor) -> None:
-        """Take in what was read of a window.
+        """Add the features of a window.
 
         Args:
             window: One of `windows`.
-            features: Of its tokens; what stands before its first text, padding included, comes
-                first. Shape: (tokens, features).
+            features: Features of its prompt's context, which ends with the window's tokens.
+                Shape: (tokens, features).
         """
         if not self._sums.size:
             self._sums = np.zeros((len(self._sums), features.shape[1]))
         places = _places(window, len(features), len(self._joint))
         found = [_within(self._ranges[piece.document], piece, at) for piece, at in places]
-        inside = np.concatenate(
+        inside = np.concatenate(  # (found,)
             [
                 index + self._firsts[piece.document]
                 for (piece, _), (index, _) in zip(places, found, strict=True)
             ]
         )
-        edges = np.concatenate([edges for _, edges in found])
-        # One question to the device a window: its answer is waited for.
+        edges = np.concatenate([edges for _, edges in found])  # (found, 2)
+        # One transfer from the device for each window: it is waited for.
         self._sums[inside] += _range_sums(features, edges)
         self._counts[inside] += edges[:, 1] - edges[:, 0]
 
     def readings(self) -> tuple[SpanReadings, NDArray[np.bool_]]:
-        """What was read of all spans, text after text, and which of them have tokens at all."""
-        means = self._sums / np.maximum(self._counts, 1)[:, None]
+        """Return the readings of all spans, text after text, and which spans have tokens at all."""
+        means = self._sums / np.maximum(self._counts, 1)[:, None]  # (ranges, features)
         spans = self.request.spans
         is_own = np.concatenate([np.arange(2 * len(found)) < len(found) for found in spans])
         characters = list(map(_characters, self._texts, self._ranges))
-        held = np.concatenate(
+        held = np.concatenate(  # (ranges,)
             lexical_coverage(self.request.query or "", self.request.texts, characters)
         )
         readings = SpanReadings(
@@ -121,7 +122,7 @@ class RequestReading:
 
 
 def _cuts(spans: Sequence[Span]) -> list[int]:
-    """The characters at which a window may be cut: starts of spans that lie within no other."""
+    """Return the characters at which a window may be cut: starts of outermost spans."""
     cuts = []
     end = 0
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):
@@ -132,16 +133,16 @@ def _cuts(spans: Sequence[Span]) -> list[int]:
 
 
 def _without_joints(window: Window, texts: Sequence[TokenizedText]) -> Window:
-    """The window without what would join its texts to the next ones."""
+    """Remove the separators that `plan_windows` counted at the ends of texts."""
     clipped = (Piece(p.document, p.start, min(p.end, len(texts[p.document].ids))) for p in window)
     return tuple(piece for piece in clipped if piece.start < piece.end)
 
 
 def _places(window: Window, length: int, joint_tokens: int) -> list[tuple[Piece, int]]:
-    """Each piece of a window and where it starts among the window's `length` tokens."""
+    """Return each piece of a window and its first token among the `length` context tokens."""
     places = []
     end = length
-    for piece in reversed(window):  # the last one ends the window; padding comes first
+    for piece in reversed(window):  # the last piece ends the context
         start = end - (piece.end - piece.start)
         places.append((piece, start))
         end = start - joint_tokens
@@ -149,7 +150,7 @@ def _places(window: Window, length: int, joint_tokens: int) -> list[tuple[Piece,
 
 
 def _token_ranges(text: TokenizedText, spans: Sequence[Span]) -> NDArray[np.int64]:
-    """The tokens that overlap each span. Shape: (spans, 2)."""
+    """Return the range of tokens that overlap each span. Shape: (spans, 2)."""
     first = np.searchsorted(text.offsets[:, 1], [s.start for s in spans], side="right")
     last = np.searchsorted(text.offsets[:, 0], [s.end for s in spans], side="left")
     return np.stack([first, np.maximum(first, last)], axis=1)
@@ -158,15 +159,16 @@ def _token_ranges(text: TokenizedText, spans: Sequence[Span]) -> NDArray[np.int6
 def _within(
     ranges: NDArray[np.int64], piece: Piece, at: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which spans have tokens in a piece, and from where to where in its window.
+    """Find the ranges with tokens in a piece, and their tokens in the window's context.
 
     Args:
-        ranges: The tokens of each span. Shape: (spans, 2).
-        piece: The stretch of the spans' text.
-        at: Where it starts in the window.
+        ranges: Token ranges in the piece's text. Shape: (ranges, 2).
+        piece: The piece.
+        at: The piece's first token in the context.
 
     Returns:
-        Indices into `ranges`, and the tokens of each. Shapes: (found,), (found, 2).
+        Indices into `ranges`, and the clipped ranges in the context.
+        Shapes: (found,), (found, 2).
     """
     clipped = ranges.clip(piece.start, piece.end)
     inside = np.nonzero(clipped[:, 0] < clipped[:, 1])[0]
@@ -174,23 +176,34 @@ def _within(
 
 
 def _characters(text: TokenizedText, ranges: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The characters of ranges of tokens; none of an empty range. Shape: (ranges, 2)."""
+    """Return the characters of token ranges; none of an empty range. Shape: (ranges, 2)."""
     starts = np.append(text.offsets[:, 0], 0)[ranges[:, 0]]
     ends = np.append(0, text.offsets[:, 1])[ranges[:, 1]]
     return np.stack([starts, np.maximum(starts, ends)], axis=1)
 
 
 def _widened(ranges: NDArray[np.int64], around_tokens: int, text_tokens: int) -> NDArray[np.int64]:
-    """The ranges with `around_tokens` more on both sides, as far as the text goes."""
+    """Widen ranges by `around_tokens` on both sides within the text. Shape: (ranges, 2)."""
     wider: NDArray[np.int64] = ranges + np.array([-around_tokens, around_tokens])
     return wider.clip(0, text_tokens)
 
 
 def _range_sums(features: Tensor, edges: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Sum the features of the tokens `edges[i, 0]:edges[i, 1]`. Shape: (ranges, features)."""
-    # In double, so that differences of running sums are as good as sums (Apple's GPUs: float).
+    """Sum the features of the tokens `edges[i, 0]:edges[i, 1]`.
+
+    Args:
+        features: Shape: (tokens, features).
+        edges: Shape: (ranges, 2).
+
+    Returns:
+        Shape: (ranges, features).
+    """
+    # In double precision, so that differences of running sums are as exact as direct sums. Apple's
+    # GPUs know no double.
     wide = torch.float32 if features.device.type == "mps" else torch.float64
-    running = functional.pad(features.to(wide).cumsum(dim=0), (0, 0, 1, 0))
-    first, last = torch.from_numpy(edges).to(features.device).unbind(dim=1)
+    running = functional.pad(
+        features.to(wide).cumsum(dim=0), (0, 0, 1, 0)
+    )  # (tokens + 1, features)
+    first, last = torch.from_numpy(edges).to(features.device).unbind(dim=1)  # (ranges,) each
     found: NDArray[np.float64] = (running[last] - running[first]).cpu().double().numpy()
     return found

@@ -1,6 +1,6 @@
-"""Long texts -> windows -> batches that the draft reads. Pure; counts tokens, sees no text.
+"""Plans of windows over long texts, and of batches of windows. Pure: counts tokens, sees no text.
 
-Windows are as even as the texts allow, so that no window's scores stand out for its length, and
+Windows are as even as the texts allow, so that length does not set a window's scores apart. They
 are cut between documents where possible, else between units.
 """
 
@@ -11,22 +11,22 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Windows are planned a little short, so that a cut can wait for the end of a unit.
+# Windows are planned slightly short, so that a cut can move to the end of a unit.
 _FILL = 0.9
 
-# Most tokens that pad questions in a batch, as a share of what the batch may hold.
+# Maximum padding of questions in a batch, as a share of the batch's tokens.
 _QUESTION_PADDING = 1 / 8
 
-# A cut between documents is preferred if it leaves at least this share of an even window.
+# A cut between documents is preferred if the window keeps this share of an even one.
 _EARLIEST = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of one document that stands in a window."""
+    """A part of one document in a window."""
 
     document: int
-    """Which document, counted from 0."""
+    """Index of the document."""
 
     start: int
     """First token."""
@@ -36,7 +36,7 @@ class Piece:
 
 
 Window = tuple[Piece, ...]
-"""What the draft reads in one piece, in source order."""
+"""The pieces of one prompt's context, in source order."""
 
 
 def plan_windows(
@@ -45,12 +45,12 @@ def plan_windows(
     """Cut documents into windows.
 
     Args:
-        lengths: Tokens of each document, what joins it to the next included.
-        breaks: For each document, the tokens at which a unit starts, ascending.
-        window_tokens: Tokens that a window may hold.
+        lengths: Tokens of each document, the separator after it included.
+        breaks: For each document, the first tokens of its units, ascending.
+        window_tokens: Maximum tokens of a window.
 
     Returns:
-        Windows that together hold every token once, in order.
+        Windows that hold every token exactly once, in order.
     """
     starts = [0]
     for length in lengths:
@@ -69,16 +69,16 @@ def plan_windows(
 def plan_batches(
     lengths: Sequence[int], question_lengths: Sequence[int], batch_tokens: int
 ) -> list[list[int]]:
-    """Put windows together that are about as long.
+    """Group windows of similar length into batches.
 
     Args:
         lengths: Tokens of each window.
-        question_lengths: Tokens of what is asked about each.
-        batch_tokens: Tokens that the windows of a batch may hold, padded to the longest of them;
-            a window counts at least as much as its question.
+        question_lengths: Tokens of each window's question.
+        batch_tokens: Maximum tokens of a batch's windows, padded to the longest of them. A window
+            counts at least as much as its question.
 
     Returns:
-        Batches of indices into `lengths`, each in one of them, longest windows first.
+        Batches of indices into `lengths`, each index once, longest windows first.
     """
     costs = [max(pair) for pair in zip(lengths, question_lengths, strict=True)]
     batches: list[list[int]] = []
@@ -103,7 +103,7 @@ def plan_batches(
 def _next_cut(
     position: int, total: int, starts: Sequence[int], units: Sequence[int], window_tokens: int
 ) -> int:
-    """Where the window that begins at `position` ends."""
+    """Return the end of the window that begins at `position`."""
     remaining = total - position
     if remaining <= window_tokens:
         count = math.ceil(remaining / window_tokens)
@@ -122,7 +122,7 @@ def _next_cut(
 
 
 def _nearest(cuts: Sequence[int], goal: float, earliest: float, latest: int) -> int | None:
-    """The cut nearest to `goal` within the bounds, or None."""
+    """Return the cut nearest to `goal` within the bounds, or None."""
     low, high = bisect_left(cuts, earliest), bisect_right(cuts, latest)
     at = bisect_left(cuts, goal, low, high)
     near = cuts[max(low, at - 1) : min(high, at + 1)]
@@ -130,7 +130,7 @@ def _nearest(cuts: Sequence[int], goal: float, earliest: float, latest: int) -> 
 
 
 def _pieces(begin: int, end: int, starts: Sequence[int], lengths: Sequence[int]) -> Window:
-    """The documents' parts between two positions of the whole."""
+    """Return the documents' parts between two positions of their concatenation."""
     pieces = []
     document = bisect_right(starts, begin) - 1
     while document < len(starts) and starts[document] < end:

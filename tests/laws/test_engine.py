@@ -1,4 +1,4 @@
-"""Under faults of every kind: no call is lost, no answer is another's, nobody waits for ever.
+"""Under faults of every kind no call is lost, no answers are mixed up, and no caller hangs.
 
 Threads and event loops call one engine 2,000 times in all, while its scorer raises errors, is slow,
 runs out of memory and dies, and while callers are cancelled or have little time.
@@ -42,7 +42,7 @@ class OutOfMemoryError(RuntimeError):
 
 
 class FaultyScorer(SpanScorer):
-    """Scores are a checksum of query, text and span: nobody's answer looks like another's."""
+    """Scores are a checksum of query, text and span: no two answers are alike."""
 
     batch_chars = 400
 

@@ -1,4 +1,4 @@
-"""Locks, and what a forked process finds of them."""
+"""Locks: mutual exclusion, copies, forks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_one_thread_at_a_time_holds_it():
         other.start()
         assert inside.wait(PATIENCE)
         assert not entered.wait(0.1)
-        with lock:  # whoever holds it may take it again
+        with lock:  # the holder may take it again
             pass
         assert not entered.wait(0.1)
     assert entered.wait(PATIENCE)
@@ -52,6 +52,27 @@ def test_it_is_open_again_after_an_error():
     thread.start()
     thread.join(PATIENCE)
     assert took.is_set()
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda lock: pickle.loads(pickle.dumps(lock))],  # noqa: S301
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_a_copy_is_a_new_open_lock(copied):
+    lock, took = ForkSafeLock(), threading.Event()
+
+    def take(other):
+        with other:
+            took.set()
+
+    with lock:
+        other = copied(lock)
+        assert other is not lock
+        thread = threading.Thread(target=take, args=(other,))
+        thread.start()
+        assert took.wait(PATIENCE)
+    thread.join()
 
 
 HELD_ELSEWHERE = """

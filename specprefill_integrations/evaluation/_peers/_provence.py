@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from transformers import AutoModel
+
 from specprefill_integrations.evaluation._case_compressor import (
     KeptTexts,
     clocked,
@@ -17,7 +19,6 @@ from specprefill_integrations.evaluation._case_compressor import (
 )
 from specprefill_integrations.evaluation._peers._settings import PeerSettings
 from specprefill_integrations.pipeline._token_counting import CountTokens
-from specprefill_integrations.scoring._own_code_model import load_own_code_model
 
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
 """What a sentence must reach; its authors name 0.1, careful, and 0.5."""
@@ -73,3 +74,19 @@ def build_provence(settings: PeerSettings) -> Provence:
         weights, device=settings.draft.device, trust_remote_code=settings.trust_remote_code
     )
     return Provence(model, weights, settings.count_tokens)
+
+
+def load_own_code_model(weights: str, *, device: str | None, trust_remote_code: bool) -> Any:  # noqa: ANN401 - its own class
+    """Load a model whose code comes with its weights.
+
+    Args:
+        weights: A folder or a hub id.
+        device: The device; None for the CPU.
+        trust_remote_code: Lets the model's own code run, without which it cannot be loaded.
+
+    Raises:
+        OSError: There is no such model.
+        ValueError: Its code may not run.
+    """
+    model = AutoModel.from_pretrained(weights, trust_remote_code=trust_remote_code)
+    return model.to(device or "cpu").eval()

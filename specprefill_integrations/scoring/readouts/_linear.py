@@ -1,9 +1,9 @@
-"""A weighted sum of the logarithms of single heads' attention, with weights fitted beforehand.
+"""A weighted sum of the logarithms of single heads' attention, with fitted weights.
 
-Which heads find what a question needs differs from model to model, and most find nothing: so the
-weights are a profile's, one a draft. Based on Sentinel (arXiv:2505.23277), which fits a logistic
-regression to a small model's attention per head, and on in-context re-ranking (Chen et al.,
-ICLR 2025), whose content-free question is read beside the real one.
+Which heads find what a question needs differs between models, and most heads find nothing: so the
+weights belong to the profile of one draft. Based on Sentinel (arXiv:2505.23277), which fits a
+logistic regression to a small model's attention per head, and on in-context re-ranking (Chen et
+al., ICLR 2025), whose question without content is read beside the real one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from specprefill_integrations.scoring.readouts import (
+from specprefill_integrations.scoring.readouts._readout import (
     DraftLayers,
     PromptLayout,
     ReadingPass,
@@ -25,48 +25,48 @@ from specprefill_integrations.scoring.readouts import (
 )
 
 LOG_FLOOR = 1e-3
-"""Added to attention before the logarithm; even attention is 1."""
+"""Added to attention before the logarithm; uniform attention is 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearReadout:
-    """A weighted sum over (pass, head), of a span's own attention and of what is around it.
+    """A weighted sum over passes and heads, of a span's own attention and its neighborhood's.
 
-    A head's attention to a token is its mean over the rows of a pass (the question's own words, or
-    all generated tokens), times the text tokens of the window: even attention is 1 whatever the
-    length.
+    A head's attention to a token is the mean over the rows of a pass (the question's own words, or
+    all generated tokens) times the number of text tokens in the window: uniform attention is 1
+    whatever the length.
     """
 
     heads: tuple[tuple[int, int], ...]
-    """(layer, head) of each head that is read, counted from 0, ascending."""
+    """(layer, head) of each head to read, counted from 0, ascending."""
 
     passes: tuple[ReadingPass, ...]
-    """Which passes are read."""
+    """The passes to read."""
 
     own_weights: tuple[float, ...]
     """Weights of the logarithms of a span's own attention: all heads of the first pass, then all
-    of the next."""
+    heads of the next."""
 
     around_weights: tuple[float, ...]
-    """The same for what is around it."""
+    """The same for the span's neighborhood."""
 
     lexical_weights: tuple[float, float] = (0.0, 0.0)
-    """Weights of the question's words in the span, and in it with what is around it."""
+    """Weights of the share of the question's words in the span and in its neighborhood."""
 
     window_tokens: int = 1024
-    """Context tokens that are read at a time."""
+    """Context tokens read at a time."""
 
     around_tokens: int = 128
-    """Tokens on both sides of a span that say something about it."""
+    """Tokens on both sides of a span that belong to its neighborhood."""
 
     lookahead_tokens: int = 0
     """Tokens generated after the question."""
 
     def __post_init__(self) -> None:
-        """Reject what could not be multiplied.
+        """Check heads and weights.
 
         Raises:
-            ValueError: Heads are not ascending, or there is not one weight for each of each pass.
+            ValueError: Heads are not ascending, or weights do not match heads and passes.
         """
         if list(self.heads) != sorted(set(self.heads)):
             msg = "heads must be ascending, each once"
@@ -78,48 +78,48 @@ class LinearReadout:
 
     @property
     def null_question(self) -> str | None:
-        """The question without content, where its pass is read."""
+        """The question without content, if its pass is read."""
         return "N/A" if "null_question" in self.passes else None
 
     @property
     def question_rows(self) -> None:
-        """All of them; the question's own words are picked out later."""
+        """All rows; the question's own words are selected later."""
         return
 
     @property
     def scores_are_logarithms(self) -> bool:
-        """Yes: they are fitted as such."""
+        """True: they are fitted as such."""
         return True
 
     def layers(self, draft: DraftLayers) -> frozenset[int]:
-        """Those with a head that is read."""
+        """Return the layers of the heads."""
         del draft
         return frozenset(layer for layer, _ in self.heads)
 
     def begin(self, layout: PromptLayout) -> LinearReduction:
-        """Start on a batch of prompts."""
+        """Start the reduction of a batch of prompts."""
         return LinearReduction(layout, self.heads, self.passes)
 
     def score(self, readings: SpanReadings) -> NDArray[np.float64]:
-        """The weighted sum. See `Readout.score`."""
+        """Compute the weighted sum. See `Readout.score`."""
         weights = [*self.own_weights, *self.around_weights, *self.lexical_weights]
         scores: NDArray[np.float64] = linear_features(readings) @ np.array(weights)
         return scores
 
 
 def linear_features(readings: SpanReadings) -> NDArray[np.float64]:
-    """What the weights are fitted to and multiplied with.
+    """Compute the features of the linear model.
 
     Returns:
-        Logarithms of a span's own attention and of that around it, and the question's words.
-        Shape: (spans, 2 * passes * heads + 2).
+        Logarithms of a span's own attention and its neighborhood's, and the shares of the
+        question's words. Shape: (spans, 2 * passes * heads + 2).
     """
     attention = np.concatenate([readings.own, readings.around], axis=1)
     return np.concatenate([np.log(attention + LOG_FLOOR), readings.lexical], axis=1)
 
 
 class LinearReduction:
-    """Keeps one row of every head and pass that is read."""
+    """One mean row per pass and head."""
 
     def __init__(
         self,
@@ -127,32 +127,33 @@ class LinearReduction:
         heads: Sequence[tuple[int, int]],
         passes: Sequence[ReadingPass],
     ) -> None:
-        """Start with nothing read."""
+        """Start empty."""
         self._layout = layout
         self._passes = passes
         self._heads = heads_by_layer(heads, layout)
         self._rows: dict[tuple[ReadingPass, int], Tensor] = {}  # (batch, heads, context)
-        self._step: dict[int, Tensor] = {}  # the generated token's, by layer
-        self._steps: Tensor | None = None  # generated rows that count; (batch, 1, 1)
+        # Of the generated token being read, by layer: (batch, heads, context).
+        self._step: dict[int, Tensor] = {}
+        self._steps: Tensor | None = None  # number of generated rows; (batch, 1, 1)
 
     def add(self, source: ReadingPass, layer: int, weights: Tensor) -> None:
-        """Take the mean row of the heads that are read. See `Reduction.add`."""
+        """Take the mean row of the selected heads. See `Reduction.add`."""
         if source not in self._passes:
             return
-        context = weights[..., : self._layout.context_tokens]
-        chosen = context.index_select(1, self._heads[layer])
+        context = weights[..., : self._layout.context_tokens]  # (batch, all heads, rows, context)
+        chosen = context.index_select(1, self._heads[layer])  # (batch, heads, rows, context)
         if source == "lookahead":
-            self._step[layer] = chosen[:, :, 0]
+            self._step[layer] = chosen[:, :, 0]  # (batch, heads, context)
             return
         layout = self._layout
         words = layout.question_words if source == "question" else layout.null_words
-        self._rows[source, layer] = chosen[:, :, words].mean(dim=2)
+        self._rows[source, layer] = chosen[:, :, words].mean(dim=2)  # (batch, heads, context)
 
     def end_step(self, finished: Tensor) -> None:
-        """Add a generated token's row, where it counts. See `Reduction.end_step`."""
+        """Add a generated token's row for prompts that had not ended. See `Reduction.end_step`."""
         if not self._step:
             return
-        counts = (~finished)[:, None, None].float()
+        counts = (~finished)[:, None, None].float()  # (batch, 1, 1)
         for layer, row in self._step.items():
             before = self._rows.get(("lookahead", layer))
             self._rows["lookahead", layer] = row * counts + (0 if before is None else before)
@@ -160,14 +161,14 @@ class LinearReduction:
         self._step = {}
 
     def features(self) -> Tensor:
-        """Attention of each pass and head, even attention being 1. See `Reduction.features`."""
-        text_tokens = self._layout.is_text.sum(dim=-1)[:, None, None]
+        """Return each pass's and head's attention, uniform being 1. See `Reduction.features`."""
+        text_tokens = self._layout.is_text.sum(dim=-1)[:, None, None]  # (batch, 1, 1)
         passes = []
         for source in self._passes:
             rows = torch.cat([self._rows[source, layer] for layer in self._heads], dim=1)
             attention = rows.transpose(1, 2) * text_tokens  # (batch, context, heads)
             if source == "lookahead":
-                assert self._steps is not None, "rows of generated tokens are counted"
+                assert self._steps is not None, "generated rows are counted"
                 attention = attention / self._steps
             passes.append(attention)
-        return torch.cat(passes, dim=-1)
+        return torch.cat(passes, dim=-1)  # (batch, context, passes * heads)

@@ -34,10 +34,13 @@ from specprefill_integrations.evaluation._compressors import (
 from specprefill_integrations.evaluation._draft_choice import DraftChoice
 from specprefill_integrations.evaluation._peers._build import PeerName, build_peer
 from specprefill_integrations.evaluation._peers._lingua import PairCaches
-from specprefill_integrations.evaluation._peers._provence import THRESHOLDS, Provence
+from specprefill_integrations.evaluation._peers._provence import (
+    THRESHOLDS,
+    Provence,
+    load_own_code_model,
+)
 from specprefill_integrations.evaluation._peers._settings import PeerSettings
 from specprefill_integrations.pipeline._encodable import encodable
-from specprefill_integrations.scoring import _own_code_model as own_code_model
 from specprefill_integrations.testing import KeywordScorer
 from tests.laws.texts import texts
 from tests.tiny_models import save_tiny_draft, tiny_model
@@ -341,7 +344,7 @@ class TestProvence:
         untrusted = lineup_of("provence", PeerSettings(count_tokens=COUNT, models=named))
         assert "--trust-remote-code" in untrusted.skipped["provence"]
         with pytest.raises(ValueError, match="trust_remote_code"):
-            own_code_model.load_own_code_model(str(weights), device=None, trust_remote_code=False)
+            load_own_code_model(str(weights), device=None, trust_remote_code=False)
         trusted = PeerSettings(count_tokens=COUNT, models=named, trust_remote_code=True)
         kept = build_peer("provence", trusted).compress(["a b c"], QUERY, 0.9)
         assert kept.texts == ("a",)

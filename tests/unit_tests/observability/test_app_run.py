@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from specprefill_integrations.observability import AppRun, FoundText
+from specprefill_integrations.observability._app_run import AppRun, FoundText
 
 ADA = FoundText("Ada keeps the light.", "Harbor")
 RAIN = FoundText("Rain fell.")

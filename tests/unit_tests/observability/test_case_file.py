@@ -21,11 +21,11 @@ from blockbuster import blockbuster_ctx
 
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._traces import read_data
-from specprefill_integrations.observability import CaseFile
+from specprefill_integrations.observability._case_file import CaseFile
 
 WRITES_FOREVER = """
 import sys
-from specprefill_integrations.observability import CaseFile
+from specprefill_integrations.observability._case_file import CaseFile
 file = CaseFile(sys.argv[1], None)
 for number in range(1_000_000):
     file.add({"id": str(number), "text": "x" * 10_000})
@@ -188,7 +188,7 @@ def test_a_kill_costs_at_most_the_last_line(path: Path) -> None:
 def test_a_file_of_another_kind_is_left_as_it_is(path: Path, held: bytes) -> None:
     path.write_bytes(held)
     path.chmod(0o644)
-    with pytest.raises(EvaluationDataError, match="is no recording of cases"):
+    with pytest.raises(EvaluationDataError, match="is not a recording of cases"):
         CaseFile(path, None)
     assert path.read_bytes() == held
     assert stat.S_IMODE(path.stat().st_mode) == 0o644

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specprefill_integrations.observability import RunTree
+from specprefill_integrations.observability._run_tree import RunTree
 
 
 def test_paths_lead_from_the_outermost_run() -> None:

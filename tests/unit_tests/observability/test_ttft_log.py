@@ -9,13 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations.observability import (
-    Percentiles,
-    TokenUsage,
-    TtftLog,
-    TtftRecord,
-    percentiles_of,
-)
+from specprefill_integrations.observability import Percentiles, TokenUsage, TtftLog, TtftRecord
+from specprefill_integrations.observability._ttft_summary import percentiles_of
 
 
 def record(first: float | None = 0.5, **others) -> TtftRecord:
@@ -59,7 +54,7 @@ def test_calls_with_and_without_compression_are_told_apart() -> None:
 
 def test_the_report_says_what_was_measured() -> None:
     log = TtftLog()
-    assert log.report() == "no call was answered yet\ncalls that failed: 0"
+    assert log.report() == "no answered calls yet\ncalls that failed: 0"
     log.add(record(0.25, draft_seconds=0.5, usage=USAGE))
     log.add(record(None, draft_seconds=0.5))
     alone = log.report()

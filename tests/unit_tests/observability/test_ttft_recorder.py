@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
-from specprefill_integrations.observability import TokenUsage, TtftLog, TtftRecorder
-from specprefill_integrations.observability import _bounded_dict as bounded_dict
+from specprefill_integrations.observability import TokenUsage, TtftLog
+from specprefill_integrations.observability import _ttft_recorder as ttft_recorder
+from specprefill_integrations.observability._ttft_recorder import TtftRecorder
 
 USAGE = TokenUsage(input_tokens=100, cached_tokens=40, output_tokens=7)
 
@@ -153,10 +154,9 @@ def test_what_is_unknown_is_ignored(recorder: TtftRecorder) -> None:
     assert (recorder.log.records, recorder.log.failed_calls) == ((), 0)
 
 
-def test_what_never_ends_is_forgotten(
-    recorder: TtftRecorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bounded_dict, "MAX_ITEMS", 3)
+def test_what_never_ends_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ttft_recorder, "_MAX_OPEN", 3)
+    recorder = TtftRecorder(TtftLog())
     for number in range(5):
         recorder.call_started(f"call {number}", f"app {number}")
     assert [recorder.is_under_way(f"call {number}") for number in range(5)] == [

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
+import pickle
 import signal
 import sqlite3
 import stat
@@ -13,6 +15,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cloudpickle
 import pytest
 from blockbuster import blockbuster_ctx
 
@@ -123,11 +126,46 @@ class TestEveryStore:
         assert [store.put(text) for text in TEXTS[:5]] == [reference_of(text) for text in TEXTS[:5]]
         assert [store.get(reference_of(text)) for text in TEXTS[:5]] == TEXTS[:5]
 
+    @pytest.mark.parametrize(
+        "copied",
+        [
+            copy.deepcopy,
+            lambda store: pickle.loads(pickle.dumps(store)),  # noqa: S301 - our own
+            lambda store: pickle.loads(cloudpickle.dumps(store)),  # noqa: S301
+        ],
+        ids=["deepcopy", "pickle", "cloudpickle"],
+    )
+    def test_a_copy_has_the_same_texts_and_limits(self, make, copied, clock) -> None:
+        store = make(largest=110, max_age_seconds=60, clock=clock)
+        reference = store.put("text")
+        other = copied(store)
+        assert other.get(reference) == "text"
+        assert other.max_age_seconds == 60
+        assert other.put("".join(map(chr, range(33, 250)))) is None
+        large = "".join(map(chr, range(33, 120)))
+        other.put(large)
+        assert other.get(reference_of(large)) == large
+        is_shared = isinstance(store, SqliteOriginals)
+        assert (store.get(reference_of(large)) is not None) == is_shared
+        other._clock.now += 60
+        assert other.get(reference_of(large)) is None
+        if is_shared:
+            other.close()
+
     async def test_the_event_loop_is_never_held_up(self, make) -> None:
         store = make()
         with blockbuster_ctx():
             reference = await store.aput("text")
             assert await store.aget(reference) == "text"
+
+
+def test_a_fork_that_cut_a_change_short_costs_texts_and_nothing_else() -> None:
+    store = InMemoryOriginals(max_chars=10)
+    reference = store.put("12345")
+    del store._texts._Cache__data[reference]  # as if forked halfway through dropping it
+    assert store.get(reference) is None
+    assert store.put("123456789") == reference_of("123456789")
+    assert store.get(reference_of("123456789")) == "123456789"
 
 
 @pytest.fixture

@@ -218,7 +218,7 @@ def test_a_tokenizer_without_offsets_works_word_by_word():
 
 
 def test_layers_that_see_only_a_window_are_not_compared_with_those_that_see_all():
-    """Gemma 3's local layers give nothing to what lies before their window."""
+    """Gemma 3's local layers give nothing to what is before their window."""
     seen, layouts = [], []
 
     class Watching(CalibratedDifferenceReadout):

@@ -90,13 +90,21 @@ def test_deep_copies_share_and_pickles_leave_the_weights_behind(folder):
         pickle.dumps(pair)
 
 
+def test_a_pickle_of_a_relative_path_is_loaded_from_any_folder(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    draft = DraftModel.from_source(f"./{folder.name}")
+    data = pickle.dumps(draft)
+    monkeypatch.chdir(tmp_path)
+    assert pickle.loads(data) is draft  # noqa: S301
+
+
 def test_a_ready_model_stays_where_it_is():
     model = tiny_model("qwen2", dtype=torch.float64)
     draft = DraftModel.from_source((model, tiny_tokenizer()))
     assert draft.model is model
     assert (draft.dtype, draft.device.type) == (torch.float64, "cpu")
     assert DraftModel.from_source(draft) is draft
-    with pytest.raises(ValueError, match="move yours itself"):
+    with pytest.raises(ValueError, match="move it yourself"):
         DraftModel.from_source((model, tiny_tokenizer()), device="cpu")
 
 

@@ -290,7 +290,7 @@ class TestCancelling:
                 asyncio.create_task(engine.ascore_spans("cat", [f"the {word}"], SPANS))
                 for word in ("cat", "dog", "ant")
             ]
-            await asyncio.sleep(0.01)  # were the loop blocked, nobody could open the gate
+            await asyncio.sleep(0.01)  # a blocked loop could not open the gate
             scorer.gate.set()
             found = await asyncio.gather(*tasks)
         assert found == [expected(f"the {word}") for word in ("cat", "dog", "ant")]

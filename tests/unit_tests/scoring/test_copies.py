@@ -1,0 +1,134 @@
+"""Copies of scorers and engines score alike, in this process and in others."""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import pickle
+
+import cloudpickle
+import joblib
+import pytest
+
+from specprefill_integrations.scoring import (
+    AttentionScorer,
+    DraftModel,
+    EngineLimits,
+    LinearReadout,
+    ReadingPlan,
+    ScoringEngine,
+    shared_engine,
+)
+from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.testing import KeywordScorer
+from tests.tiny_models import save_tiny_draft, tiny_model, tiny_tokenizer
+
+TEXT = "The cat sat on the mat. The dog ran away from the house. It was late."
+QUESTION = "Where is the cat?"
+READOUT = LinearReadout(
+    heads=((0, 0), (1, 2)),
+    passes=("question", "null_question"),
+    own_weights=(0.5, -0.25, 1.0, -1.0),
+    around_weights=(0.1, 0.2, 0.3, 0.2),
+)
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda original: pickle.loads(pickle.dumps(original)),  # noqa: S301 - our own
+    "cloudpickle": lambda original: pickle.loads(cloudpickle.dumps(original)),  # noqa: S301
+}
+
+
+@pytest.fixture(params=COPIES.values(), ids=COPIES)
+def copied(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def scorer(tmp_path_factory):
+    """A scorer that has scored, so that everything it finds lazily is there."""
+    folder = save_tiny_draft(tmp_path_factory.mktemp("draft"))
+    scorer = AttentionScorer(DraftModel.from_source(folder), READOUT, ReadingPlan(window_tokens=50))
+    scores_of(scorer)
+    return scorer
+
+
+def scores_of(scorer):
+    return scorer.score_spans(QUESTION, [TEXT], [ProseSplitter()(TEXT)])
+
+
+def in_another_process(scorer, shared, private):
+    """Score with each; return the scores and what the engines have in common there."""
+    scores = [scores_of(one) for one in (scorer, shared, private)]
+    is_shared = [shared_engine(scorer).statistics == one.statistics for one in (shared, private)]
+    return scores, is_shared, [one.statistics.calls for one in (shared, private)]
+
+
+def spawned(*arguments):
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(in_another_process, arguments)
+
+
+def with_joblib(*arguments):
+    [found] = joblib.Parallel(n_jobs=2)([joblib.delayed(in_another_process)(*arguments)])
+    joblib.externals.loky.get_reusable_executor().shutdown()
+    return found
+
+
+class TestAttentionScorer:
+    def test_a_copy_equals_the_scorer_and_scores_alike(self, scorer, copied):
+        other = copied(scorer)
+        assert other == scorer
+        assert other.draft is scorer.draft
+        assert scores_of(other) == scores_of(scorer)
+
+    def test_what_was_found_lazily_is_left_behind(self, scorer):
+        assert set(pickle.loads(pickle.dumps(scorer)).__dict__) == {  # noqa: S301
+            "draft",
+            "readout",
+            "plan",
+        }
+
+    def test_a_draft_made_from_a_loaded_model_is_copied_but_not_pickled(self):
+        draft = DraftModel.from_pair(tiny_model("llama"), tiny_tokenizer())
+        assert copy.copy(draft) is copy.deepcopy(draft) is draft
+        with pytest.raises(TypeError, match="name its source"):
+            pickle.dumps(AttentionScorer(draft, READOUT))
+
+
+class TestScoringEngine:
+    def test_a_shared_one_is_the_shared_one(self, scorer, copied):
+        engine = shared_engine(scorer)
+        assert copied(engine) is engine
+        hurried = copied(engine.with_deadline(30))
+        assert hurried.deadline_seconds == 30
+        assert hurried._worker is engine._worker
+
+    def test_after_it_was_closed_a_pickle_is_the_next_one(self):
+        engine = shared_engine(KeywordScorer())
+        engine.close()
+        other = pickle.loads(pickle.dumps(engine))  # noqa: S301
+        assert other is shared_engine(KeywordScorer())
+        assert not other.is_closed
+
+    def test_a_private_one_stays_private(self, scorer):
+        limits = EngineLimits(cache_entries=3)
+        engine = ScoringEngine(scorer, limits=limits, deadline_seconds=30)
+        assert copy.copy(engine) is copy.deepcopy(engine) is engine
+        other = pickle.loads(pickle.dumps(engine))  # noqa: S301
+        assert (other.limits, other.deadline_seconds) == (limits, 30)
+        assert other._worker is not engine._worker
+        assert other._worker is not shared_engine(scorer)._worker
+        assert scores_of(other) == scores_of(engine)
+
+
+@pytest.mark.parametrize("run", [spawned, with_joblib])
+def test_other_processes_score_alike_and_have_one_shared_engine(scorer, run):
+    shared, private = shared_engine(scorer), ScoringEngine(scorer)
+    [expected] = scores_of(shared)
+    before = shared.statistics
+    scores, is_shared, calls = run(scorer, shared, private)
+    assert [one[0] for one in scores] == [pytest.approx(expected, rel=1e-5)] * 3
+    assert is_shared == [True, False]
+    assert calls == [1, 1]
+    assert shared.statistics == before
