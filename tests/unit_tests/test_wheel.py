@@ -152,9 +152,10 @@ class TestContents:
     def test_metadata(self, metadata: Message, installed: Path) -> None:
         assert metadata["Name"] == "specprefill-integrations"
         assert metadata["License-Expression"] == "Apache-2.0"
-        assert {*BROUGHT_BY, "agents", "demo", "evaluate", "peers", "report", "all"} == set(
-            metadata.get_all("Provides-Extra", [])
-        )
+        assert {
+            *BROUGHT_BY,
+            *("agents", "all", "demo", "evaluate", "peers", "report", "statistics"),
+        } == set(metadata.get_all("Provides-Extra", []))
         [entry_points] = installed.glob("*.dist-info/entry_points.txt")
         assert "specprefill = specprefill_integrations.cli:main" in entry_points.read_text("utf-8")
         assert list(installed.glob("*.dist-info/licenses/LICENSE"))
@@ -164,6 +165,7 @@ class TestContents:
             line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line
         ]
         assert sorted(re.split("[<>=]", line)[0] for line in required) == [
+            "cachetools",
             "markdown-it-py",
             "regex",
             "sentence-splitter",
