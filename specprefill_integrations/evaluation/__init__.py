@@ -1,1 +1,114 @@
-"""Measuring: what scoring costs, and what compression keeps of what matters."""
+"""Measurements of compression: evidence recall, A/B comparisons, limits, costs.
+
+Importing this imports no `torch`, no framework and no command line.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from specprefill_integrations.evaluation._ab import AbResult, run_ab
+    from specprefill_integrations.evaluation._ab_limits import AbLimits
+    from specprefill_integrations.evaluation._ab_summary import AbSummary, summarize_ab
+    from specprefill_integrations.evaluation._ab_variants import Variant, variants_of
+    from specprefill_integrations.evaluation._break_even_log import LogTimes, read_log_times
+    from specprefill_integrations.evaluation._break_even_picture import draw_break_even
+    from specprefill_integrations.evaluation._case_compressor import CaseCompressor, KeptTexts
+    from specprefill_integrations.evaluation._case_files import FieldNames, read_cases
+    from specprefill_integrations.evaluation._cases import EvaluationCase
+    from specprefill_integrations.evaluation._cost import Cost, total_cost
+    from specprefill_integrations.evaluation._evidence import EvidenceResult, measure_evidence
+    from specprefill_integrations.evaluation._judging import Judge
+    from specprefill_integrations.evaluation._limits import LimitResult, measure_limits
+    from specprefill_integrations.evaluation._lineup import Lineup, build_lineup
+    from specprefill_integrations.evaluation._run_log import open_run_log
+    from specprefill_integrations.evaluation._settings import DraftChoice
+    from specprefill_integrations.evaluation._targets import (
+        Answer,
+        ChatTarget,
+        LangChainTarget,
+        LlamaIndexTarget,
+        named_target,
+    )
+
+_HOMES = {
+    "AbLimits": "_ab_limits",
+    "AbResult": "_ab",
+    "AbSummary": "_ab_summary",
+    "Answer": "_targets",
+    "CaseCompressor": "_case_compressor",
+    "ChatTarget": "_targets",
+    "Cost": "_cost",
+    "DraftChoice": "_settings",
+    "EvaluationCase": "_cases",
+    "EvidenceResult": "_evidence",
+    "FieldNames": "_case_files",
+    "Judge": "_judging",
+    "KeptTexts": "_case_compressor",
+    "LangChainTarget": "_targets",
+    "LimitResult": "_limits",
+    "Lineup": "_lineup",
+    "LlamaIndexTarget": "_targets",
+    "LogTimes": "_break_even_log",
+    "Variant": "_ab_variants",
+    "build_lineup": "_lineup",
+    "draw_break_even": "_break_even_picture",
+    "measure_evidence": "_evidence",
+    "measure_limits": "_limits",
+    "named_target": "_targets",
+    "open_run_log": "_run_log",
+    "read_cases": "_case_files",
+    "read_log_times": "_break_even_log",
+    "run_ab": "_ab",
+    "summarize_ab": "_ab_summary",
+    "total_cost": "_cost",
+    "variants_of": "_ab_variants",
+}
+
+__all__ = [
+    "AbLimits",
+    "AbResult",
+    "AbSummary",
+    "Answer",
+    "CaseCompressor",
+    "ChatTarget",
+    "Cost",
+    "DraftChoice",
+    "EvaluationCase",
+    "EvidenceResult",
+    "FieldNames",
+    "Judge",
+    "KeptTexts",
+    "LangChainTarget",
+    "LimitResult",
+    "Lineup",
+    "LlamaIndexTarget",
+    "LogTimes",
+    "Variant",
+    "build_lineup",
+    "draw_break_even",
+    "measure_evidence",
+    "measure_limits",
+    "named_target",
+    "open_run_log",
+    "read_cases",
+    "read_log_times",
+    "run_ab",
+    "summarize_ab",
+    "total_cost",
+    "variants_of",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used."""
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

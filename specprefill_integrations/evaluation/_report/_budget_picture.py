@@ -56,7 +56,7 @@ def draw_budget(findings: Findings, scorers: Sequence[str], name: str) -> Pictur
 
 
 def _draw_kept(axes: Axes, findings: Findings, scorers: Sequence[str]) -> None:
-    found = findings.summary.all.arms
+    found = findings.summary.all.variants
     for row, arm in enumerate(findings.compressed_arms):
         scorer, asked = str(arm.scorer), arm.keep_fraction
         kept = found[arm.name].kept_tokens_fraction or 0.0
@@ -84,7 +84,7 @@ def _draw_kept(axes: Axes, findings: Findings, scorers: Sequence[str]) -> None:
 
 
 def _draw_seconds(axes: Axes, findings: Findings, scorers: Sequence[str]) -> None:
-    found = findings.summary.all.arms
+    found = findings.summary.all.variants
     for row, arm in enumerate(findings.compressed_arms):
         took = found[arm.name].draft_seconds or 0.0
         axes.barh([row], [took], height=0.62, color=color_of(str(arm.scorer), scorers))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from specprefill_integrations.compressor import ContextCompressor
-from specprefill_integrations.evaluation._ab_variants import Arm
+from specprefill_integrations.evaluation._ab_variants import Variant
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._report._changed_cases import JudgedCase
 from specprefill_integrations.heat_map._page import HeatMapDocument, Shades, shade_documents
@@ -20,7 +20,7 @@ from specprefill_integrations.types import Budget, Compression
 
 _DraftScorer = Literal["readout", "specprefill"]
 
-_DRAFT_SCORERS: Mapping[str, _DraftScorer] = {"readout": "readout", "specprefill": "specprefill"}
+_DRAFT_SCORERS: Mapping[str, _DraftScorer] = {"readout": "readout", "published": "specprefill"}
 """Scorers that know their tokens. Of all others nobody can draw a heat map."""
 
 _MERGE_ABOVE_TOKENS = 5_000
@@ -57,7 +57,7 @@ class CaseHeatMaker:
         self._options: dict[str, Any] = {name: draft.get(name) for name in names}
         self._ready: dict[_DraftScorer, tuple[ContextCompressor, TokenHeatRecorder]] = {}
 
-    def heat(self, judged: JudgedCase, arms: Iterable[Arm]) -> CaseHeat | None:
+    def heat(self, judged: JudgedCase, arms: Iterable[Variant]) -> CaseHeat | None:
         """Read a case as the arm did that changed its answer most, for the worse if any did.
 
         Args:

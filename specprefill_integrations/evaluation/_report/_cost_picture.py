@@ -61,7 +61,7 @@ def _draw_lines(
     axes: Axes, findings: Findings, scorers: Sequence[str], costs: dict[str, PromptCost]
 ) -> None:
     kept = {
-        name: arm.kept_tokens_fraction or 0.0 for name, arm in findings.summary.all.arms.items()
+        name: arm.kept_tokens_fraction or 0.0 for name, arm in findings.summary.all.variants.items()
     }
     full = costs[FULL_NAME]
     compressed = [arm.name for arm in findings.compressed_arms]

@@ -9,7 +9,7 @@ from typing import Any
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._ab_run import case_key
 from specprefill_integrations.evaluation._ab_summary import AbSummary, summarize_ab
-from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Arm
+from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._judging import Judge, JudgeBy
 from specprefill_integrations.evaluation._report._changed_cases import JudgedCase, JudgedReply
@@ -36,7 +36,7 @@ class Findings:
     run: LoggedRun
     """Its log."""
 
-    arms: Sequence[Arm]
+    arms: Sequence[Variant]
     """What is compared, the full prompt first."""
 
     margin: float
@@ -61,7 +61,7 @@ class Findings:
     """What they are in, as `GivenPrices` says it."""
 
     @property
-    def compressed_arms(self) -> list[Arm]:
+    def compressed_arms(self) -> list[Variant]:
         """All but the full prompt."""
         return [arm for arm in self.arms if arm.scorer is not None]
 
@@ -92,7 +92,7 @@ def judge(
         EvaluationDataError: None of the log's cases is among the data, with what replies are
             compared with.
     """
-    arms = run.arms
+    arms = run.variants
     names = [arm.name for arm in arms]
     last = _last_records(run)
     judge_of_run = Judge(by=judge_by or run.judge_by, metric=run.setup.get("metric"))
@@ -130,7 +130,7 @@ def _last_records(run: LoggedRun) -> dict[str, dict[str, _Record]]:
     """By case and arm, what was found last."""
     last: dict[str, dict[str, _Record]] = {}
     for record in run.records:
-        last.setdefault(record["case"], {})[record["arm"]] = record
+        last.setdefault(record["case"], {})[record["variant"]] = record
     return last
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Arm
+from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant
 from specprefill_integrations.evaluation._judging import MEANINGS, JudgeBy
 
 _OF_A_REPLY = {
@@ -42,13 +42,13 @@ class LoggedRun:
     """What `AbRun` wrote down, in its order."""
 
     @property
-    def arms(self) -> list[Arm]:
+    def variants(self) -> list[Variant]:
         """The full prompt, then scorer by scorer as they came up, from little kept to much."""
-        names = dict.fromkeys(record["arm"] for record in self.records)
-        found = [_arm(name) for name in names if name != FULL_NAME]
+        names = dict.fromkeys(record["variant"] for record in self.records)
+        found = [Variant.of_name(name) for name in names if name != FULL_NAME]
         scorers = list(dict.fromkeys(arm.scorer for arm in found))
         found.sort(key=lambda arm: (scorers.index(arm.scorer), arm.keep_fraction))
-        return [Arm(), *found]
+        return [Variant(), *found]
 
     @property
     def judge_by(self) -> JudgeBy:
@@ -65,14 +65,14 @@ class LoggedRun:
         """
         kept = {
             arm.name
-            for arm in self.arms
+            for arm in self.variants
             if arm.scorer is None
             or (
                 (not scorers or arm.scorer in scorers)
                 and (not keep_fractions or arm.keep_fraction in keep_fractions)
             )
         }
-        return replace(self, records=[one for one in self.records if one["arm"] in kept])
+        return replace(self, records=[one for one in self.records if one["variant"] in kept])
 
 
 def read_logged_run(path: Path) -> LoggedRun:
@@ -102,7 +102,7 @@ def read_logged_run(path: Path) -> LoggedRun:
 
 def _checked(record: dict[str, Any]) -> dict[str, Any]:
     """The record, where it is one."""
-    _arm(record["arm"])
+    Variant.of_name(record["variant"])
     if not isinstance(record["case"], str) or not record.keys() >= _fields_of(record):
         msg = "something is missing"
         raise ValueError(msg)
@@ -111,10 +111,3 @@ def _checked(record: dict[str, Any]) -> dict[str, Any]:
 
 def _fields_of(record: Mapping[str, Any]) -> set[str]:
     return {"error"} if "error" in record else _OF_A_REPLY
-
-
-def _arm(name: str) -> Arm:
-    if name == FULL_NAME:
-        return Arm()
-    scorer, _, keep_fraction = name.rpartition("@")
-    return Arm(scorer, float(keep_fraction))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from specprefill_integrations.errors import EvaluationDataError, SpecPrefillError
+from specprefill_integrations.evaluation._case_files import FieldNames, read_cases
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._judging import JudgeBy
 from specprefill_integrations.evaluation._report._budget_picture import draw_budget
@@ -26,7 +27,6 @@ from specprefill_integrations.evaluation._report._quality_picture import draw_qu
 from specprefill_integrations.evaluation._report._waiting_picture import draw_waiting
 from specprefill_integrations.evaluation._report._words import count
 from specprefill_integrations.evaluation._run_session import DataFile, describe_data
-from specprefill_integrations.evaluation._traces import FieldNames, read_data
 
 HTML_NAME = "report.html"
 """The page to browse."""
@@ -143,14 +143,14 @@ def make_report(request: ReportRequest, on_heat: Callable[[], None] = lambda: No
 def _read(request: ReportRequest) -> tuple[list[EvaluationCase], list[DataFile]]:
     cases, files = [], []
     for path in request.data:
-        found = read_data(path, None, request.fields)
+        found = read_cases(path, None, request.fields)
         files.append(describe_data(path, len(found)))
         cases += found
     return cases, files
 
 
 def _check_arms(logged: Sequence[LoggedRun], request: ReportRequest) -> None:
-    arms = [arm for run in logged for arm in run.arms if arm.scorer]
+    arms = [arm for run in logged for arm in run.variants if arm.scorer]
     _check("--scorer", request.scorers, [str(arm.scorer) for arm in arms])
     _check("--keep", request.keep_fractions, [arm.keep_fraction for arm in arms])
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from specprefill_integrations.evaluation._ab_summary import ArmSummary, TaskSummary
+from specprefill_integrations.evaluation._ab_summary import TaskSummary, VariantSummary
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME
 from specprefill_integrations.evaluation._report._findings import Findings
 from specprefill_integrations.evaluation._report._picture import (
@@ -94,7 +94,7 @@ class _Panel:
         self.scorers = scorers
 
     def draw(self, group: TaskSummary) -> None:
-        full = group.arms[FULL_NAME].score or 0.0
+        full = group.variants[FULL_NAME].score or 0.0
         widest = max(arm.kept_tokens_fraction or 0.0 for arm in self._compressed(group))
         self.axes.set_xlim(0, min(1.0, widest * 1.15) or 1.0)
         self._set_heights(group, full)
@@ -110,8 +110,8 @@ class _Panel:
         show_shares(self.axes.xaxis)
         show_shares(self.axes.yaxis)
 
-    def _compressed(self, group: TaskSummary) -> list[ArmSummary]:
-        return [group.arms[arm.name] for arm in self.findings.compressed_arms]
+    def _compressed(self, group: TaskSummary) -> list[VariantSummary]:
+        return [group.variants[arm.name] for arm in self.findings.compressed_arms]
 
     def _set_heights(self, group: TaskSummary, full: float) -> None:
         edges = [full]
@@ -135,7 +135,9 @@ class _Panel:
         """Draw its line; tell how high that ends, its name and its color."""
         color = color_of(scorer, self.scorers)
         arms = [
-            group.arms[arm.name] for arm in self.findings.compressed_arms if arm.scorer == scorer
+            group.variants[arm.name]
+            for arm in self.findings.compressed_arms
+            if arm.scorer == scorer
         ]
         kept = [arm.kept_tokens_fraction or 0.0 for arm in arms]
         scores = [arm.score or 0.0 for arm in arms]

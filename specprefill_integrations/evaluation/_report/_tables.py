@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from specprefill_integrations.evaluation._ab_report import verdict_in_words
-from specprefill_integrations.evaluation._ab_summary import TaskSummary
+from specprefill_integrations.evaluation._ab_summary import TaskSummary, format_verdict
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME
 from specprefill_integrations.evaluation._judging import JudgeBy
 from specprefill_integrations.evaluation._report._changed_cases import count_changes
@@ -65,9 +64,9 @@ def verdict_table(findings: Findings) -> Table:
 
     def rows() -> Iterator[list[str]]:
         for task, group in groups_of(findings).items():
-            for name, arm in group.arms.items():
+            for name, arm in group.variants.items():
                 versus = arm.versus_full
-                verdict = verdict_in_words(versus, findings.margin) if versus else ""
+                verdict = format_verdict(versus, findings.margin) if versus else ""
                 yield [
                     task,
                     name,
@@ -109,7 +108,7 @@ def change_table(findings: Findings) -> Table:
 
 def waiting_table(findings: Findings) -> Table:
     """Times to the first token, by arm."""
-    arms = findings.summary.all.arms
+    arms = findings.summary.all.variants
     return Table(
         columns=["arm", "compressing s", "first token s", "both s", "as fast", "failed"],
         rows=[
@@ -129,7 +128,7 @@ def waiting_table(findings: Findings) -> Table:
 
 def budget_table(findings: Findings) -> Table:
     """What was asked of the scorers and what they did, by arm."""
-    arms = findings.summary.all.arms
+    arms = findings.summary.all.variants
     return Table(
         columns=["scorer", "asked for", "kept", "compressing s"],
         rows=[
@@ -147,7 +146,7 @@ def budget_table(findings: Findings) -> Table:
 
 def cost_table(findings: Findings) -> Table:
     """What the prompts cost, by arm."""
-    arms = findings.summary.all.arms
+    arms = findings.summary.all.variants
     return Table(
         columns=["arm", "kept", "reading", "compressing", "both"],
         rows=[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specprefill_integrations.evaluation._ab_summary import ArmSummary
+from specprefill_integrations.evaluation._ab_summary import VariantSummary
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME
 from specprefill_integrations.evaluation._report._findings import Findings
 from specprefill_integrations.evaluation._report._picture import (
@@ -40,7 +40,7 @@ def draw_waiting(findings: Findings, name: str) -> Picture | None:
     """
     arms = {
         arm: found
-        for arm, found in findings.summary.all.arms.items()
+        for arm, found in findings.summary.all.variants.items()
         if found.first_token_seconds is not None
     }
     if FULL_NAME not in arms or len(arms) == 1:
@@ -71,7 +71,7 @@ def _how_to_read(findings: Findings) -> str:
     return about
 
 
-def _draw_bars(axes: Axes, arms: dict[str, ArmSummary]) -> None:
+def _draw_bars(axes: Axes, arms: dict[str, VariantSummary]) -> None:
     names = list(arms)
     draft = [arm.draft_seconds or 0.0 for arm in arms.values()]
     first = [arm.first_token_seconds or 0.0 for arm in arms.values()]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from specprefill_integrations.evaluation._ab_report import verdict_in_words
-from specprefill_integrations.evaluation._ab_summary import ArmSummary, TaskSummary
-from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Arm
+from specprefill_integrations.evaluation._ab_summary import (
+    TaskSummary,
+    VariantSummary,
+    format_verdict,
+)
+from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant
 from specprefill_integrations.evaluation._paired import PairedComparison
 from specprefill_integrations.evaluation._report._findings import Findings
 
@@ -35,7 +38,7 @@ def difference(versus: PairedComparison | None) -> str:
     return f"{points(versus.difference)} ({points(low)} to {points(high)})"
 
 
-def times_as_fast(arm: ArmSummary, full: ArmSummary) -> str:
+def times_as_fast(arm: VariantSummary, full: VariantSummary) -> str:
     """How much sooner the first token comes than with the full prompt, the draft included."""
     found, whole = arm.first_token_with_draft_seconds, full.first_token_with_draft_seconds
     return NOTHING if not found or whole is None else f"{whole / found:.1f}x"
@@ -57,16 +60,16 @@ def headline(findings: Findings) -> str:
     if not findings.judge.compares_with_full and findings.compressed_arms and everything.cases:
         return _agreement(findings)
     compared = [
-        (arm, everything.arms[arm.name], versus)
+        (arm, everything.variants[arm.name], versus)
         for arm in findings.compressed_arms
-        if (versus := everything.arms[arm.name].versus_full) is not None
+        if (versus := everything.variants[arm.name].versus_full) is not None
     ]
     if not compared:
         return f"Nothing to compare: {_why_nothing(findings)}."
     good = [one for one in compared if one[2].verdict == "not_worse"]
     if good:
         arm, found, versus = min(good, key=lambda one: one[1].kept_tokens_fraction or 0.0)
-        verdict = verdict_in_words(versus, findings.margin)
+        verdict = format_verdict(versus, findings.margin)
         return (
             f"With {percent(found.kept_tokens_fraction)} of the text ({arm.name}), {model}'s "
             f"answers are {verdict}: {_difference_in_words(versus)}.{_sooner(everything, arm)}"
@@ -86,8 +89,8 @@ def headline(findings: Findings) -> str:
 def _agreement(findings: Findings) -> str:
     """How much answers agree with those to full prompts: nothing says which of them are right."""
     everything = findings.summary.all
-    arm = max(findings.compressed_arms, key=lambda one: everything.arms[one.name].score or 0.0)
-    found = everything.arms[arm.name]
+    arm = max(findings.compressed_arms, key=lambda one: everything.variants[one.name].score or 0.0)
+    found = everything.variants[arm.name]
     return (
         f"With {percent(found.kept_tokens_fraction)} of the text ({arm.name}), "
         f"{model_name(findings)}'s answers agree to {percent(found.score)} with those from the "
@@ -102,9 +105,9 @@ def _why_nothing(findings: Findings) -> str:
     return "no case was answered by every arm"
 
 
-def _sooner(everything: TaskSummary, arm: Arm) -> str:
+def _sooner(everything: TaskSummary, arm: Variant) -> str:
     """What the arm does to the wait for the first token, as a further sentence."""
-    full, found = everything.arms[FULL_NAME], everything.arms[arm.name]
+    full, found = everything.variants[FULL_NAME], everything.variants[arm.name]
     before, after = full.first_token_with_draft_seconds, found.first_token_with_draft_seconds
     if before is None or after is None:
         return ""

@@ -99,7 +99,7 @@ def test_the_figures_are_those_of_the_summary(seed: int) -> None:
     summary = summarize_ab(cases, records, ARMS, margin=0.2)
     expected = []
     for task, group in [*summary.tasks.items(), ("all tasks", summary.all)]:
-        for name, arm in group.arms.items():
+        for name, arm in group.variants.items():
             row = [task, name, str(group.cases), f"{100 * arm.kept_tokens_fraction:.1f} %"]
             versus = arm.versus_full
             row.append(f"{100 * arm.score:.1f} %")
@@ -120,7 +120,7 @@ def test_the_figures_are_those_of_the_summary(seed: int) -> None:
             f"{arm.first_token_seconds:.3f}",
             f"{arm.first_token_with_draft_seconds:.3f}",
         ]
-        for name, arm in summary.all.arms.items()
+        for name, arm in summary.all.variants.items()
     ]
     for found in (page.tables[0], rows_of(markdown)[:-1]):
         start = 1 if found is page.tables[0] else 2
@@ -346,7 +346,8 @@ class TestCaseByCase:
 
     def test_scorers_without_a_draft_have_no_heat(self) -> None:
         records = [
-            {**record, "arm": record["arm"].replace("readout", "bm25")} for record in self.records
+            {**record, "variant": record["variant"].replace("readout", "bm25")}
+            for record in self.records
         ]
         page, _ = report_on(records, self.CASES)
         assert "replies of 2 cases." in page.text
@@ -516,9 +517,9 @@ class TestJudgedByAgreement:
         ("", "is no log of"),
         ("{}\n", "is no log of"),
         ('{"run": {}}\n[1]\n', "is no log of"),
-        ('{"run": {}}\n{"case": "a", "arm": "full", "reply": "b"}\n', "is no log of"),
-        ('{"run": {}}\n{"case": "a", "arm": "readout", "error": "b"}\n', "is no log of"),
-        ('{"run": {}}\n{"case": "a", "arm": "full", "error": "b"}\n', "none of the cases"),
+        ('{"run": {}}\n{"case": "a", "variant": "full", "reply": "b"}\n', "is no log of"),
+        ('{"run": {}}\n{"case": "a", "variant": "readout", "error": "b"}\n', "is no log of"),
+        ('{"run": {}}\n{"case": "a", "variant": "full", "error": "b"}\n', "none of the cases"),
         (None, "cannot be read"),
     ],
 )

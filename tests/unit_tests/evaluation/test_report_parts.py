@@ -61,7 +61,7 @@ def test_arms_stand_scorer_by_scorer_from_little_to_much(tmp_path: Path) -> None
     names = ["b@0.3", "full", "a+c@0.2", "b@0.05", "a+c@0.1"]
     log = write_log(tmp_path / "x.y.jsonl", [a_record(case, n) for n in names], sessions=[SESSION])
     run = read_logged_run(log)
-    assert [arm.name for arm in run.arms] == ["full", "b@0.05", "b@0.3", "a+c@0.1", "a+c@0.2"]
+    assert [arm.name for arm in run.variants] == ["full", "b@0.05", "b@0.3", "a+c@0.1", "a+c@0.2"]
     assert (run.name, run.sessions, len(run.records)) == ("x.y", [SESSION], 5)
 
 
@@ -106,7 +106,9 @@ def test_what_was_shown_to_be_worse_is_not_the_closest(tmp_path: Path) -> None:
         for number, case in enumerate(cases)
     ]
     found = judge(read_logged_run(write_log(tmp_path / "ab.jsonl", records)), cases, margin=0.05)
-    worse, wide = (found.summary.all.arms[arm.name].versus_full for arm in found.compressed_arms)
+    worse, wide = (
+        found.summary.all.variants[arm.name].versus_full for arm in found.compressed_arms
+    )
     assert worse is not None is not wide
     assert (worse.verdict, wide.verdict) == ("worse", "not_shown")
     assert worse.interval[0] > wide.interval[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from specprefill_integrations.evaluation._cases import read_cases
+from specprefill_integrations.evaluation import read_cases
 from specprefill_integrations.observability import AppRunRecorder, CaseFile, FoundText
 from specprefill_integrations.observability import _app_run_recorder as app_run_recorder
 
