@@ -55,7 +55,7 @@ def keep_fractions_of(text: str) -> list[float]:
     try:
         found = [float(keep_key(float(part))) for part in text.split(",")]
     except ValueError as error:
-        msg = f"fractions in (0, 1], separated by commas, are needed; got {text!r}"
+        msg = f"fractions in (0, 1] are needed, separated by commas; got {text!r}"
         raise BudgetError(msg) from error
     for keep_fraction in found:
         Budget(keep_fraction=keep_fraction)

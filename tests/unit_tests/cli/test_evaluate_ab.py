@@ -308,7 +308,7 @@ def test_csv_metrics_and_a_prompt_of_ones_own(server: ChatServer, tmp_path: Path
     ("args", "words"),
     [
         (["--keep", "2"], "keep_fraction is kept / original tokens"),
-        (["--keep", "x"], "fractions in (0, 1], separated by commas, are needed"),
+        (["--keep", "x"], "fractions in (0, 1] are needed"),
         (["--model-options", "[]"], "--model-options takes a JSON object"),
         (["--field", "who=x"], "--field takes query, texts"),
         (["--prompt", "nowhere.txt"], "--prompt cannot be read"),

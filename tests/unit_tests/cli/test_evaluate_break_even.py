@@ -125,7 +125,7 @@ class TestByALog:
         assert result.stdout == AT_900
         draft, model = result.stderr.splitlines()
         assert draft.startswith("draft: 4,000 tokens a second (between 4,000 and 4,000), 0.495 s")
-        assert "by 27 times" in model
+        assert "27 measurements" in model
 
     def test_what_is_given_wins(self, log: Path) -> None:
         answer = found("--keep=.2", f"--log={log}", "--target-speed=500")
@@ -153,7 +153,7 @@ class TestByALog:
         few = [a_record(n, "full", 1000 * n) for n in range(1, 8)]
         path = a_log(tmp_path / "ab.jsonl", *few)
         said = refusal("--keep=.2", "--draft-speed=4000", f"--log={path}")
-        assert "how fast the model reads: it holds fewer than 8 times" in said
+        assert "how fast the model reads: it has fewer than 8 such times" in said
         assert "give --target-speed" in said
 
     def test_what_is_no_log_is_refused(self, tmp_path: Path) -> None:
