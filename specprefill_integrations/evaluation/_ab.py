@@ -92,7 +92,7 @@ class AbResult:
     """Tokens sent to the model, failed calls and earlier runs of the log included."""
 
     stopped: StopReason | None
-    """Why the measurement ended early."""
+    """Reason for an early end, if there was one."""
 
     log: str
     """The log of all replies."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tenacity import Retrying
 
 StopReason = Literal["max_input_tokens", "target_fails"]
-"""Why a measurement ended early."""
+"""Reason for an early end of a measurement."""
 
 _TRANSIENT_STATUS = {
     HTTPStatus.REQUEST_TIMEOUT,

@@ -30,7 +30,7 @@ class EvaluationCase:
     """Texts of which one must be found."""
 
     needs_all: bool = False
-    """Whether every answer must be found."""
+    """True if every answer must be found."""
 
     metric: str | None = None
     """Metric of the case; None if it only matters whether an answer is found."""

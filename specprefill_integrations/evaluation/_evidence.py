@@ -31,7 +31,7 @@ LeftOutReason = Literal[
     "answers_are_single_letters",
     "answer_not_in_full_text",
 ]
-"""Why evidence recall cannot judge a case. Every text contains a single letter, as in a multiple
+"""Reason for leaving out a case. Every text contains a single letter, as in a multiple
 choice."""
 
 
@@ -46,7 +46,7 @@ class CaseOutcome:
     """The case's task."""
 
     hits: Mapping[str, bool]
-    """Whether the answer is still there."""
+    """True if the answer is still there."""
 
     kept_tokens: Mapping[str, int]
     """Tokens of the compressed texts, gap markers included."""

@@ -69,7 +69,7 @@ class PeerSettings:
     """Folders or hub ids of weights that come with no package, by the name of their user."""
 
     trust_remote_code: bool = False
-    """Whether code that comes with such weights may run."""
+    """True if code that comes with such weights may run."""
 
     def weights_of(self, name: str) -> str:
         """The folder or hub id of a peer's weights.

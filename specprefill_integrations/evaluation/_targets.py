@@ -114,7 +114,7 @@ def named_target(
     given = {"max_retries": 0, **(options or {})}
     if model.startswith(_LLAMA_INDEX):
         if base_url is not None:
-            msg = f"{model!r} takes its server's address as one of its own options."
+            msg = f"{model!r} takes its server's address in `options`."
             raise ValueError(msg)
         return LlamaIndexTarget(_llama_index_model(model, given))
     try:

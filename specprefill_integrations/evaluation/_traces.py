@@ -44,7 +44,7 @@ class TraceSpan:
     """Its answer; blank for an empty one, None if unknown."""
 
     has_failed: bool = False
-    """Whether it raised."""
+    """True if it raised."""
 
 
 def cases_of_spans(name: str, spans: Iterable[TraceSpan], task: str) -> list[EvaluationCase]:

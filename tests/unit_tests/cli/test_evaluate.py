@@ -192,6 +192,11 @@ class TestJson:
         assert measured["scorer"] == "bm25"
         assert skipped == {"scorer": "llmlingua", "skipped": "failed: IndexError: no such token"}
 
+    def test_the_former_name_of_the_published_algorithm_warns(self, data: Path, draft: str) -> None:
+        found = run(data, "--draft", draft, "--scorer", "specprefill", "--keep", ".5", "--json")
+        assert json.loads(found.stdout)["scorer"] == "published"
+        assert found.stderr == "warning: --scorer specprefill is now --scorer published\n"
+
     def test_published_units(self, data: Path, draft: str) -> None:
         options = ["--draft", draft, "--scorer", "head+tail", "--keep", ".5"]
         sentences, prose, code = (
