@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from specprefill_integrations.cli._terminal import USAGE_ERROR, clear_errors, fail, stderr_console
-from specprefill_integrations.evaluation import LogTimes, read_log_times
+from specprefill_integrations.evaluation._break_even_log import LogTimes, read_log_times
 from specprefill_integrations.observability import BreakEven, ReadingSpeed, Unclear, reading_speed
 from specprefill_integrations.observability._prices import Prices
 from specprefill_integrations.observability._reading_speed import LEAST_POINTS

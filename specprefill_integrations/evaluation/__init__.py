@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from specprefill_integrations.evaluation._ab import AbResult, run_ab
     from specprefill_integrations.evaluation._ab_limits import AbLimits
-    from specprefill_integrations.evaluation._ab_summary import AbSummary, summarize_ab
+    from specprefill_integrations.evaluation._ab_summary import summarize_ab
     from specprefill_integrations.evaluation._ab_variants import Variant, variants_of
-    from specprefill_integrations.evaluation._break_even_log import LogTimes, read_log_times
+    from specprefill_integrations.evaluation._break_even_log import read_log_times
     from specprefill_integrations.evaluation._break_even_picture import draw_break_even
     from specprefill_integrations.evaluation._case_compressor import CaseCompressor, KeptTexts
     from specprefill_integrations.evaluation._case_files import FieldNames, read_cases
     from specprefill_integrations.evaluation._cases import EvaluationCase
-    from specprefill_integrations.evaluation._cost import Cost, total_cost
+    from specprefill_integrations.evaluation._cost import total_cost
     from specprefill_integrations.evaluation._evidence import EvidenceResult, measure_evidence
     from specprefill_integrations.evaluation._judging import Judge
     from specprefill_integrations.evaluation._limits import LimitResult, measure_limits
@@ -33,48 +33,33 @@ if TYPE_CHECKING:
         named_target,
     )
 
-_HOMES = {
-    "AbLimits": "_ab_limits",
-    "AbResult": "_ab",
-    "AbSummary": "_ab_summary",
-    "Answer": "_targets",
-    "CaseCompressor": "_case_compressor",
-    "ChatTarget": "_targets",
-    "Cost": "_cost",
-    "DraftChoice": "_settings",
-    "EvaluationCase": "_cases",
-    "EvidenceResult": "_evidence",
-    "FieldNames": "_case_files",
-    "Judge": "_judging",
-    "KeptTexts": "_case_compressor",
-    "LangChainTarget": "_targets",
-    "LimitResult": "_limits",
-    "Lineup": "_lineup",
-    "LlamaIndexTarget": "_targets",
-    "LogTimes": "_break_even_log",
-    "Variant": "_ab_variants",
-    "build_lineup": "_lineup",
-    "draw_break_even": "_break_even_picture",
-    "measure_evidence": "_evidence",
-    "measure_limits": "_limits",
-    "named_target": "_targets",
-    "open_run_log": "_run_log",
-    "read_cases": "_case_files",
-    "read_log_times": "_break_even_log",
-    "run_ab": "_ab",
-    "summarize_ab": "_ab_summary",
-    "total_cost": "_cost",
-    "variants_of": "_ab_variants",
+_NAMES = {
+    "_ab": ("AbResult", "run_ab"),
+    "_ab_limits": ("AbLimits",),
+    "_ab_summary": ("summarize_ab",),
+    "_ab_variants": ("Variant", "variants_of"),
+    "_break_even_log": ("read_log_times",),
+    "_break_even_picture": ("draw_break_even",),
+    "_case_compressor": ("CaseCompressor", "KeptTexts"),
+    "_case_files": ("FieldNames", "read_cases"),
+    "_cases": ("EvaluationCase",),
+    "_cost": ("total_cost",),
+    "_evidence": ("EvidenceResult", "measure_evidence"),
+    "_judging": ("Judge",),
+    "_limits": ("LimitResult", "measure_limits"),
+    "_lineup": ("Lineup", "build_lineup"),
+    "_run_log": ("open_run_log",),
+    "_settings": ("DraftChoice",),
+    "_targets": ("Answer", "ChatTarget", "LangChainTarget", "LlamaIndexTarget", "named_target"),
 }
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
 __all__ = [
     "AbLimits",
     "AbResult",
-    "AbSummary",
     "Answer",
     "CaseCompressor",
     "ChatTarget",
-    "Cost",
     "DraftChoice",
     "EvaluationCase",
     "EvidenceResult",
@@ -85,7 +70,6 @@ __all__ = [
     "LimitResult",
     "Lineup",
     "LlamaIndexTarget",
-    "LogTimes",
     "Variant",
     "build_lineup",
     "draw_break_even",
