@@ -21,13 +21,13 @@ CONSTRAINTS := requirements-dev.txt
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
 
-demo: $(INSTALLED)  ## Ask Python's documentation a question, with and without compression
+demo: $(INSTALLED)  ## Answer a question from Python's documentation, with and without compression
 	@$(RUN) examples/rag_demo.py
 
 test: $(INSTALLED)  ## Run all tests, offline
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal
 
-nightly: $(INSTALLED)  ## Try to break the laws: hours (NIGHTLY_EXAMPLES=500 for minutes)
+nightly: $(INSTALLED)  ## Run the property tests with many more examples: hours (minutes with NIGHTLY_EXAMPLES=500)
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal --hypothesis-profile nightly tests/laws
 
 lint: $(INSTALLED)  ## Check style
@@ -43,9 +43,9 @@ docs: $(INSTALLED)  ## Run every code block of the documentation and every examp
 bench: $(INSTALLED)  ## Measure what scoring costs
 	@$(VENV)/bin/specprefill bench
 
-install: $(INSTALLED)  ## Make the virtual environment and install everything
+install: $(INSTALLED)  ## Create the virtual environment and install everything
 
-clean:  ## Remove the virtual environment and what tools left behind
+clean:  ## Remove the virtual environment and the files of tools
 	rm -rf $(VENV) .ci-venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,1 +1,32 @@
-"""What scoring costs, measured on this machine."""
+"""Measurements of what scoring costs: time, memory, concurrency and splitting."""
+
+from __future__ import annotations
+
+from specprefill_integrations.bench._concurrency import (
+    ConcurrencyResult,
+    concurrent_requests,
+    measure_concurrency,
+)
+from specprefill_integrations.bench._scoring import (
+    MemoryResult,
+    TimesResult,
+    measure_cold_start,
+    measure_memory,
+    measure_times,
+    prepare_passes,
+)
+from specprefill_integrations.bench._splitting import SplittingResult, measure_splitting
+
+__all__ = [
+    "ConcurrencyResult",
+    "MemoryResult",
+    "SplittingResult",
+    "TimesResult",
+    "concurrent_requests",
+    "measure_cold_start",
+    "measure_concurrency",
+    "measure_memory",
+    "measure_splitting",
+    "measure_times",
+    "prepare_passes",
+]

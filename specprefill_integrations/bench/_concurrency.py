@@ -1,7 +1,4 @@
-"""What many callers get out of one draft, against one caller that has all of their texts at once.
-
-Reaches `torch` only through the scorer that it measures.
-"""
+"""Throughput and waiting time of concurrent callers that share one draft."""
 
 from __future__ import annotations
 
@@ -12,14 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from specprefill_integrations.bench._bench import documentation
+from specprefill_integrations.bench._sample_texts import documentation
 from specprefill_integrations.errors import DeadlineExceededError
 from specprefill_integrations.scoring._engine import ScoringEngine
 from specprefill_integrations.scoring._scoring_worker import EngineLimits
 from specprefill_integrations.scoring._span_scorer import BatchSpanScorer, ScoreRequest
 from specprefill_integrations.splitting._prose import ProseSplitter
 
-# Of different lengths, as callers' questions are.
 _QUESTIONS = (
     "Why?",
     "Which exceptions can this statement raise, and when?",
@@ -28,57 +24,57 @@ _QUESTIONS = (
     "What does a generator return?",
 )
 
-# A text's length as a share of the mean, in turn.
+# Lengths of successive texts as shares of the mean.
 _LENGTHS = (0.4, 1.6, 0.7, 1.3, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConcurrencyResult:
-    """Many callers on one engine, each with one call at a time."""
+    """Measurement of many callers on one engine, each with one call at a time."""
 
     callers: int
-    """How many there are."""
+    """Number of callers."""
 
     calls: int
-    """Calls of all of them together."""
+    """Number of calls."""
 
     repeats: int
-    """Runs of each; what is reported of times are medians, waits are of all runs."""
+    """Runs; times are medians over them, waits are of all of them."""
 
     one_caller_seconds: float
-    """One caller that hands over all texts at once."""
+    """Time of one caller with all texts at once."""
 
     callers_seconds: float
-    """All callers, side by side."""
+    """Time of all callers concurrently."""
 
     throughput_to_one_caller: float
-    """Median over runs of calls answered a second, to those of one caller in the same run."""
+    """Calls answered per second, relative to one caller in the same run; median over runs."""
 
     wait_p50_seconds: float
-    """Half of the calls took no longer."""
+    """Median time of a call."""
 
     wait_p99_seconds: float
-    """99 of 100 calls took no longer."""
+    """99th percentile of the time of a call."""
 
     wait_max_seconds: float
-    """No call took longer."""
+    """Longest time of a call."""
 
     mean_batch_requests: float
-    """Requests that were scored together, on average."""
+    """Mean number of requests scored together."""
 
     deadline_seconds: float | None
-    """How long a call may take; None for as long as it takes."""
+    """Time limit of a call; None for none."""
 
     deadline_misses: int
-    """Calls of all runs that were given up: their texts would be passed on as they are."""
+    """Calls of all runs that reached the limit; their texts would pass through unchanged."""
 
 
 def concurrent_requests(calls: int, mean_chars: int) -> list[ScoreRequest]:
-    """Different parts of the documentation, of different lengths, with different questions.
+    """Make requests of different texts, lengths and questions.
 
     Args:
-        calls: How many.
-        mean_chars: Characters of a text, on average over five of them.
+        calls: Number of requests.
+        mean_chars: Mean length of a text in characters.
     """
     longest = int(mean_chars * max(_LENGTHS))
     whole = documentation(calls * longest)
@@ -100,14 +96,14 @@ def measure_concurrency(
     repeats: int,
     deadline_seconds: float | None = None,
 ) -> ConcurrencyResult:
-    """Time one caller and many in turn, after some calls to warm up.
+    """Time one caller and many callers alternately, after a warm-up and without a cache.
 
     Args:
-        scorer: What is measured.
-        requests: What is asked; nothing is answered from a cache.
-        callers: How many ask at a time.
+        scorer: The scorer to share.
+        requests: The calls to make.
+        callers: Number of concurrent callers.
         repeats: Runs of each.
-        deadline_seconds: How long a call of the many may take; None for as long as it takes.
+        deadline_seconds: Time limit of a concurrent call; None for none.
     """
     scorer.score_batch(requests[:callers])
     limits = EngineLimits(cache_entries=0)
@@ -146,7 +142,7 @@ def measure_concurrency(
 
 
 def _waits(engine: ScoringEngine, requests: Sequence[ScoreRequest], callers: int) -> list[float]:
-    """Ask everything, so many at a time. Seconds of each call, answered or given up."""
+    """Make all calls concurrently; return the seconds of each, failed ones included."""
 
     def ask(request: ScoreRequest) -> float:
         started = time.perf_counter()

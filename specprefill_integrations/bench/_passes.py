@@ -1,4 +1,4 @@
-"""The passes that `specprefill bench` compares: scoring, and the draft's plain forward pass."""
+"""The passes to compare: scoring a text, and a plain forward pass over it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from specprefill_integrations.types import Span
 
 @dataclass(frozen=True)
 class BenchPasses:
-    """One text, ready to be scored or just read."""
+    """A text, prepared for scoring and for plain forward passes."""
 
     scorer: AttentionScorer
-    """What is measured."""
+    """The scorer."""
 
     query: str
     """The question."""
@@ -37,10 +37,10 @@ class BenchPasses:
     """Its units."""
 
     pieces: Sequence[Tensor]
-    """Its tokens in as few pieces as the draft's positions allow. Shape of each: (1, tokens)."""
+    """Tokens in the fewest pieces that the draft's positions allow. Shape of each: (1, tokens)."""
 
     windows: Sequence[Tensor]
-    """Its tokens in the windows that scoring reads. Shape of each: (1, tokens)."""
+    """Tokens in the windows that scoring reads. Shape of each: (1, tokens)."""
 
     @classmethod
     def prepare(  # noqa: PLR0913 - mirrors from_draft_model
@@ -50,17 +50,17 @@ class BenchPasses:
         *,
         tokens: int,
         draft: str | None,
-        scorer: Literal["readout", "specprefill"],
+        scorer: Literal["readout", "published"],
         device: str | None,
         dtype: str | None,
         window_tokens: int | None,
     ) -> BenchPasses:
-        """Load the draft and cut the first `tokens` tokens of a text to size."""
+        """Load the draft and tokenize the first `tokens` tokens of a text."""
         stages = build_stages(
             draft,
             device=device,
             dtype=dtype,
-            scorer=scorer,
+            scorer="specprefill" if scorer == "published" else scorer,
             kind="prose",
             window_tokens=window_tokens,
         )
@@ -69,7 +69,7 @@ class BenchPasses:
         text = text[: int(tokenizer.tokenize(text, []).offsets[:tokens][-1, 1])]
         units = ProseSplitter()(text)
         for part in (model, stages.scorer.reading_draft):
-            for parameter in part.model.parameters():  # they lie on the disk until they are read
+            for parameter in part.model.parameters():  # mapped from disk until read
                 parameter.sum()
         found = tokenizer.tokenize(text, [unit.start for unit in units])
         ids = torch.tensor([found.ids], device=model.device)
@@ -87,12 +87,12 @@ class BenchPasses:
 
     @property
     def draft(self) -> DraftModel:
-        """The draft."""
+        """The draft model."""
         return self.scorer.draft
 
     @property
     def tokens(self) -> int:
-        """Tokens of the text."""
+        """Number of tokens of the text."""
         return sum(piece.shape[1] for piece in self.pieces)
 
     def score(self) -> None:
@@ -100,7 +100,7 @@ class BenchPasses:
         self.scorer.score_spans(self.query, [self.text], [self.units])
 
     def forward(self) -> None:
-        """Read the tokens in as few pieces as the draft's positions allow."""
+        """Read the tokens in the fewest pieces."""
         self._read(self.pieces)
 
     def forward_windows(self) -> None:
@@ -108,12 +108,12 @@ class BenchPasses:
         self._read(self.windows)
 
     def wait(self) -> None:
-        """Wait until the device has done what it was given."""
+        """Wait for the device to finish."""
         if self.draft.device.type == "cuda":
             torch.cuda.synchronize(self.draft.device)
 
     def held_bytes(self, *, reset_peak: bool = False) -> int:
-        """Memory in use; on CUDA the most there was since the last `reset_peak`."""
+        """Memory in use; on CUDA, the peak since the last `reset_peak`."""
         if reset_peak:
             gc.collect()
         if self.draft.device.type == "cuda":
@@ -129,5 +129,5 @@ class BenchPasses:
 
 
 def cpu_threads() -> int:
-    """CPU threads that torch uses."""
+    """Number of CPU threads that torch uses."""
     return torch.get_num_threads()

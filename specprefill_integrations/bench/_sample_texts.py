@@ -1,6 +1,6 @@
-"""Texts of every kind and any length, to measure with: the same for the same seed.
+"""Sample texts of every kind and any length, deterministic by seed.
 
-Code is the standard library's own; all else is made up, and looks like what programs write.
+Code is the standard library's; everything else is invented to look like the output of programs.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _WORDS = _VOCABULARY.split()
 
 
 def sample_text(kind: Kind, chars: int, seed: int = 0) -> str:
-    """A text of a kind, of about so many characters and no more.
+    """Make a text of a kind.
 
     Args:
-        kind: The kind.
-        chars: Most characters; one more part of the text, such as a record, would be too many.
-        seed: Chooses the text.
+        kind: Kind of text.
+        chars: Length limit in characters; the text stops before the part that would exceed it.
+        seed: Random seed.
     """
     random = Random(seed)  # noqa: S311 - an example, no secret
     opening, separator, closing = _AROUND.get(kind, ("", "\n", ""))
@@ -44,6 +44,14 @@ def sample_text(kind: Kind, chars: int, seed: int = 0) -> str:
             break
         parts.append(part)
     return opening + separator.join(parts) + closing
+
+
+def documentation(characters: int) -> str:
+    """Repeat Python's language reference, which comes with Python, up to a length."""
+    from pydoc_data.topics import topics  # noqa: PLC0415 - 700 kB of text
+
+    whole = "\n\n".join(topics[name] for name in sorted(topics))
+    return (whole * (characters // len(whole) + 1))[:characters]
 
 
 def _some_words(random: Random, least: int, most: int) -> str:
@@ -59,7 +67,7 @@ def _paragraph(random: Random) -> str:
 
 
 def _record(random: Random, number: int) -> dict[str, object]:
-    """What databases and services answer with."""
+    """Make a record as databases and services return it."""
     return {
         "id": number,
         "name": _some_words(random, 1, 3),
@@ -91,7 +99,7 @@ def _markdown(random: Random) -> Iterator[str]:
 
 
 def _code(random: Random) -> Iterator[str]:
-    """Modules of the standard library, in any order, again and again."""
+    """Yield parts of standard library modules in random order, endlessly."""
     files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
     while True:
         for file in random.sample(files, len(files)):
@@ -142,10 +150,10 @@ def _csv(random: Random) -> Iterator[str]:
 
 def _log(random: Random) -> Iterator[str]:
     for number in count(1):
-        stamp = f"2024-05-{number // 86_400 % 28 + 1:02} {number // 3_600 % 24:02}"
-        stamp += f":{number // 60 % 60:02}:{number % 60:02},{random.randint(0, 999):03}"
+        moment = f"2024-05-{number // 86_400 % 28 + 1:02} {number // 3_600 % 24:02}"
+        moment += f":{number // 60 % 60:02}:{number % 60:02},{random.randint(0, 999):03}"
         level = random.choice(["DEBUG", "INFO", "INFO", "WARNING", "ERROR"])
-        yield f"{stamp} {level} {random.choice(_WORDS)}: {_some_words(random, 4, 15)}"
+        yield f"{moment} {level} {random.choice(_WORDS)}: {_some_words(random, 4, 15)}"
         if level == "ERROR":
             frames = random.sample(_WORDS, 5)
             yield "Traceback (most recent call last):"
@@ -197,7 +205,7 @@ _PARTS: Mapping[Kind, Callable[[Random], Iterator[str]]] = {
     "lines": _lines,
 }
 
-# What stands before the parts of a text, between them and after them.
+# Text before, between and after the parts.
 _AROUND: Mapping[Kind, tuple[str, str, str]] = {
     "code": ("", "\n\n\n", ""),
     "html": ("<!DOCTYPE html>\n<html><body>\n", "\n", "\n</body></html>\n"),
@@ -206,4 +214,4 @@ _AROUND: Mapping[Kind, tuple[str, str, str]] = {
 }
 
 SAMPLED_KINDS: tuple[Kind, ...] = tuple(_PARTS)
-"""What there are samples of: all kinds."""
+"""Kinds with samples: all of them."""

@@ -1,7 +1,4 @@
-"""What cutting a text into units costs, kind by kind, against what scoring it costs.
-
-Knows no draft: how fast one scores is told.
-"""
+"""Cost of splitting a text into units, by kind, relative to scoring it."""
 
 from __future__ import annotations
 
@@ -16,30 +13,30 @@ from specprefill_integrations.splitting._by_kind import SplitByKind
 from specprefill_integrations.types import Kind
 
 CHARS_PER_TOKEN = 3.3
-"""Of English and code together, by the tokenizers of current drafts."""
+"""Average over English and code, with the tokenizers of current drafts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplittingResult:
-    """What cutting one text cost."""
+    """Cost of splitting one text."""
 
     kind: Kind
-    """What it was cut as."""
+    """Kind of the text."""
 
     chars: int
-    """Its length."""
+    """Length of the text in characters."""
 
     units: int
-    """How many units it was cut into."""
+    """Number of units."""
 
     split_seconds: float
-    """Finding the units and what each needs: processor time, the median of several runs."""
+    """Median processor time of splitting and linking."""
 
     score_seconds: float
-    """Scoring it at the speed that was told."""
+    """Time to score the text at the given speed."""
 
     share_of_scoring: float
-    """split_seconds / score_seconds."""
+    """`split_seconds` / `score_seconds`."""
 
 
 def measure_splitting(
@@ -53,11 +50,11 @@ def measure_splitting(
     """Time the splitter of each kind on a text of that kind.
 
     Args:
-        tokens_per_second: How fast a draft scores.
+        tokens_per_second: Scoring speed of a draft.
         chars: Characters of each text.
-        repeats: Runs of each; medians are reported.
-        kinds: What to measure; all kinds by default.
-        seed: Chooses the texts.
+        repeats: Runs; medians are reported.
+        kinds: Kinds to measure; None for all.
+        seed: Random seed of the texts.
 
     Raises:
         ValueError: `tokens_per_second`, `chars` or `repeats` is not positive.
@@ -77,7 +74,7 @@ def measure_splitting(
 def _measured(kind: Kind, text: str, tokens_per_second: float, repeats: int) -> SplittingResult:
     times, units = [], 0
     for _ in range(repeats):
-        # A copy, and a new splitter: nothing is remembered from the run before.
+        # A copy, because splitters cache by text.
         copy = "".join([text[:1], text[1:]])
         started = time.process_time()
         units = _split(kind, copy)
@@ -95,7 +92,7 @@ def _measured(kind: Kind, text: str, tokens_per_second: float, repeats: int) -> 
 
 
 def _split(kind: Kind, text: str) -> int:
-    """Cut and link a text as a compressor does; how many units it has."""
+    """Split and link a text as a compressor does; return the number of units."""
     splitter = SplitByKind().splitter(text, kind)
     if splitter is None:
         return 1

@@ -1,10 +1,10 @@
-"""Fits a linear readout to a draft, on questions whose evidence is known.
+"""Fitting of a linear readout to a draft, on questions with known evidence.
 
-The draft reads every case once; all heads that see the whole window are kept. Weights then make the
-evidence the likeliest unit of its case: minus the logarithm of the share of a softmax over a case's
-units that falls on evidence, and an L2 penalty, minimized by Adam from zero. Each case counts the
-same, however long it is. The default penalty is higher than cross-validation on one kind of text
-would have it: weights are to hold on kinds that they were not fitted to.
+The draft reads every case once; all heads that see the whole window are kept. The loss of a case is
+minus the logarithm of the probability that a softmax over its units gives to the evidence; all
+cases weigh the same. It is minimized with an L2 penalty by Adam, from zero. The default penalty is
+higher than cross-validation on one kind of text suggests, because weights must generalize to other
+kinds.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ _LEARNING_RATE = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabeledUnits:
-    """What was read of the units of one case."""
+    """Features and labels of the units of one case."""
 
     kind: str
-    """What sort of text it is."""
+    """Kind of text."""
 
     features: NDArray[np.float32]
-    """As in `linear_features`. Shape: (units, features)."""
+    """Features as in `linear_features`. Shape: (units, features)."""
 
     is_evidence: NDArray[np.bool_]
-    """Which units hold evidence. Shape: (units,)."""
+    """Units that hold evidence. Shape: (units,)."""
 
     tokens: NDArray[np.int64]
-    """What each unit costs, in the draft's tokens. Shape: (units,)."""
+    """Length of each unit in the draft's tokens. Shape: (units,)."""
 
 
 def all_heads(
@@ -55,14 +55,14 @@ def all_heads(
     lookahead_tokens: int = 0,
     window_tokens: int = 1024,
 ) -> LinearReadout:
-    """A readout of all heads that may say something, not fitted yet.
+    """Build a readout of all candidate heads, not fitted yet.
 
     Args:
         draft: The draft.
-        last_depth: Layers from this share of the depth on are not read, nor loaded.
-        lookahead_tokens: Tokens generated after the question whose rows are read too; they need
-            the whole draft.
-        window_tokens: Context tokens that are read at a time. Layers that do not see as many are
+        last_depth: Layers from this share of the depth on are neither read nor loaded.
+        lookahead_tokens: Number of generated tokens to read after the question; needs the whole
+            draft.
+        window_tokens: Context tokens to read at a time. Layers with a smaller attention window are
             left out.
 
     Returns:
@@ -93,16 +93,16 @@ def read_cases(
     cases: Iterable[LabeledCase],
     splitter_of: Callable[[str], Splitter],
 ) -> Iterator[LabeledUnits]:
-    """Read cases one by one.
+    """Read cases with a draft.
 
     Args:
         draft: The draft.
-        readout: Says what is read; its weights do not matter.
-        cases: What is read.
-        splitter_of: From a case's kind to what cuts its texts into units.
+        readout: Heads and passes to read; its weights are ignored.
+        cases: The cases.
+        splitter_of: Returns the splitter for a kind of case.
 
     Yields:
-        What was read of each case.
+        Features and labels of each case.
     """
     scorer = AttentionScorer(draft, readout)
     for case in cases:
@@ -126,9 +126,9 @@ def fit(
     """Fit a readout's weights.
 
     Args:
-        readout: What the cases were read with.
-        cases: What was read.
-        penalty: Factor of the squared weights, features being scaled to unit variance.
+        readout: The readout that the cases were read with.
+        cases: Features and labels.
+        penalty: Factor of the squared weights, with features scaled to unit variance.
 
     Returns:
         The readout with weights.
@@ -150,15 +150,15 @@ def fit(
 def cross_validated_scores(
     cases: Sequence[LabeledUnits], *, folds: int = 4, penalty: float = 0.3
 ) -> list[NDArray[np.float64]]:
-    """Score each case by weights fitted to the cases of the other folds.
+    """Score each case with weights fitted to the cases of the other folds.
 
     Args:
-        cases: What was read.
-        folds: Into how many parts the cases are shuffled, the same way every time.
+        cases: Features and labels.
+        folds: Number of folds; the shuffle is deterministic.
         penalty: As in `fit`.
 
     Returns:
-        One score a unit, case by case.
+        One score per unit, case by case.
 
     Raises:
         ValueError: There are fewer cases than folds, or fewer than two folds.
@@ -179,11 +179,11 @@ def cross_validated_scores(
 def evidence_recall(
     cases: Sequence[LabeledUnits], scores: Sequence[NDArray[np.float64]], keep_fraction: float
 ) -> float:
-    """The share of cases of which some evidence is kept, taking the best scores that fit.
+    """Share of cases that keep some evidence, if units are kept by descending score.
 
     Args:
         cases: The cases.
-        scores: One score a unit, case by case.
+        scores: One score per unit, case by case.
         keep_fraction: Kept tokens / tokens of all units.
     """
     return float(
@@ -196,7 +196,7 @@ def evidence_recall(
 def without_lookahead(
     readout: LinearReadout, cases: Sequence[LabeledUnits]
 ) -> tuple[LinearReadout, list[LabeledUnits]]:
-    """The same readings as if no token had been generated."""
+    """Drop the features of generated tokens."""
     passes = tuple(found for found in readout.passes if found != "lookahead")
     kept = len(readout.heads) * len(passes)
     every = len(readout.own_weights)
@@ -209,7 +209,7 @@ def without_lookahead(
 
 
 def _evidence(case: LabeledCase, spans: Sequence[Sequence[Span]]) -> list[bool]:
-    """Which units overlap a piece of evidence."""
+    """Mark the units that overlap a piece of evidence."""
     return [
         any(d == document and e.start < unit.end and unit.start < e.end for d, e in case.evidence)
         for document, found in enumerate(spans)
@@ -229,9 +229,9 @@ def _keeps(case: LabeledUnits, scores: NDArray[np.float64], keep_fraction: float
 
 
 def _fitted_weights(cases: Sequence[LabeledUnits], penalty: float) -> NDArray[np.float64]:
-    """Weights of the features as they are. Shape: (features,)."""
+    """Fit weights for the unscaled features. Shape: (features,)."""
     if not cases:
-        msg = "Nothing can be fitted to no cases."
+        msg = "There are no cases to fit to."
         raise ValueError(msg)
     features = torch.from_numpy(np.concatenate([case.features for case in cases]))
     evidence = torch.from_numpy(np.concatenate([case.is_evidence for case in cases]))
@@ -255,7 +255,7 @@ def _fitted_weights(cases: Sequence[LabeledUnits], penalty: float) -> NDArray[np
 
 
 def _loss(scores: Tensor, evidence: Tensor, case_of: Tensor, cases: int) -> Tensor:
-    """Minus the mean over cases of log(share of the softmax that falls on evidence)."""
+    """Mean over cases of minus log(softmax probability of the evidence)."""
     return (
         _log_sum_exp(scores, case_of, cases)
         - _log_sum_exp(scores.masked_fill(~evidence, -torch.inf), case_of, cases)
@@ -263,7 +263,7 @@ def _loss(scores: Tensor, evidence: Tensor, case_of: Tensor, cases: int) -> Tens
 
 
 def _log_sum_exp(scores: Tensor, case_of: Tensor, cases: int) -> Tensor:
-    """log(sum(exp)) over the units of each case. Shape: (cases,)."""
+    """Compute log(sum(exp)) over the units of each case. Shape: (cases,)."""
     start = torch.full((cases,), -torch.inf)
     highest = start.scatter_reduce(0, case_of, scores.detach(), "amax")
     sums = torch.zeros(cases).index_add(0, case_of, (scores - highest[case_of]).exp())

@@ -1,4 +1,4 @@
-"""Questions whose evidence is known: what a readout is fitted to. Pure values."""
+"""Questions with known evidence, to fit a readout to."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from specprefill_integrations.types import Span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabeledCase:
-    """One question, the texts it is asked of, and where in them the evidence stands."""
+    """A question, its texts, and the evidence in them.
+
+    Raises:
+        ValueError: There is no evidence, or a piece of it is not a span of its text.
+    """
 
     kind: str
-    """What sort of text it is, such as `facts`, `chat` or `code`."""
+    """Kind of text, such as `facts`, `chat` or `code`."""
 
     query: str
     """The question."""
@@ -21,19 +25,15 @@ class LabeledCase:
     """The texts."""
 
     evidence: tuple[tuple[int, Span], ...]
-    """Text and stretch of each piece of evidence; any one of them answers the question."""
+    """Index of the text and span of each piece of evidence; any one answers the question."""
 
     def __post_init__(self) -> None:
-        """Reject a case without evidence, or with evidence that stands nowhere.
-
-        Raises:
-            ValueError: There is none, or a piece of it is not a stretch of its text.
-        """
+        """Validate the evidence."""
         if not self.evidence:
             msg = f"a case needs evidence; {self.query!r} has none"
             raise ValueError(msg)
         for document, span in self.evidence:
             inside = 0 <= document < len(self.texts) and 0 <= span.start < span.end
             if not inside or span.end > len(self.texts[document]):
-                msg = f"evidence {span!r} of text {document!r} stands in none of the texts"
+                msg = f"evidence {span!r} of text {document!r} is outside of the texts"
                 raise ValueError(msg)

@@ -1,6 +1,6 @@
-"""A probe that any draft can be fitted to: invented texts, and questions whose evidence is known.
+"""Built-in calibration probe: invented texts, and questions whose evidence is known.
 
-The same arguments give the same cases everywhere. Needs no data, no network and no model.
+Deterministic; needs no data, network or model.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ import random
 
 from specprefill_integrations.calibration._labeled_cases import LabeledCase
 from specprefill_integrations.calibration._probe_texts._chat import chat
-from specprefill_integrations.calibration._probe_texts._code_module import code
-from specprefill_integrations.calibration._probe_texts._contract import contract
+from specprefill_integrations.calibration._probe_texts._documents import (
+    code,
+    contract,
+    log,
+    records,
+)
 from specprefill_integrations.calibration._probe_texts._draw import Draw
 from specprefill_integrations.calibration._probe_texts._facts import facts
-from specprefill_integrations.calibration._probe_texts._log import log
 from specprefill_integrations.calibration._probe_texts._marked_case import MarkedCase
-from specprefill_integrations.calibration._probe_texts._records import records
 
 _MAKERS = {
     "facts": facts,
@@ -29,18 +31,18 @@ _OTHER_KINDS = [kind for kind in _MAKERS if kind != "facts"]
 
 
 def probe_cases(count: int, *, seed: int = 0, chars: int = 5_000) -> list[LabeledCase]:
-    """Make questions, texts and evidence for the calibration of a draft.
+    """Make questions with texts and evidence, to fit a readout to.
 
-    Every other case is of the kind `facts`; the other kinds take turns. More cases of the same
-    seed begin with the same cases.
+    Every other case is of the kind `facts`; the other kinds take turns. A larger `count` extends
+    the same list.
 
     Args:
-        count: How many cases.
-        seed: Another seed gives other cases.
-        chars: About how many characters the texts of a case have together.
+        count: Number of cases.
+        seed: Random seed.
+        chars: Approximate length of a case's texts, in characters.
 
     Returns:
-        The cases, each with one piece of evidence.
+        Cases with one piece of evidence each.
     """
     return [
         _sound_case(kind, seed, index, chars).labeled(kind)
@@ -53,7 +55,7 @@ def _kind(index: int) -> str:
 
 
 def _sound_case(kind: str, seed: int, index: int, chars: int) -> MarkedCase:
-    """Draw until nothing but the evidence gives the answer; chance may repeat a value."""
+    """Draw until only the evidence holds the answer; values repeat by chance."""
     # A string seeds alike on every version of Python.
     rng = random.Random(f"{seed} {index} {chars}")  # noqa: S311 - texts, no secrets
     while True:

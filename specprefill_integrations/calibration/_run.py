@@ -1,9 +1,9 @@
-"""One calibration from the draft to its profile; knows no files and no command line."""
+"""Calibration of a draft: read cases, fit a readout, and compare it with other scorers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,14 @@ from specprefill_integrations.calibration._fitting import (
     without_lookahead,
 )
 from specprefill_integrations.calibration._labeled_cases import LabeledCase
-from specprefill_integrations.evaluation._baselines import Bm25Scorer
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
-from specprefill_integrations.scoring._profiles import ReadoutProfile, fitted_folder, shape_of
+from specprefill_integrations.scoring._profiles import ReadoutProfile, shape_of
 from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.scoring.readouts._calibrated_difference import (
     CalibratedDifferenceReadout,
 )
+from specprefill_integrations.scoring.readouts._linear import LinearReadout
 from specprefill_integrations.scoring.readouts._published import PublishedReadout
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting._lines import LineSplitter
@@ -36,101 +36,138 @@ _KEEP_FRACTIONS = (0.05, 0.1, 0.2, 0.3)
 _LINE_KINDS = frozenset({"chat", "code", "kv", "log", "logs", "records"})
 _LOOKAHEAD_TOKENS = 7
 
-# Generated tokens cost decode steps; a readout has to be this much better to be worth them.
+# Least gain in recall for which generated tokens, which cost decode steps, are kept.
 _LOOKAHEAD_GAIN = 0.03
 
 Track = Callable[..., Iterable[Any]]
-"""Hands on what it is given and shows how far it got: `track(items, description=...)`."""
+"""Progress bar: `track(items, description=...)` yields the items."""
 
 
-class CalibrationRun:
-    """Reads cases with a draft, fits a readout to them, and compares it with others."""
+def _untracked(items: Iterable[Any], description: str = "") -> Iterable[Any]:
+    del description
+    return items
 
-    def __init__(  # noqa: PLR0913 - one keyword an option
-        self,
-        draft: str | None,
-        *,
-        device: str | None,
-        dtype: str | None,
-        last_depth: float,
-        window_tokens: int,
-        lookahead: bool,
-    ) -> None:
-        """Choose what is read; see `all_heads`."""
-        self.draft = DraftModel.from_source(draft, device=device, dtype=dtype)
-        self._readout = all_heads(
-            self.draft,
-            last_depth=last_depth,
-            lookahead_tokens=_LOOKAHEAD_TOKENS if lookahead else 0,
-            window_tokens=window_tokens,
-        )
-        self._cases: Sequence[LabeledCase] = ()
-        self._units: Sequence[LabeledUnits] = ()
-        self._scores: Sequence[NDArray[np.float64]] = ()
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Cases as a draft reads them."""
+
+    draft: DraftModel
+    """The draft."""
+
+    readout: LinearReadout
+    """Heads and passes that were read; not fitted yet."""
+
+    cases: Sequence[LabeledCase]
+    """The cases."""
+
+    units: Sequence[LabeledUnits]
+    """Features of their units."""
+
+    scores: Sequence[NDArray[np.float64]]
+    """Cross-validated scores of their units."""
 
     @property
-    def profile_folder(self) -> Path:
-        """Where profiles are looked for."""
-        return fitted_folder()
+    def recall(self) -> dict[str, float]:
+        """Cross-validated evidence recall of the readout on all cases, by keep fraction."""
+        return _recall(self.units, self.scores)
 
-    def read(self, cases: Sequence[LabeledCase], track: Track) -> None:
-        """Read all cases; generated tokens are dropped again where they help too little."""
-        self._cases = cases
-        tracked = track(cases, description="reading")
-        self._units = list(read_cases(self.draft, self._readout, tracked, splitter_of))
-        self._scores = cross_validated_scores(self._units)
-        if self._readout.lookahead_tokens:
-            narrow, units = without_lookahead(self._readout, self._units)
-            scores = cross_validated_scores(units)
-            gain = _mean_recall(self._units, self._scores) - _mean_recall(units, scores)
-            if gain < _LOOKAHEAD_GAIN:
-                self._readout, self._units, self._scores = narrow, units, scores
-
-    def compare(self, count: int, track: Track) -> Iterator[tuple[str, Mapping[str, float]]]:
-        """Evidence recall of the readout by cross-validation, and of other scorers.
+    def compare(
+        self, scorers: Mapping[str, SpanScorer], count: int, track: Track = _untracked
+    ) -> Iterator[tuple[str, Mapping[str, float]]]:
+        """Measure the evidence recall of the readout and of other scorers on the same cases.
 
         Args:
-            count: On how many of the cases, evenly spread, the others are measured.
-            track: Shows how far each got.
+            scorers: The other scorers, by name.
+            count: Number of cases, evenly spread over all.
+            track: Progress bar.
 
         Yields:
-            What was measured, and its recall by keep fraction.
+            Name, and recall by keep fraction; the readout first.
         """
-        yield "readout, all cases", _recall(self._units, self._scores)
-        chosen = np.linspace(0, len(self._cases) - 1, min(count, len(self._cases)), dtype=int)
+        chosen = np.linspace(0, len(self.cases) - 1, min(count, len(self.cases)), dtype=int)
         if not len(chosen):
             return
-        units = [self._units[i] for i in chosen]
+        units = [self.units[i] for i in chosen]
         some = f"{len(chosen)} cases"
-        yield f"readout, {some}", _recall(units, [self._scores[i] for i in chosen])
-        for name, scorer in self._others().items():
-            tracked = track([self._cases[i] for i in chosen], description=name)
+        yield f"readout, {some}", _recall(units, [self.scores[i] for i in chosen])
+        for name, scorer in scorers.items():
+            tracked = track([self.cases[i] for i in chosen], description=name)
             scores = [_scores(scorer, case) for case in tracked]
             yield f"{name}, {some}", _recall(units, scores)
 
     def fit(
         self, fitted_on: Mapping[str, Any], measured: Mapping[str, Mapping[str, float]]
     ) -> ReadoutProfile:
-        """Fit to all cases."""
+        """Fit the readout to all cases.
+
+        Args:
+            fitted_on: Description of the cases, for the profile.
+            measured: Recall figures, for the profile.
+        """
         return ReadoutProfile(
             draft=self.draft.name,
             shape=shape_of(self.draft.config),
-            readout=fit(self._readout, self._units),
+            readout=fit(self.readout, self.units),
             fitted_on=fitted_on,
             measured=measured,
         )
 
-    def _others(self) -> dict[str, SpanScorer]:
-        difference = AttentionScorer(self.draft, CalibratedDifferenceReadout())
-        return {
-            "calibrated difference": difference,
-            "specprefill": AttentionScorer(self.draft, PublishedReadout()),
-            "bm25": Bm25Scorer(difference.count_tokens),
-        }
+
+def read_for_calibration(  # noqa: PLR0913 - mirrors the options
+    draft: DraftModel,
+    cases: Sequence[LabeledCase],
+    *,
+    last_depth: float = 0.65,
+    window_tokens: int = 1024,
+    lookahead: bool = False,
+    track: Track = _untracked,
+) -> Calibration:
+    """Read cases with a draft.
+
+    Args:
+        draft: The draft.
+        cases: The cases; at least 4.
+        last_depth: Share of the draft's layers to read.
+        window_tokens: Context tokens to read at a time.
+        lookahead: Also read generated tokens; they are dropped again if recall gains little.
+        track: Progress bar.
+
+    Raises:
+        ValueError: There are too few cases.
+    """
+    readout = all_heads(
+        draft,
+        last_depth=last_depth,
+        lookahead_tokens=_LOOKAHEAD_TOKENS if lookahead else 0,
+        window_tokens=window_tokens,
+    )
+    tracked = track(cases, description="reading")
+    units = list(read_cases(draft, readout, tracked, splitter_of))
+    scores = cross_validated_scores(units)
+    if lookahead:
+        narrow, narrow_units = without_lookahead(readout, units)
+        narrow_scores = cross_validated_scores(narrow_units)
+        gain = _mean_recall(units, scores) - _mean_recall(narrow_units, narrow_scores)
+        if gain < _LOOKAHEAD_GAIN:
+            readout, units, scores = narrow, narrow_units, narrow_scores
+    return Calibration(draft=draft, readout=readout, cases=cases, units=units, scores=scores)
+
+
+def unfitted_scorers(draft: DraftModel) -> dict[str, SpanScorer]:
+    """Build the scorers that need no fitting, by name.
+
+    Args:
+        draft: The draft.
+    """
+    return {
+        "calibrated difference": AttentionScorer(draft, CalibratedDifferenceReadout()),
+        "published": AttentionScorer(draft, PublishedReadout()),
+    }
 
 
 def splitter_of(kind: str) -> Splitter:
-    """What cuts a text of some kind into units."""
+    """Choose the splitter for a kind of case."""
     return LineSplitter() if kind in _LINE_KINDS else ProseSplitter()
 
 

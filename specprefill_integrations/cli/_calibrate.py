@@ -1,7 +1,4 @@
-"""`specprefill calibrate`: fits a readout to a draft and says how good it is.
-
-Owns options, files and progress; fitting itself is `scoring/calibration.py`.
-"""
+"""`specprefill calibrate`: fit a readout to a draft and report its evidence recall."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from specprefill_integrations.calibration._labeled_cases import LabeledCase
-from specprefill_integrations.calibration._probe import probe_cases
+from specprefill_integrations.calibration import LabeledCase, probe_cases
+from specprefill_integrations.cli._options import AsJson, Debug, Device, Draft, Dtype, Limit
 from specprefill_integrations.cli._terminal import (
     USAGE_ERROR,
     clear_errors,
@@ -35,78 +32,85 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
-def calibrate(  # noqa: PLR0913 - one parameter an option
+def calibrate(  # noqa: PLR0913 - one parameter per option
     *,
-    draft: Annotated[
-        str | None, typer.Option(help="As in `compress`; the default draft where left out.")
-    ] = None,
+    draft: Draft = None,
     pairs: Annotated[
         list[Path] | None,
-        typer.Option(help="Your own cases, as in `evaluate evidence`; may be given several times."),
+        typer.Option(help="File of your own cases, as in `evaluate evidence`; repeatable."),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Read only the first cases of each file.")
-    ] = None,
+    limit: Limit = None,
     probe: Annotated[
-        int, typer.Option(min=0, help="How many cases of the built-in probe to fit on.")
+        int, typer.Option(min=0, help="Number of cases of the built-in probe to fit to.")
     ] = 48,
     compare: Annotated[
-        int, typer.Option(min=0, help="On how many cases to measure other scorers, too.")
+        int, typer.Option(min=0, help="Number of cases to measure other scorers on.")
     ] = 24,
     lookahead: Annotated[
-        bool, typer.Option("--lookahead", help="Try generated tokens, too; takes the whole draft.")
+        bool,
+        typer.Option("--lookahead", help="Also try generated tokens; needs the whole draft."),
     ] = False,
     last_depth: Annotated[
-        float, typer.Option(min=0.05, max=1.0, help="Share of the draft's layers that are read.")
+        float, typer.Option(min=0.05, max=1.0, help="Share of the draft's layers to read.")
     ] = 0.65,
-    window_tokens: Annotated[int, typer.Option(min=64, help="As in `compress`.")] = 1024,
-    device: Annotated[str | None, typer.Option(help="cuda, cpu, mps ...")] = None,
-    dtype: Annotated[str | None, typer.Option(help="bfloat16, float32 ...")] = None,
+    window_tokens: Annotated[
+        int, typer.Option(min=64, help="Context tokens that the draft reads at a time.")
+    ] = 1024,
+    device: Device = None,
+    dtype: Dtype = None,
     source: Annotated[
-        str, typer.Option(help="What the profile says about where your questions come from.")
+        str, typer.Option(help="Origin of your cases, to be noted in the profile.")
     ] = "",
     output: Annotated[
-        Path | None, typer.Option(help="Where to write the profile; the user's cache by default.")
+        Path | None, typer.Option(help="Path of the profile. Default: in the user's cache folder.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the recall figures as JSON.")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
-    """Fit a readout to a draft: which of its heads find what a question needs."""
+    """Fit a readout to a draft: find the heads that attend to what a question needs."""
     cases = _cases(pairs or [], limit, probe)
     if len(cases) < _FEWEST_CASES:
-        fail(f"{len(cases)} cases are too few to fit on; give --probe or --pairs", USAGE_ERROR)
+        fail(f"{len(cases)} cases are too few to fit to; give --probe or --pairs", USAGE_ERROR)
     with clear_errors(debug=debug), quiet_libraries(debug=debug):
-        # Here, so that `--help` needs no torch and is quick.
-        from specprefill_integrations.calibration._run import (  # noqa: PLC0415
-            CalibrationRun,
+        # Imported here, so that `--help` needs no torch.
+        from specprefill_integrations.calibration import (  # noqa: PLC0415
+            read_for_calibration,
+            unfitted_scorers,
         )
+        from specprefill_integrations.evaluation._baselines import Bm25Scorer  # noqa: PLC0415
+        from specprefill_integrations.scoring._draft_model import DraftModel  # noqa: PLC0415
+        from specprefill_integrations.scoring._profiles import fitted_folder  # noqa: PLC0415
 
-        run = CalibrationRun(
-            draft,
-            device=device,
-            dtype=dtype,
-            last_depth=last_depth,
-            window_tokens=window_tokens,
-            lookahead=lookahead,
-        )
+        model = DraftModel.from_source(draft, device=device, dtype=dtype)
         with progress_bar() as progress:
-            run.read(cases, progress.track)
-            recall = {name: dict(found) for name, found in run.compare(compare, progress.track)}
+            found = read_for_calibration(
+                model,
+                cases,
+                last_depth=last_depth,
+                window_tokens=window_tokens,
+                lookahead=lookahead,
+                track=progress.track,
+            )
+            others = unfitted_scorers(model)
+            others["bm25"] = Bm25Scorer(next(iter(others.values())).count_tokens)
+            compared = found.compare(others, compare, progress.track)
+            recall = {
+                "readout, all cases": found.recall,
+                **{name: dict(shares) for name, shares in compared},
+            }
         fitted_on = {
             "cases": len(cases),
             "kinds": dict(sorted(Counter(case.kind for case in cases).items())),
             "sources": [*(["self-made probe"] if probe else []), *([source] if source else [])],
         }
-        profile = run.fit(fitted_on, recall)
-        path = output or run.profile_folder / f"{_file_name(profile.draft)}.json"
+        profile = found.fit(fitted_on, recall)
+        path = output or fitted_folder() / f"{_file_name(profile.draft)}.json"
         profile.save(path)
     _show(profile.draft, path, recall, as_json=as_json)
 
 
 def _cases(paths: Sequence[Path], limit: int | None, probe: int) -> list[LabeledCase]:
-    """The user's cases, then those of the probe."""
+    """Read the user's cases, and add those of the probe."""
     try:
         read = [case for path in paths for case in read_cases(path, limit)]
     except EvaluationDataError as error:
@@ -116,7 +120,7 @@ def _cases(paths: Sequence[Path], limit: int | None, probe: int) -> list[Labeled
 
 
 def _labeled(case: EvaluationCase) -> LabeledCase | None:
-    """The case with its answers found in its texts; None where there are none."""
+    """Find the answers in the texts; None if there are none."""
     evidence = [
         (document, Span(*match.span()))
         for document, text in enumerate(case.texts)
@@ -147,16 +151,18 @@ def _show(
         table.add_row(name, *(f"{share:.2f}" for share in found.values()))
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"The profile is in {path}", soft_wrap=True)
+    console.print(f"Profile: {path}", soft_wrap=True)
     rival = _unbeaten(recall)
     if rival:
         console.print(
-            f"It finds no more than {rival}: give it more cases, or delete it.", soft_wrap=True
+            f"warning: it does not find more evidence than {rival}. Fit it to more cases, or "
+            "delete the profile.",
+            soft_wrap=True,
         )
 
 
 def _unbeaten(recall: Mapping[str, Mapping[str, float]]) -> str | None:
-    """What finds as much as the readout on the same cases; None where nothing does."""
+    """Name a scorer that finds as much as the readout on the same cases, if there is one."""
     means = {name: sum(found.values()) for name, found in recall.items()}
     _, *same_cases = means
     if not same_cases:

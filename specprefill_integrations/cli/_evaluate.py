@@ -19,6 +19,15 @@ from specprefill_integrations.cli._evaluate_ab import PIPE_COLUMNS, ab, asked_sc
 from specprefill_integrations.cli._evaluate_break_even import break_even
 from specprefill_integrations.cli._evaluate_limits import limits
 from specprefill_integrations.cli._evaluate_report import write_report
+from specprefill_integrations.cli._options import (
+    AsJson,
+    Debug,
+    Device,
+    Draft,
+    Dtype,
+    Limit,
+    WindowTokens,
+)
 from specprefill_integrations.cli._terminal import (
     USAGE_ERROR,
     clear_errors,
@@ -90,16 +99,14 @@ def evidence(  # noqa: PLR0913 - one parameter an option
         str,
         typer.Option(metavar="FRACTIONS", help="Kept tokens / original tokens, comma-separated."),
     ] = ".05,.1,.2,.3",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Read only the first cases of each file.")
-    ] = None,
+    limit: Limit = None,
     field: Annotated[
         list[str] | None, typer.Option(metavar="NAME=PLACE", help="As in `evaluate ab`.")
     ] = None,
     units: Annotated[
         UnitsName, typer.Option(help="Units that are kept or dropped as a whole, for all scorers.")
     ] = "auto",
-    draft: Annotated[str | None, typer.Option(help="As in `compress`.")] = None,
+    draft: Draft = None,
     kind: Annotated[
         Literal["prose", "code"], typer.Option(help="For --units published.")
     ] = "prose",
@@ -110,14 +117,14 @@ def evidence(  # noqa: PLR0913 - one parameter an option
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run code that comes with such weights.")
     ] = False,
-    device: Annotated[str | None, typer.Option(help="cuda, cpu, mps ...")] = None,
-    dtype: Annotated[str | None, typer.Option(help="bfloat16, float32 ...")] = None,
-    window_tokens: Annotated[int | None, typer.Option(min=1, help="As in `compress`.")] = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    window_tokens: WindowTokens = None,
     per_case: Annotated[
         bool, typer.Option("--per-case", help="With --json: include the outcome of every case.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """Measure evidence recall: the share of cases whose answer is still in the kept text."""
     if per_case and not as_json:

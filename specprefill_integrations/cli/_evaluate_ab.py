@@ -15,6 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from specprefill_integrations import __version__
+from specprefill_integrations.cli._options import (
+    AsJson,
+    Debug,
+    Device,
+    Draft,
+    Dtype,
+    Limit,
+    WindowTokens,
+)
 from specprefill_integrations.cli._terminal import (
     FAILURE,
     USAGE_ERROR,
@@ -24,6 +33,7 @@ from specprefill_integrations.cli._terminal import (
     progress_bar,
     quiet_libraries,
     stderr_console,
+    warn,
 )
 from specprefill_integrations.errors import BudgetError, EvaluationDataError
 from specprefill_integrations.evaluation._ab import (
@@ -45,10 +55,10 @@ from specprefill_integrations.evaluation._lineup import (
     peer_models,
     scorer_names,
 )
-from specprefill_integrations.evaluation._paired import PairedComparison
 from specprefill_integrations.evaluation._run_log import open_run_log, setup_digest
 from specprefill_integrations.evaluation._run_session import describe_data, typed_command
 from specprefill_integrations.evaluation._settings import DraftChoice
+from specprefill_integrations.evaluation._statistics import PairedComparison
 from specprefill_integrations.evaluation._targets import named_target
 
 PIPE_COLUMNS = 200
@@ -94,9 +104,7 @@ def ab(  # noqa: PLR0913 - one parameter an option
         str,
         typer.Option(metavar="FRACTIONS", help="Kept tokens / original tokens, comma-separated."),
     ] = ".1,.2,.3",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Read only the first cases of each file.")
-    ] = None,
+    limit: Limit = None,
     field: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=PLACE", help="Field with a case's query, texts ..."),
@@ -134,12 +142,12 @@ def ab(  # noqa: PLR0913 - one parameter an option
     resume: Annotated[
         Path | None, typer.Option(help="Log to continue. Default: named after the setup.")
     ] = None,
-    draft: Annotated[str | None, typer.Option(help="As in `compress`.")] = None,
-    device: Annotated[str | None, typer.Option(help="cuda, cpu, mps ...")] = None,
-    dtype: Annotated[str | None, typer.Option(help="bfloat16, float32 ...")] = None,
-    window_tokens: Annotated[int | None, typer.Option(min=1, help="As in `compress`.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    draft: Draft = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    window_tokens: WindowTokens = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """Ask a model with full and with compressed prompts, and compare its answers."""
     names = asked_scorers(scorer)
@@ -209,8 +217,7 @@ def asked_scorers(given: Sequence[ScorerName] | None) -> list[str]:
     """The scorers to measure; the former name of the published algorithm warns."""
     asked = given or [ScorerName.READOUT]
     if ScorerName.SPECPREFILL in asked:
-        warning = "warning: --scorer specprefill is now --scorer published"
-        stderr_console().print(warning, style="yellow", soft_wrap=True)
+        warn("--scorer specprefill is now --scorer published")
     return scorer_names(asked)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from specprefill_integrations.cli._options import AsJson, Debug
 from specprefill_integrations.cli._terminal import USAGE_ERROR, clear_errors, fail, stderr_console
 from specprefill_integrations.evaluation._break_even_log import LogTimes, read_log_times
 from specprefill_integrations.observability import BreakEven, ReadingSpeed, Unclear, reading_speed
@@ -127,8 +128,8 @@ def break_even(  # noqa: PLR0913 - one parameter an option
     picture: Annotated[
         Path | None, typer.Option(help="Draw a picture: a .png or .svg file.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """Compute the text length from which compression pays, in time or (with prices) in money."""
     with clear_errors(debug=debug):

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from specprefill_integrations.cli._options import AsJson, Debug, Device, Draft, Dtype
 from specprefill_integrations.cli._terminal import (
     USAGE_ERROR,
     clear_errors,
@@ -41,11 +42,11 @@ def limits(  # noqa: PLR0913 - one parameter an option
         bool,
         typer.Option("--always-cut", help="Also compress for questions that need every word."),
     ] = False,
-    draft: Annotated[str | None, typer.Option(help="As in `compress`.")] = None,
-    device: Annotated[str | None, typer.Option(help="cuda, cpu, mps ...")] = None,
-    dtype: Annotated[str | None, typer.Option(help="bfloat16, float32 ...")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    draft: Draft = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """Measure on generated texts which kinds of questions lose what they need."""
     try:

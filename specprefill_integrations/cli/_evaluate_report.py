@@ -1,7 +1,4 @@
-"""`specprefill evaluate report`: what logs of `evaluate ab` say, as pictures and pages.
-
-Owns options and progress. Reaches `torch` only through the draft that draws heat maps.
-"""
+"""`specprefill evaluate report`: report on logs of `evaluate ab`, as pages and pictures."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from specprefill_integrations.cli._options import Debug
 from specprefill_integrations.cli._terminal import (
     USAGE_ERROR,
     clear_errors,
@@ -23,68 +21,77 @@ from specprefill_integrations.errors import BudgetError, EvaluationDataError
 from specprefill_integrations.evaluation import FieldNames
 from specprefill_integrations.evaluation._ab_variants import keep_fractions_of
 from specprefill_integrations.evaluation._judging import JudgeBy
-from specprefill_integrations.evaluation._report._prompt_cost import GivenPrices
+from specprefill_integrations.evaluation._report._findings import GivenPrices
 from specprefill_integrations.evaluation._run_session import typed_command
 from specprefill_integrations.observability._prices import Prices
 
 
 def write_report(  # noqa: PLR0913 - one parameter an option
     logs: Annotated[
-        list[Path], typer.Argument(metavar="LOG", help="Logs that `evaluate ab` has written.")
+        list[Path], typer.Argument(metavar="LOG", help="Logs written by `evaluate ab`.")
     ],
     *,
     data: Annotated[
         list[Path],
-        typer.Option(help="The cases that they are about, as given to `evaluate ab`; any number."),
+        typer.Option(help="Data file of the logs, as given to `evaluate ab`; repeatable."),
     ],
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where to write; made where there is none.")
+        Path, typer.Option(metavar="FOLDER", help="Folder to write to; created if missing.")
     ],
     field: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=PLACE", help="As in `evaluate ab`.")
+        list[str] | None,
+        typer.Option(metavar="NAME=PLACE", help="Field of the data, as in `evaluate ab`."),
     ] = None,
     margin: Annotated[
-        float, typer.Option(min=0.001, max=0.999, help="By how much worse is not worse.")
+        float,
+        typer.Option(min=0.001, max=0.999, help="Largest loss of score that counts as not worse."),
     ] = 0.05,
     judge_by: Annotated[
-        JudgeBy | None, typer.Option(help="As in `evaluate ab`. Default: as the log was judged.")
+        JudgeBy | None, typer.Option(help="Reference for replies. Default: that of the log.")
     ] = None,
     scorer: Annotated[
-        list[str] | None, typer.Option(help="Leave out all others; may be given several times.")
+        list[str] | None, typer.Option(help="Scorer to include; repeatable. Default: all.")
     ] = None,
     keep: Annotated[
-        str | None, typer.Option(metavar="FRACTIONS", help="Leave out all other fractions.")
+        str | None,
+        typer.Option(metavar="FRACTIONS", help="Keep fractions to include. Default: all."),
     ] = None,
     cases: Annotated[
-        int, typer.Option(min=0, help="Cases of each log to show with question and replies.")
+        int, typer.Option(min=0, help="Changed cases per log to show with question and replies.")
     ] = 10,
     heat: Annotated[
-        int, typer.Option(min=0, help="Of these, how many with their texts; 0 loads no draft.")
+        int, typer.Option(min=0, help="Number of those to show with a heat map; 0 loads no draft.")
     ] = 10,
     prices_of: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Costs by the installed table of prices.")
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Add costs, with this model's prices from genai-prices."
+        ),
     ] = None,
-    provider: Annotated[str | None, typer.Option(help="For --prices-of, such as openai.")] = None,
+    provider: Annotated[
+        str | None, typer.Option(help="Provider for --prices-of, such as openai.")
+    ] = None,
     input_price: Annotated[
-        float | None, typer.Option(min=0, help="Costs by this one: a million tokens of prompts.")
+        float | None,
+        typer.Option(min=0, help="Add costs, with this price of a million prompt tokens."),
     ] = None,
     draft_price: Annotated[
-        float, typer.Option(min=0, help="An hour of the draft's machine.")
+        float, typer.Option(min=0, help="Price of an hour of the draft's machine.")
     ] = 0.0,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Debug = False,
 ) -> None:
-    """Draw what logs of `evaluate ab` say, and write a page to browse and one for docs."""
+    """Report on logs of `evaluate ab`: an HTML page, a Markdown page and pictures."""
     if input_price is not None and prices_of is not None:
         fail("give --prices-of or --input-price, not both", USAGE_ERROR)
     if draft_price and input_price is None and prices_of is None:
-        fail("prices of tokens are missing: give --prices-of or --input-price", USAGE_ERROR)
+        fail("--draft-price needs --prices-of or --input-price", USAGE_ERROR)
     with clear_errors(debug=debug):
-        # Here, so that `--help` is quick.
+        # Imported here, so that `--help` is quick.
         from specprefill_integrations.evaluation._report._making import (  # noqa: PLC0415
             ReportRequest,
             make_report,
         )
-        from specprefill_integrations.evaluation._report._words import headline  # noqa: PLC0415
+        from specprefill_integrations.evaluation._report._sections import headline  # noqa: PLC0415
 
         request = ReportRequest(
             logs=logs,

@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, errors in one line, quiet libraries. Knows no command."""
+"""Exit codes, one-line errors, quiet libraries and progress, shared by all commands."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from rich.text import Text
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 USAGE_ERROR = 2
-"""Exit code: the command line asks for something that cannot be."""
+"""Exit code for wrong options or arguments."""
 
 FAILURE = 1
-"""Exit code: it was asked for well, and failed."""
+"""Exit code for any other error."""
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def clear_errors(*, debug: bool = False) -> Iterator[None]:
     """Turn an exception into one line on stderr and exit code 1.
 
     Args:
-        debug: Let it through, with its traceback, instead.
+        debug: Raise it instead, with its traceback.
     """
     try:
         yield
@@ -43,16 +43,21 @@ def clear_errors(*, debug: bool = False) -> Iterator[None]:
 
 
 def fail(message: str, exit_code: int = FAILURE) -> NoReturn:
-    """Say in one red line what is wrong, below it what else the message says, and end."""
+    """Print the message on stderr, its first line in red, and exit."""
     first, *others = printable(message).strip().splitlines() or [""]
     line = Text.assemble((f"error: {first}", "bold red"), *(f"\n{other}" for other in others))
     stderr_console().print(line, soft_wrap=True)
     raise typer.Exit(exit_code)
 
 
+def warn(message: str) -> None:
+    """Print a warning on stderr."""
+    stderr_console().print(Text(printable(f"warning: {message}"), style="yellow"), soft_wrap=True)
+
+
 @contextmanager
 def quiet_libraries(*, debug: bool) -> Iterator[None]:
-    """Keep the libraries' warnings, progress bars and prints away from what we print."""
+    """Suppress warnings and progress bars of libraries, and send their prints to stderr."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -63,7 +68,7 @@ def quiet_libraries(*, debug: bool) -> Iterator[None]:
 
 
 def progress_bar() -> Progress:
-    """A bar for people, on stderr; nothing where nobody looks."""
+    """Progress bar on stderr, if that is a terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -75,10 +80,10 @@ def progress_bar() -> Progress:
 
 
 def stderr_console() -> Console:
-    """Where everything goes that is not the result."""
+    """Console for everything but the result."""
     return Console(stderr=True, highlight=False)
 
 
 def printable(text: str) -> str:
-    """Without what a terminal would obey or could not encode."""
+    """Replace control characters and what cannot be encoded."""
     return _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from specprefill_integrations.evaluation._ab_summary import summarize_ab
     from specprefill_integrations.evaluation._ab_variants import Variant, variants_of
     from specprefill_integrations.evaluation._break_even_log import read_log_times
-    from specprefill_integrations.evaluation._break_even_picture import draw_break_even
     from specprefill_integrations.evaluation._case_compressor import CaseCompressor, KeptTexts
     from specprefill_integrations.evaluation._case_files import FieldNames, read_cases
     from specprefill_integrations.evaluation._cases import EvaluationCase
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from specprefill_integrations.evaluation._judging import Judge
     from specprefill_integrations.evaluation._limits import LimitResult, measure_limits
     from specprefill_integrations.evaluation._lineup import Lineup, build_lineup
+    from specprefill_integrations.evaluation._pictures import draw_break_even
     from specprefill_integrations.evaluation._run_log import open_run_log
     from specprefill_integrations.evaluation._settings import DraftChoice
     from specprefill_integrations.evaluation._targets import (
@@ -39,7 +39,7 @@ _NAMES = {
     "_ab_summary": ("summarize_ab",),
     "_ab_variants": ("Variant", "variants_of"),
     "_break_even_log": ("read_log_times",),
-    "_break_even_picture": ("draw_break_even",),
+    "_pictures": ("draw_break_even",),
     "_case_compressor": ("CaseCompressor", "KeptTexts"),
     "_case_files": ("FieldNames", "read_cases"),
     "_cases": ("EvaluationCase",),

@@ -12,7 +12,7 @@ from specprefill_integrations.evaluation._ab_run import case_key
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._judging import Judge, MetricName, ScoreName
-from specprefill_integrations.evaluation._paired import PairedComparison, compare_pairs
+from specprefill_integrations.evaluation._statistics import PairedComparison, compare_pairs
 
 _Record = Mapping[str, Any]
 

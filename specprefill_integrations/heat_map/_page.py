@@ -1,7 +1,4 @@
-"""Token scores and kept spans -> one self-contained HTML page.
-
-Pure: knows values and a template; no draft, no `torch`, no command line.
-"""
+"""Self-contained HTML page with token scores and kept spans."""
 
 from __future__ import annotations
 
@@ -22,58 +19,58 @@ except ImportError as error:
     raise MissingDependencyError(package, "cli") from error
 
 _TOP_SHARES = (0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
-"""Shade k of 7 goes to tokens among this share of the highest scores; the rest has no shade.
+"""Shares of the highest scores that get shades 1 to 7; other tokens get none.
 
-By rank, so that one outlier does not whiten the rest; finer at the top, where choices are made.
+Shades go by rank, so that an outlier does not flatten the others, and are finer at the top.
 """
 
 _MERGE_ABOVE_TOKENS = 20_000
-"""A longer page joins neighbors of equal shade: half the elements, and it still scrolls."""
+"""Length from which on neighbors of equal shade are merged, to halve the page's elements."""
 
 _OVERVIEW_BINS = 160
 _ALIGNED_SHARE = 0.2
 
 
 def _stand_ins() -> dict[int, str]:
-    """One visible character for each that HTML, UTF-8 or a terminal cannot carry."""
+    """Map characters that HTML, UTF-8 or a terminal cannot carry to visible ones."""
     controls = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n\r"}
     unprintable = [*range(0x80, 0xA0), *range(0xD800, 0xE000)]
     return {**controls, 0x7F: "\u2421", **dict.fromkeys(unprintable, "\ufffd")}
 
 
 VISIBLE = _stand_ins()
-"""For `str.translate`; what stands in is always one character, so that spans stay true."""
+"""Table for `str.translate`, character by character, so that spans stay valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatMapDocument:
-    """One text, what the draft saw in it, and what was kept."""
+    """A text with its token scores and kept spans."""
 
     name: str
-    """What the text is called, its path for example."""
+    """Name of the text, such as its path."""
 
     text: str
     """The source."""
 
     token_scores: Sequence[tuple[Span, float]]
-    """Each token's span and score, ascending, as `TokenHeatRecorder.heat_of` gives them."""
+    """Span and score of each token, ascending; see `TokenHeatRecorder.heat_of`."""
 
     kept: Sequence[Span]
-    """What was kept: disjoint, ascending."""
+    """Kept spans: disjoint, ascending."""
 
     original_tokens: int
     """Tokens of the source."""
 
     kept_tokens: int
-    """Tokens of what was kept, gap markers included."""
+    """Tokens of the compressed text, gap markers included."""
 
     skipped_because: str | None = None
-    """Why the text was passed through whole; None where it was compressed."""
+    """Skip reason; None if the text was compressed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatMapHeading:
-    """What the top of the page says about the call."""
+    """Facts about the call, for the top of the page."""
 
     query: str | None
     """The question."""
@@ -85,15 +82,15 @@ class HeatMapHeading:
     """The name of the scorer."""
 
     budget: str
-    """How much was allowed, in words."""
+    """The budget as text."""
 
     elapsed_seconds: float
-    """What the compression took."""
+    """Duration of the compression."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """A stretch of text with one tooltip: a token, a run of them, or what lies between tokens."""
+    """Span of text with one tooltip: a token, a run of tokens, or the text between two."""
 
     start: int
     end: int
@@ -105,18 +102,18 @@ class _Cell:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Cells that are kept, or dropped, together."""
+    """Cells that are kept or dropped together."""
 
     kept: bool
     gap: str
-    """What stands for a dropped part where only the kept ones are shown."""
+    """Marker of a dropped part if only kept ones are shown."""
 
     cells: list[_Cell]
 
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """Where a score stands among all scores of a page."""
+    """Ranks and shades of the scores of a page."""
 
     ascending: Sequence[float]
 
@@ -125,17 +122,17 @@ class _Scale:
         return cls(sorted(scores))
 
     def rank(self, score: float) -> int:
-        """1 for the best; equal scores share a rank."""
+        """Rank a score: 1 is best, equal scores share a rank."""
         return len(self.ascending) - bisect_right(self.ascending, score) + 1
 
     def level(self, score: float) -> int:
-        """The shade, by the share of scores that are at least as high."""
+        """Shade of a score, by the share of scores that are at least as high."""
         count = len(self.ascending)
         share = (count - bisect_left(self.ascending, score)) / count
         return sum(share <= top for top in _TOP_SHARES)
 
     def floor(self, level: int) -> float | None:
-        """The lowest score with a shade of at least `level`, if any has."""
+        """Lowest score with a shade of at least `level`, if there is one."""
         candidates = self.ascending
         low, high = 0, len(candidates)
         while low < high:
@@ -147,20 +144,17 @@ class _Scale:
 
 
 def render_heat_map(documents: Sequence[HeatMapDocument], heading: HeatMapHeading) -> str:
-    """Write the page: every token shaded by the rank of its score, kept parts underlined.
+    """Render a page with tokens shaded by the rank of their scores, and kept parts underlined.
 
-    The page needs no network, follows the reader's light or dark theme, and holds every text
-    character by character; what HTML cannot carry is replaced as `VISIBLE` says.
+    The page needs no network, follows the light or dark theme, and shows every character of the
+    texts; those that HTML cannot carry are replaced as in `VISIBLE`.
 
     Args:
         documents: The texts; shaded on one scale.
-        heading: What is said above them.
+        heading: Facts for the top of the page.
 
     Returns:
-        HTML, fit for UTF-8.
-
-    Raises:
-        MissingDependencyError: The extra `cli` is not installed (when this module is imported).
+        HTML that can be encoded in UTF-8.
     """
     shades = shade_documents(documents)
     return render_page(
@@ -176,26 +170,26 @@ def render_heat_map(documents: Sequence[HeatMapDocument], heading: HeatMapHeadin
 
 @dataclass(frozen=True, slots=True)
 class Shades:
-    """Documents as the macros of `heat_map_pieces.html.j2` take them."""
+    """Shaded documents for the macros of `heat_map_pieces.html.j2`."""
 
     sections: Sequence[Mapping[str, object]]
-    """One a document, for `shown`."""
+    """One per document, for `shown`."""
 
     legend: Sequence[Mapping[str, object]]
-    """What each shade stands for, for `scale`."""
+    """Meaning of each shade, for `scale`."""
 
     scored_tokens: int
-    """Tokens of all documents together."""
+    """Number of scored tokens of all documents."""
 
 
 def shade_documents(
     documents: Sequence[HeatMapDocument], *, merge_above_tokens: int = _MERGE_ABOVE_TOKENS
 ) -> Shades:
-    """Shade documents on one scale, for a page that shows more than them.
+    """Shade documents on one scale, for use in another page.
 
     Args:
         documents: The texts.
-        merge_above_tokens: With more than so many, neighbors of equal shade are joined.
+        merge_above_tokens: Number of tokens above which neighbors of equal shade are merged.
     """
     scale = _Scale.of(score for document in documents for _, score in document.token_scores)
     merge = len(scale.ascending) > merge_above_tokens
@@ -204,11 +198,11 @@ def shade_documents(
 
 
 def render_page(template: str, **values: object) -> str:
-    """Fill a template of this package: all is escaped, and what HTML cannot carry stood in for.
+    """Render a template of this package, escaped and without characters that HTML cannot carry.
 
     Args:
-        template: Its path within the package.
-        values: What it shows.
+        template: Path within the package.
+        values: Variables of the template.
     """
     environment = Environment(
         loader=PackageLoader("specprefill_integrations", ""),
@@ -220,7 +214,7 @@ def render_page(template: str, **values: object) -> str:
     )
     environment.filters["csp_hash"] = _csp_hash
     page = environment.get_template(template).render(values)
-    # As a reference: a parser turns a bare carriage return into a line feed.
+    # A parser turns a bare carriage return into a line feed.
     return page.replace("\r", "&#13;")
 
 
@@ -238,7 +232,7 @@ def _section(document: HeatMapDocument, scale: _Scale, *, merge: bool) -> dict[s
 
 
 def _cells(document: HeatMapDocument, scale: _Scale) -> Iterator[_Cell]:
-    """The whole text, token by token; tokens that share characters share a cell."""
+    """Cut the text into cells by token; tokens that share characters share a cell."""
     last = _Cell(0, 0)
     for (start, end), score in document.token_scores:
         begin = max(start, last.end)
@@ -254,7 +248,7 @@ def _cells(document: HeatMapDocument, scale: _Scale) -> Iterator[_Cell]:
 
 
 def _merged(cells: Iterable[_Cell]) -> Iterator[_Cell]:
-    """Neighbors of equal shade as one."""
+    """Merge neighbors of equal shade."""
     last = _Cell(0, 0)
     for cell in cells:
         if cell.start == cell.end:
@@ -268,13 +262,13 @@ def _merged(cells: Iterable[_Cell]) -> Iterator[_Cell]:
 
 
 def _joined(left: _Cell, right: _Cell) -> _Cell:
-    """Two scored cells as one, with the better score."""
+    """Join two scored cells; the better score counts."""
     best = max(left, right, key=lambda cell: -cell.rank)
     return replace(best, start=left.start, end=right.end, tokens=left.tokens + right.tokens)
 
 
 def _parts(document: HeatMapDocument, cells: Iterable[_Cell]) -> Iterator[_Part]:
-    """Cut the cells where a kept span begins or ends."""
+    """Cut the cells at the ends of kept spans."""
     edges = [0, *(edge for span in document.kept for edge in span), len(document.text)]
     remaining = iter(cells)
     cell = next(remaining, None)
@@ -293,7 +287,7 @@ def _parts(document: HeatMapDocument, cells: Iterable[_Cell]) -> Iterator[_Part]
 
 
 def _gap(text: str, start: int, end: int) -> str:
-    """The marker for a dropped part, on a line of its own where the source had a line break."""
+    """Make the marker of a dropped part, on a separate line if the part has a line break."""
     missing = text[start:end]
     if not missing.strip():
         return missing if start and end < len(text) else ""
@@ -302,7 +296,7 @@ def _gap(text: str, start: int, end: int) -> str:
 
 
 def _overview(cells: Sequence[_Cell], length: int) -> Iterator[int]:
-    """The text in bins of equal length, each with the shade that its mean shade ranks at."""
+    """Shade bins of equal length by the rank of their mean shade."""
     sums = [0.0] * _OVERVIEW_BINS
     counts = [0] * _OVERVIEW_BINS
     for cell in cells:
@@ -316,7 +310,7 @@ def _overview(cells: Sequence[_Cell], length: int) -> Iterator[int]:
 
 
 def _legend(scale: _Scale) -> list[dict[str, object]]:
-    """The shades from the rest to the best, each with the lowest score that it stands for."""
+    """List the shades in ascending order, each with its lowest score."""
     entries: list[dict[str, object]] = [{"level": 0, "label": "rest", "floor": None}]
     for level, share in enumerate(_TOP_SHARES, start=1):
         entries.append({"level": level, "label": f"{share:.0%}", "floor": scale.floor(level)})
@@ -324,14 +318,14 @@ def _legend(scale: _Scale) -> list[dict[str, object]]:
 
 
 def _is_aligned(text: str) -> bool:
-    """Whether columns matter: many lines are indented or hold runs of blanks."""
+    """Detect columns: many lines with indents or runs of blanks."""
     lines = [line for line in text.split("\n") if line.strip()]
-    # Three blanks: typists put two after a full stop.
+    # Two blanks may follow a full stop.
     aligned = sum("   " in line.rstrip() or "\t" in line for line in lines)
     return aligned > _ALIGNED_SHARE * len(lines)
 
 
 def _csp_hash(script: str) -> str:
-    """The hash that allows this script and no other to run."""
+    """Hash of a script for the content security policy."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"

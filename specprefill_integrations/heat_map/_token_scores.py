@@ -1,7 +1,4 @@
-"""A scorer that also notes what each token scored, from the same reading: for heat maps.
-
-Knows no framework, no `torch` and no HTML.
-"""
+"""Scorer wrapper that records token scores, for heat maps."""
 
 from __future__ import annotations
 
@@ -16,27 +13,27 @@ from specprefill_integrations.scoring._span_scorer import (
 )
 from specprefill_integrations.types import Span
 
-# Tokens on both sides of a token that its score is about, where units are what scores are made for.
+# Tokens on each side that the score of a token covers, if scores are fitted to units.
 _REACH_TOKENS = 6
 
 TokenScores = list[tuple[Span, float]]
-"""Each token's span and its score, in ascending order."""
+"""Span and score of each token, ascending."""
 
 
 class TokenHeatRecorder:
-    """Stands in for a scorer, asks it for tokens as well as units, and keeps the tokens' scores.
+    """Wrapper of a scorer that also scores every token, and records these scores.
 
-    The draft reads each text once, and unit scores are what they would be without this.
+    The draft still reads each text once, and the scores of units do not change.
     """
 
     def __init__(self, scorer: SpanScorer) -> None:
         """Wrap a scorer.
 
         Raises:
-            TypeError: The scorer does not know its tokens.
+            TypeError: The scorer has no tokens.
         """
         if not isinstance(scorer, TokenSpanner):
-            msg = f"{type(scorer).__name__} does not know its tokens: it has no token_spans()."
+            msg = f"{type(scorer).__name__} has no tokens: token_spans() is missing."
             raise TypeError(msg)
         self._scorer = scorer
         self._spanner: TokenSpanner = scorer
@@ -45,7 +42,7 @@ class TokenHeatRecorder:
     def score_spans(
         self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> list[list[float]]:
-        """Score spans, and every token beside them. See `SpanScorer.score_spans`."""
+        """Score spans, and record the scores of tokens. See `SpanScorer.score_spans`."""
         tokens = [self._spanner.token_spans(text) for text in texts]
         around = [self._around(found, units) for found, units in zip(tokens, spans, strict=True)]
         asked = [sorted({*u, *w}) for u, w in zip(spans, around, strict=True)]
@@ -64,9 +61,9 @@ class TokenHeatRecorder:
         ]
 
     def _around(self, tokens: Sequence[Span], units: Sequence[Span]) -> list[Span]:
-        """What is asked of each token: itself, or the stretch of its unit around it.
+        """Choose the span to score for each token: the token, or its neighborhood within the unit.
 
-        Scores that are logarithms are fitted to units; of a single token they say little.
+        Scores that are logarithms are fitted to units, and mean little for a single token.
         """
         if not self.scores_are_logarithms:
             return list(tokens)
@@ -82,13 +79,13 @@ class TokenHeatRecorder:
 
     @property
     def scores_are_logarithms(self) -> bool:
-        """As the wrapped scorer's. See `LogScorer`."""
+        """True if the wrapped scorer's are. See `LogScorer`."""
         return scores_are_logarithms(self._scorer)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Count as the wrapped scorer does. See `SpanScorer.count_tokens`."""
+        """Count tokens with the wrapped scorer. See `SpanScorer.count_tokens`."""
         return self._scorer.count_tokens(texts)
 
     def heat_of(self, text: str) -> TokenScores:
-        """Each token of a text with the score it got last; empty where it was not read."""
+        """Latest token scores of a text; empty if it was not scored."""
         return self._heat.get(encodable(text), [])

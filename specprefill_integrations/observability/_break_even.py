@@ -1,7 +1,7 @@
-"""From which length compression pays, in seconds or in money: two straight lines that cross.
+"""Break-even length of compression, in seconds or in money, from two straight lines.
 
-Pure. A target that reads twice the text takes twice as long here: attention that grows faster than
-that only makes compression pay earlier.
+Reading time is taken to be linear in the length; attention that grows faster only makes compression
+pay earlier.
 """
 
 from __future__ import annotations
@@ -16,43 +16,42 @@ from specprefill_integrations.observability._prices import Prices
 from specprefill_integrations.types import Budget
 
 Quantity = Literal["seconds", "money"]
-"""What is saved: waiting for the first token, or what the provider and the draft cost."""
+"""Quantity to save: time to first token, or the cost of provider and draft."""
 
-_GAINS = {"seconds": "shortens the wait for the first token", "money": "saves money"}
+_GAINS = {"seconds": "shortens the time to first token", "money": "saves money"}
 _LOSSES = {"seconds": "takes longer than it saves", "money": "costs more than it saves"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakEven:
-    """What a text costs with compression and without, by its length.
+    """Cost of a text with and without compression, as a function of its length.
 
     Raises:
-        BudgetError: The budget does not say how much is kept of a text: a share of what the draft
-            attends to may be any share of its tokens.
+        BudgetError: The budget sets neither `keep_fraction` nor `max_tokens`.
         ValueError: A cost is below 0 or not finite.
     """
 
     quantity: Quantity
-    """What the costs are."""
+    """Unit of the costs."""
 
     budget: Budget
-    """How much may be kept of a text; all that may be kept is counted as kept."""
+    """Budget of a text; assumed to be used up."""
 
     target_per_token: float
-    """What it costs that the target reads a token."""
+    """Cost of a token read by the target model."""
 
     draft_per_token: float
-    """What it costs that the draft reads a token."""
+    """Cost of a token read by the draft model."""
 
     per_text: float = 0.0
-    """What it costs to compress a text of any length: the queue, the question, and the rest."""
+    """Cost of compressing a text that does not depend on its length, such as queueing."""
 
     def __post_init__(self) -> None:
-        """Reject what has no answer."""
+        """Validate budget and costs."""
         check_budget(self.budget)
         for cost in (self.target_per_token, self.draft_per_token, self.per_text):
             if not (math.isfinite(cost) and cost >= 0):
-                msg = f"A cost is a finite number, at least 0; got {cost!r}."
+                msg = f"A cost must be a finite number, at least 0; got {cost!r}."
                 raise ValueError(msg)
 
     @classmethod
@@ -64,18 +63,18 @@ class BreakEven:
         target_tokens_per_second: float,
         overhead_seconds: float = 0.0,
     ) -> BreakEven:
-        """Of the time to the first token.
+        """Compare times to first token.
 
         Args:
-            budget: How much may be kept of a text.
-            draft_tokens_per_second: What `specprefill bench` prints as tokens per second.
-            target_tokens_per_second: How fast the target reads what is not in its prompt cache;
+            budget: Budget of a text.
+            draft_tokens_per_second: Scoring speed, as measured by `specprefill bench`.
+            target_tokens_per_second: Reading speed of the target model without its prompt cache;
                 see `target_tokens_per_second`.
-            overhead_seconds: What compressing a text of any length takes, the draft's queue
-                included.
+            overhead_seconds: Time of compressing a text that does not depend on its length, with
+                the draft's queue.
 
         Raises:
-            ValueError: A speed is not above 0.
+            ValueError: A speed is not positive.
         """
         return cls(
             quantity="seconds",
@@ -95,18 +94,18 @@ class BreakEven:
         overhead_seconds: float = 0.0,
         later_reads: int = 0,
     ) -> BreakEven:
-        """Of what the provider charges for the text, and what the draft costs meanwhile.
+        """Compare costs of the provider and of the draft's machine.
 
         Args:
-            budget: How much may be kept of a text.
-            prices: What tokens and the draft's machine cost.
-            draft_tokens_per_second: What `specprefill bench` prints as tokens per second.
-            overhead_seconds: What compressing a text of any length takes.
-            later_reads: How often the text is sent again, as an agent does with each turn, and
-                comes from the provider's prompt cache then.
+            budget: Budget of a text.
+            prices: Prices of tokens and of the draft's machine.
+            draft_tokens_per_second: Scoring speed, as measured by `specprefill bench`.
+            overhead_seconds: Time of compressing a text that does not depend on its length.
+            later_reads: Number of times that the text is sent again and read from the provider's
+                prompt cache, as in the turns of an agent.
 
         Raises:
-            ValueError: The speed is not above 0.
+            ValueError: The speed is not positive.
         """
         reads = prices.input_per_million + later_reads * prices.cached_input
         draft_per_second = prices.draft_per_hour / 3600
@@ -119,20 +118,19 @@ class BreakEven:
         )
 
     def without_compression(self, tokens: int) -> float:
-        """What a text of so many tokens costs as it is."""
+        """Cost of a text of this length without compression."""
         return float(self._without(tokens))
 
     def with_compression(self, tokens: int) -> float:
-        """What it costs where the draft reads it, and the target what is kept."""
+        """Cost of a text of this length with compression."""
         return float(self._without(tokens) - self._saved(tokens))
 
     @property
     def least_tokens(self) -> int | None:
-        """The length from which on compression pays; None where it never does.
+        """Break-even length in tokens; None if compression never pays.
 
-        What is saved by keeping a share of a text is a straight line over its length, and so is
-        what is saved by keeping a number of tokens. The better one counts, and a line that rises
-        above 0 stays there.
+        The saving is linear in the length both for a kept fraction and for a kept number of tokens;
+        the larger of the two counts.
         """
         lengths = []
         for kept_per_token, kept in self._limits():
@@ -144,14 +142,14 @@ class BreakEven:
 
     @property
     def verdict(self) -> str:
-        """The same in a line of plain words."""
+        """The break-even as a sentence."""
         least = self.least_tokens
         gain = _GAINS[self.quantity]
         if least is None:
-            return f"Don't, at any length: the draft's reading {_LOSSES[self.quantity]}."
+            return f"Compression does not pay at any length: the draft {_LOSSES[self.quantity]}."
         if least == 1:
             return f"Compression {gain} at any length."
-        return f"Below {least:,} tokens, don't; from there on, compression {gain}."
+        return f"Compression pays from {least:,} tokens on: it {gain}."
 
     @property
     def _target(self) -> Fraction:
@@ -165,12 +163,12 @@ class BreakEven:
         return tokens * self._target
 
     def _saved(self, tokens: int) -> Fraction:
-        """Exact, so that the length at which nothing is saved yet is no matter of rounding."""
+        """Compute the saving exactly, so that rounding does not move the break-even."""
         kept = min(tokens * share + number for share, number in self._limits())
         return (tokens - kept) * self._target - tokens * self._draft - Fraction(self.per_text)
 
     def _limits(self) -> list[tuple[Fraction, int]]:
-        """What may be kept, as straight lines: a share of the text, or a number of tokens."""
+        """List the limits on kept tokens as lines: share of the text, and number of tokens."""
         limits = [(Fraction(1), 0)]
         if self.budget.keep_fraction is not None:
             limits.append((Fraction(self.budget.keep_fraction), 0))
@@ -180,16 +178,16 @@ class BreakEven:
 
 
 def check_budget(budget: Budget) -> None:
-    """Make sure that a budget says how much is kept of a text, whatever stands in it.
+    """Check that a budget determines how many tokens of a text are kept.
 
     Args:
         budget: The budget.
 
     Raises:
-        BudgetError: It does not.
+        BudgetError: It sets neither `keep_fraction` nor `max_tokens`.
     """
     if budget.keep_fraction is None and budget.max_tokens is None:
-        msg = "Give a Budget with keep_fraction= or max_tokens=: it says how much is kept."
+        msg = "The budget needs keep_fraction= or max_tokens=."
         raise BudgetError(msg)
 
 
@@ -200,16 +198,16 @@ def least_tokens_that_pay(
     target_tokens_per_second: float,
     overhead_seconds: float = 0.0,
 ) -> int | None:
-    """The length from which on compression shortens the wait for the first token.
+    """Compute the length from which on compression shortens the time to first token.
 
     Args:
-        budget: How much may be kept of a text.
-        draft_tokens_per_second: What `specprefill bench` prints as tokens per second.
-        target_tokens_per_second: How fast the target reads what is not in its prompt cache.
-        overhead_seconds: What compressing a text of any length takes, the draft's queue included.
+        budget: Budget of a text.
+        draft_tokens_per_second: Scoring speed, as measured by `specprefill bench`.
+        target_tokens_per_second: Reading speed of the target model without its prompt cache.
+        overhead_seconds: Time of compressing a text that does not depend on its length.
 
     Returns:
-        None where compression never does: nothing is to be compressed then.
+        Length in tokens; None if compression never pays.
     """
     return BreakEven.in_seconds(
         budget=budget,
@@ -221,6 +219,6 @@ def least_tokens_that_pay(
 
 def _speed(tokens_per_second: float) -> float:
     if not (math.isfinite(tokens_per_second) and tokens_per_second > 0):
-        msg = f"A speed is a finite number of tokens a second, above 0; got {tokens_per_second!r}."
+        msg = f"A speed must be finite and above 0; got {tokens_per_second!r} tokens per second."
         raise ValueError(msg)
     return tokens_per_second

@@ -1,4 +1,4 @@
-"""How fast a model reads, as its own calls show it. Pure."""
+"""Reading speed of a target model, estimated from its recorded calls."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from specprefill_integrations.observability._ttft_record import TtftRecord
 
 
 def target_reading_speed(records: Iterable[TtftRecord]) -> ReadingSpeed | Unclear:
-    """How fast a model reads its prompts, by its first tokens.
-
-    The slope of the time to its first token over the tokens that it had to read: what every call
-    takes, such as the network, is no part of it.
+    """Estimate how fast a model reads prompts, from its times to first token.
 
     Args:
-        records: Calls of one model; those not streamed, and those whose provider does not say how
-            long the prompt was, say nothing.
+        records: Calls of one model; calls that were not streamed, or without prompt length, are
+            ignored.
 
     Returns:
-        The speed, or why there is none to tell.
+        The speed, or the reason why the calls do not give one.
     """
     return reading_speed(
         (record.prefill_tokens, record.first_token_seconds)
@@ -33,14 +30,14 @@ def target_reading_speed(records: Iterable[TtftRecord]) -> ReadingSpeed | Unclea
 
 
 def target_tokens_per_second(records: Iterable[TtftRecord]) -> float | None:
-    """`target_reading_speed` as a number alone.
+    """Estimate `target_reading_speed` as a number.
 
     Args:
         records: See `target_reading_speed`.
 
     Returns:
-        None where calls are too few, or prompts about as long as each other, or longer ones took
-        no longer for sure.
+        Tokens per second; None if there are too few calls, or their prompts are too similar in
+        length, or longer prompts did not take longer.
     """
     speed = target_reading_speed(records)
     return speed.tokens_per_second if isinstance(speed, ReadingSpeed) else None

@@ -15,6 +15,7 @@ from specprefill_integrations.observability._reading_speed import (
     ReadingSpeed,
     Unclear,
     reading_speed,
+    scipy_stats,
 )
 from specprefill_integrations.observability._target_speed import target_reading_speed
 from specprefill_integrations.observability._ttft_log import TtftLog
@@ -75,6 +76,7 @@ class Thresholds:
         if self._ttft_log is None:
             msg = 'min_tokens="auto" needs ttft_log=: the model is as fast as its calls show it.'
             raise ValueError(msg)
+        scipy_stats()  # what is missing is said now, not in the middle of a run
         check_budget(budget)
 
     def least_tokens(self, min_tokens: MinTokens, budget: Budget) -> int | None:

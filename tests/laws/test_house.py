@@ -103,7 +103,7 @@ CORE = {
     "tool_results",
 }
 CORE_NEEDS = {
-    "observability": {"genai_prices"},
+    "observability": {"genai_prices", "numpy", "scipy"},
     "pipeline": {"regex"},
     "splitting": {"markdown_it", "regex", "sentence_splitter", "tree_sitter"},
 }

@@ -16,9 +16,8 @@ import pytest
 import typer
 
 import specprefill_integrations
-from specprefill_integrations import ContextCompressor, cli, langchain, llama_index
-from specprefill_integrations.bench import _bench as bench
-from specprefill_integrations.cli import _calibrate as calibrate
+from specprefill_integrations import ContextCompressor, langchain, llama_index
+from specprefill_integrations.cli import _bench, _calibrate, _compress
 from specprefill_integrations.cli import _evaluate as evaluate
 from specprefill_integrations.compressor import shared_compressor
 from specprefill_integrations.langchain._message_task import MessageSkipReason
@@ -104,10 +103,10 @@ def options_of(command: Any) -> set[str]:
 
 def command_line_options() -> dict[str, set[str]]:
     """The options of each of our commands, and of the demo."""
-    app = typer.main.get_command(cli.build_app())
-    found = {name: options_of(command) for name, command in app.commands.items()}
-    found["bench"] = options_of(typer.main.get_command(bench.app))
-    found["calibrate"] = options_of(typer.main.get_command(calibrate.app))
+    modules = {"bench": _bench, "calibrate": _calibrate, "compress": _compress}
+    found = {
+        name: options_of(typer.main.get_command(module.app)) for name, module in modules.items()
+    }
     for name, command in typer.main.get_command(evaluate.app).commands.items():
         found[f"evaluate {name}"] = options_of(command)
     demo = (ROOT / "examples" / "rag_demo.py").read_text("utf-8")

@@ -86,7 +86,9 @@ assert "dog" in found.text and "hills" not in found.text
 from typer.testing import CliRunner
 from specprefill_integrations import cli
 from specprefill_integrations.heat_map._page import render_heat_map
-cli.build_compressor = lambda options: compressor
+from specprefill_integrations.cli import _compress
+
+_compress.build_compressor = lambda options: compressor
 command = ["compress", "-", "--query", "dog", "--max-tokens", "10", "--html", "page.html"]
 done = CliRunner().invoke(cli.build_app(), command, input=text)
 assert done.exit_code == 0 and "dog" in done.stdout, done

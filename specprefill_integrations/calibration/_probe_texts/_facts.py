@@ -1,30 +1,83 @@
-"""Short passages about invented things, as a search over an encyclopedia finds them."""
+"""Probe texts of short encyclopedia passages about invented things."""
 
 from __future__ import annotations
 
 from collections import ChainMap
 from dataclasses import dataclass
+from functools import cache
 
-from specprefill_integrations.calibration._probe_texts._draw import Draw
+from specprefill_integrations.calibration._probe_texts._draw import Draw, word_tables
 from specprefill_integrations.calibration._probe_texts._marked_case import MarkedCase, mark
-from specprefill_integrations.calibration._probe_texts._subjects import (
-    GENERAL_FILLERS,
-    SUBJECTS,
-    Attribute,
-    Subject,
-)
-from specprefill_integrations.calibration._probe_texts._vocabulary import (
-    FIRST_NAMES,
-    OPENERS,
-    TAILS,
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """Something that can be stated and asked about a subject."""
+
+    sort: str
+    """Sort of its value."""
+
+    statements: tuple[str, ...]
+    """Sentences that state it, with `{v}` for the value."""
+
+    questions: tuple[str, ...]
+    """Questions for it in other words, with `{name}` for the subject."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Sort of thing that passages are about.
+
+    In sentences, `{S}` and `{s}` are the thing at the start and within, `{he}`, `{his}` and `{him}`
+    its pronouns; any other name is a fresh value of that sort.
+    """
+
+    names: tuple[str, ...]
+    """Forms of its name; one that starts with `the` takes an article."""
+
+    nouns: tuple[str, ...]
+    """Nouns that a passage uses for it."""
+
+    copula: str
+    """`is` or `was`."""
+
+    about: tuple[str, ...]
+    """Phrases that follow the noun where it is introduced."""
+
+    attributes: tuple[Attribute, ...]
+    """Attributes that can be asked for."""
+
+    fillers: tuple[str, ...]
+    """Sentences that answer nothing."""
+
+
+@cache
+def subjects() -> tuple[Subject, ...]:
+    """Load all subjects."""
+    found = []
+    for table in word_tables()["facts"]["subjects"]:
+        attributes = (
+            Attribute(one["sort"], tuple(one["statements"]), tuple(one["questions"]))
+            for one in table["attributes"]
+        )
+        found.append(
+            Subject(
+                names=tuple(table["names"]),
+                nouns=tuple(table["nouns"]),
+                copula=table["copula"],
+                about=tuple(table["about"]),
+                attributes=tuple(attributes),
+                fillers=tuple(table["fillers"]),
+            )
+        )
+    return tuple(found)
+
 
 _PRONOUNS = {
     "it": {"he": "it", "his": "its", "him": "it"},
     "he": {"he": "he", "his": "his", "him": "him"},
     "she": {"he": "she", "his": "her", "him": "her"},
 }
-_PREFIXES = ("According to the passages, ", "In one short phrase: ", "I would like to know: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +96,13 @@ class _Told:
 
 
 def facts(draw: Draw, chars: int) -> MarkedCase:
-    """Make a case of encyclopedia passages.
+    """Make passages about several subjects, in random order.
 
     Args:
-        draw: Where names and values come from.
-        chars: About how many characters the passages have together.
-
-    Returns:
-        The case; the passages stand in random order.
+        draw: Source of names and values.
+        chars: Approximate length of all passages together, in characters.
     """
-    subject = draw.choice(SUBJECTS)
+    subject = draw.choice(subjects())
     asked = _entity(draw, subject, {})
     attribute = draw.choice(subject.attributes)
     told = _Told(attribute, draw[attribute.sort])
@@ -76,12 +126,13 @@ def _query(draw: Draw, attribute: Attribute, asked: _Entity) -> str:
     if draw.chance(40):
         return query.rstrip("?").lower()
     if query.endswith("?") and draw.chance(15):
-        return draw.choice(_PREFIXES) + query[0].lower() + query[1:]
+        prefix: str = draw.choice(word_tables()["facts"]["prefixes"])
+        return prefix + query[0].lower() + query[1:]
     return query
 
 
 def _distractor(draw: Draw, asked: _Entity, names: list[str]) -> _Entity:
-    subject = asked.subject if draw.chance(50) else draw.choice(SUBJECTS)
+    subject = asked.subject if draw.chance(50) else draw.choice(subjects())
     while True:
         shared = {}
         if draw.chance(40):
@@ -96,7 +147,7 @@ def _entity(draw: Draw, subject: Subject, fields: dict[str, str]) -> _Entity:
     pronoun = draw.choice(("he", "she")) if "{first}" in subject.names[0] else "it"
     own = dict(fields)
     if pronoun != "it":
-        own["first"] = draw.deal(pronoun, FIRST_NAMES[pronoun])
+        own["first"] = draw.deal(pronoun, draw.names["first"][pronoun])
     template = draw.choice(subject.names)
     for field in ("stem", "adjective", "thing"):
         if f"{{{field}}}" in template:
@@ -145,7 +196,8 @@ def _title(draw: Draw, entity: _Entity) -> str:
 
 def _filler(draw: Draw, entity: _Entity) -> str:
     if draw.chance(35):
-        return draw.deal("general", GENERAL_FILLERS)
+        general: list[str] = word_tables()["facts"]["fillers"]
+        return draw.deal("general", general)
     return draw.deal(entity.subject.names[0], entity.subject.fillers)
 
 
@@ -176,9 +228,11 @@ def _sentence(
 
 def _varied(draw: Draw, template: str) -> str:
     if template.startswith("{S} ") and draw.chance(12):
-        template = draw.deal("openers", OPENERS) + template.replace("{S}", "{s}", 1)
+        openers = word_tables()["facts"]["openers"]
+        template = draw.deal("openers", openers) + template.replace("{S}", "{s}", 1)
     if draw.chance(20):
-        template = template.removesuffix(".") + draw.deal("tails", TAILS) + "."
+        tails = word_tables()["facts"]["tails"]
+        template = template.removesuffix(".") + draw.deal("tails", tails) + "."
     return template
 
 

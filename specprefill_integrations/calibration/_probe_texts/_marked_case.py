@@ -1,4 +1,4 @@
-"""A case while it is put together: its evidence stands between two marks. Pure."""
+"""Probe cases under construction: the evidence stands between two marks."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def mark(evidence: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkedCase:
-    """One question, its answer, and the texts with the evidence marked."""
+    """Question, answer, and texts with the evidence marked."""
 
     query: str
     """The question."""
 
     answer: str
-    """What the question asks for, as the evidence says it."""
+    """The answer, as the evidence has it."""
 
     texts: tuple[str, ...]
-    """The texts; one of them holds one marked stretch."""
+    """The texts; one of them holds the marked stretch."""
 
     def is_sound(self) -> bool:
-        """Say whether the evidence gives the answer, and nothing else does."""
+        """Check that the evidence holds the answer, and nothing else does."""
         answer = re.compile(rf"(?<!\w){re.escape(self.answer)}(?!\w)", re.IGNORECASE)
         evidence = [found for text in self.texts for found in _MARKED.findall(text)]
         elsewhere = (_MARKED.sub("", text) for text in self.texts)
@@ -42,13 +42,10 @@ class MarkedCase:
         )
 
     def labeled(self, kind: str) -> LabeledCase:
-        """Take the marks out and say where they were.
+        """Turn the marks into spans.
 
         Args:
-            kind: What sort of text it is.
-
-        Returns:
-            The case as a readout is fitted to it.
+            kind: Kind of text.
         """
         return LabeledCase(
             kind=kind,

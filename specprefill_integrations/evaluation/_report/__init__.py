@@ -1,1 +1,1 @@
-"""What an A/B measurement found, to look at: pictures, a page to browse and a page for docs."""
+"""Reports on A/B measurements, as HTML and Markdown with pictures."""

@@ -1,7 +1,4 @@
-"""Heat maps of cases whose answers changed: what the draft saw in their texts, and what was kept.
-
-Reaches `torch` only through the draft, which is loaded for it.
-"""
+"""Heat maps of cases whose answers changed: token scores, and what was kept."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any, Literal
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.evaluation._ab_variants import Variant
 from specprefill_integrations.evaluation._cases import EvaluationCase
-from specprefill_integrations.evaluation._report._changed_cases import JudgedCase
+from specprefill_integrations.evaluation._report._findings import JudgedCase
 from specprefill_integrations.heat_map._page import HeatMapDocument, Shades, shade_documents
 from specprefill_integrations.heat_map._token_scores import TokenHeatRecorder
 from specprefill_integrations.pipeline._encodable import encodable
@@ -20,74 +17,84 @@ from specprefill_integrations.types import Budget, Compression
 
 _DraftScorer = Literal["readout", "specprefill"]
 
-_DRAFT_SCORERS: Mapping[str, _DraftScorer] = {"readout": "readout", "published": "specprefill"}
-"""Scorers that know their tokens. Of all others nobody can draw a heat map."""
+# Scorers with token scores.
+_DRAFT_SCORERS: Mapping[str, _DraftScorer] = {
+    "readout": "readout",
+    "published": "specprefill",
+}
 
-_MERGE_ABOVE_TOKENS = 5_000
-"""Pages with many cases are long."""
+_MERGE_ABOVE_TOKENS = 5_000  # keeps pages with many cases small
+_DRAFT_OPTIONS = ("dtype", "window_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseHeat:
-    """The texts of a case as one arm saw them."""
+    """Heat map of a case's texts with one variant."""
 
-    arm: str
-    """Which one."""
+    variant: str
+    """Name of the variant."""
 
     shades: Shades
-    """The texts, shaded, with what was kept."""
+    """The shaded texts, with what was kept."""
 
     answer: Literal["kept", "cut", "not in the texts"]
-    """Where a right answer stands, letter by letter."""
+    """Place of a literal right answer."""
 
     kept_otherwise: bool
-    """Whether the measurement kept another number of tokens: with another version or machine."""
+    """True if the logged run kept another number of tokens."""
 
 
 class CaseHeatMaker:
-    """Reads cases again with the draft of a measurement."""
+    """Makes heat maps with the draft of a measurement."""
 
     def __init__(self, draft: Mapping[str, Any]) -> None:
-        """Take the settings of the draft, as `evaluate ab` writes them into its log.
+        """Take the draft's settings from a log, except for the device.
 
-        Not the device: the measurement may have had one that this machine lacks.
+        Args:
+            draft: The settings.
         """
-        names = ("dtype", "window_tokens")
         self._draft = draft.get("draft")
-        self._options: dict[str, Any] = {name: draft.get(name) for name in names}
+        self._options: dict[str, Any] = {name: draft.get(name) for name in _DRAFT_OPTIONS}
         self._ready: dict[_DraftScorer, tuple[ContextCompressor, TokenHeatRecorder]] = {}
 
-    def heat(self, judged: JudgedCase, arms: Iterable[Variant]) -> CaseHeat | None:
-        """Read a case as the arm did that changed its answer most, for the worse if any did.
+    def heat(self, judged: JudgedCase, variants: Iterable[Variant]) -> CaseHeat | None:
+        """Compress a case again with the variant whose answer lost (or else gained) most.
 
         Args:
             judged: The case.
-            arms: Those to choose from.
+            variants: Variants to choose from.
 
         Returns:
-            None where no arm with a draft changed it.
+            The heat map; None if no variant with a draft changed the answer.
 
         Raises:
             SpecPrefillError: The draft cannot be loaded, or cannot read the case.
         """
         changed = [
-            arm for arm in arms if arm.scorer in _DRAFT_SCORERS and judged.change(arm.name) != 0
+            variant
+            for variant in variants
+            if variant.scorer in _DRAFT_SCORERS and judged.change(variant.name) != 0
         ]
         if not changed:
             return None
-        arm = min(changed, key=lambda one: judged.change(one.name))
-        compressor, recorder = self._compressor(_DRAFT_SCORERS[str(arm.scorer)])
+        variant = min(changed, key=lambda one: judged.change(one.name))
+        compressor, recorder = self._compressor(_DRAFT_SCORERS[str(variant.scorer)])
         case = judged.case
         results = compressor.compress_documents(
-            case.texts, case.query, budget=Budget(keep_fraction=arm.keep_fraction)
+            case.texts, case.query, budget=Budget(keep_fraction=variant.keep_fraction)
         )
-        _read_rest(recorder, case)
+        # Texts within the budget were not scored.
+        unread = [
+            text for text in map(encodable, case.texts) if text and not recorder.heat_of(text)
+        ]
+        if unread:
+            recorder.score_spans(case.query, unread, [[] for _ in unread])
         kept_tokens = sum(result.kept_tokens for result in results)
         return CaseHeat(
-            arm=arm.name,
+            variant=variant.name,
             shades=_shades(case, results, recorder),
             answer=_place_of_answer(case, [result.text for result in results]),
-            kept_otherwise=kept_tokens != judged.compressed[arm.name].kept_tokens,
+            kept_otherwise=kept_tokens != judged.compressed[variant.name].kept_tokens,
         )
 
     def _compressor(self, scorer: _DraftScorer) -> tuple[ContextCompressor, TokenHeatRecorder]:
@@ -96,16 +103,8 @@ class CaseHeatMaker:
                 self._draft, scorer=scorer, on_error="raise", **self._options
             )
             recorder = TokenHeatRecorder(compressor.scorer)
-            compressor.scorer = recorder
-            self._ready[scorer] = compressor, recorder
+            self._ready[scorer] = compressor.with_scorer(recorder, on_error="raise"), recorder
         return self._ready[scorer]
-
-
-def _read_rest(recorder: TokenHeatRecorder, case: EvaluationCase) -> None:
-    """What was within the budget was not scored for it."""
-    unread = [text for text in map(encodable, case.texts) if text and not recorder.heat_of(text)]
-    if unread:
-        recorder.score_spans(case.query, unread, [[] for _ in unread])
 
 
 def _shades(

@@ -1,8 +1,8 @@
-"""One logged measurement, judged: what all pictures and pages are made from. Prints nothing."""
+"""Findings of one logged measurement: judged replies, summary and costs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +11,16 @@ from specprefill_integrations.evaluation._ab_run import case_key
 from specprefill_integrations.evaluation._ab_summary import AbSummary, summarize_ab
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant
 from specprefill_integrations.evaluation._cases import EvaluationCase
+from specprefill_integrations.evaluation._cost import total_cost
 from specprefill_integrations.evaluation._judging import Judge, JudgeBy
-from specprefill_integrations.evaluation._report._changed_cases import JudgedCase, JudgedReply
 from specprefill_integrations.evaluation._report._logged_run import LoggedRun
-from specprefill_integrations.evaluation._report._prompt_cost import (
-    GivenPrices,
-    PromptCost,
-    cost_of_prompts,
-)
+from specprefill_integrations.observability import TokenUsage, TtftRecord
+from specprefill_integrations.observability._prices import Prices
 
 _Record = Mapping[str, Any]
+
+PROMPTS = 1000
+"""Number of prompts that costs are given for."""
 
 _NEEDED: Mapping[JudgeBy, str] = {
     "answers": "right answers.",
@@ -30,45 +30,150 @@ _NEEDED: Mapping[JudgeBy, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """What one measurement found."""
+class JudgedReply:
+    """Reply to one case with one variant."""
 
-    run: LoggedRun
-    """Its log."""
+    reply: str
+    """The model's answer."""
 
-    arms: Sequence[Variant]
-    """What is compared, the full prompt first."""
+    score: float
+    """Score from 0 to 1."""
 
-    margin: float
-    """By how much worse is not worse."""
+    context_tokens: int
+    """Tokens of the case's texts."""
 
-    judge: Judge
-    """Who scored the replies."""
+    kept_tokens: int
+    """Tokens of them in the prompt."""
 
-    summary: AbSummary
-    """The figures."""
 
-    cases: Sequence[JudgedCase]
-    """Those that every arm answered."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedCase:
+    """A case that was answered with every variant."""
 
-    unknown_cases: int
-    """Cases of the log that are not among the data, or cannot be judged by it."""
+    case: EvaluationCase
+    """The case."""
 
-    costs: Mapping[str, PromptCost | None]
-    """What the prompts cost, by arm; empty where no prices are given."""
+    full: JudgedReply
+    """Reply to the full prompt."""
 
-    currency: str
-    """What they are in, as `GivenPrices` says it."""
+    compressed: Mapping[str, JudgedReply]
+    """Replies to compressed prompts, by variant."""
+
+    def change(self, variant: str) -> float:
+        """Score of a variant minus that of the full prompt."""
+        return self.compressed[variant].score - self.full.score
 
     @property
-    def compressed_arms(self) -> list[Variant]:
-        """All but the full prompt."""
-        return [arm for arm in self.arms if arm.scorer is not None]
+    def worst_change(self) -> float:
+        """Lowest change of any variant; 0 without one."""
+        return min(map(self.change, self.compressed), default=0.0)
+
+    @property
+    def total_change(self) -> float:
+        """Sum of the changes of all variants."""
+        return sum(map(self.change, self.compressed))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeCounts:
+    """Number of cases by how a variant changed their score."""
+
+    worse: int
+    """Cases with a lower score than from the full prompt."""
+
+    better: int
+    """Cases with a higher score."""
+
+    alike: int
+    """Cases with the same score."""
+
+
+def changed_cases(cases: Sequence[JudgedCase]) -> list[JudgedCase]:
+    """Select cases whose score changed with any variant, largest losses first."""
+    changed = [case for case in cases if any(map(case.change, case.compressed))]
+    return sorted(changed, key=lambda case: (case.worst_change, case.total_change))
+
+
+def count_changes(cases: Sequence[JudgedCase], variant: str) -> ChangeCounts:
+    """Count the cases that one variant changed."""
+    changes = [case.change(variant) for case in cases]
+    return ChangeCounts(
+        worse=sum(change < 0 for change in changes),
+        better=sum(change > 0 for change in changes),
+        alike=sum(change == 0 for change in changes),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenPrices:
+    """Prices and their currency."""
+
+    prices: Prices
+    """Prices of tokens and of the draft's machine."""
+
+    currency: str
+    """Currency as part of a sentence: `in US dollars`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptCost:
+    """Cost of a thousand prompts of a variant, without answers."""
+
+    target: float
+    """Cost of reading by the target model."""
+
+    draft: float
+    """Cost of the draft's machine while it compresses."""
+
+    is_estimated: bool
+    """True if the draft's tokenizer counted, because the model does not report its tokens."""
+
+    @property
+    def total(self) -> float:
+        """Sum of both."""
+        return self.target + self.draft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Findings of one measurement."""
+
+    run: LoggedRun
+    """The log."""
+
+    variants: Sequence[Variant]
+    """Variants, the full prompt first."""
+
+    margin: float
+    """Largest loss of score that still counts as not worse."""
+
+    judge: Judge
+    """Judge of the replies."""
+
+    summary: AbSummary
+    """Figures by task and variant."""
+
+    cases: Sequence[JudgedCase]
+    """Cases that were answered with every variant."""
+
+    unknown_cases: int
+    """Cases of the log that are not in the data or cannot be judged."""
+
+    costs: Mapping[str, PromptCost | None]
+    """Costs by variant; empty without prices."""
+
+    currency: str
+    """Currency of the costs, as in `GivenPrices`."""
+
+    @property
+    def compressed_variants(self) -> list[Variant]:
+        """All variants but the full prompt."""
+        return [variant for variant in self.variants if variant.scorer is not None]
 
     @property
     def scorers(self) -> list[str]:
-        """What compressed, each once."""
-        return list(dict.fromkeys(arm.scorer for arm in self.arms if arm.scorer is not None))
+        """Scorers of the variants."""
+        return list(dict.fromkeys(str(variant.scorer) for variant in self.compressed_variants))
 
 
 def judge(
@@ -83,26 +188,23 @@ def judge(
 
     Args:
         run: The log.
-        data: Cases, those that were asked about among them.
-        margin: By how much worse is not worse.
-        judge_by: What replies are compared with; None is what the log was judged by.
-        prices: What tokens and the draft's machine cost; None leaves costs out.
+        data: Cases that the log is about; others are ignored.
+        margin: Largest loss of score that still counts as not worse.
+        judge_by: Reference to compare replies with; None takes the log's.
+        prices: Prices; None leaves costs out.
 
     Raises:
-        EvaluationDataError: None of the log's cases is among the data, with what replies are
-            compared with.
+        EvaluationDataError: No case of the log is in the data, with what replies are compared with.
     """
-    arms = run.variants
-    names = [arm.name for arm in arms]
-    last = _last_records(run)
+    names = [variant.name for variant in run.variants]
+    last: dict[str, dict[str, _Record]] = {}
+    for record in run.records:
+        last.setdefault(record["case"], {})[record["variant"]] = record
     judge_of_run = Judge(by=judge_by or run.judge_by, metric=run.setup.get("metric"))
     known = {case_key(case): case for case in data if judge_of_run.why_not(case) is None}
     cases = [case for key, case in known.items() if key in last]
     if not cases:
-        msg = (
-            f"none of the cases that {run.name!r} is about is in the data, with "
-            f"{_NEEDED[judge_of_run.by]}"
-        )
+        msg = f"no case of the log {run.name!r} is in the data, with {_NEEDED[judge_of_run.by]}"
         raise EvaluationDataError(msg)
     answered = [
         (case, records)
@@ -111,27 +213,19 @@ def judge(
     ]
     return Findings(
         run=run,
-        arms=arms,
+        variants=run.variants,
         margin=margin,
         judge=judge_of_run,
         summary=summarize_ab(cases, run.records, names, margin=margin, judge=judge_of_run),
         cases=[_judged_case(case, records, names, judge_of_run) for case, records in answered],
         unknown_cases=sum(key not in known for key in last),
         costs={
-            name: cost_of_prompts([records[name] for _, records in answered], prices.prices)
+            name: _cost_of_prompts([records[name] for _, records in answered], prices.prices)
             for name in names
             if prices is not None
         },
         currency="" if prices is None else prices.currency,
     )
-
-
-def _last_records(run: LoggedRun) -> dict[str, dict[str, _Record]]:
-    """By case and arm, what was found last."""
-    last: dict[str, dict[str, _Record]] = {}
-    for record in run.records:
-        last.setdefault(record["case"], {})[record["variant"]] = record
-    return last
 
 
 def _judged_case(
@@ -150,3 +244,31 @@ def _judged_case(
         for name in names
     }
     return JudgedCase(case=case, full=replies.pop(FULL_NAME), compressed=replies)
+
+
+def _cost_of_prompts(records: Iterable[_Record], prices: Prices) -> PromptCost | None:
+    """Price a variant's prompts; None without records. A repeated call counts once."""
+    calls = list(records)
+    if not calls:
+        return None
+    cost = total_cost(map(_call, calls), prices)
+    each = PROMPTS / len(calls)
+    return PromptCost(
+        target=(cost.fresh_input + cost.cached_input) * each,
+        draft=cost.draft * each,
+        is_estimated=any(call["input_tokens"] is None for call in calls),
+    )
+
+
+def _call(record: _Record) -> TtftRecord:
+    tokens = record["input_tokens"]
+    if tokens is None:
+        # `sent_tokens` counts failed calls, too.
+        tokens = round(record["sent_tokens"] / (1 + record["failures"]))
+    return TtftRecord(
+        run_id="",
+        started=0.0,
+        total_seconds=record["total_seconds"],
+        draft_seconds=record["draft_seconds"],
+        usage=TokenUsage(input_tokens=tokens, output_tokens=0),
+    )

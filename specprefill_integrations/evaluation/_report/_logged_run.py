@@ -1,4 +1,4 @@
-"""The log of an A/B measurement as a value. Only reads: a measurement may be writing it."""
+"""Reader for logs of A/B measurements; a measurement may still be writing them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant
 from specprefill_integrations.evaluation._judging import MEANINGS, JudgeBy
 
-_OF_A_REPLY = {
+_REPLY_KEYS = {
     "reply",
     "context_tokens",
     "kept_tokens",
@@ -27,59 +27,59 @@ _OF_A_REPLY = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRun:
-    """What stands in one log."""
+    """Contents of one log."""
 
     name: str
-    """The file's name without its ending."""
+    """Name of the file, without suffix."""
 
     setup: Mapping[str, Any]
-    """What replies depend on; see `ab.AbSetup`."""
+    """Settings that replies depend on; see `AbSetup`."""
 
     sessions: Sequence[Mapping[str, Any]]
-    """What each command that wrote to the log was; none in logs that do not tell."""
+    """Commands that wrote to the log; empty in old logs."""
 
     records: Sequence[Mapping[str, Any]]
-    """What `AbRun` wrote down, in its order."""
+    """Records of calls, in the order written."""
 
     @property
     def variants(self) -> list[Variant]:
-        """The full prompt, then scorer by scorer as they came up, from little kept to much."""
+        """Variants: the full prompt, then scorer by scorer with ascending keep fractions."""
         names = dict.fromkeys(record["variant"] for record in self.records)
         found = [Variant.of_name(name) for name in names if name != FULL_NAME]
-        scorers = list(dict.fromkeys(arm.scorer for arm in found))
-        found.sort(key=lambda arm: (scorers.index(arm.scorer), arm.keep_fraction))
+        scorers = list(dict.fromkeys(variant.scorer for variant in found))
+        found.sort(key=lambda variant: (scorers.index(variant.scorer), variant.keep_fraction))
         return [Variant(), *found]
 
     @property
     def judge_by(self) -> JudgeBy:
-        """What the last command that wrote to it compared replies with."""
-        told = next((one["judge_by"] for one in self.sessions[::-1] if "judge_by" in one), None)
-        return next((by for by in MEANINGS if by == told), "answers")
+        """Reference that the last command compared replies with."""
+        last = next((one["judge_by"] for one in self.sessions[::-1] if "judge_by" in one), None)
+        return next((by for by in MEANINGS if by == last), "answers")
 
     def only(self, scorers: Sequence[str], keep_fractions: Sequence[float]) -> LoggedRun:
-        """The same without the records of other arms; the full prompt stays.
+        """Drop the records of other variants; the full prompt stays.
 
         Args:
-            scorers: Of the arms to keep; none means all.
-            keep_fractions: Likewise.
+            scorers: Scorers to keep; empty for all.
+            keep_fractions: Keep fractions to keep; empty for all.
         """
         kept = {
-            arm.name
-            for arm in self.variants
-            if arm.scorer is None
+            variant.name
+            for variant in self.variants
+            if variant.scorer is None
             or (
-                (not scorers or arm.scorer in scorers)
-                and (not keep_fractions or arm.keep_fraction in keep_fractions)
+                (not scorers or variant.scorer in scorers)
+                and (not keep_fractions or variant.keep_fraction in keep_fractions)
             )
         }
         return replace(self, records=[one for one in self.records if one["variant"] in kept])
 
 
 def read_logged_run(path: Path) -> LoggedRun:
-    """Read a log as far as it is written.
+    """Read all complete lines of a log.
 
     Raises:
-        EvaluationDataError: The file cannot be read, or is no log of an A/B measurement.
+        EvaluationDataError: The file cannot be read, or is not a log of `evaluate ab`.
     """
     try:
         held = path.read_bytes()
@@ -87,7 +87,7 @@ def read_logged_run(path: Path) -> LoggedRun:
         msg = f"{str(path)!r} cannot be read: {error.strerror or error}"
         raise EvaluationDataError(msg) from error
     try:
-        # What has no end is being written, or was when a run was killed.
+        # A last line without its end is still being written, or was when the run was killed.
         first, *others = [json.loads(line) for line in held.split(b"\n")[:-1]]
         return LoggedRun(
             name=path.stem,
@@ -96,18 +96,14 @@ def read_logged_run(path: Path) -> LoggedRun:
             records=[_checked(line) for line in others if "session" not in line],
         )
     except (ValueError, KeyError, TypeError) as error:
-        msg = f"{str(path)!r} is no log of `specprefill evaluate ab`."
+        msg = f"{str(path)!r} is not a log of `specprefill evaluate ab`."
         raise EvaluationDataError(msg) from error
 
 
 def _checked(record: dict[str, Any]) -> dict[str, Any]:
-    """The record, where it is one."""
     Variant.of_name(record["variant"])
-    if not isinstance(record["case"], str) or not record.keys() >= _fields_of(record):
-        msg = "something is missing"
+    needed = {"error"} if "error" in record else _REPLY_KEYS
+    if not isinstance(record["case"], str) or not record.keys() >= needed:
+        msg = "a key is missing"
         raise ValueError(msg)
     return record
-
-
-def _fields_of(record: Mapping[str, Any]) -> set[str]:
-    return {"error"} if "error" in record else _OF_A_REPLY

@@ -1,9 +1,9 @@
-"""From logs and data to the files of a report. Knows no command line."""
+"""Building of a report from logs and data."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,80 +11,83 @@ from specprefill_integrations.errors import EvaluationDataError, SpecPrefillErro
 from specprefill_integrations.evaluation._case_files import FieldNames, read_cases
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._judging import JudgeBy
-from specprefill_integrations.evaluation._report._budget_picture import draw_budget
+from specprefill_integrations.evaluation._pictures import draw_pictures
 from specprefill_integrations.evaluation._report._case_heat import CaseHeat, CaseHeatMaker
-from specprefill_integrations.evaluation._report._changed_cases import JudgedCase, changed_cases
-from specprefill_integrations.evaluation._report._contents import RunContents, ShownCase
-from specprefill_integrations.evaluation._report._cost_picture import draw_cost
-from specprefill_integrations.evaluation._report._findings import Findings, judge
-from specprefill_integrations.evaluation._report._html_page import render_html
+from specprefill_integrations.evaluation._report._findings import (
+    Findings,
+    GivenPrices,
+    JudgedCase,
+    changed_cases,
+    judge,
+)
 from specprefill_integrations.evaluation._report._logged_run import LoggedRun, read_logged_run
-from specprefill_integrations.evaluation._report._markdown_page import render_markdown
-from specprefill_integrations.evaluation._report._picture import Picture
-from specprefill_integrations.evaluation._report._prompt_cost import GivenPrices
+from specprefill_integrations.evaluation._report._pages import (
+    RunContents,
+    ShownCase,
+    render_html,
+    render_markdown,
+)
 from specprefill_integrations.evaluation._report._provenance import facts
-from specprefill_integrations.evaluation._report._quality_picture import draw_quality
-from specprefill_integrations.evaluation._report._waiting_picture import draw_waiting
-from specprefill_integrations.evaluation._report._words import count
+from specprefill_integrations.evaluation._report._sections import count
 from specprefill_integrations.evaluation._run_session import DataFile, describe_data
 
 HTML_NAME = "report.html"
-"""The page to browse."""
+"""File name of the HTML page."""
 
 MARKDOWN_NAME = "results.md"
-"""The page for docs."""
+"""File name of the Markdown page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportRequest:
-    """What a report is asked to be."""
+    """Options of a report."""
 
     logs: Sequence[Path]
     """Logs of `evaluate ab`; at least one."""
 
     data: Sequence[Path]
-    """The cases that they are about; at least one."""
+    """Data files that the logs are about; at least one."""
 
     fields: FieldNames
-    """Where to look for parts of cases."""
+    """Fields of the data files."""
 
     margin: float
-    """By how much worse is not worse."""
+    """Largest loss of score that still counts as not worse."""
 
     judge_by: JudgeBy | None
-    """What replies are compared with; None is what each log was judged by."""
+    """Reference to compare replies with; None takes that of each log."""
 
     scorers: Sequence[str]
-    """Leave out all others; none means all."""
+    """Scorers to include; empty for all."""
 
     keep_fractions: Sequence[float]
-    """Leave out all others; none means all."""
+    """Keep fractions to include; empty for all."""
 
     prices: GivenPrices | None
-    """What tokens and the draft's machine cost; None leaves costs out."""
+    """Prices; None leaves costs out."""
 
     cases: int
-    """How many cases of each log are shown one by one."""
+    """Number of changed cases to show for each log."""
 
     heat: int
-    """How many of those with a heat map of their texts."""
+    """Number of those to show with a heat map."""
 
     command: Sequence[str]
-    """The words of the command that asks for it."""
+    """Words of the command that asks for the report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A report, not written yet."""
+    """A report, before it is written to files."""
 
     runs: Sequence[RunContents]
-    """What it says."""
+    """Contents by measurement."""
 
     remarks: Sequence[str]
-    """What there is to say of the whole."""
+    """Remarks on the whole report."""
 
     def write(self, folder: Path) -> list[Path]:
-        """Write its files, over those of an earlier one; tell which."""
+        """Write or overwrite the files of the report, and return their paths."""
         folder.mkdir(parents=True, exist_ok=True)
         pages = {
             HTML_NAME: render_html(self.runs, self.remarks).encode(),
@@ -99,19 +102,19 @@ class Report:
 
 
 def make_report(request: ReportRequest, on_heat: Callable[[], None] = lambda: None) -> Report:
-    """Judge the logs and draw what was found.
+    """Judge the logs and build a report.
 
     Args:
-        request: What is asked for.
+        request: Options of the report.
         on_heat: Called after each heat map.
 
     Raises:
-        EvaluationDataError: A file cannot be read or is no such file, a log is about no case of
-            the data, or a scorer or fraction is in no log.
+        EvaluationDataError: A file cannot be read or has the wrong format, the data has no case of
+            a log, or no log has a requested scorer or fraction.
     """
     data, files = _read(request)
     logged = [read_logged_run(log) for log in request.logs]
-    _check_arms(logged, request)
+    _check_variants(logged, request)
     findings = [
         judge(
             run.only(request.scorers, request.keep_fractions),
@@ -131,7 +134,7 @@ def make_report(request: ReportRequest, on_heat: Callable[[], None] = lambda: No
         runs.append(
             RunContents(
                 findings=found,
-                pictures=_pictures(found, scorers, prefix),
+                pictures=draw_pictures(found, scorers, prefix),
                 facts=facts(found, files, request.command),
                 shown=shown,
                 changed=len(changed),
@@ -149,22 +152,22 @@ def _read(request: ReportRequest) -> tuple[list[EvaluationCase], list[DataFile]]
     return cases, files
 
 
-def _check_arms(logged: Sequence[LoggedRun], request: ReportRequest) -> None:
-    arms = [arm for run in logged for arm in run.variants if arm.scorer]
-    _check("--scorer", request.scorers, [str(arm.scorer) for arm in arms])
-    _check("--keep", request.keep_fractions, [arm.keep_fraction for arm in arms])
+def _check_variants(logged: Sequence[LoggedRun], request: ReportRequest) -> None:
+    variants = [one for run in logged for one in run.variants if one.scorer]
+    _check("--scorer", request.scorers, [str(one.scorer) for one in variants])
+    _check("--keep", request.keep_fractions, [one.keep_fraction for one in variants])
 
 
 def _check(option: str, asked: Sequence[object], known: Sequence[object]) -> None:
     for one in asked:
         if one not in known:
-            there_are = ", ".join(map(str, dict.fromkeys(known)))
-            msg = f"{option} takes what is in the logs ({there_are}); got {one!r}"
+            logged = ", ".join(map(str, dict.fromkeys(known)))
+            msg = f"{option} must be in the logs ({logged}); got {one!r}"
             raise EvaluationDataError(msg)
 
 
 def _prefixes(findings: Sequence[Findings]) -> list[str]:
-    """What the names of each log's pictures begin with: nothing where there is one log."""
+    """Choose a prefix for the pictures of each log; empty if there is only one log."""
     if len(findings) == 1:
         return [""]
     names = [found.run.name for found in findings]
@@ -175,26 +178,16 @@ def _prefixes(findings: Sequence[Findings]) -> list[str]:
     ]
 
 
-def _pictures(found: Findings, scorers: Sequence[str], prefix: str) -> Mapping[str, Picture]:
-    drawn = {
-        "quality": draw_quality(found, scorers, f"{prefix}quality"),
-        "waiting": draw_waiting(found, f"{prefix}waiting"),
-        "budget": draw_budget(found, scorers, f"{prefix}budget"),
-        "cost": draw_cost(found, scorers, f"{prefix}cost"),
-    }
-    return {name: picture for name, picture in drawn.items() if picture is not None}
-
-
 def _shown(
     found: Findings, cases: Sequence[JudgedCase], heat: int, on_heat: Callable[[], None]
 ) -> tuple[list[ShownCase], str | None]:
-    """The cases, the first ones with heat maps; and why there are none, where the draft fails."""
+    """Show cases, the first ones with heat maps; also return an error of the draft."""
     maker = CaseHeatMaker(found.run.setup.get("draft") or {})
     heats: list[CaseHeat | None] = []
     failure = None
     try:
         for case in cases[:heat]:
-            heats.append(maker.heat(case, found.compressed_arms))
+            heats.append(maker.heat(case, found.compressed_variants))
             on_heat()
     except SpecPrefillError as error:
         failure = str(error)
@@ -210,7 +203,7 @@ def _remarks(runs: Sequence[RunContents], failures: Sequence[str]) -> list[str]:
     found = []
     if shown:
         found.append(
-            "This page quotes your data: questions, answers and replies of "
+            "This page contains your data: questions, answers and replies of "
             f"{count(len(shown), 'case')}{texts}."
         )
     found += [f"No heat maps: {failure}" for failure in dict.fromkeys(failures)]

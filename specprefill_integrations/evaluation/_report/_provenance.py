@@ -1,4 +1,4 @@
-"""What a measurement was made with and about: models, machine, versions, data, commands. Pure."""
+"""Provenance of a measurement: models, machine, versions, data and commands."""
 
 from __future__ import annotations
 
@@ -11,87 +11,78 @@ from typing import Any
 
 from specprefill_integrations.evaluation._masking import masked, masked_command
 from specprefill_integrations.evaluation._report._findings import Findings
-from specprefill_integrations.evaluation._report._words import count
+from specprefill_integrations.evaluation._report._sections import count
 from specprefill_integrations.evaluation._run_session import DataFile, told, without_folders
 
 NOT_RECORDED = "not recorded"
-"""Stands where the log does not tell."""
+"""Value of a fact that the log does not hold."""
 
 _WORD = re.compile(r"((?:--)?[\w-]+=)?(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """Something to know, and what it is; several where commands differ."""
+    """Name and value of a fact; several values if the log's commands differ."""
 
     name: str
-    """What is said."""
+    """The name."""
 
     values: Sequence[str]
-    """What it is; at least one."""
+    """The values; at least one."""
 
     is_code: bool = False
-    """Whether it is to be read letter by letter."""
+    """True if the values are commands."""
 
 
 def facts(findings: Findings, data: Sequence[DataFile], command: Sequence[str]) -> list[Fact]:
-    """What somebody needs to measure the same again, but for keys and folders.
+    """Collect what is needed to repeat a measurement, without keys and folders.
 
     Args:
         findings: The measurement.
-        data: What it was judged by.
-        command: The words of the command that made the report.
+        data: Data files of the report.
+        command: Words of the command that made the report.
     """
     run, sessions = findings.run, findings.run.sessions
     setup = masked(run.setup)
     metrics = ", ".join(findings.summary.all.metrics) or NOT_RECORDED
-    judged_by = f"{metrics}: {findings.judge.meaning}"
+    draft = setup.get("draft") or {}
+    given = {name: value for name, value in draft.items() if value is not None}
+    found = {
+        "model": [str(setup.get("model", NOT_RECORDED))],
+        "server": [str(setup.get("base_url") or "provider's default")],
+        "model options": [_format(setup.get("model_options"))],
+        "draft": _distinct(_of(sessions, "draft") or _of([run.setup.get("draft") or {}], "draft")),
+        "draft options": [_format(told(given))],
+        "replies judged by": [f"{metrics}: {findings.judge.meaning}"],
+        "version": [f"specprefill {setup.get('version', NOT_RECORDED)}"],
+        "started": _distinct(one.get("started") for one in sessions),
+        "machine": _distinct(map(_format, _of(sessions, "machine"))),
+        "package versions": _distinct(map(_format, _of(sessions, "versions"))),
+        "data of the measurement": _distinct(map(_format_data, _of(sessions, "data"))),
+        "data of this report": [_format_file(file) for file in data],
+        "scorer settings": _distinct(map(_format, _of(sessions, "scorers"))),
+        "skipped scorers": _distinct(_format(one.get("skipped")) for one in sessions),
+    }
+    commands = {
+        "measurement command": _distinct(map(_format_command, _of(sessions, "command"))),
+        "report command": [_format_command(command)],
+    }
     return [
-        Fact(name="model", values=[str(setup.get("model", NOT_RECORDED))]),
-        Fact(name="server", values=[str(setup.get("base_url") or "the provider's own")]),
-        Fact(name="model's settings", values=[_in_words(setup.get("model_options"))]),
-        Fact(name="draft", values=_said(_draft_names(findings))),
-        Fact(name="draft's settings", values=[_in_words(told(_given(setup.get("draft"))))]),
-        Fact(name="replies are judged by", values=[judged_by]),
-        Fact(name="version", values=[f"specprefill {setup.get('version', NOT_RECORDED)}"]),
-        Fact(name="started", values=_said(one.get("started") for one in sessions)),
-        Fact(name="machine", values=_said(map(_in_words, _of(sessions, "machine")))),
-        Fact(name="versions", values=_said(map(_in_words, _of(sessions, "versions")))),
-        Fact(name="data when asked", values=_said(map(_data_in_words, _of(sessions, "data")))),
-        Fact(name="data of this report", values=[_file_in_words(file) for file in data]),
-        Fact(name="scorers' settings", values=_said(map(_in_words, _of(sessions, "scorers")))),
-        Fact(name="left out", values=_said(_in_words(one.get("skipped")) for one in sessions)),
-        Fact(
-            name="asked by",
-            values=_said(_command_in_words(one) for one in _of(sessions, "command")),
-            is_code=True,
-        ),
-        Fact(name="report by", values=[_command_in_words(command)], is_code=True),
+        *(Fact(name=name, values=values) for name, values in found.items()),
+        *(Fact(name=name, values=values, is_code=True) for name, values in commands.items()),
     ]
 
 
 def _of(sessions: Iterable[Mapping[str, Any]], name: str) -> list[Any]:
-    """What sessions say of something, where they do."""
     return [session[name] for session in sessions if session.get(name)]
 
 
-def _said(values: Iterable[object]) -> list[str]:
-    """What was said, each once."""
+def _distinct(values: Iterable[object]) -> list[str]:
     return list(dict.fromkeys(str(value) for value in values if value)) or [NOT_RECORDED]
 
 
-def _draft_names(findings: Findings) -> list[Any]:
-    in_setup = [findings.run.setup.get("draft") or {}]
-    return _of(findings.run.sessions, "draft") or _of(in_setup, "draft")
-
-
-def _given(settings: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The settings that are not the default."""
-    return {name: value for name, value in (settings or {}).items() if value is not None}
-
-
-def _in_words(found: object) -> str:
-    """Plain values of JSON, outermost names without brackets."""
+def _format(found: object) -> str:
+    """Format a JSON value; an object as `name: value, ...`."""
     if not isinstance(found, Mapping):
         return NOT_RECORDED if found is None else _plain(found)
     return ", ".join(f"{name}: {_plain(value)}" for name, value in found.items()) or "none"
@@ -101,28 +92,23 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _data_in_words(files: Sequence[Mapping[str, Any]]) -> str:
-    return "; ".join(
-        _file_in_words(
-            DataFile(
-                name=str(file.get("name")),
-                sha256=str(file.get("sha256")),
-                cases=int(file.get("cases") or 0),
-            )
-        )
-        for file in files
-    )
+def _format_data(files: Sequence[Mapping[str, Any]]) -> str:
+    found = []
+    for file in files:
+        name, sha256 = str(file.get("name")), str(file.get("sha256"))
+        found.append(DataFile(name=name, sha256=sha256, cases=int(file.get("cases") or 0)))
+    return "; ".join(map(_format_file, found))
 
 
-def _file_in_words(file: DataFile) -> str:
+def _format_file(file: DataFile) -> str:
     return f"{file.name}, {count(file.cases, 'case')}, sha256 {file.sha256}"
 
 
-def _command_in_words(words: Sequence[str]) -> str:
+def _format_command(words: Sequence[str]) -> str:
     return shlex.join(_without_folders(word) for word in masked_command(list(map(str, words))))
 
 
 def _without_folders(word: str) -> str:
-    """A word of a command; of a path, also behind `--option=` or `name=`, its last part."""
+    """Shorten a path, also behind `--option=` or `name=`, to its last part."""
     name, value = _WORD.fullmatch(word).groups("")  # type: ignore[union-attr] # it fits all
     return f"{name}{without_folders(value)}"

@@ -8,15 +8,14 @@ from functools import partial
 import pytest
 from typer.testing import CliRunner
 
-from specprefill_integrations.bench import _splitting as bench_splitting
-from specprefill_integrations.bench._bench import (
-    documentation,
+from specprefill_integrations import bench
+from specprefill_integrations.bench._passes import BenchPasses
+from specprefill_integrations.bench._sample_texts import SAMPLED_KINDS, documentation
+from specprefill_integrations.bench._scoring import (
     measure_memory,
     measure_times,
     prepare_passes,
 )
-from specprefill_integrations.bench._passes import BenchPasses
-from specprefill_integrations.bench._sample_texts import SAMPLED_KINDS
 from specprefill_integrations.cli import build_app
 from specprefill_integrations.errors import DraftModelNotFoundError
 from tests.tiny_models import save_tiny_draft
@@ -27,7 +26,7 @@ def draft(tmp_path_factory):
     return str(save_tiny_draft(tmp_path_factory.mktemp("draft")))
 
 
-@pytest.mark.parametrize("scorer", ["readout", "specprefill"])
+@pytest.mark.parametrize("scorer", ["readout", "published"])
 def test_the_figures_fit_together(draft, scorer):
     passes = prepare_passes(tokens=1500, draft=draft, scorer=scorer)
     assert passes.tokens == 1500
@@ -110,11 +109,7 @@ def test_a_deadline_without_callers_is_refused():
 
 
 def test_splitting_is_measured_kind_by_kind(draft, monkeypatch):
-    monkeypatch.setattr(
-        bench_splitting,
-        "measure_splitting",
-        partial(bench_splitting.measure_splitting, chars=3_000),
-    )
+    monkeypatch.setattr(bench, "measure_splitting", partial(bench.measure_splitting, chars=3_000))
     found = run("--draft", draft, "--splitting", "--repeats", 1, "--tokens", 64)
     assert set(found["splitting"]) == set(SAMPLED_KINDS)
     for measured in found["splitting"].values():

@@ -12,9 +12,8 @@ import pytest
 from specprefill_integrations.calibration._labeled_cases import LabeledCase
 from specprefill_integrations.calibration._probe import _MAKERS, probe_cases
 from specprefill_integrations.calibration._probe_texts._draw import Draw
-from specprefill_integrations.calibration._probe_texts._facts import facts
+from specprefill_integrations.calibration._probe_texts._facts import facts, subjects
 from specprefill_integrations.calibration._probe_texts._marked_case import MarkedCase, mark
-from specprefill_integrations.calibration._probe_texts._subjects import SUBJECTS
 from specprefill_integrations.types import Span
 
 CASES = probe_cases(300)
@@ -50,6 +49,13 @@ class TestArguments:
         found = sha256(repr(probe_cases(12)).encode()).hexdigest()
         assert found == "288ceab12acf05d82284288a67199cdf467cb3c1fe317cd7f5dd80adfada21be"
 
+    def test_every_kind_and_length_is_byte_for_byte_what_it_was(self) -> None:
+        cases = [
+            probe_cases(60, seed=seed, chars=chars) for seed in (1, 2) for chars in (1_500, 5_000)
+        ]
+        found = sha256(repr(cases).encode()).hexdigest()
+        assert found == "b175fa71d4be4f8c1d39d9216db2a344cc45fafe4dbcd2f5ea7d8ecef3c4ec19"
+
     def test_more_cases_begin_with_the_same(self) -> None:
         assert probe_cases(24)[:10] == probe_cases(10)
 
@@ -84,8 +90,8 @@ class TestKinds:
                 assert all(len(text.split("\n")) == 2 for text in case.texts)
 
     def test_every_attribute_can_be_told_and_asked_in_several_ways(self) -> None:
-        assert len(SUBJECTS) >= 12
-        for subject in SUBJECTS:
+        assert len(subjects()) >= 12
+        for subject in subjects():
             assert len(subject.attributes) >= 6
             for attribute in subject.attributes:
                 assert len(attribute.statements) >= 2

@@ -17,6 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from specprefill_integrations import Budget, ContextCompressor, cli
+from specprefill_integrations.cli import _compress
 from specprefill_integrations.errors import DraftModelNotFoundError, MissingDependencyError
 from specprefill_integrations.testing import KeywordScorer
 
@@ -29,15 +30,15 @@ TEXT = (
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[cli.DraftOptions]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[_compress.DraftOptions]:
     """Commands run with `KeywordScorer`; here is what they asked for instead."""
-    asked: list[cli.DraftOptions] = []
+    asked: list[_compress.DraftOptions] = []
 
-    def build(options: cli.DraftOptions) -> ContextCompressor:
+    def build(options: _compress.DraftOptions) -> ContextCompressor:
         asked.append(options)
         return ContextCompressor(KeywordScorer(), on_error="raise")
 
-    monkeypatch.setattr(cli, "build_compressor", build)
+    monkeypatch.setattr(_compress, "build_compressor", build)
     return asked
 
 
@@ -159,15 +160,17 @@ class TestJson:
 
 
 class TestOptions:
-    def test_all_reach_the_compressor(self, asked: list[cli.DraftOptions], page: Path) -> None:
+    def test_all_reach_the_compressor(
+        self, asked: list[_compress.DraftOptions], page: Path
+    ) -> None:
         run_compress(
-            page, "--draft", "some/draft", "--scorer", "specprefill", "--kind", "code",
+            page, "--draft", "some/draft", "--scorer", "published", "--kind", "code",
             "--device", "cpu", "--dtype", "float32", "--window-tokens", 512,
         )  # fmt: skip
         assert asked == [
-            cli.DraftOptions(
+            _compress.DraftOptions(
                 draft="some/draft",
-                scorer=cli.ScorerName.SPECPREFILL,
+                scorer="published",
                 kind="code",
                 device="cpu",
                 dtype="float32",
@@ -175,7 +178,22 @@ class TestOptions:
             )
         ]
 
-    def test_html(self, asked: list[cli.DraftOptions], page: Path, tmp_path: Path) -> None:
+    def test_keep_is_short_for_keep_fraction(
+        self, asked: list[_compress.DraftOptions], page: Path
+    ) -> None:
+        assert run("compress", page, "--query", QUERY, "--keep", 0.4).stdout == expected(TEXT)
+        assert len(asked) == 1
+
+    def test_the_former_name_of_the_published_algorithm_warns_in_one_line(
+        self, asked: list[_compress.DraftOptions], page: Path
+    ) -> None:
+        result = run_compress(page, "--scorer", "specprefill", "--json")
+        assert [options.scorer for options in asked] == ["published"]
+        assert result.stderr == "warning: --scorer specprefill is now --scorer published\n"
+        assert json.loads(result.stdout)["scorer"] == "published"
+        assert run_compress(page, "--scorer", "other").exit_code == 2
+
+    def test_html(self, asked: list[_compress.DraftOptions], page: Path, tmp_path: Path) -> None:
         heat_map = tmp_path / "heat.html"
         result = run_compress(page, page, "--html", heat_map)
         assert result.exit_code == 0
@@ -228,10 +246,10 @@ class TestErrors:
     def test_failures(
         self, monkeypatch: pytest.MonkeyPatch, page: Path, error: Exception, message: str
     ) -> None:
-        def build(_: cli.DraftOptions) -> ContextCompressor:
+        def build(_: _compress.DraftOptions) -> ContextCompressor:
             raise error
 
-        monkeypatch.setattr(cli, "build_compressor", build)
+        monkeypatch.setattr(_compress, "build_compressor", build)
         self.check(run_compress(page), 1, message)
         assert run_compress(page, "--debug").exception is error
 
@@ -250,8 +268,8 @@ class TestHighlightedView:
         text = f"{TEXT}\x1b[2J evil \udc80 [bold]markup[/bold]"
         compressor = ContextCompressor(KeywordScorer())
         budget = Budget(keep_fraction=0.4)
-        report = cli.Report(
-            sources=[cli.Source("-", text)],
+        report = _compress.Report(
+            sources=[_compress.Source("-", text)],
             results=[compressor.compress(text, QUERY, budget=budget)],
             query=QUERY,
             budget=budget,
@@ -260,7 +278,7 @@ class TestHighlightedView:
         )
         shown = io.StringIO()
         console = Console(file=shown, force_terminal=True, color_system="truecolor", width=60)
-        cli.print_highlighted(console, report)
+        _compress.print_highlighted(console, report)
         output = shown.getvalue()
         assert "standard input" in output
         assert "\x1b[2J" not in output
@@ -268,7 +286,7 @@ class TestHighlightedView:
         highlighted = re.findall(r"\x1b\[1;[\d;]*m([^\x1b]*)\x1b\[0m", output)
         assert highlighted == [text[kept.start : kept.end]]
         plain = io.StringIO()
-        cli.print_highlighted(Console(file=plain, width=60), report)
+        _compress.print_highlighted(Console(file=plain, width=60), report)
         assert text.replace("\x1b", "\ufffd").replace("\udc80", "\ufffd") in plain.getvalue()
 
 
@@ -281,12 +299,12 @@ class TestLazyCommands:
         def evidence(data: str, keep: str = "", limit: int = 0) -> None:
             typer.echo(f"{data} {keep} {limit}")
 
-        module = ModuleType("some_commands")
+        module = ModuleType("_some_commands")
         module.app = app  # type: ignore[attr-defined]
-        lazy = cli.LazyCommand("some_commands", "Measure something.")
-        monkeypatch.setitem(cli.LAZY_COMMANDS, "evaluate", lazy)
+        monkeypatch.setitem(cli.COMMANDS, "evaluate", ("_some_commands", "Measure something."))
         assert "Measure something." in run("--help").stdout
-        monkeypatch.setitem(sys.modules, "some_commands", module)
+        name = "specprefill_integrations.cli._some_commands"
+        monkeypatch.setitem(sys.modules, name, module)
         done = run("evaluate", "evidence", "DATA", "--keep", ".1,.2", "--limit", 3)
         assert done.stdout == "DATA .1,.2 3\n"
         assert "--keep" in run("evaluate", "evidence", "--help").stdout

@@ -17,8 +17,8 @@ from specprefill_integrations.cli import build_app
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._ab_summary import format_verdict
 from specprefill_integrations.evaluation._machine import describe_machine
-from specprefill_integrations.evaluation._paired import compare_pairs
 from specprefill_integrations.evaluation._run_session import check_scorers, told, without_folders
+from specprefill_integrations.evaluation._statistics import compare_pairs
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.evaluation.ab_doubles import EVIDENCE, NOISE, says_what_it_reads
 from tests.unit_tests.evaluation.chat_server import ChatServer, serve_chat

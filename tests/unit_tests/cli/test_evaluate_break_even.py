@@ -19,9 +19,7 @@ from specprefill_integrations.observability import BreakEven
 from specprefill_integrations.observability._prices import Prices
 
 BY_HAND = ("--keep=.2", "--draft-speed=4000", "--target-speed=1000", "--overhead-seconds=.4948")
-AT_900 = (
-    "Below 900 tokens, don't; from there on, compression shortens the wait for the first token.\n"
-)
+AT_900 = "Compression pays from 900 tokens on: it shortens the time to first token.\n"
 VARIANTS = {"full": 1.0, "readout@0.1": 0.1, "readout@0.5": 0.5}
 
 
@@ -96,7 +94,7 @@ class TestByHand:
     def test_it_may_never_pay(self) -> None:
         never = found("--keep=.9", *BY_HAND[1:])
         assert never["least_tokens"] is None
-        assert never["verdict"].startswith("Don't, at any length")
+        assert never["verdict"].startswith("Compression does not pay at any length")
 
     def test_a_number_of_tokens_is_a_budget_too(self) -> None:
         assert found("--max-tokens=100", *BY_HAND[1:])["least_tokens"] == 794
@@ -161,7 +159,7 @@ class TestByALog:
         assert "cannot be read" in refusal("--keep=.2", f"--log={path}")
         for text in ("", "x\n", "[]\n", '{"a": 1}\n', '{"run": {}}\n{"case": 1}\n'):
             path.write_text(text, "utf-8")
-            assert "no log of" in refusal("--keep=.2", f"--log={path}")
+            assert "not a log of" in refusal("--keep=.2", f"--log={path}")
 
 
 class TestLogTimes:

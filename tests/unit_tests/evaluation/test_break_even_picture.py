@@ -15,7 +15,7 @@ from specprefill_integrations.observability._prices import Prices
 
 pytest.importorskip("matplotlib")
 
-from specprefill_integrations.evaluation._break_even_picture import draw_break_even
+from specprefill_integrations.evaluation._pictures import draw_break_even
 
 FIFTH = Budget(keep_fraction=0.2, max_tokens=4000)
 
@@ -44,10 +44,11 @@ def test_it_says_what_it_shows(svg: Path) -> None:
     said = words(seconds(), svg)
     for expected in (
         "Time to first token",
-        "Below 900 tokens, don't",
-        "900 tokens:",
+        "break-even:",
+        "Compression pays from 900 tokens on",
+        "900 tokens",
         "without compression",
-        "seconds until the first token",
+        "seconds to the first token",
         "compression keeps 20% of them, at most 4,000",
     ):
         assert expected in said
@@ -59,7 +60,7 @@ def test_money_is_called_money(svg: Path) -> None:
         budget=FIFTH, prices=prices, draft_tokens_per_second=4000, overhead_seconds=9.0
     )
     said = words(found, svg)
-    assert "What a text costs" in said
+    assert "Cost of a text" in said
     assert "in the currency of the prices" in said
 
 
@@ -70,7 +71,7 @@ def test_money_is_called_money(svg: Path) -> None:
 )
 def test_no_crossing_is_marked_where_none_is_seen(break_even, options, svg: Path) -> None:
     said = words(break_even, svg, **options)
-    assert "from here on" not in said
+    assert "break-even:" not in said
     assert break_even.verdict in said
 
 
@@ -87,7 +88,7 @@ def test_the_same_picture_is_the_same_bytes(tmp_path: Path) -> None:
 def test_without_matplotlib_the_error_holds_the_pip_line() -> None:
     code = (
         "import sys; sys.modules['matplotlib'] = None; "
-        "import specprefill_integrations.evaluation._break_even_picture"
+        "import specprefill_integrations.evaluation._pictures"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
     assert "pip install 'specprefill-integrations[report]'" in run.stderr

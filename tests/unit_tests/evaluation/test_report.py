@@ -75,14 +75,14 @@ def some_records(cases: Sequence[EvaluationCase], seed: int = 0) -> list[dict[st
     return [
         a_record(
             case,
-            arm,
+            variant,
             reply=draw.choice([RIGHT, WRONG]),
             kept_tokens=draw.randrange(5, 40),
             draft_seconds=draw.random(),
             first_token_seconds=draw.random(),
         )
         for case in cases
-        for arm in ARMS
+        for variant in ARMS
     ]
 
 
@@ -99,10 +99,10 @@ def test_the_figures_are_those_of_the_summary(seed: int) -> None:
     summary = summarize_ab(cases, records, ARMS, margin=0.2)
     expected = []
     for task, group in [*summary.tasks.items(), ("all tasks", summary.all)]:
-        for name, arm in group.variants.items():
-            row = [task, name, str(group.cases), f"{100 * arm.kept_tokens_fraction:.1f} %"]
-            versus = arm.versus_full
-            row.append(f"{100 * arm.score:.1f} %")
+        for name, variant in group.variants.items():
+            row = [task, name, str(group.cases), f"{100 * variant.kept_tokens_fraction:.1f} %"]
+            versus = variant.versus_full
+            row.append(f"{100 * variant.score:.1f} %")
             if versus is None:
                 row += ["-", ""]
             else:
@@ -116,11 +116,11 @@ def test_the_figures_are_those_of_the_summary(seed: int) -> None:
     times = [
         [
             name,
-            f"{arm.draft_seconds:.3f}",
-            f"{arm.first_token_seconds:.3f}",
-            f"{arm.first_token_with_draft_seconds:.3f}",
+            f"{variant.draft_seconds:.3f}",
+            f"{variant.first_token_seconds:.3f}",
+            f"{variant.first_token_with_draft_seconds:.3f}",
         ]
-        for name, arm in summary.all.variants.items()
+        for name, variant in summary.all.variants.items()
     ]
     for found in (page.tables[0], rows_of(markdown)[:-1]):
         start = 1 if found is page.tables[0] else 2
@@ -169,7 +169,7 @@ def test_nothing_in_a_log_or_in_data_comes_alive() -> None:
 def test_what_no_file_can_hold_is_replaced() -> None:
     bad = "\ud800\x1b[2J"
     cases = cases_named("one", query=bad, task=bad, answers=(f"Ada{bad}",))
-    records = [a_record(cases[0], arm, reply=bad) for arm in ("full", "readout@0.3")]
+    records = [a_record(cases[0], variant, reply=bad) for variant in ("full", "readout@0.3")]
     records.append(a_failure(cases[0], "bm25@0.3", bad))
     path = write_log(Path("my log (1).jsonl"), records, model=bad)
     data = write_data(Path("data.jsonl"), cases)
@@ -227,13 +227,13 @@ def test_only_full_prompts() -> None:
     assert "svg" not in page.tags
 
 
-@pytest.mark.parametrize("arms", [["full"], ["full", "readout@0.3"]])
-def test_failures_only(arms: list[str]) -> None:
+@pytest.mark.parametrize("variants", [["full"], ["full", "readout@0.3"]])
+def test_failures_only(variants: list[str]) -> None:
     cases = cases_named("one")
-    page, markdown = report_on([a_failure(cases[0], arm) for arm in arms], cases)
+    page, markdown = report_on([a_failure(cases[0], variant) for variant in variants], cases)
     assert "Nothing to compare" in page.text
     assert [row for table in page.tables for row in table if row[0] == "APIError: no"] == [
-        ["APIError: no", str(len(arms))]
+        ["APIError: no", str(len(variants))]
     ]
     assert "svg" not in page.tags
     assert "APIError: no" in markdown
@@ -244,15 +244,15 @@ def test_cases_that_not_every_arm_answered_are_told_and_left_out() -> None:
     records = [
         *some_records(cases[:2]),
         a_record(cases[2], "full"),
-        *(a_record(a_case("elsewhere"), arm) for arm in ARMS),
+        *(a_record(a_case("elsewhere"), variant) for variant in ARMS),
         a_record(cases[3], "full"),
         a_failure(cases[3], "readout@0.1"),
     ]
     page, markdown = report_on(records, cases)
     for text in (page.text, markdown):
-        assert "Cases that not every arm answered, in no figure: 2." in text
+        assert "Excluded: 2 cases not answered with every variant." in text
         assert (
-            "Cases of the log that the data lacks, or what they are judged by, in no figure: 1."
+            "Excluded: 1 case of the log missing in the data, or without what is needed to judge."
             in text
         )
     assert {row[2] for row in page.tables[0][1:]} == {"2"}
@@ -260,7 +260,7 @@ def test_cases_that_not_every_arm_answered_are_told_and_left_out() -> None:
 
 def test_a_model_that_does_not_stream_has_no_picture_of_waiting() -> None:
     cases = cases_named("one")
-    records = [a_record(cases[0], arm, first_token_seconds=None) for arm in ARMS]
+    records = [a_record(cases[0], variant, first_token_seconds=None) for variant in ARMS]
     report_on(records, cases)
     assert not Path("out/waiting.svg").exists()
     assert Path("out/quality.svg").exists()
@@ -273,9 +273,9 @@ class TestCaseByCase:
     def records(self) -> list[dict[str, Any]]:
         replies = {"worse": (RIGHT, "Bob it was"), "better": (WRONG, RIGHT), "same": (RIGHT, RIGHT)}
         return [
-            a_record(case, arm, reply=reply)
+            a_record(case, variant, reply=reply)
             for case in self.CASES
-            for arm, reply in zip(("full", "readout@0.3"), replies[case.id], strict=True)
+            for variant, reply in zip(("full", "readout@0.3"), replies[case.id], strict=True)
         ]
 
     def test_what_changed_is_shown_with_its_texts(self) -> None:
@@ -300,8 +300,8 @@ class TestCaseByCase:
             for a, b in found.kept
         ]
         assert re.sub("<[^>]*>", "", shown) == "".join(spans)
-        assert "A right answer still stands in what was kept." in page.text
-        assert "another number of tokens was kept" in page.text
+        assert "The kept text contains a right answer." in page.text
+        assert "kept a different number of tokens" in page.text
         assert "Bob" not in markdown
 
     def test_without_cases_no_word_of_the_data_is_in_it(self) -> None:
@@ -346,8 +346,7 @@ class TestCaseByCase:
 
     def test_scorers_without_a_draft_have_no_heat(self) -> None:
         records = [
-            {**record, "variant": record["variant"].replace("readout", "bm25")}
-            for record in self.records
+            {**one, "variant": one["variant"].replace("readout", "x")} for one in self.records
         ]
         page, _ = report_on(records, self.CASES)
         assert "replies of 2 cases." in page.text
@@ -370,10 +369,10 @@ def test_what_evaluate_ab_writes_is_understood() -> None:
     assert [row[4] for row in page.tables[0][1:]] == ["100.0 %", "100.0 %", "0.0 %"]
     facts = dict(row for row in page.tables[-1] if len(row) == 2)
     assert facts["draft"] == "KeywordScorer"
-    assert facts["data when asked"] == facts["data of this report"]
-    assert facts["data when asked"].startswith("data.jsonl, 2 cases, sha256 ")
+    assert facts["data of the measurement"] == facts["data of this report"]
+    assert facts["data of the measurement"].startswith("data.jsonl, 2 cases, sha256 ")
     assert "cores: " in facts["machine"]
-    assert "specprefill-integrations: " in facts["versions"]
+    assert "specprefill-integrations: " in facts["package versions"]
 
 
 def test_how_it_was_made() -> None:
@@ -390,9 +389,9 @@ def test_how_it_was_made() -> None:
             "specprefill evaluate ab 'my data.jsonl' --keep .3",
         ):
             assert text.count(words) == 1, words
-        assert "More than one command wrote to this log" in text
+        assert "Several commands wrote this log" in text
     page, markdown = report_on(some_records(cases), cases)
-    assert "More than one command" not in page.text
+    assert "Several commands" not in page.text
     assert page.text.count("not recorded") == markdown.count("not recorded") == 8
 
 
@@ -419,7 +418,7 @@ def test_no_page_tells_keys_or_folders(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_costs() -> None:
     cases = cases_named("one", "two")
-    records = [a_record(case, arm) for case in cases for arm in ("full", "readout@0.3")]
+    records = [a_record(case, variant) for case in cases for variant in ("full", "readout@0.3")]
     price = ["--input-price", 10, "--draft-price", 3600]
     page, _ = report_on(records, cases, *price)
     [table] = [table for table in page.tables if "reading" in table[0]]
@@ -427,16 +426,16 @@ def test_costs() -> None:
         ["full", "100.0 %", "1.200", "0.000", "1.200"],
         ["readout@0.3", "29.0 %", "0.500", "250.000", "250.500"],
     ]
-    assert "the draft's are counted" not in page.text
+    assert "the draft's tokenizer counted" not in page.text
     records = [{**record, "input_tokens": None, "failures": 1} for record in records]
     page, _ = report_on(records, cases, *price)
-    assert "the draft's are counted" in page.text
+    assert "the draft's tokenizer counted" in page.text
     [table] = [table for table in page.tables if "reading" in table[0]]
     assert table[1][2] == "0.600"  # sent twice, which counts once
 
 
 @pytest.mark.parametrize(
-    ("given", "arms"),
+    ("given", "variants"),
     [
         (["--scorer", "bm25"], ["bm25@0.3"]),
         (["--keep", ".3"], ["readout@0.3", "bm25@0.3"]),
@@ -444,12 +443,12 @@ def test_costs() -> None:
         (["--scorer", "readout", "--keep", ".1"], ["readout@0.1"]),
     ],
 )
-def test_only_some_arms(given: list[str], arms: list[str]) -> None:
+def test_only_some_variants(given: list[str], variants: list[str]) -> None:
     cases = cases_named("one", "two")
     records = some_records(cases)[: len(ARMS)]  # and of the second case, only what is asked for
-    records += [a_record(cases[1], arm) for arm in ("full", *arms)]
+    records += [a_record(cases[1], variant) for variant in ("full", *variants)]
     page, _ = report_on(records, cases, *given)
-    assert [row[1] for row in page.tables[0][1:]] == ["full", *arms]
+    assert [row[1] for row in page.tables[0][1:]] == ["full", *variants]
     assert {row[2] for row in page.tables[0][1:]} == {"2"}
 
 
@@ -461,9 +460,9 @@ class TestJudgedByAgreement:
     def records(self) -> list[dict[str, Any]]:
         replies = {"full": "Ada keeps it", "readout@0.1": "Ada", "bm25@0.3": "Ada keeps it"}
         return [
-            a_record(case, arm, reply=reply)
+            a_record(case, variant, reply=reply)
             for case in self.CASES
-            for arm, reply in replies.items()
+            for variant, reply in replies.items()
         ]
 
     def check_words(self, *texts: str) -> None:
@@ -478,7 +477,7 @@ class TestJudgedByAgreement:
         self.check_words(page.text, markdown)
         assert page.tables[0][0][4] == "agreement"
         assert [row[4] for row in page.tables[0][1:]] == ["100.0 %", "50.0 %", "100.0 %"]
-        assert "The app answered: Ada keeps it" in page.text
+        assert "Recorded reply of the app: Ada keeps it" in page.text
         assert "agrees less" in page.text
 
     def test_with_the_reply_to_the_full_prompt(self) -> None:
@@ -487,21 +486,21 @@ class TestJudgedByAgreement:
         for text in (page.text, markdown):
             assert (
                 "With 29.0 % of the text (bm25@0.3), tiny's answers agree to 100.0 % with those "
-                "from the full prompt, in 3 cases." in text
+                "from the full prompt, in 3 cases. Agreement is not correctness." in text
             )
-            assert "as fast" in text
+            assert "speedup" in text
         assert [row[4:] for row in page.tables[0][1:]] == [
             ["100.0 %", "-", ""],
             ["50.0 %", "-", ""],
             ["100.0 %", "-", ""],
         ]
         assert "points lower" not in Path("out/quality.svg").read_text("utf-8")
-        assert "The app answered" not in page.text
+        assert "Recorded reply" not in page.text
 
     def test_the_option_goes_before_the_log(self) -> None:
         session = {**SESSION, "judge_by": "full"}
         page, _ = report_on(self.records(), self.CASES, "--judge-by", "reply", sessions=[session])
-        assert "The app answered" in page.text
+        assert "Recorded reply" in page.text
 
     def test_without_replies_nothing_can_be_compared(self) -> None:
         cases = cases_named("one")
@@ -514,12 +513,12 @@ class TestJudgedByAgreement:
 @pytest.mark.parametrize(
     ("log", "said"),
     [
-        ("", "is no log of"),
-        ("{}\n", "is no log of"),
-        ('{"run": {}}\n[1]\n', "is no log of"),
-        ('{"run": {}}\n{"case": "a", "variant": "full", "reply": "b"}\n', "is no log of"),
-        ('{"run": {}}\n{"case": "a", "variant": "readout", "error": "b"}\n', "is no log of"),
-        ('{"run": {}}\n{"case": "a", "variant": "full", "error": "b"}\n', "none of the cases"),
+        ("", "is not a log of"),
+        ("{}\n", "is not a log of"),
+        ('{"run": {}}\n[1]\n', "is not a log of"),
+        ('{"run": {}}\n{"case": "a", "variant": "full", "reply": "b"}\n', "is not a log of"),
+        ('{"run": {}}\n{"case": "a", "variant": "readout", "error": "b"}\n', "is not a log of"),
+        ('{"run": {}}\n{"case": "a", "variant": "full", "error": "b"}\n', "no case of the log"),
         (None, "cannot be read"),
     ],
 )
@@ -540,7 +539,7 @@ def test_options_that_cannot_be_are_refused() -> None:
     twice = run(*given, "--input-price", 1, "--prices-of", "gpt-4o")
     assert (twice.exit_code, "not both" in twice.stderr) == (2, True)
     alone = run(*given, "--draft-price", 1)
-    assert (alone.exit_code, "prices of tokens are missing" in alone.stderr) == (2, True)
+    assert (alone.exit_code, "needs --prices-of" in alone.stderr) == (2, True)
     place = run(*given, "--field", "nothing=here")
     assert (place.exit_code, "--field takes query" in place.stderr) == (2, True)
     scorer = run(*given, "--scorer", "redout")

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 
 pytest.importorskip("matplotlib")
 
-from specprefill_integrations.evaluation._report._changed_cases import (
+from specprefill_integrations.evaluation._pictures import dark_colors, draw_quality, spread
+from specprefill_integrations.evaluation._report._findings import (
+    Findings,
     JudgedCase,
     JudgedReply,
     changed_cases,
     count_changes,
+    judge,
 )
-from specprefill_integrations.evaluation._report._findings import Findings, judge
 from specprefill_integrations.evaluation._report._logged_run import read_logged_run
-from specprefill_integrations.evaluation._report._markdown_page import plain
-from specprefill_integrations.evaluation._report._picture import dark_colors, spread
-from specprefill_integrations.evaluation._report._quality_picture import draw_quality
-from specprefill_integrations.evaluation._report._words import headline
+from specprefill_integrations.evaluation._report._pages import plain
+from specprefill_integrations.evaluation._report._sections import headline
 from tests.unit_tests.evaluation.ab_doubles import a_case
 from tests.unit_tests.evaluation.report_doubles import (
     RIGHT,
@@ -40,28 +40,34 @@ def judged(name: str, full: float, **compressed: float) -> JudgedCase:
     def reply(score: float) -> JudgedReply:
         return JudgedReply(reply="", score=score, context_tokens=10, kept_tokens=1)
 
-    replies = {arm: reply(score) for arm, score in compressed.items()}
+    replies = {variant: reply(score) for variant, score in compressed.items()}
     return JudgedCase(case=a_case(name), full=reply(full), compressed=replies)
 
 
 def findings_of(tmp_path: Path, scores: dict[str, tuple[int, int]]) -> Findings:
-    """By arm: right answers among so many cases that both answered."""
+    """By variant: right answers among so many cases that both answered."""
     cases = cases_named(*map(str, range(max(all_ for _, all_ in scores.values()))))
     records = [
-        a_record(case, arm, reply=RIGHT if number < right else WRONG)
-        for arm, (right, all_) in scores.items()
+        a_record(case, variant, reply=RIGHT if number < right else WRONG)
+        for variant, (right, all_) in scores.items()
         for number, case in enumerate(cases[:all_])
     ]
     log = write_log(tmp_path / "ab.jsonl", records)
     return judge(read_logged_run(log), cases, margin=0.05)
 
 
-def test_arms_stand_scorer_by_scorer_from_little_to_much(tmp_path: Path) -> None:
+def test_variants_stand_scorer_by_scorer_from_little_to_much(tmp_path: Path) -> None:
     [case] = cases_named("one")
     names = ["b@0.3", "full", "a+c@0.2", "b@0.05", "a+c@0.1"]
     log = write_log(tmp_path / "x.y.jsonl", [a_record(case, n) for n in names], sessions=[SESSION])
     run = read_logged_run(log)
-    assert [arm.name for arm in run.variants] == ["full", "b@0.05", "b@0.3", "a+c@0.1", "a+c@0.2"]
+    assert [variant.name for variant in run.variants] == [
+        "full",
+        "b@0.05",
+        "b@0.3",
+        "a+c@0.1",
+        "a+c@0.2",
+    ]
     assert (run.name, run.sessions, len(run.records)) == ("x.y", [SESSION], 5)
 
 
@@ -82,10 +88,10 @@ def test_what_lost_most_comes_first_and_what_stayed_is_left_out() -> None:
     ("scores", "start", "within"),
     [
         ({"full": (90, 100), "a@0.2": (90, 100)}, "With 29.0 % of the text (a@0.2), tiny's", "100"),
-        ({"full": (90, 100), "a@0.2": (10, 100)}, "tiny's answers get worse with", "every way"),
-        ({"full": (5, 10), "a@0.2": (5, 10)}, "It is not shown yet that tiny's", "about 74 cases"),
+        ({"full": (90, 100), "a@0.2": (10, 100)}, "tiny's answers get worse with", "every variant"),
+        ({"full": (5, 10), "a@0.2": (5, 10)}, "The measurement does not show", "About 74 cases"),
         ({"full": (5, 10)}, "Nothing to compare", "only full prompts"),
-        ({"a@0.2": (5, 10)}, "Nothing to compare", "no case was answered by every arm"),
+        ({"a@0.2": (5, 10)}, "Nothing to compare", "no case was answered with every variant"),
     ],
 )
 def test_headline(scores: dict[str, Any], start: str, within: str, tmp_path: Path) -> None:
@@ -101,18 +107,19 @@ def test_what_was_shown_to_be_worse_is_not_the_closest(tmp_path: Path) -> None:
     cases = cases_named(*map(str, range(60)))
     right = {"full": range(40), "worse@0.2": range(5, 40), "wide@0.2": range(18, 55)}
     records = [
-        a_record(case, arm, reply=RIGHT if number in those else WRONG)
-        for arm, those in right.items()
+        a_record(case, variant, reply=RIGHT if number in those else WRONG)
+        for variant, those in right.items()
         for number, case in enumerate(cases)
     ]
     found = judge(read_logged_run(write_log(tmp_path / "ab.jsonl", records)), cases, margin=0.05)
     worse, wide = (
-        found.summary.all.variants[arm.name].versus_full for arm in found.compressed_arms
+        found.summary.all.variants[variant.name].versus_full
+        for variant in found.compressed_variants
     )
     assert worse is not None is not wide
     assert (worse.verdict, wide.verdict) == ("worse", "not_shown")
     assert worse.interval[0] > wide.interval[0]
-    assert "Closest is wide@0.2" in headline(found)
+    assert "Closest: wide@0.2" in headline(found)
 
 
 def test_the_picture_names_what_it_shows_and_follows_the_page(tmp_path: Path) -> None:

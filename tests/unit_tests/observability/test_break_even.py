@@ -71,8 +71,8 @@ def test_a_length_of_which_the_figures_are_known() -> None:
     # A token saves 0.8 ms of the target's time and takes 0.25 ms of the draft's.
     found = seconds()
     assert found.least_tokens == 900
-    assert found.verdict == (
-        "Below 900 tokens, don't; from there on, compression shortens the wait for the first token."
+    assert (
+        found.verdict == "Compression pays from 900 tokens on: it shortens the time to first token."
     )
     assert found.with_compression(2000) == pytest.approx(0.4948 + 0.5 + 0.4)
     assert found.without_compression(2000) == pytest.approx(2.0)
@@ -81,7 +81,9 @@ def test_a_length_of_which_the_figures_are_known() -> None:
 def test_never_and_always() -> None:
     never = seconds(draft_tokens_per_second=1250)
     assert never.least_tokens is None
-    assert never.verdict == "Don't, at any length: the draft's reading takes longer than it saves."
+    assert never.verdict == (
+        "Compression does not pay at any length: the draft takes longer than it saves."
+    )
     always = seconds(overhead_seconds=0.0)
     assert always.least_tokens == 1
     assert always.verdict.endswith("at any length.")
@@ -125,7 +127,7 @@ def test_what_has_no_answer_is_refused() -> None:
     with pytest.raises(BudgetError, match="keep_fraction= or max_tokens="):
         seconds(budget=Budget(attention_mass=0.9))
     for speed in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="tokens a second"):
+        with pytest.raises(ValueError, match="tokens per second"):
             seconds(draft_tokens_per_second=speed)
     with pytest.raises(ValueError, match="at least 0"):
         seconds(overhead_seconds=-0.1)

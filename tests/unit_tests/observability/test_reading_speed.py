@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from random import Random
+from statistics import median
 
 import pytest
 from hypothesis import given
@@ -30,6 +32,16 @@ def test_times_on_a_line_tell_it(per_second: float, fixed: float) -> None:
     else:  # what is lost in rounding is no slope
         assert found == "no_slower"
         assert per_second > 1e4 * max(fixed, 1)
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.floats(0, 10)), min_size=8, max_size=30))
+def test_the_slope_is_the_median_of_all_slopes_between_two_points(points) -> None:
+    found = reading_speed(points)
+    if isinstance(found, ReadingSpeed):
+        slopes = [(d - b) / (c - a) for (a, b), (c, d) in combinations(points, 2) if a != c]
+        assert 1 / found.tokens_per_second == pytest.approx(median(slopes))
+        fixed = median(seconds - median(slopes) * tokens for tokens, seconds in points)
+        assert found.fixed_seconds == pytest.approx(fixed, abs=1e-9)
 
 
 def test_it_says_how_sure_it_is() -> None:

@@ -1,4 +1,4 @@
-"""Paired comparisons, against values from elsewhere and against their own definition."""
+"""Intervals and tests, against published values and against their definitions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from specprefill_integrations.evaluation._paired import (
+from specprefill_integrations.evaluation._statistics import (
     MIN_BOOTSTRAP_PAIRS,
     bootstrap_interval,
     compare_pairs,
     mcnemar_p,
     tango_interval,
+    wilson_interval,
 )
 
 Z = 1.959963984540054
@@ -23,6 +24,7 @@ SHARES = st.floats(0, 1)
 COUNTS = st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60)).filter(sum)
 BITS = st.lists(st.sampled_from([(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)]), min_size=1)
 PAIRS = st.lists(st.tuples(SHARES, SHARES), min_size=1, max_size=60)
+SHARE_COUNTS = st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 laws = settings(max_examples=30)
 
@@ -115,7 +117,14 @@ class TestMcNemar:
     def test_known_values(self, won: int, lost: int, p: float) -> None:
         assert mcnemar_p(won, lost) == pytest.approx(p)
 
-    def test_thousands_of_pairs_are_no_matter(self) -> None:
+    @given(st.integers(0, 60), st.integers(0, 60))
+    @laws
+    def test_it_is_the_sum_of_the_binomial_tails(self, won: int, lost: int) -> None:
+        differing = won + lost
+        fewer = sum(math.comb(differing, count) for count in range(min(won, lost) + 1))
+        assert mcnemar_p(won, lost) == pytest.approx(min(1.0, 2 * fewer / 2**differing))
+
+    def test_thousands_of_pairs(self) -> None:
         assert mcnemar_p(4000, 4000) == 1
         assert 0 <= mcnemar_p(0, 4000) < 1e-300
 
@@ -189,3 +198,45 @@ class TestComparison:
         assert (found.verdict, found.cases_needed) == ("not_shown", MIN_BOOTSTRAP_PAIRS)
         found = compare_pairs([1.0] * 30, [1.0] * 30, margin=0.05, binary=True)
         assert (found.verdict, found.cases_needed) == ("not_shown", 74)
+
+
+class TestWilsonInterval:
+    @pytest.mark.parametrize(
+        ("hits", "cases", "low", "high"),
+        [
+            (0, 10, 0.0, 0.27753),
+            (10, 10, 0.72247, 1.0),
+            (5, 10, 0.23659, 0.76341),
+            (1, 1, 0.20655, 1.0),
+            # R. G. Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ],
+    )
+    def test_known_values(self, hits: int, cases: int, low: float, high: float) -> None:
+        assert wilson_interval(hits, cases) == pytest.approx((low, high), abs=6e-5)
+
+    def test_no_case_gives_the_widest_interval(self) -> None:
+        assert wilson_interval(0, 0) == (0.0, 1.0)
+
+    @given(SHARE_COUNTS)
+    def test_an_end_is_as_far_away_as_the_score_test_allows(self, count: tuple[int, int]) -> None:
+        hits, cases = count
+        for end in wilson_interval(hits, cases):
+            distance = abs(hits / cases - end)
+            assert distance == pytest.approx(Z * math.sqrt(end * (1 - end) / cases), abs=1e-6)
+
+    @given(SHARE_COUNTS)
+    def test_it_holds_the_share_and_mirrors(self, count: tuple[int, int]) -> None:
+        hits, cases = count
+        low, high = wilson_interval(hits, cases)
+        assert 0 <= low <= hits / cases <= high <= 1
+        mirrored = wilson_interval(cases - hits, cases)
+        assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-9)
+
+    def test_more_confidence_is_wider(self) -> None:
+        low, high = wilson_interval(5, 10)
+        lower, higher = wilson_interval(5, 10, confidence=0.99)
+        assert lower < low < high < higher

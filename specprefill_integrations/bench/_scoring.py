@@ -1,0 +1,193 @@
+"""Time and memory of scoring, compared with a plain forward pass of the same draft.
+
+Both run alternately in one process on the same tokens.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from specprefill_integrations.bench._sample_texts import documentation
+
+if TYPE_CHECKING:
+    from specprefill_integrations.bench._passes import BenchPasses
+
+_QUESTION = "Which exceptions can this statement raise, and when?"
+
+ScorerName = Literal["readout", "published"]
+"""The calibrated readout, or the published SpecPrefill algorithm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryResult:
+    """Memory and time of a process's first scoring."""
+
+    peak_bytes_above_weights: int
+    """Peak memory beyond what was held before, which includes the weights."""
+
+    first_score_seconds: float
+    """Duration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimesResult:
+    """Times of scoring after a warm-up; medians."""
+
+    repeats: int
+    """Runs of each."""
+
+    score_seconds: float
+    """Scoring all units of the text: tokenizing, reading, aggregating."""
+
+    forward_seconds: float
+    """Plain forward pass over the same tokens, in one piece if the draft's positions allow it,
+    without cache and output head."""
+
+    forward_windows_seconds: float
+    """Plain forward passes over the same tokens, in the windows that scoring reads."""
+
+    ratio_to_forward: float
+    """Median over runs of `score_seconds` / `forward_seconds`."""
+
+    ratio_to_forward_windows: float
+    """Median over runs of `score_seconds` / `forward_windows_seconds`."""
+
+    tokens_per_second: float
+    """Tokens scored per second."""
+
+
+def prepare_passes(  # noqa: PLR0913 - mirrors from_draft_model
+    *,
+    tokens: int,
+    draft: str | None = None,
+    scorer: ScorerName = "readout",
+    device: str | None = None,
+    dtype: str | None = None,
+    window_tokens: int | None = None,
+) -> BenchPasses:
+    """Load a draft and prepare a text of documentation to measure with.
+
+    Args:
+        tokens: Tokens of the text.
+        draft: See `ContextCompressor.from_draft_model`.
+        scorer: The calibrated readout, or the published algorithm.
+        device: See `ContextCompressor.from_draft_model`.
+        dtype: See `ContextCompressor.from_draft_model`.
+        window_tokens: See `ContextCompressor.from_draft_model`.
+    """
+    from specprefill_integrations.bench._passes import BenchPasses  # noqa: PLC0415
+
+    return BenchPasses.prepare(
+        documentation(tokens * 8),
+        _QUESTION,
+        tokens=tokens,
+        draft=draft,
+        scorer=scorer,
+        device=device,
+        dtype=dtype,
+        window_tokens=window_tokens,
+    )
+
+
+def measure_memory(passes: BenchPasses) -> MemoryResult:
+    """Measure the memory of the first scoring.
+
+    Memory that was freed before is reused without showing: call this first.
+    """
+    with _peak_memory(passes) as peak:
+        seconds = _seconds(passes.score, passes.wait)
+    return MemoryResult(peak_bytes_above_weights=peak[0], first_score_seconds=seconds)
+
+
+def measure_times(passes: BenchPasses, repeats: int) -> TimesResult:
+    """Time scoring and plain forward passes alternately, after a warm-up.
+
+    Args:
+        passes: The prepared text.
+        repeats: Runs of each.
+    """
+    runs = [passes.score, passes.forward, passes.forward_windows]
+    for run in runs:
+        run()
+    times = [[_seconds(run, passes.wait) for run in runs] for _ in range(repeats)]
+    score, forward, windows = (statistics.median(column) for column in zip(*times, strict=True))
+    return TimesResult(
+        repeats=repeats,
+        score_seconds=score,
+        forward_seconds=forward,
+        forward_windows_seconds=windows,
+        ratio_to_forward=statistics.median(row[0] / row[1] for row in times),
+        ratio_to_forward_windows=statistics.median(row[0] / row[2] for row in times),
+        tokens_per_second=passes.tokens / score,
+    )
+
+
+def measure_cold_start(repeats: int) -> dict[str, float]:
+    """Time fresh processes: imports only, and from start to the first score.
+
+    The default draft must be in the cache already.
+
+    Args:
+        repeats: Runs of each; medians are returned.
+
+    Returns:
+        Seconds by name, and `repeats`.
+    """
+    imports = "import torch; from transformers import AutoModelForCausalLM as m; "
+    imports += "from transformers.models.llama import LlamaForCausalLM"
+    score = (
+        "from specprefill_integrations import Budget, ContextCompressor as C; "
+        "C.from_draft_model(on_error='raise').compress('One cat. Two dogs. Three birds.', "
+        "'What?', budget=Budget(max_tokens=8))"
+    )
+    times = [[_process_seconds(code) for code in (imports, score)] for _ in range(repeats)]
+    return {
+        "imports_seconds": statistics.median(row[0] for row in times),
+        "first_score_seconds": statistics.median(row[1] for row in times),
+        "difference_seconds": statistics.median(row[1] - row[0] for row in times),
+        "repeats": repeats,
+    }
+
+
+def _process_seconds(code: str) -> float:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own code
+    return time.perf_counter() - started
+
+
+def _seconds(run: Callable[[], object], wait: Callable[[], None]) -> float:
+    wait()
+    started = time.perf_counter()
+    run()
+    wait()
+    return time.perf_counter() - started
+
+
+@contextmanager
+def _peak_memory(passes: BenchPasses) -> Iterator[list[int]]:
+    """Sample the peak memory of a block above its start, every 2 ms."""
+    held = passes.held_bytes
+    start = held(reset_peak=True)
+    peak = [0]
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.002):
+            peak[0] = max(peak[0], held() - start)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()
+        peak[0] = max(peak[0], held() - start)

@@ -1,0 +1,127 @@
+"""`specprefill bench`: measure what scoring costs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from specprefill_integrations import bench as benchmarks
+from specprefill_integrations.cli._options import (
+    AsJson,
+    Debug,
+    Device,
+    Draft,
+    Dtype,
+    Scorer,
+    WindowTokens,
+)
+from specprefill_integrations.cli._terminal import (
+    USAGE_ERROR,
+    clear_errors,
+    fail,
+    stderr_console,
+)
+from specprefill_integrations.evaluation._machine import describe_machine
+
+# A tool result or a few passages.
+_CALLERS_CHARS = 2_000
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def bench(  # noqa: PLR0913 - one parameter per option
+    *,
+    tokens: Annotated[int, typer.Option(min=64, help="Tokens of the text.")] = 2500,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs; medians are printed.")] = 5,
+    draft: Draft = None,
+    scorer: Scorer = "readout",
+    device: Device = None,
+    dtype: Dtype = None,
+    window_tokens: WindowTokens = None,
+    memory_only: Annotated[
+        bool, typer.Option("--memory-only", help="Score once, and measure the memory it takes.")
+    ] = False,
+    cold_start: Annotated[
+        bool, typer.Option("--cold-start", help="Measure fresh processes instead.")
+    ] = False,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="CALLERS", help="Measure concurrent callers instead."),
+    ] = None,
+    deadline: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="SECONDS", help="Time limit per call of --concurrency."),
+    ] = None,
+    splitting: Annotated[
+        bool,
+        typer.Option("--splitting", help="Measure the splitting of one megabyte of each kind."),
+    ] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Measure what scoring costs, compared with a plain forward pass of the draft."""
+    if deadline is not None and concurrency is None:
+        fail("--deadline goes with --concurrency", USAGE_ERROR)
+    with clear_errors(debug=debug), stderr_console().status("measuring ..."):
+        if cold_start:
+            found: dict[str, object] = {**benchmarks.measure_cold_start(repeats)}
+        else:
+            passes = benchmarks.prepare_passes(
+                tokens=tokens,
+                draft=draft,
+                scorer=scorer,
+                device=device,
+                dtype=dtype,
+                window_tokens=window_tokens,
+            )
+            found = {
+                "draft": passes.draft.name,
+                "scorer": scorer,
+                **describe_machine(passes.draft),
+            }
+            if concurrency is not None:
+                measured = benchmarks.measure_concurrency(
+                    passes.scorer,
+                    benchmarks.concurrent_requests(2 * concurrency, _CALLERS_CHARS),
+                    callers=concurrency,
+                    repeats=repeats,
+                    deadline_seconds=deadline,
+                )
+                found |= asdict(measured)
+            elif splitting:
+                speed = benchmarks.measure_times(passes, repeats).tokens_per_second
+                found |= {"tokens_per_second": speed, "splitting": _splitting(speed, repeats)}
+            else:
+                memory = benchmarks.measure_memory(passes)
+                found |= {"tokens": passes.tokens, **asdict(memory)}
+                found |= {} if memory_only else asdict(benchmarks.measure_times(passes, repeats))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    table = Table(show_header=False)
+    for name, value in found.items():
+        table.add_row(name.replace("_", " "), _format(value))
+    Console().print(table)
+
+
+def _splitting(tokens_per_second: float, repeats: int) -> dict[str, dict[str, float]]:
+    results = benchmarks.measure_splitting(tokens_per_second=tokens_per_second, repeats=repeats)
+    return {
+        result.kind: {
+            "seconds_per_megabyte": result.split_seconds * 1_000_000 / result.chars,
+            "share_of_scoring": result.share_of_scoring,
+        }
+        for result in results
+    }
+
+
+def _format(value: object) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {_format(part)}" for name, part in value.items())
+    return f"{value:,.3f}" if isinstance(value, float) else str(value)

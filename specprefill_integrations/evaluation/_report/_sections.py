@@ -1,0 +1,341 @@
+"""Sections of a report: headline, remarks and tables, the same for HTML and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from specprefill_integrations.evaluation._ab_summary import (
+    TaskSummary,
+    VariantSummary,
+    format_verdict,
+)
+from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant
+from specprefill_integrations.evaluation._judging import JudgeBy
+from specprefill_integrations.evaluation._report._findings import (
+    PROMPTS,
+    Findings,
+    count_changes,
+)
+from specprefill_integrations.evaluation._statistics import PairedComparison
+
+NOTHING = "-"
+"""Cell without a figure."""
+
+ALL_CASES = "all tasks"
+"""Name of the group of all tasks."""
+
+CHANGES: Mapping[JudgeBy, tuple[str, str]] = {
+    "answers": ("got worse", "got better"),
+    "reply": ("agrees less", "agrees more"),
+    "full": ("differs", "is closer"),
+}
+"""Names of a lower and a higher score than that of the full prompt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Table of texts."""
+
+    columns: Sequence[str]
+    """Names of the columns."""
+
+    rows: Sequence[Sequence[str]]
+    """Cells by row."""
+
+    numbers: range
+    """Columns that are aligned to the right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """Title, remarks and table on one subject."""
+
+    name: str
+    """Name; also that of its picture."""
+
+    title: str
+    """Title."""
+
+    remarks: Sequence[str]
+    """Remarks that help to read the figures."""
+
+    table: Table
+    """The figures."""
+
+
+def count(number: int, noun: str) -> str:
+    """Format a number with its noun: `1 case`, `2 cases`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def format_share(share: float | None) -> str:
+    """Format a share: `19.9 %`."""
+    return NOTHING if share is None else f"{share:.1%}".replace("%", " %")
+
+
+def format_speedup(variant: VariantSummary, full: VariantSummary) -> str:
+    """Format the speedup of the first token over the full prompt, compression included: `2.1x`."""
+    found, whole = variant.first_token_with_draft_seconds, full.first_token_with_draft_seconds
+    return NOTHING if not found or whole is None else f"{whole / found:.1f}x"
+
+
+def model_name(findings: Findings) -> str:
+    """Name of the target model, without its provider."""
+    return str(findings.run.setup.get("model", "the model")).rpartition(":")[2]
+
+
+def groups_of(findings: Findings) -> dict[str, TaskSummary]:
+    """Summaries by task, and of all tasks if there are several."""
+    tasks = dict(findings.summary.tasks)
+    return tasks if len(tasks) == 1 else {**tasks, ALL_CASES: findings.summary.all}
+
+
+def headline(findings: Findings) -> str:
+    """Summarize the result in one or two sentences."""
+    everything, model = findings.summary.all, model_name(findings)
+    variants = findings.compressed_variants
+    if not variants:
+        return "Nothing to compare: only full prompts were asked."
+    if not everything.cases:
+        return "Nothing to compare: no case was answered with every variant."
+    if not findings.judge.compares_with_full:
+        variant = max(variants, key=lambda one: everything.variants[one.name].score or 0.0)
+        share = format_share(everything.variants[variant.name].score)
+        return (
+            f"{_kept(everything, variant)}, {model}'s answers agree to {share} with those from the "
+            f"full prompt, in {count(everything.cases, 'case')}. Agreement is not correctness."
+            f"{_first_token(everything, variant)}"
+        )
+    compared = [
+        (variant, versus)
+        for variant in variants
+        if (versus := everything.variants[variant.name].versus_full) is not None
+    ]
+    good = [one for one in compared if one[1].verdict == "not_worse"]
+    if good:
+        variant, versus = min(
+            good, key=lambda one: everything.variants[one[0].name].kept_tokens_fraction or 0.0
+        )
+        verdict = format_verdict(versus, findings.margin)
+        return (
+            f"{_kept(everything, variant)}, {model}'s answers are {verdict}: "
+            f"{_interval(versus)}.{_first_token(everything, variant)}"
+        )
+    undecided = [one for one in compared if one[1].verdict == "not_shown"]
+    if not undecided:
+        return f"{model}'s answers get worse with every variant that was measured."
+    variant, versus = max(undecided, key=lambda one: one[1].interval[0])
+    needed = versus.cases_needed
+    more = "" if needed is None else f". About {needed:,} cases are needed for a verdict"
+    return (
+        f"The measurement does not show yet whether {model}'s answers stay as good. Closest: "
+        f"{variant.name}, {_interval(versus)}{more}.{_first_token(everything, variant)}"
+    )
+
+
+def _kept(everything: TaskSummary, variant: Variant) -> str:
+    kept = everything.variants[variant.name].kept_tokens_fraction
+    return f"With {format_share(kept)} of the text ({variant.name})"
+
+
+def _first_token(everything: TaskSummary, variant: Variant) -> str:
+    full, found = everything.variants[FULL_NAME], everything.variants[variant.name]
+    before, after = full.first_token_with_draft_seconds, found.first_token_with_draft_seconds
+    if before is None or after is None:
+        return ""
+    return f" The first token comes after {after:.1f} s instead of {before:.1f} s."
+
+
+def _interval(versus: PairedComparison) -> str:
+    low, high = versus.interval
+    return (
+        f"{_points(versus.difference)} points (95 % interval {_points(low)} to {_points(high)}) "
+        f"in {count(versus.pairs, 'case')}"
+    )
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.1f}"
+
+
+def sections_of(findings: Findings) -> list[Section]:
+    """Build the sections of a report on one measurement, without empty ones."""
+    sections = [
+        Section(
+            name="quality",
+            title="Answer quality",
+            remarks=_quality_remarks(findings),
+            table=_verdicts(findings),
+        ),
+        Section(
+            name="waiting",
+            title="Time to first token",
+            remarks=_waiting_remarks(findings),
+            table=_waiting(findings),
+        ),
+        Section(
+            name="budget",
+            title="Requested and kept tokens",
+            remarks=["Seconds are the median time to compress one case."],
+            table=_budget(findings),
+        ),
+        Section(
+            name="cost",
+            title=f"Cost of {PROMPTS:,} prompts",
+            remarks=_cost_remarks(findings),
+            table=_costs(findings),
+        ),
+        Section(
+            name="changes",
+            title="Changed cases",
+            remarks=["Compared with the full prompt, for cases answered with every variant."],
+            table=_changes(findings),
+        ),
+        Section(
+            name="errors",
+            title="Errors",
+            remarks=["Errors of calls that did not succeed in the end."],
+            table=_errors(findings),
+        ),
+    ]
+    return [section for section in sections if section.table.rows]
+
+
+def _quality_remarks(findings: Findings) -> list[str]:
+    everything, found = findings.summary.all, []
+    for variant in findings.compressed_variants[:1]:
+        share = format_share(variant.keep_fraction)
+        found.append(f"{variant.name}: {variant.scorer} selects {share} of the tokens.")
+    if findings.judge.by != "answers":
+        found.append(f"The figures show {findings.judge.meaning}.")
+    if findings.judge.compares_with_full:
+        found += [
+            "Differences are in percentage points, paired by case, with 95 % intervals.",
+            'A verdict "not shown" means too few cases, not worse answers.',
+        ]
+    found.append("Kept: kept tokens / original tokens.")
+    if len(findings.compressed_variants) > 1:
+        found.append(
+            "Intervals are not corrected for multiple comparisons: the best of several variants "
+            "looks better by chance, so confirm it on other cases."
+        )
+    if everything.incomplete:
+        cases = count(everything.incomplete, "case")
+        found.append(f"Excluded: {cases} not answered with every variant.")
+    if findings.unknown_cases:
+        cases = count(findings.unknown_cases, "case")
+        found.append(
+            f"Excluded: {cases} of the log missing in the data, or without what is needed to judge."
+        )
+    return found
+
+
+def _waiting_remarks(findings: Findings) -> list[str]:
+    found = ["Medians; the median of the total is not the sum of the other medians."]
+    if len(findings.run.sessions) > 1:
+        found.append("Several commands wrote this log: not all times were measured side by side.")
+    return found
+
+
+def _cost_remarks(findings: Findings) -> list[str]:
+    found = [
+        f"Cost of reading {PROMPTS:,} prompts and of compressing them, {findings.currency}.",
+        "Answers are not included, and no prompt cache is assumed.",
+    ]
+    if any(cost is not None and cost.is_estimated for cost in findings.costs.values()):
+        found.append("The model does not report its tokens: the draft's tokenizer counted them.")
+    return found
+
+
+def _verdicts(findings: Findings) -> Table:
+    def rows() -> Iterator[list[str]]:
+        for task, group in groups_of(findings).items():
+            for name, found in group.variants.items():
+                versus = found.versus_full
+                low, high = versus.interval if versus else (0.0, 0.0)
+                difference = f"{_points(versus.difference)} " if versus else NOTHING
+                yield [
+                    task,
+                    name,
+                    f"{group.cases:,}",
+                    format_share(found.kept_tokens_fraction),
+                    format_share(found.score),
+                    f"{difference}({_points(low)} to {_points(high)})" if versus else NOTHING,
+                    format_verdict(versus, findings.margin) if versus else "",
+                ]
+
+    score = findings.judge.score_name
+    return Table(
+        columns=["task", "variant", "cases", "kept", score, "vs. full (95 %)", "verdict"],
+        rows=list(rows()),
+        numbers=range(2, 6),
+    )
+
+
+def _waiting(findings: Findings) -> Table:
+    variants = findings.summary.all.variants
+    return Table(
+        columns=["variant", "compression s", "first token s", "total s", "speedup", "failed"],
+        rows=[
+            [
+                name,
+                _seconds(found.draft_seconds),
+                _seconds(found.first_token_seconds),
+                _seconds(found.first_token_with_draft_seconds),
+                format_speedup(found, variants[FULL_NAME]),
+                f"{found.failed:,}",
+            ]
+            for name, found in variants.items()
+        ],
+        numbers=range(1, 6),
+    )
+
+
+def _budget(findings: Findings) -> Table:
+    variants = findings.summary.all.variants
+    return Table(
+        columns=["scorer", "requested", "kept", "compression s"],
+        rows=[
+            [
+                str(variant.scorer),
+                format_share(variant.keep_fraction),
+                format_share(variants[variant.name].kept_tokens_fraction),
+                _seconds(variants[variant.name].draft_seconds),
+            ]
+            for variant in findings.compressed_variants
+        ],
+        numbers=range(1, 4),
+    )
+
+
+def _costs(findings: Findings) -> Table:
+    variants = findings.summary.all.variants
+    rows = []
+    for name, cost in findings.costs.items():
+        figures = (
+            [NOTHING] * 3
+            if cost is None
+            else [f"{one:.3f}" for one in (cost.target, cost.draft, cost.total)]
+        )
+        rows.append([name, format_share(variants[name].kept_tokens_fraction), *figures])
+    columns = ["variant", "kept", "reading", "compression", "total"]
+    return Table(columns=columns, rows=rows, numbers=range(1, 5))
+
+
+def _changes(findings: Findings) -> Table:
+    rows = []
+    for variant in findings.compressed_variants:
+        found = count_changes(findings.cases, variant.name)
+        rows.append([variant.name, f"{found.worse:,}", f"{found.better:,}", f"{found.alike:,}"])
+    columns = ["variant", *CHANGES[findings.judge.by], "unchanged"]
+    return Table(columns=columns, rows=rows, numbers=range(1, 4))
+
+
+def _errors(findings: Findings) -> Table:
+    rows = [[error, f"{times:,}"] for error, times in findings.summary.errors.items()]
+    return Table(columns=["error", "calls"], rows=rows, numbers=range(1, 2))
+
+
+def _seconds(found: float | None) -> str:
+    return NOTHING if found is None else f"{found:.3f}"
