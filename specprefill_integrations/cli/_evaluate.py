@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Literal
 
@@ -15,7 +14,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from specprefill_integrations.cli._evaluate_ab import PIPE_COLUMNS, ab, asked_scorers, usage_errors
+from specprefill_integrations.cli._evaluate_ab import (
+    PIPE_COLUMNS,
+    Data,
+    Fields,
+    Keep,
+    PeerModels,
+    Scorers,
+    TrustRemoteCode,
+    ab,
+    asked_scorers,
+    usage_errors,
+)
 from specprefill_integrations.cli._evaluate_break_even import break_even
 from specprefill_integrations.cli._evaluate_limits import limits
 from specprefill_integrations.cli._evaluate_report import write_report
@@ -48,7 +58,7 @@ from specprefill_integrations.evaluation._evidence import (
     judgeable_cases,
     measure_evidence,
 )
-from specprefill_integrations.evaluation._lineup import ScorerName, build_lineup, peer_models
+from specprefill_integrations.evaluation._lineup import build_lineup, peer_models
 from specprefill_integrations.evaluation._settings import DraftChoice, DraftScorerName
 from specprefill_integrations.pipeline._rendering import GapStyle
 from specprefill_integrations.splitting import Splitter
@@ -86,23 +96,12 @@ def evaluate() -> None:
 
 @app.command()
 def evidence(  # noqa: PLR0913 - one parameter an option
-    data: Annotated[
-        list[Path],
-        typer.Argument(metavar="DATA", help="Cases: JSON lines, CSV or a LangSmith export."),
-    ],
+    data: Data,
     *,
-    scorer: Annotated[
-        list[ScorerName] | None,
-        typer.Option(help="Scorer to measure; may be given several times. Default: readout."),
-    ] = None,
-    keep: Annotated[
-        str,
-        typer.Option(metavar="FRACTIONS", help="Kept tokens / original tokens, comma-separated."),
-    ] = ".05,.1,.2,.3",
+    scorer: Scorers = None,
+    keep: Keep = ".05,.1,.2,.3",
     limit: Limit = None,
-    field: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=PLACE", help="As in `evaluate ab`.")
-    ] = None,
+    field: Fields = None,
     units: Annotated[
         UnitsName, typer.Option(help="Units that are kept or dropped as a whole, for all scorers.")
     ] = "auto",
@@ -110,13 +109,8 @@ def evidence(  # noqa: PLR0913 - one parameter an option
     kind: Annotated[
         Literal["prose", "code"], typer.Option(help="For --units published.")
     ] = "prose",
-    peer_model: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=PLACE", help="Folder or hub id of a peer's weights."),
-    ] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that comes with such weights.")
-    ] = False,
+    peer_model: PeerModels = None,
+    trust_remote_code: TrustRemoteCode = False,
     device: Device = None,
     dtype: Dtype = None,
     window_tokens: WindowTokens = None,

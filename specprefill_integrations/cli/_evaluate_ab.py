@@ -64,6 +64,29 @@ from specprefill_integrations.evaluation._targets import named_target
 PIPE_COLUMNS = 200
 """Width of tables that are not printed to a terminal."""
 
+Data = Annotated[
+    list[Path],
+    typer.Argument(metavar="DATA", help="Cases: JSON lines, CSV or a LangSmith export."),
+]
+Scorers = Annotated[
+    list[ScorerName] | None,
+    typer.Option(help="Scorer to measure; may be given several times. Default: readout."),
+]
+Keep = Annotated[
+    str, typer.Option(metavar="FRACTIONS", help="Kept tokens / original tokens, comma-separated.")
+]
+Fields = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=PLACE", help="Field with a case's query, texts ..."),
+]
+PeerModels = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=PLACE", help="Folder or hub id of a peer's weights."),
+]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run code that comes with such weights.")
+]
+
 _MODEL_OPTIONS = '{"temperature": 0, "max_tokens": 512}'
 
 _STOPPED: Mapping[StopReason, str] = {
@@ -78,10 +101,7 @@ _STOPPED: Mapping[StopReason, str] = {
 
 
 def ab(  # noqa: PLR0913 - one parameter an option
-    data: Annotated[
-        list[Path],
-        typer.Argument(metavar="DATA", help="Cases: JSON lines, CSV or a LangSmith export."),
-    ],
+    data: Data,
     *,
     model: Annotated[
         str,
@@ -96,19 +116,10 @@ def ab(  # noqa: PLR0913 - one parameter an option
     model_options: Annotated[
         str, typer.Option(metavar="JSON", help="Further options of the model, as an object.")
     ] = _MODEL_OPTIONS,
-    scorer: Annotated[
-        list[ScorerName] | None,
-        typer.Option(help="Scorer to compare; may be given several times. Default: readout."),
-    ] = None,
-    keep: Annotated[
-        str,
-        typer.Option(metavar="FRACTIONS", help="Kept tokens / original tokens, comma-separated."),
-    ] = ".1,.2,.3",
+    scorer: Scorers = None,
+    keep: Keep = ".1,.2,.3",
     limit: Limit = None,
-    field: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=PLACE", help="Field with a case's query, texts ..."),
-    ] = None,
+    field: Fields = None,
     metric: Annotated[
         MetricName | None, typer.Option(help="Metric of cases that name none.")
     ] = None,
@@ -132,13 +143,8 @@ def ab(  # noqa: PLR0913 - one parameter an option
     max_context_tokens: Annotated[
         int | None, typer.Option(min=1, help="Leave out cases with longer texts.")
     ] = None,
-    peer_model: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=PLACE", help="Folder or hub id of a peer's weights."),
-    ] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that comes with such weights.")
-    ] = False,
+    peer_model: PeerModels = None,
+    trust_remote_code: TrustRemoteCode = False,
     resume: Annotated[
         Path | None, typer.Option(help="Log to continue. Default: named after the setup.")
     ] = None,

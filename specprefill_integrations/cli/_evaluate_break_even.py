@@ -39,49 +39,6 @@ class _Speed:
     measured: ReadingSpeed | None = None
     """The estimate from logs; None if the speed was given."""
 
-    def as_json_object(self) -> dict[str, object]:
-        """Plain JSON values."""
-        return {
-            "tokens_per_second": self.tokens_per_second,
-            "overhead_seconds": self.overhead_seconds,
-            "measured": None if self.measured is None else asdict(self.measured),
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
-    """The answer and its inputs."""
-
-    break_even: BreakEven
-    """The answer."""
-
-    draft: _Speed
-    """Speed of the draft."""
-
-    target: _Speed | None
-    """Speed of the model; None if the answer is about money."""
-
-    prices: Prices | None
-    """Prices of tokens; None if the answer is about time."""
-
-    later_reads: int
-    """Times that a text is sent again."""
-
-    def as_json_object(self) -> dict[str, object]:
-        """Plain JSON values."""
-        found = self.break_even
-        return {
-            "quantity": found.quantity,
-            "keep_fraction": found.budget.keep_fraction,
-            "max_tokens": found.budget.max_tokens,
-            "least_tokens": found.least_tokens,
-            "verdict": found.verdict,
-            "draft": self.draft.as_json_object(),
-            "target": None if self.target is None else self.target.as_json_object(),
-            "prices": None if self.prices is None else asdict(self.prices),
-            "later_reads": self.later_reads,
-        }
-
 
 def break_even(  # noqa: PLR0913 - one parameter an option
     *,
@@ -139,22 +96,28 @@ def break_even(  # noqa: PLR0913 - one parameter an option
             draft = _draft_speed(draft_speed, overhead_seconds, times)
             _check_asked(prices, target_speed, later_reads)
             target = None if prices else _target_speed(target_speed, times)
-            answer = _Answer(
-                break_even=_break_even(
-                    _budget(keep, max_tokens), draft, target, prices, later_reads
-                ),
-                draft=draft,
-                target=target,
-                prices=prices,
-                later_reads=later_reads,
-            )
+            found = _break_even(_budget(keep, max_tokens), draft, target, prices, later_reads)
         if picture is not None:
             from specprefill_integrations.evaluation import (  # noqa: PLC0415 - needs an extra
                 draw_break_even,
             )
 
-            draw_break_even(answer.break_even, picture)
-        _show(answer, as_json=as_json)
+            draw_break_even(found, picture)
+        if as_json:
+            answer = {
+                "quantity": found.quantity,
+                "keep_fraction": found.budget.keep_fraction,
+                "max_tokens": found.budget.max_tokens,
+                "least_tokens": found.least_tokens,
+                "verdict": found.verdict,
+                "draft": asdict(draft),
+                "target": None if target is None else asdict(target),
+                "prices": None if prices is None else asdict(prices),
+                "later_reads": later_reads,
+            }
+            typer.echo(json.dumps(answer, indent=2))
+        else:
+            _print(found, draft, target)
 
 
 @contextmanager
@@ -254,13 +217,10 @@ def _break_even(
     )
 
 
-def _show(answer: _Answer, *, as_json: bool) -> None:
+def _print(found: BreakEven, draft: _Speed, target: _Speed | None) -> None:
     """Print the verdict, and the measurements it is based on to stderr."""
-    if as_json:
-        typer.echo(json.dumps(answer.as_json_object(), indent=2))
-        return
-    typer.echo(answer.break_even.verdict)
-    for name, speed in (("draft", answer.draft), ("model", answer.target)):
+    typer.echo(found.verdict)
+    for name, speed in (("draft", draft), ("model", target)):
         if speed is not None and speed.measured is not None:
             stderr_console().print(f"{name}: {_format_speed(speed.measured)}", soft_wrap=True)
 

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from specprefill_integrations.cli._evaluate_ab import Keep
 from specprefill_integrations.cli._options import AsJson, Debug, Device, Draft, Dtype
 from specprefill_integrations.cli._terminal import (
     USAGE_ERROR,
@@ -33,10 +34,7 @@ from specprefill_integrations.evaluation._settings import DraftChoice, draft_nam
 
 def limits(  # noqa: PLR0913 - one parameter an option
     *,
-    keep: Annotated[
-        str,
-        typer.Option(metavar="FRACTIONS", help="Kept tokens / original tokens, comma-separated."),
-    ] = ".1,.2,.3,.5",
+    keep: Keep = ".1,.2,.3,.5",
     cases: Annotated[int, typer.Option(min=1, help="Cases of each kind of question.")] = 10,
     always_cut: Annotated[
         bool,
