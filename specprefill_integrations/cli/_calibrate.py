@@ -23,8 +23,7 @@ from specprefill_integrations.cli._terminal import (
     quiet_libraries,
 )
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation._cases import EvaluationCase
-from specprefill_integrations.evaluation._traces import read_data
+from specprefill_integrations.evaluation import EvaluationCase, read_cases
 from specprefill_integrations.types import Span
 
 _FEWEST_CASES = 8
@@ -113,7 +112,7 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
 def _cases(paths: Sequence[Path], limit: int | None, probe: int) -> list[LabeledCase]:
     """Read the user's cases, and add those of the probe."""
     try:
-        read = [case for path in paths for case in read_data(path, limit)]
+        read = [case for path in paths for case in read_cases(path, limit)]
     except EvaluationDataError as error:
         fail(str(error), USAGE_ERROR)
     labeled = [found for case in read if (found := _labeled(case)) is not None]

@@ -18,12 +18,11 @@ from specprefill_integrations.cli._terminal import (
     quiet_libraries,
 )
 from specprefill_integrations.errors import BudgetError, EvaluationDataError
+from specprefill_integrations.evaluation import FieldNames
 from specprefill_integrations.evaluation._ab_variants import keep_fractions_of
-from specprefill_integrations.evaluation._field_places import field_names
 from specprefill_integrations.evaluation._judging import JudgeBy
 from specprefill_integrations.evaluation._report._findings import GivenPrices
 from specprefill_integrations.evaluation._run_session import typed_command
-from specprefill_integrations.evaluation._traces import FieldNames
 from specprefill_integrations.observability._prices import Prices
 
 
@@ -124,7 +123,7 @@ def write_report(  # noqa: PLR0913 - one parameter an option
 
 def _fields(given: Sequence[str]) -> FieldNames:
     try:
-        return field_names(given)
+        return FieldNames.parse(given)
     except EvaluationDataError as error:
         fail(str(error), USAGE_ERROR)
 

@@ -1,4 +1,7 @@
-"""Measurements of compression: evidence recall, A/B comparisons, limits, costs."""
+"""Measurements of compression: evidence recall, A/B comparisons, limits, costs.
+
+Importing this imports no `torch`, no framework and no command line.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,81 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from specprefill_integrations.evaluation._ab import AbResult, run_ab
+    from specprefill_integrations.evaluation._ab_limits import AbLimits
+    from specprefill_integrations.evaluation._ab_summary import summarize_ab
+    from specprefill_integrations.evaluation._ab_variants import Variant, variants_of
+    from specprefill_integrations.evaluation._break_even_log import read_log_times
+    from specprefill_integrations.evaluation._case_compressor import CaseCompressor, KeptTexts
+    from specprefill_integrations.evaluation._case_files import FieldNames, read_cases
+    from specprefill_integrations.evaluation._cases import EvaluationCase
     from specprefill_integrations.evaluation._cost import total_cost
+    from specprefill_integrations.evaluation._evidence import EvidenceResult, measure_evidence
+    from specprefill_integrations.evaluation._judging import Judge
+    from specprefill_integrations.evaluation._limits import LimitResult, measure_limits
+    from specprefill_integrations.evaluation._lineup import Lineup, build_lineup
     from specprefill_integrations.evaluation._pictures import draw_break_even
+    from specprefill_integrations.evaluation._run_log import open_run_log
+    from specprefill_integrations.evaluation._settings import DraftChoice
+    from specprefill_integrations.evaluation._targets import (
+        Answer,
+        ChatTarget,
+        LangChainTarget,
+        LlamaIndexTarget,
+        named_target,
+    )
 
-_HOMES = {"draw_break_even": "_pictures", "total_cost": "_cost"}
+_NAMES = {
+    "_ab": ("AbResult", "run_ab"),
+    "_ab_limits": ("AbLimits",),
+    "_ab_summary": ("summarize_ab",),
+    "_ab_variants": ("Variant", "variants_of"),
+    "_break_even_log": ("read_log_times",),
+    "_pictures": ("draw_break_even",),
+    "_case_compressor": ("CaseCompressor", "KeptTexts"),
+    "_case_files": ("FieldNames", "read_cases"),
+    "_cases": ("EvaluationCase",),
+    "_cost": ("total_cost",),
+    "_evidence": ("EvidenceResult", "measure_evidence"),
+    "_judging": ("Judge",),
+    "_limits": ("LimitResult", "measure_limits"),
+    "_lineup": ("Lineup", "build_lineup"),
+    "_run_log": ("open_run_log",),
+    "_settings": ("DraftChoice",),
+    "_targets": ("Answer", "ChatTarget", "LangChainTarget", "LlamaIndexTarget", "named_target"),
+}
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
-__all__ = ["draw_break_even", "total_cost"]
+__all__ = [
+    "AbLimits",
+    "AbResult",
+    "Answer",
+    "CaseCompressor",
+    "ChatTarget",
+    "DraftChoice",
+    "EvaluationCase",
+    "EvidenceResult",
+    "FieldNames",
+    "Judge",
+    "KeptTexts",
+    "LangChainTarget",
+    "LimitResult",
+    "Lineup",
+    "LlamaIndexTarget",
+    "Variant",
+    "build_lineup",
+    "draw_break_even",
+    "measure_evidence",
+    "measure_limits",
+    "named_target",
+    "open_run_log",
+    "read_cases",
+    "read_log_times",
+    "run_ab",
+    "summarize_ab",
+    "total_cost",
+    "variants_of",
+]
 
 
 def __getattr__(name: str) -> object:

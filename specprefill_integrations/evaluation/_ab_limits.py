@@ -1,17 +1,23 @@
-"""How far an A/B measurement may go: what it may send, what it tries again, when it gives up."""
+"""Limits of an A/B measurement: input tokens, retries, failures."""
 
 from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from specprefill_integrations.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from tenacity import Retrying
 
 StopReason = Literal["max_input_tokens", "target_fails"]
-"""Why a measurement ended before its cases did."""
+"""Reason for an early end of a measurement."""
 
-_PASSING_STATUS = {
+_TRANSIENT_STATUS = {
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.CONFLICT,
     HTTPStatus.TOO_EARLY,
@@ -22,42 +28,63 @@ _LONGEST_WAIT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbLimits:
-    """The limits of one measurement."""
+    """Limits of one measurement."""
 
     concurrency: int = 1
-    """Cases that are asked about at a time; the arms of one case follow each other."""
+    """Cases at a time; the variants of one case are asked one after the other."""
 
     retries: int = 2
-    """How often a call that failed for a passing reason is tried again."""
+    """Retries of a call that failed for a transient reason."""
 
     max_input_tokens: int | None = None
-    """No case is begun with which more than these would be sent, earlier runs of the same log
-    included. What is to be sent is counted by the compressors; what was sent, by the model where
-    it says so."""
+    """A case is not started if it would exceed this many input tokens, earlier runs of the log
+    included. Estimated with the line-up's token counter; corrected by the model's own count."""
 
     max_failures: int = 10
-    """Calls that fail one after the other before all ends."""
+    """Failed calls in a row that end the measurement."""
 
     first_wait_seconds: float = 1.0
-    """Before a call is tried again; about twice as long each further time."""
+    """Longest wait before the first retry; doubles with each further one, up to a minute."""
+
+    def retrying(self, may_spend: Callable[[], bool]) -> Retrying:
+        """The retry policy of one call.
+
+        Args:
+            may_spend: Called before each retry; False ends the call.
+
+        Raises:
+            MissingDependencyError: The extra `evaluate` is not installed.
+        """
+        try:
+            import tenacity  # noqa: PLC0415 - in an extra
+        except ModuleNotFoundError as error:
+            if error.name != "tenacity":
+                raise
+            raise MissingDependencyError(error.name, "evaluate") from error
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(is_transient),
+            stop=lambda state: state.attempt_number > self.retries or not may_spend(),
+            wait=lambda state: wait_seconds(self.first_wait_seconds, state.attempt_number),
+            reraise=True,
+        )
 
 
 class InputTokenGuard:
-    """Counts the tokens that are sent; many threads may ask."""
+    """Thread-safe count of sent tokens, with a limit."""
 
     def __init__(self, limit: int | None, spent: int) -> None:
-        """Begin with what was spent already."""
+        """Start with the tokens of earlier runs."""
         self._limit = limit
         self._spent = spent
         self._lock = threading.Lock()
 
     @property
     def spent(self) -> int:
-        """Tokens that were sent, or are set aside to be."""
+        """Tokens sent or reserved."""
         return self._spent
 
     def reserve(self, tokens: int) -> bool:
-        """Set tokens aside; False, and nothing is, where they would be too many."""
+        """Reserve tokens; False, without reserving any, if that exceeds the limit."""
         with self._lock:
             if self._limit is not None and self._spent + tokens > self._limit:
                 return False
@@ -65,23 +92,23 @@ class InputTokenGuard:
             return True
 
     def correct(self, reserved: int, sent: int) -> None:
-        """Replace what was set aside by what was sent."""
+        """Replace reserved tokens by sent ones."""
         with self._lock:
             self._spent += sent - reserved
 
 
 class StopSwitch:
-    """Says once, to all threads, that a measurement ends, and why."""
+    """Thread-safe signal that a measurement ends, and why."""
 
     def __init__(self, max_failures: int) -> None:
-        """Allow fewer than so many failures in a row."""
+        """Stop at this many failures in a row."""
         self.reason: StopReason | None = None
         self._max_failures = max_failures
         self._failures = 0
         self._lock = threading.Lock()
 
     def stop(self, reason: StopReason) -> None:
-        """End it; the first reason stays."""
+        """Stop; the first reason stays."""
         with self._lock:
             self.reason = self.reason or reason
 
@@ -93,27 +120,29 @@ class StopSwitch:
                 self.reason = self.reason or "target_fails"
 
 
-def may_pass(error: Exception) -> bool:
-    """Whether the same call may succeed later.
+def is_transient(error: BaseException) -> bool:
+    """True if the same call may succeed later.
 
-    Not where the server refused it for what it is (a status from 400 to 499, but for a few), nor
-    where it never got as far as a server.
+    False if the server refused the call itself (most statuses from 400 to 499), or if the call
+    never reached a server.
     """
-    if isinstance(error, ValueError | TypeError | AttributeError | ImportError):
+    if not isinstance(error, Exception) or isinstance(
+        error, ValueError | TypeError | AttributeError | ImportError
+    ):
         return False
     status = getattr(error, "status_code", None)
     if not isinstance(status, int):
         return True
     refused = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-    return not refused or status in _PASSING_STATUS
+    return not refused or status in _TRANSIENT_STATUS
 
 
 def wait_seconds(first: float, failures: int) -> float:
-    """How long to wait before the next try, not the same for all threads.
+    """The wait before the next try, with jitter.
 
     Args:
-        first: About how long after the first failure.
-        failures: How often it failed already, at least once.
+        first: Longest wait after the first failure.
+        failures: Failures so far, at least one.
     """
     longest = min(_LONGEST_WAIT_SECONDS, first * (1 << (failures - 1)))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret

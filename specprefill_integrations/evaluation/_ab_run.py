@@ -1,64 +1,59 @@
-"""An A/B measurement: every case is asked about with every arm, one after the other.
+"""Calls of an A/B measurement: every case with every variant, one after the other.
 
-What is found goes to a run log, from which a later run goes on. Judges nothing; knows no command
-line.
+Results go to a run log, from which a later run continues. Replies are judged elsewhere.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from specprefill_integrations.evaluation._ab_compression import ArmPrompt, PromptMaker
 from specprefill_integrations.evaluation._ab_limits import (
     AbLimits,
     InputTokenGuard,
     StopReason,
     StopSwitch,
-    may_pass,
-    wait_seconds,
 )
-from specprefill_integrations.evaluation._ab_variants import Arm, in_turn
+from specprefill_integrations.evaluation._ab_prompts import PromptMaker, VariantPrompt
+from specprefill_integrations.evaluation._ab_variants import Variant, in_turn
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._run_log import RunLog
 from specprefill_integrations.evaluation._targets import Answer, ChatTarget
 
 
 class AbRun:
-    """Asks what the log does not know yet."""
+    """Asks whatever is missing in the log."""
 
     def __init__(
         self,
         target: ChatTarget,
         prompts: PromptMaker,
-        arms: Sequence[Arm],
+        variants: Sequence[Variant],
         log: RunLog,
         limits: AbLimits | None = None,
     ) -> None:
-        """Put the parts together.
+        """Read the log.
 
         Args:
-            target: The model that is asked.
+            target: The model.
             prompts: Makes the prompts of a case.
-            arms: The ways to ask.
-            log: Keeps what is found. What an earlier run found is not asked again; where a call
-                failed, it is.
-            limits: How far the run may go.
+            variants: The variants to ask.
+            log: Receives the results. Replies that it holds are reused; failed calls are repeated.
+            limits: Limits of the run.
         """
         self.target = target
         self.prompts = prompts
-        self.arms = tuple(arms)
+        self.variants = tuple(variants)
         self.limits = limits or AbLimits()
-        # A log also says what it was asked, which is no record of a call.
+        # A log also holds a record per invocation.
         self.records = [record for record in log.records if "case" in record]
-        """What is known: one record a call, in the order of the log."""
+        """One record per call, in the order of the log."""
         self._log = log
         self._answered = {
-            (record["case"], record["arm"]) for record in self.records if "error" not in record
+            (record["case"], record["variant"]) for record in self.records if "error" not in record
         }
         self._guard = InputTokenGuard(
             self.limits.max_input_tokens, sum(record["sent_tokens"] for record in self.records)
@@ -67,22 +62,22 @@ class AbRun:
 
     @property
     def sent_tokens(self) -> int:
-        """Tokens sent to the model so far, earlier runs of the log included."""
+        """Tokens sent to the model, earlier runs of the log included."""
         return self._guard.spent
 
     def run(
-        self, cases: Sequence[EvaluationCase], on_case: Callable[[], None] = lambda: None
+        self, cases: Sequence[EvaluationCase], on_case: Callable[[], object] = lambda: None
     ) -> StopReason | None:
-        """Ask about every case; return why it ended early, if it did.
+        """Ask about every case; return the reason if the run ended early.
 
         Args:
-            cases: No two with the same `case_key`.
-            on_case: Called after each.
+            cases: The cases, each with another `case_key`.
+            on_case: Called after each case.
         """
 
         def work(turn: int, case: EvaluationCase) -> None:
             if self._switch.reason is None:
-                self._ask_about(case, in_turn(self.arms, turn))
+                self._ask_about(case, in_turn(self.variants, turn))
                 on_case()
 
         with ThreadPoolExecutor(self.limits.concurrency) as pool:
@@ -90,37 +85,37 @@ class AbRun:
             try:
                 for future in futures:
                     future.result()
-            except BaseException:  # such as Ctrl-C: what is not begun never will be
+            except BaseException:  # such as Ctrl-C: start no further case
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return self._switch.reason
 
-    def _ask_about(self, case: EvaluationCase, arms: Sequence[Arm]) -> None:
+    def _ask_about(self, case: EvaluationCase, variants: Sequence[Variant]) -> None:
         key = case_key(case)
-        missing = [arm for arm in arms if (key, arm.name) not in self._answered]
+        missing = [one for one in variants if (key, one.name) not in self._answered]
         if not missing:
             return
         prompts = self.prompts.prompts(case, missing)
         if not self._guard.reserve(sum(map(_tokens_of, prompts.values()))):
-            # A later case might be small enough; but then those that count would be the small ones.
+            # Skipping to smaller cases would bias the result towards them.
             self._switch.stop("max_input_tokens")
             return
-        for arm in missing:
+        for variant in missing:
             if self._switch.reason == "target_fails":
-                self._guard.correct(_tokens_of(prompts[arm]), 0)
+                self._guard.correct(_tokens_of(prompts[variant]), 0)
                 continue
-            found = self._call(prompts[arm])
-            self._note({"case": key, "id": case.id, "arm": arm.name, **found})
+            found = self._call(prompts[variant])
+            self._note({"case": key, "id": case.id, "variant": variant.name, **found})
 
-    def _call(self, prompt: ArmPrompt | Exception) -> dict[str, Any]:
-        """What to write down about one arm of one case."""
+    def _call(self, prompt: VariantPrompt | Exception) -> dict[str, Any]:
+        """The log's record of one variant of one case."""
         if isinstance(prompt, Exception):
-            return {"error": f"compression: {_in_words(prompt)}", "sent_tokens": 0}
+            return {"error": f"compression: {_format_error(prompt)}", "sent_tokens": 0}
         answer, failures = self._answer(prompt)
         self._switch.note(failed=isinstance(answer, Exception))
         if isinstance(answer, Exception):
             sent = failures * prompt.prompt_tokens
-            return {"error": _in_words(answer), "sent_tokens": sent}
+            return {"error": _format_error(answer), "sent_tokens": sent}
         sent = prompt.prompt_tokens if answer.input_tokens is None else answer.input_tokens
         self._guard.correct(prompt.prompt_tokens, sent)
         return {
@@ -136,18 +131,14 @@ class AbRun:
             "sent_tokens": sent + failures * prompt.prompt_tokens,
         }
 
-    def _answer(self, prompt: ArmPrompt) -> tuple[Answer | Exception, int]:
-        """The model's answer, or its last failure; and how many calls failed."""
-        failures = 0
-        while True:
-            try:
-                return self.target.answer(prompt.text), failures
-            except Exception as error:  # noqa: BLE001 - whatever a model raises is counted
-                failures += 1
-                again = failures <= self.limits.retries and may_pass(error)
-                if not (again and self._guard.reserve(prompt.prompt_tokens)):
-                    return error, failures
-            time.sleep(wait_seconds(self.limits.first_wait_seconds, failures))
+    def _answer(self, prompt: VariantPrompt) -> tuple[Answer | Exception, int]:
+        """The model's answer or its last error, and the number of failed calls."""
+        retrying = self.limits.retrying(lambda: self._guard.reserve(prompt.prompt_tokens))
+        try:
+            answer = retrying(self.target.answer, prompt.text)
+        except Exception as error:  # noqa: BLE001 - whatever a model raises is counted
+            return error, retrying.statistics["attempt_number"]
+        return answer, retrying.statistics["attempt_number"] - 1
 
     def _note(self, record: Mapping[str, Any]) -> None:
         self._log.append(record)
@@ -155,14 +146,14 @@ class AbRun:
 
 
 def case_key(case: EvaluationCase) -> str:
-    """Names what is asked about a case: its answers may be corrected, and it stays the same."""
+    """A name for what is asked about a case, independent of its answers, which may be corrected."""
     asked = json.dumps([case.id, case.query, case.texts, case.metric])
     return hashlib.blake2b(asked.encode(), digest_size=8).hexdigest()
 
 
-def _tokens_of(prompt: ArmPrompt | Exception) -> int:
+def _tokens_of(prompt: VariantPrompt | Exception) -> int:
     return 0 if isinstance(prompt, Exception) else prompt.prompt_tokens
 
 
-def _in_words(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     return f"{type(error).__name__}: {error!s:.300}"

@@ -1,4 +1,4 @@
-"""What an A/B measurement found: scores, differences and times, by task and arm. Prints nothing."""
+"""Summary of an A/B measurement: scores, differences and times, by task and variant."""
 
 from __future__ import annotations
 
@@ -10,104 +10,102 @@ from typing import Any
 
 from specprefill_integrations.evaluation._ab_run import case_key
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME
-from specprefill_integrations.evaluation._answers import MetricName
 from specprefill_integrations.evaluation._cases import EvaluationCase
-from specprefill_integrations.evaluation._judging import Judge, ScoreName
+from specprefill_integrations.evaluation._judging import Judge, MetricName, ScoreName
 from specprefill_integrations.evaluation._statistics import PairedComparison, compare_pairs
 
 _Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArmSummary:
-    """What one arm made of the cases that every arm answered. Times are medians."""
+class VariantSummary:
+    """Result of one variant, over the cases that every variant answered. Times are medians."""
 
     score: float | None
-    """The mean, from 0 to 1; None where there is no such case, like all below."""
+    """Mean score, from 0 to 1; None if there is no such case, like all below."""
 
     versus_full: PairedComparison | None
-    """The arm's scores minus those of the full prompt; None for the full prompt itself, and where
-    it is the measure."""
+    """Scores minus those of the full prompt; None for the full prompt itself, and if its replies
+    are the reference."""
 
     kept_tokens_fraction: float | None
     """Kept tokens / original tokens of the texts, of all cases together."""
 
     input_tokens: float | None
-    """Tokens of a prompt as the model counts, on average; None where it does not say."""
+    """Mean tokens of a prompt as the model counts them; None if it does not report them."""
 
     first_token_seconds: float | None
-    """Until the model's first token; None where it said nothing."""
+    """Time to the model's first token; None if it produced none."""
 
     draft_seconds: float | None
-    """What compression took."""
+    """Time to compress."""
 
     first_token_with_draft_seconds: float | None
-    """Both together, case by case."""
+    """Sum of both, per case."""
 
     failed: int
-    """Cases, of all, that this arm has no answer to because the last call failed."""
+    """Cases without a reply because the last call failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSummary:
-    """What became of the cases of one task, or of all."""
+    """Result of the cases of one task, or of all cases."""
 
     metrics: tuple[MetricName, ...]
-    """How replies were judged."""
+    """Metrics of the replies."""
 
     cases: int
-    """Cases that every arm answered: these count."""
+    """Cases that every variant answered: only these count."""
 
     incomplete: int
-    """Cases that do not, because an arm failed or was not asked yet."""
+    """Cases with a variant that failed or was not asked yet."""
 
-    arms: Mapping[str, ArmSummary]
-    """By their names, the full prompt first."""
+    variants: Mapping[str, VariantSummary]
+    """By name, the full prompt first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbSummary:
-    """What became of all cases."""
+    """Summary of a measurement."""
 
     scores_mean: str
-    """What all scores are: correctness, or agreement with what."""
+    """Meaning of the scores: correctness, or agreement with a reference."""
 
     score_name: ScoreName
-    """What they are called, in a word."""
+    """Name of the scores."""
 
     tasks: Mapping[str, TaskSummary]
     """By task, in the order of their first case."""
 
     all: TaskSummary
-    """All cases together, each counting the same."""
+    """All cases together, each with the same weight."""
 
     errors: Mapping[str, int]
-    """What the calls that failed last said, and how often."""
+    """Messages of the calls that failed last, with their number."""
 
 
 def summarize_ab(
     cases: Sequence[EvaluationCase],
     records: Iterable[_Record],
-    arms: Sequence[str],
+    variants: Sequence[str],
     *,
     margin: float,
     judge: Judge | None = None,
 ) -> AbSummary:
-    """Judge replies and compare arms.
+    """Judge replies and compare variants.
 
     Args:
-        cases: Those that were asked about; at least one.
-        records: What `AbRun` wrote down; of two for one arm of a case the later one counts.
-        arms: Names of the arms, the full prompt among them.
-        margin: By how much worse is not worse; see `compare_pairs`.
-        judge: Scores replies; None is one by right answers.
+        cases: The cases that were asked about; at least one.
+        records: Records of `AbRun`; the last of each case and variant counts.
+        variants: Names of the variants, the full prompt among them.
+        margin: Largest acceptable loss, in (0, 1); see `compare_pairs`.
+        judge: Scores replies; by right answers if None.
     """
     judge = judge or Judge()
-    last = {(record["case"], record["arm"]): record for record in records}
     found: dict[str, dict[str, _Record]] = {case_key(case): {} for case in cases}
-    for (key, arm), record in last.items():
-        if key in found and arm in arms:
-            found[key][arm] = record
+    for record in records:
+        if record["case"] in found and record["variant"] in variants:
+            found[record["case"]][record["variant"]] = record
     judged = [_JudgedCase(case, judge, found[case_key(case)]) for case in cases]
     tasks: dict[str, list[_JudgedCase]] = {}
     for one in judged:
@@ -118,10 +116,21 @@ def summarize_ab(
     return AbSummary(
         scores_mean=judge.meaning,
         score_name=judge.score_name,
-        tasks={task: _summarize(some, arms, margin, judge) for task, some in tasks.items()},
-        all=_summarize(judged, arms, margin, judge),
+        tasks={task: _summarize(some, variants, margin, judge) for task, some in tasks.items()},
+        all=_summarize(judged, variants, margin, judge),
         errors=dict(errors.most_common()),
     )
+
+
+def format_verdict(versus: PairedComparison, margin: float) -> str:
+    """The verdict of a comparison as text."""
+    if versus.verdict == "not_worse":
+        return f"not worse by more than {100 * margin:g} points"
+    if versus.verdict == "worse":
+        return "worse"
+    if versus.cases_needed is None:
+        return "not shown"
+    return f"not shown: about {versus.cases_needed:,} cases needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,50 +139,50 @@ class _JudgedCase:
     judge: Judge
     records: Mapping[str, _Record]
 
-    def is_complete(self, arms: Sequence[str]) -> bool:
-        return all("reply" in self.records.get(arm, {}) for arm in arms)
+    def is_complete(self, variants: Sequence[str]) -> bool:
+        return all("reply" in self.records.get(variant, {}) for variant in variants)
 
-    def score(self, arm: str) -> float:
-        replies = (self.records[name]["reply"] for name in (arm, FULL_NAME))
+    def score(self, variant: str) -> float:
+        replies = (self.records[name]["reply"] for name in (variant, FULL_NAME))
         return self.judge.score(self.case, *replies)
 
 
 def _summarize(
-    judged: Sequence[_JudgedCase], arms: Sequence[str], margin: float, judge: Judge
+    judged: Sequence[_JudgedCase], variants: Sequence[str], margin: float, judge: Judge
 ) -> TaskSummary:
-    complete = [one for one in judged if one.is_complete(arms)]
+    complete = [one for one in judged if one.is_complete(variants)]
     metrics = tuple(dict.fromkeys(judge.metric_of(one.case) for one in judged))
-    scores = {arm: [one.score(arm) for one in complete] for arm in arms}
+    scores = {variant: [one.score(variant) for one in complete] for variant in variants}
 
-    def versus_full(arm: str) -> PairedComparison | None:
-        if arm == FULL_NAME or not complete or not judge.compares_with_full:
+    def versus_full(variant: str) -> PairedComparison | None:
+        if variant == FULL_NAME or not complete or not judge.compares_with_full:
             return None
         binary = judge.is_binary(metrics)
-        return compare_pairs(scores[arm], scores[FULL_NAME], margin=margin, binary=binary)
+        return compare_pairs(scores[variant], scores[FULL_NAME], margin=margin, binary=binary)
 
     return TaskSummary(
         metrics=metrics,
         cases=len(complete),
         incomplete=len(judged) - len(complete),
-        arms={
-            arm: _summarize_arm(
-                [one.records[arm] for one in complete],
-                score=fmean(scores[arm]) if complete else None,
-                versus_full=versus_full(arm),
-                failed=sum("error" in one.records.get(arm, {}) for one in judged),
+        variants={
+            variant: _summarize_variant(
+                [one.records[variant] for one in complete],
+                score=fmean(scores[variant]) if complete else None,
+                versus_full=versus_full(variant),
+                failed=sum("error" in one.records.get(variant, {}) for one in judged),
             )
-            for arm in arms
+            for variant in variants
         },
     )
 
 
-def _summarize_arm(
+def _summarize_variant(
     records: Sequence[_Record],
     *,
     score: float | None,
     versus_full: PairedComparison | None,
     failed: int,
-) -> ArmSummary:
+) -> VariantSummary:
     context_tokens = sum(record["context_tokens"] for record in records)
     kept_tokens = sum(record["kept_tokens"] for record in records)
     input_tokens = [found for r in records if (found := r["input_tokens"]) is not None]
@@ -181,7 +190,7 @@ def _summarize_arm(
     first = [record["first_token_seconds"] for record in answered]
     together = [r["draft_seconds"] + r["first_token_seconds"] for r in answered]
     draft = [record["draft_seconds"] for record in records]
-    return ArmSummary(
+    return VariantSummary(
         score=score,
         versus_full=versus_full,
         kept_tokens_fraction=kept_tokens / context_tokens if context_tokens else None,

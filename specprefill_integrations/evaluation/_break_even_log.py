@@ -1,4 +1,4 @@
-"""What logs of A/B measurements tell of speeds: times by length. Estimates nothing."""
+"""Reading times by text length, from logs of A/B measurements."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _Times = Sequence[tuple[int, float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogTimes:
-    """Tokens that were read, and the seconds that it took: all in the tokens of the log."""
+    """Pairs of tokens that were read (as the log counts them) and seconds."""
 
     draft: _Times
-    """Compressing the texts of a case; one a case, the mean over how much was kept. Texts that were
-    left whole were not read."""
+    """Time to compress the texts of a case; one per case, the mean over its fractions. Texts that
+    passed through unchanged were not read."""
 
     target: _Times
-    """Until the first token of the model's answer, by the texts in its prompt; one a call. What
-    else stands in prompts is about as long in all of them."""
+    """Time to first token by the tokens of the texts in the prompt; one per call. The rest of the
+    prompt is about as long in all calls."""
 
 
 def read_log_times(paths: Sequence[Path], scorer: str) -> LogTimes:
-    """Read logs that `specprefill evaluate ab` wrote, or is writing, of one model and one draft.
+    """Read logs of `specprefill evaluate ab` with one model and one draft, finished or not.
 
     Args:
         paths: The files; at least one.
-        scorer: What compresses, as the logs call it.
+        scorer: Name of the scorer in the logs.
 
     Raises:
-        EvaluationDataError: A file cannot be read, or is no such log, or knows no such scorer; or
-            the logs are of different models or drafts.
+        EvaluationDataError: A file cannot be read, is no such log, or has no such scorer; or the
+            logs are of different models or drafts.
     """
     runs = [read_logged_run(path) for path in paths]
     for path, run in zip(paths, runs, strict=True):
@@ -52,9 +52,9 @@ def read_log_times(paths: Sequence[Path], scorer: str) -> LogTimes:
 
 
 def _times_of(run: LoggedRun, path: Path, scorer: str) -> LogTimes:
-    scorers = {arm.scorer for arm in run.arms if arm.scorer is not None}
+    scorers = {one.scorer for one in run.variants if one.scorer is not None}
     if scorers and scorer not in scorers:
-        msg = f"{str(path)!r} knows no scorer {scorer!r}, only {', '.join(sorted(scorers))}"
+        msg = f"{str(path)!r} has no scorer {scorer!r}, only {', '.join(sorted(scorers))}"
         raise EvaluationDataError(msg)
     answered = [record for record in run.records if "error" not in record]
     return LogTimes(draft=_draft_times(answered, scorer), target=_target_times(answered))
@@ -64,7 +64,7 @@ def _draft_times(records: Iterable[Mapping[str, Any]], scorer: str) -> _Times:
     found: dict[tuple[str, int], list[float]] = {}
     for record in records:
         was_cut = record["kept_tokens"] < record["context_tokens"]
-        if was_cut and record["arm"].startswith(f"{scorer}@"):
+        if was_cut and record["variant"].startswith(f"{scorer}@"):
             key = (record["case"], int(record["context_tokens"]))
             found.setdefault(key, []).append(float(record["draft_seconds"]))
     return [(tokens, fmean(seconds)) for (_, tokens), seconds in found.items()]

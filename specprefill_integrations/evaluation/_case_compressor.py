@@ -1,6 +1,6 @@
-"""The seam between measuring and compressing: ours, baselines and peers keep texts alike.
+"""Common interface of everything that compresses in a measurement: ours, baselines and peers.
 
-What was kept is counted by whoever measures, with one counter for all.
+All results are counted with one token counter.
 """
 
 from __future__ import annotations
@@ -11,36 +11,37 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from specprefill_integrations.compressor import ContextCompressor
-from specprefill_integrations.evaluation._remembering_scorer import RememberingScorer
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._token_counting import CountTokens, count_each
-from specprefill_integrations.types import Budget
+from specprefill_integrations.scoring._span_scorer import ScorerWrapper, SpanScorer
+from specprefill_integrations.types import Budget, Span
+
+_Call = tuple[str | None, tuple[str, ...], tuple[tuple[Span, ...], ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptTexts:
-    """What is left of a case's texts."""
+    """The compressed texts of a case."""
 
     texts: tuple[str, ...]
-    """One a text, empty where nothing of it is left; or fewer, where texts were merged or left out
-    as a whole."""
+    """One per text, empty if nothing of it was kept; fewer if texts were merged or dropped."""
 
     seconds: float
-    """What compressing for this fraction alone takes."""
+    """Time to compress for this fraction alone."""
 
     reading_seconds: float | None = None
-    """How much of that serves every fraction of the case; None where each is read for anew."""
+    """Part of it that serves every fraction of the case; None if each fraction is read anew."""
 
 
 class CaseCompressor(Protocol):
-    """Keeps a share of a case's texts."""
+    """Compresses the texts of a case to a fraction of their tokens."""
 
     @property
     def parameters(self) -> Mapping[str, object]:
-        """What it is set to, as plain values for JSON: results of other values are others."""
+        """Settings that results depend on, as plain JSON values."""
 
     def compress(self, texts: Sequence[str], query: str | None, keep_fraction: float) -> KeptTexts:
-        """Keep that share of the tokens of all texts together, or as near to it as it can.
+        """Keep about this fraction of the tokens of all texts together.
 
         Args:
             texts: The texts.
@@ -50,18 +51,21 @@ class CaseCompressor(Protocol):
 
 
 class SpanCompressor:
-    """What a compressor keeps, its scorer's engine left out: a cache would hide what it takes."""
+    """A `ContextCompressor` as a `CaseCompressor`.
+
+    Its engine is bypassed, because the engine's cache would hide the scoring time.
+    """
 
     parameters: Mapping[str, object] = {}
-    """All of it ships like this."""
+    """None: the compressor is used with the settings it has."""
 
     def __init__(self, compressor: ContextCompressor) -> None:
-        """Measure this compressor, except that failures are raised."""
+        """Wrap a compressor; failures are raised."""
         self._remembering = RememberingScorer(compressor.scorer.unwrapped)
         self._compressor = compressor.replace(scorer=self._remembering, on_error="raise")
 
     def compress(self, texts: Sequence[str], query: str | None, keep_fraction: float) -> KeptTexts:
-        """Compress; the same case is scored once for all fractions. See `CaseCompressor`."""
+        """Compress; a case is scored once for all fractions. See `CaseCompressor`."""
         remembering = self._remembering
         started = time.perf_counter()
         spent, answered = remembering.score_seconds, remembering.answered_seconds
@@ -77,18 +81,45 @@ class SpanCompressor:
         )
 
 
+class RememberingScorer(ScorerWrapper):
+    """A scorer that remembers its last call, so that one reading serves all fractions."""
+
+    def __init__(self, scorer: SpanScorer) -> None:
+        """Wrap a scorer."""
+        super().__init__(scorer)
+        self._last: tuple[_Call, list[list[float]], float] | None = None
+        self.score_seconds = 0.0
+        """Time that the wrapped scorer took so far."""
+        self.answered_seconds = 0.0
+        """Time that it would have taken without the memory."""
+
+    def score_spans(
+        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[list[float]]:
+        """Score, unless the last call was the same. See `SpanScorer.score_spans`."""
+        call = query, tuple(texts), tuple(tuple(found) for found in spans)
+        if self._last is None or self._last[0] != call:
+            started = time.perf_counter()
+            scores = self.scorer.score_spans(query, texts, spans)
+            seconds = time.perf_counter() - started
+            self.score_seconds += seconds
+            self._last = call, scores, seconds
+        self.answered_seconds += self._last[2]
+        return [list(scores) for scores in self._last[1]]
+
+
 def clocked(compress: Callable[[], Iterable[str]]) -> KeptTexts:
-    """What a function keeps, and how long it takes."""
+    """Run a function that returns kept texts, and measure its time."""
     started = time.perf_counter()
     texts = tuple(compress())
     return KeptTexts(texts=texts, seconds=time.perf_counter() - started)
 
 
 def count_texts(count_tokens: CountTokens, texts: Sequence[str]) -> int:
-    """The tokens of all texts together, lone surrogates in them replaced."""
+    """Count the tokens of all texts together, lone surrogates replaced."""
     return sum(count_each(count_tokens, [encodable(text) for text in texts]))
 
 
 def token_limit(count_tokens: CountTokens, texts: Sequence[str], keep_fraction: float) -> int:
-    """How many tokens that share of the texts is: the same for all compressors."""
+    """The number of tokens that a fraction of the texts allows: the same for all compressors."""
     return Budget(keep_fraction=keep_fraction).token_limit(count_texts(count_tokens, texts))

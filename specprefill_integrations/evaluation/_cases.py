@@ -1,18 +1,10 @@
-"""Evaluation cases: a question, some documents, and the answers that must survive.
-
-Reads files of JSON lines, one case a line. Knows nothing about compression.
-"""
+"""Evaluation cases: a question, documents, and the answers that must survive compression."""
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.splitting._json_text import is_json
@@ -20,99 +12,47 @@ from specprefill_integrations.splitting._json_text import is_json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationCase:
-    """A question about some texts, and what a good answer to it rests on."""
+    """A question about some texts, and its right answers."""
 
     id: str
-    """Names the case within its file."""
+    """Identifies the case within its file."""
 
     task: str
-    """What kind of question it is; cases of one task are counted together."""
+    """Kind of question; cases of one task are summarized together."""
 
     query: str | None
-    """The question; None where there is none."""
+    """The question, if there is one."""
 
     texts: tuple[str, ...]
-    """The documents, each below its title if it is no JSON."""
+    """The documents, each below its title unless it is JSON."""
 
     answers: tuple[str, ...]
     """Texts of which one must be found."""
 
     needs_all: bool = False
-    """Whether every one of the answers must be found."""
+    """True if every answer must be found."""
 
     metric: str | None = None
-    """How the case is judged; None where an answer is found or not."""
+    """Metric of the case; None if it only matters whether an answer is found."""
 
     reply: str | None = None
-    """What the app answered when the case was recorded: not what is right."""
+    """The app's recorded reply, which need not be right."""
 
     def is_answered_by(self, texts: Sequence[str]) -> bool:
-        """Whether the answers stand in `texts`; upper and lower case are the same.
+        """True if the texts contain the answers, upper and lower case alike.
 
-        Each answer stands in one of the texts, never across two.
+        Each answer must be within one text.
         """
         folded = [text.casefold() for text in texts]
         found = [any(answer.casefold() in text for text in folded) for answer in self.answers]
         return bool(found) and (all(found) if self.needs_all else any(found))
 
 
-def read_cases(path: Path, limit: int | None = None) -> list[EvaluationCase]:
-    """Read a file of JSON lines, packed by gzip where its name ends in `.gz`.
-
-    A line is an object with `id`, `task`, `query`, `documents` (objects with `text` and perhaps
-    `title`) and `answers`, and perhaps with `all`, `metric` and `reply`. Blank lines are passed
-    over.
-
-    Args:
-        path: The file.
-        limit: How many cases to read; all by default.
-
-    Raises:
-        EvaluationDataError: The file cannot be read, or a line of it is no case.
-    """
-    try:
-        with _opened(path) as lines:
-            filled = ((n, line) for n, line in enumerate(lines, start=1) if line.strip())
-            return [_read_case(path, n, line) for n, line in islice(filled, limit)]
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        msg = f"{str(path)!r} cannot be read: {reason}"
-        raise EvaluationDataError(msg) from error
-
-
-def _opened(path: Path) -> BinaryIO:
-    packed = path.suffix == ".gz"
-    return cast("BinaryIO", gzip.open(path, "rb")) if packed else path.open("rb")
-
-
-def _read_case(path: Path, number: int, line: bytes) -> EvaluationCase:
-    try:
-        return _parse_case(line)
-    except (ValueError, RecursionError) as error:
-        msg = f"{str(path)!r}, line {number}: {_in_words(error)}"
-        raise EvaluationDataError(msg) from error
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "not UTF-8 text"
-    if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error.msg}, at character {error.pos + 1} of the line"
-    if isinstance(error, RecursionError):
-        return "JSON that is nested too deeply"
-    return str(error)
-
-
-def _parse_case(line: bytes) -> EvaluationCase:
-    record = json.loads(line.decode("utf-8-sig"))
-    if not isinstance(record, dict):
-        msg = "not a JSON object"
-        raise EvaluationDataError(msg)
-    return case_of_record(record)
-
-
 def case_of_record(record: Mapping[str, Any]) -> EvaluationCase:
-    """A case of the object that a line of a file holds; see `read_cases`.
+    """Make a case of a JSON object.
+
+    Its fields are `id`, `task`, `query`, `documents` (objects with `text` and optionally `title`)
+    and `answers`, and optionally `all`, `metric` and `reply`.
 
     Raises:
         EvaluationDataError: The object is no case.
@@ -153,14 +93,14 @@ def _answers(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _field(
-    record: Mapping[str, Any], name: str, kinds: type | tuple[type, ...], in_words: str
+    record: Mapping[str, Any], name: str, kinds: type | tuple[type, ...], expected: str
 ) -> Any:  # noqa: ANN401 - checked here
-    """The value of a field, where it is what it should be."""
+    """The value of a field, checked."""
     if name not in record:
         msg = f"{name!r} is missing"
         raise EvaluationDataError(msg)
     value = record[name]
     if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
-        msg = f"{name!r} must be {in_words}; got {value!r:.60}"
+        msg = f"{name!r} must be {expected}; got {value!r:.60}"
         raise EvaluationDataError(msg)
     return value

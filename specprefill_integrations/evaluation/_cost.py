@@ -1,4 +1,4 @@
-"""Calls of a model in money. Pure: knows records and prices."""
+"""Costs of a model's calls, from records and prices."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from specprefill_integrations.observability._prices import Prices
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What calls cost, in the currency of the prices."""
+    """Costs of calls, in the currency of the prices."""
 
     fresh_input: float = 0.0
-    """Tokens of prompts that the model had to read."""
+    """Prompt tokens that the model read."""
 
     cached_input: float = 0.0
-    """Tokens of prompts that came from the provider's prompt cache."""
+    """Prompt tokens from the provider's prompt cache."""
 
     output: float = 0.0
-    """Tokens of answers."""
+    """Tokens of the answers."""
 
     draft: float = 0.0
-    """The draft's machine while it worked, or was waited for."""
+    """The draft's machine while it worked or was waited for."""
 
     unpriced_calls: int = 0
-    """Calls whose provider does not say how many tokens they took: only their draft is priced."""
+    """Calls whose provider reports no tokens: only their draft is priced."""
 
     @property
     def total(self) -> float:
-        """All together."""
+        """Sum of all parts."""
         return self.fresh_input + self.cached_input + self.output + self.draft
 
     def __add__(self, other: Cost) -> Cost:
@@ -44,13 +44,11 @@ class Cost:
 
 
 def cost_of(record: TtftRecord, prices: Prices) -> Cost:
-    """What one call cost.
-
-    What a provider charges for writing into its prompt cache is no part of it.
+    """The cost of one call, without charges for writing to a prompt cache.
 
     Args:
         record: The call.
-        prices: What tokens and the draft's machine cost.
+        prices: Prices of tokens and of the draft's machine.
     """
     usage = record.usage
     draft = record.draft_seconds / 3600 * prices.draft_per_hour
@@ -66,10 +64,10 @@ def cost_of(record: TtftRecord, prices: Prices) -> Cost:
 
 
 def total_cost(records: Iterable[TtftRecord], prices: Prices) -> Cost:
-    """What all of these calls cost together.
+    """The cost of calls together.
 
     Args:
         records: The calls, such as `TtftLog.records`.
-        prices: What tokens and the draft's machine cost.
+        prices: Prices of tokens and of the draft's machine.
     """
     return sum((cost_of(record, prices) for record in records), Cost())

@@ -1,4 +1,4 @@
-"""What a measurement ran on, so that its times mean something later."""
+"""Description of the machine that a measurement ran on."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def describe_machine(draft: DraftModel | None = None) -> dict[str, object]:
-    """The system, its processor and Python, without a name of the machine or its user.
+    """Describe system, processor and Python, without the machine's or the user's name.
 
     Args:
-        draft: Where it runs and what it computes in is told, too.
+        draft: Adds its device, data type and CPU threads.
     """
     found: dict[str, object] = {
         "system": platform.system(),
@@ -26,17 +26,16 @@ def describe_machine(draft: DraftModel | None = None) -> dict[str, object]:
         "python": platform.python_version(),
     }
     if draft is not None:
-        # Here, as it needs torch, which a draft has brought already.
-        from specprefill_integrations.bench._passes import cpu_threads  # noqa: PLC0415
+        import torch  # noqa: PLC0415 - a draft has imported it already
 
         found["device"] = str(draft.device)
         found["dtype"] = str(draft.dtype).removeprefix("torch.")
-        found["threads"] = cpu_threads()
+        found["threads"] = torch.get_num_threads()
     return found
 
 
 def _processor() -> str:
-    """Its name as far as the system tells; Linux does so in a file of its own."""
+    """The processor's name; Linux keeps it in /proc/cpuinfo only."""
     try:
         lines = _CPU_INFO.read_text("utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Settings, addresses and commands as logs and pages tell them: without keys. Pure."""
+"""Masking of secrets in settings, addresses and commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MASK = "***"
-"""Stands for what is not told."""
+"""Replaces a secret."""
 
 _SECRET = re.compile(
     r"secret|passw|credential|authorization|cookie|apikey"
@@ -21,7 +21,7 @@ _OPTION = re.compile(r"(--[\w-]+=)?(.*)", re.DOTALL)
 
 
 def masked(value: Any) -> Any:  # noqa: ANN401 - plain values of JSON
-    """Plain values of JSON; what stands under a name such as `api_key` is masked."""
+    """Plain JSON values with those under names such as `api_key` masked."""
     if isinstance(value, Mapping):
         return {
             name: MASK if inner and _is_secret(str(name)) else masked(inner)
@@ -33,27 +33,27 @@ def masked(value: Any) -> Any:  # noqa: ANN401 - plain values of JSON
 
 
 def masked_address(text: str) -> str:
-    """An address without its user, password and keys; any other text as it is."""
+    """An address without user, password and keys; any other text unchanged."""
     if "://" not in text:
         return text
     return _PARAMETER.sub(_masked_parameter, _USER.sub(f"{MASK}@", text))
 
 
 def masked_command(words: Sequence[str]) -> list[str]:
-    """The words of a command; objects of JSON among them, and addresses, are masked."""
+    """The words of a command, with JSON objects and addresses masked."""
     return [_masked_word(word) for word in words]
 
 
 def _masked_word(word: str) -> str:
-    option, value = _OPTION.fullmatch(word).groups("")  # type: ignore[union-attr] # it fits all
+    option, value = _OPTION.fullmatch(word).groups("")  # type: ignore[union-attr] # it always matches
     try:
         found = json.loads(value) if value.lstrip().startswith("{") else None
     except ValueError:
         found = None
     if found is None:
         return option + masked_address(value)
-    told = masked(found)
-    return word if told == found else option + json.dumps(told, ensure_ascii=False)
+    hidden = masked(found)
+    return word if hidden == found else option + json.dumps(hidden, ensure_ascii=False)
 
 
 def _masked_parameter(parameter: re.Match[str]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from specprefill_integrations.errors import MissingDependencyError
-from specprefill_integrations.evaluation._ab_summary import ArmSummary, TaskSummary
+from specprefill_integrations.evaluation._ab_summary import TaskSummary, VariantSummary
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME
 from specprefill_integrations.evaluation._report._findings import PROMPTS, Findings
 from specprefill_integrations.evaluation._report._sections import (
@@ -176,8 +176,8 @@ def _quality_key(findings: Findings) -> str:
 def _draw_quality_panel(
     axes: Axes, findings: Findings, scorers: Sequence[str], group: TaskSummary
 ) -> None:
-    full = group.arms[FULL_NAME].score or 0.0
-    found = [group.arms[variant.name] for variant in findings.compressed_variants]
+    full = group.variants[FULL_NAME].score or 0.0
+    found = [group.variants[variant.name] for variant in findings.compressed_variants]
     _limit_widths(axes, [one.kept_tokens_fraction or 0.0 for one in found], most=1.0)
     edges = [full]
     for one in found:
@@ -209,9 +209,9 @@ def _draw_quality_line(
     axes: Axes, findings: Findings, scorers: Sequence[str], scorer: str, group: TaskSummary
 ) -> _Label:
     """Draw a scorer's line and return its label."""
-    color, full = _color_of(scorer, scorers), group.arms[FULL_NAME].score or 0.0
+    color, full = _color_of(scorer, scorers), group.variants[FULL_NAME].score or 0.0
     found = [
-        group.arms[variant.name]
+        group.variants[variant.name]
         for variant in findings.compressed_variants
         if variant.scorer == scorer
     ]
@@ -244,7 +244,7 @@ def _draw_waiting(findings: Findings, name: str) -> Picture | None:
     """Draw the seconds of compression and of the model's first token, one bar per variant."""
     found = {
         variant: one
-        for variant, one in findings.summary.all.arms.items()
+        for variant, one in findings.summary.all.variants.items()
         if one.first_token_seconds is not None
     }
     if FULL_NAME not in found or len(found) == 1:
@@ -267,7 +267,7 @@ def _draw_waiting(findings: Findings, name: str) -> Picture | None:
     return _draw(name, title, (9.0, 1.9 + 0.44 * len(found)), onto)
 
 
-def _draw_waiting_bars(axes: Axes, found: Mapping[str, ArmSummary]) -> None:
+def _draw_waiting_bars(axes: Axes, found: Mapping[str, VariantSummary]) -> None:
     draft = [one.draft_seconds or 0.0 for one in found.values()]
     first = [one.first_token_seconds or 0.0 for one in found.values()]
     bars: dict[str, Any] = {"height": _BAR_HEIGHT}
@@ -288,7 +288,7 @@ def _draw_budget(findings: Findings, scorers: Sequence[str], name: str) -> Pictu
     variants, cases = findings.compressed_variants, findings.summary.all.cases
     if not variants or not cases:
         return None
-    found = [findings.summary.all.arms[variant.name] for variant in variants]
+    found = [findings.summary.all.variants[variant.name] for variant in variants]
     colors = [_color_of(str(variant.scorer), scorers) for variant in variants]
 
     def onto(figure: Figure) -> None:
@@ -324,7 +324,7 @@ def _draw_cost(findings: Findings, scorers: Sequence[str], name: str) -> Picture
         return None
     kept = {
         variant: one.kept_tokens_fraction or 0.0
-        for variant, one in findings.summary.all.arms.items()
+        for variant, one in findings.summary.all.variants.items()
     }
     full = costs[FULL_NAME].total
 

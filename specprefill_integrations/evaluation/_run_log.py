@@ -1,7 +1,6 @@
-"""What a long run has found so far, in a file that survives being killed.
+"""A log of results as JSON lines that survives a killed process.
 
-JSON lines: the first says how the run is set up, each further one is a record. Knows nothing about
-what the records say.
+The first line holds the setup of the run; each further line is a record.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,16 +20,22 @@ _SETUP = "run"
 
 
 class RunLog:
-    """An open log: what it held, and a place for more. Many threads may append."""
+    """An open log. Many threads may append."""
 
-    def __init__(self, file: BinaryIO, records: list[dict[str, Any]]) -> None:
+    def __init__(
+        self, file: BinaryIO, path: Path, setup: Mapping[str, Any], records: list[dict[str, Any]]
+    ) -> None:
         self._file = file
         self._lock = threading.Lock()
+        self.path = path
+        """The file."""
+        self.setup = setup
+        """Setup that all records share."""
         self.records = records
-        """What an earlier run left there, in its order."""
+        """Records of earlier runs, in their order."""
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add a record; it is on the disk when this returns."""
+        """Append a record; it is on the disk when this returns."""
         line = f"{json.dumps(record)}\n".encode("ascii")
         with self._lock:
             self._file.write(line)
@@ -39,45 +44,43 @@ class RunLog:
 
 
 @contextmanager
-def open_run_log(
-    path: Path, setup: Mapping[str, Any], *, outdated: Collection[str] = ()
-) -> Iterator[RunLog]:
-    """Start a log, or go on with one that was started with the same setup.
+def open_run_log(path: Path | str, setup: Mapping[str, Any]) -> Iterator[RunLog]:
+    """Start a log, or continue one with the same setup.
 
-    A last line without an end was being written when a run was killed, and is dropped.
+    An incomplete last line, left by a killed process, is dropped.
 
     Args:
-        path: The file; it need not exist, its folder must.
-        setup: What must be the same for records to be comparable, as plain values for JSON.
-        outdated: Names that older logs state in their setup and that need not be the same.
+        path: The file; its folder must exist.
+        setup: Whatever results depend on, as plain JSON values.
 
     Raises:
-        EvaluationDataError: The file is no such log, or one of another setup.
+        EvaluationDataError: The file is no such log, or has another setup.
     """
+    path = Path(path)
     with path.open("a+b") as file:
         file.seek(0)
         held = file.read()
         whole = held[: held.rfind(b"\n") + 1]
         lines = _parsed(path, whole)
         if lines:
-            _check_setup(path, lines[0], setup, outdated)
+            _check_setup(path, lines[0], setup)
         elif not _starts_a_log(held):
             raise _no_log(path)
         file.truncate(len(whole))
-        log = RunLog(file, lines[1:])
+        log = RunLog(file, path, setup, lines[1:])
         if not lines:
             log.append({_SETUP: dict(setup)})
         yield log
 
 
 def setup_digest(setup: Mapping[str, Any]) -> str:
-    """A short name of a setup: the same for the same, another for another."""
+    """A short hash of a setup."""
     text = json.dumps(setup, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 def _starts_a_log(held: bytes) -> bool:
-    """Whether this is nothing, or the first line of a log as far as it was written."""
+    """True for an empty file and for an incomplete first line of a log."""
     start = f'{{"{_SETUP}": '.encode()
     return start.startswith(held[: len(start)])
 
@@ -92,11 +95,8 @@ def _parsed(path: Path, data: bytes) -> list[dict[str, Any]]:
     return lines
 
 
-def _check_setup(
-    path: Path, first: Mapping[str, Any], setup: Mapping[str, Any], outdated: Collection[str]
-) -> None:
-    then = {name: value for name, value in first[_SETUP].items() if name not in outdated}
-    now = json.loads(json.dumps(setup))
+def _check_setup(path: Path, first: Mapping[str, Any], setup: Mapping[str, Any]) -> None:
+    then, now = first[_SETUP], json.loads(json.dumps(setup))
     if then == now:
         return
     changed = [
@@ -104,9 +104,9 @@ def _check_setup(
         for name in sorted({*then, *now})
         if then.get(name) != now.get(name)
     ]
-    msg = "\n".join([f"{str(path)!r} is the log of a run that was set up otherwise.", *changed])
+    msg = "\n".join([f"{str(path)!r} is the log of a run with another setup.", *changed])
     raise EvaluationDataError(msg)
 
 
 def _no_log(path: Path) -> EvaluationDataError:
-    return EvaluationDataError(f"{str(path)!r} is no log of a run, and is left as it is.")
+    return EvaluationDataError(f"{str(path)!r} is not the log of a run; it was not changed.")

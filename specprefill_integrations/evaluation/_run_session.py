@@ -1,7 +1,4 @@
-"""What one invocation of `specprefill evaluate ab` says about itself in the log that it writes to.
-
-Who reads the log later knows from it what the records were measured with. No record of a call.
-"""
+"""The record of one invocation in the log of an A/B measurement: what it measured with."""
 
 from __future__ import annotations
 
@@ -16,6 +13,8 @@ from typing import Any
 
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._judging import JudgeBy
+from specprefill_integrations.evaluation._lineup import Lineup
+from specprefill_integrations.evaluation._machine import describe_machine
 from specprefill_integrations.evaluation._masking import masked_command
 
 _SESSION = "session"
@@ -48,79 +47,94 @@ def _version(package: str) -> str | None:
 
 
 def typed_command() -> list[str]:
-    """The words of the command that runs, keys in them masked."""
+    """The words of the running command, secrets masked."""
     return masked_command(["specprefill", *sys.argv[1:]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFile:
-    """A file that cases were read from."""
+    """A file of cases."""
 
     name: str
-    """Its name, without its folders."""
+    """Name without folders."""
 
     sha256: str
-    """Of its bytes."""
+    """Hash of its bytes."""
 
     cases: int
-    """How many cases were read from it, those included that were left out."""
+    """Cases read from it, those left out included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSession:
-    """One invocation. Folders stand in it only where the user typed them: in the command."""
+    """One invocation. It contains no folders except those in the command."""
 
     machine: Mapping[str, object]
     """See `describe_machine`."""
 
     data: Sequence[DataFile]
-    """What was read."""
+    """The files of cases."""
 
     draft: str
-    """The draft that read, or whose tokenizer counted."""
+    """Name of the draft that reads, or whose tokenizer counts."""
 
     scorers: Mapping[str, Mapping[str, object]]
-    """What compressed, and what it was set to."""
+    """Settings of each scorer."""
 
     skipped: Mapping[str, str]
-    """Why other scorers did not."""
+    """Scorers that were not measured, and why."""
 
     judge_by: JudgeBy
-    """What it compared replies with."""
+    """Reference of the replies."""
+
+    command: Sequence[str] = ()
+    """The command."""
 
     started: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat())
-    """When, in UTC."""
-
-    command: Sequence[str] = field(default_factory=typed_command)
-    """What was typed."""
+    """Start time in UTC."""
 
     versions: Mapping[str, str] = field(default_factory=_installed_versions)
-    """Of what was installed and may matter."""
+    """Versions of relevant packages."""
+
+    @classmethod
+    def of(
+        cls, lineup: Lineup, judge_by: JudgeBy, data: Sequence[DataFile], command: Sequence[str]
+    ) -> RunSession:
+        """Describe an invocation that measures this line-up."""
+        return cls(
+            machine=describe_machine(lineup.draft_model),
+            data=data,
+            draft=without_folders(lineup.draft),
+            scorers={name: told(one.parameters) for name, one in lineup.compressors.items()},
+            skipped=lineup.skipped,
+            judge_by=judge_by,
+            command=command,
+        )
 
     def as_record(self) -> dict[str, Any]:
-        """As it stands in the log."""
+        """The log's record."""
         return {_SESSION: asdict(self)}
 
 
 def describe_data(path: Path, cases: int) -> DataFile:
-    """A file as it is now.
+    """Describe a readable file.
 
     Args:
-        path: The file; it can be read.
-        cases: How many cases were read from it.
+        path: The file.
+        cases: Number of cases read from it.
     """
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return DataFile(name=path.name, sha256=digest, cases=cases)
 
 
 def without_folders(name: str) -> str:
-    """The last part of what is a path; anything else, such as a hub id, as it is."""
+    """The last part of an absolute path; anything else, such as a hub id, unchanged."""
     path = PurePath(name)
     return path.name if path.is_absolute() else name
 
 
 def told(parameters: Mapping[str, object]) -> dict[str, object]:
-    """What a compressor is set to, without folders."""
+    """Settings of a compressor, without folders."""
     return {
         name: without_folders(value) if isinstance(value, str) else value
         for name, value in parameters.items()
@@ -130,14 +144,14 @@ def told(parameters: Mapping[str, object]) -> dict[str, object]:
 def check_scorers(
     records: Iterable[Mapping[str, Any]], scorers: Mapping[str, Mapping[str, object]]
 ) -> None:
-    """See that scorers are set to what they were in the log's earlier sessions.
+    """Check that scorers have the settings that they had in earlier sessions of the log.
 
     Args:
-        records: What the log holds.
-        scorers: What compresses now, and what it is set to.
+        records: The log's records.
+        scorers: Settings of each scorer.
 
     Raises:
-        EvaluationDataError: One is set to something else: its arms would be of two kinds.
+        EvaluationDataError: One has other settings, which would mix results under one name.
     """
     for record in records:
         then = record.get(_SESSION, {}).get("scorers", {})

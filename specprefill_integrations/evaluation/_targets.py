@@ -1,6 +1,6 @@
-"""The chat model that a measurement is about, behind one small Protocol: prompt in, answer out.
+"""Target models of a measurement behind one protocol: prompt in, answer out.
 
-Knows no cases and no prompts. LangChain and LlamaIndex are imported only where one is asked for.
+LangChain and LlamaIndex are imported only if needed.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
 
 _LLAMA_INDEX = "llama_index."
 
-# What a server of one's own, which asks for no key, is given instead of one.
+# Placeholder for a local server that needs no key.
 _NO_KEY = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a chat model made of a prompt."""
+    """A chat model's answer to a prompt."""
 
     text: str
-    """All of it."""
+    """The whole text."""
 
     first_token_seconds: float | None
-    """Until the first piece of text arrived; None where there was no text."""
+    """Time to the first piece of text; None if there was no text."""
 
     total_seconds: float
-    """Until the last piece arrived."""
+    """Time to the last piece."""
 
     input_tokens: int | None
-    """Tokens of the prompt, as the model counts; None where it does not say."""
+    """Tokens of the prompt as the model counts them; None if it does not report them."""
 
     output_tokens: int | None
     """Tokens of the answer, likewise."""
 
 
 class ChatTarget(Protocol):
-    """A chat model that many threads may ask at a time."""
+    """A chat model; thread-safe."""
 
     def answer(self, prompt: str) -> Answer:
-        """Answer one message of a user; raises whatever the model raises."""
+        """Answer one user message; raise whatever the model raises."""
         ...
 
 
@@ -57,7 +57,7 @@ class LangChainTarget:
     """A chat model of LangChain."""
 
     model: BaseChatModel
-    """Asked by `stream`, so that the first token is seen when it comes."""
+    """Called by `stream`, which reveals the first token."""
 
     def answer(self, prompt: str) -> Answer:
         """See `ChatTarget.answer`."""
@@ -75,10 +75,10 @@ class LangChainTarget:
 
 @dataclass(frozen=True, slots=True)
 class LlamaIndexTarget:
-    """A language model of LlamaIndex; it does not say how many tokens it read."""
+    """A language model of LlamaIndex, which does not report tokens."""
 
     model: LLM
-    """Asked by `stream_complete`, so that the first token is seen when it comes."""
+    """Called by `stream_complete`, which reveals the first token."""
 
     def answer(self, prompt: str) -> Answer:
         """See `ChatTarget.answer`."""
@@ -95,26 +95,26 @@ class LlamaIndexTarget:
 def named_target(
     model: str, *, base_url: str | None = None, options: Mapping[str, Any] | None = None
 ) -> ChatTarget:
-    """The chat model of a name.
+    """Make a target from a model's name.
 
     Args:
-        model: What `init_chat_model` of LangChain takes, such as `openai:gpt-5-mini`; with
-            `base_url`, the name that the server knows it by; or a class of LlamaIndex, such as
-            `llama_index.llms.ollama:Ollama`, which finds its server by itself.
-        base_url: Where a server speaks OpenAI's protocol. Its key is read from the environment
-            variable `OPENAI_API_KEY`; a server that needs none gets a placeholder.
-        options: What the model's class takes besides, such as `temperature`.
+        model: An argument of LangChain's `init_chat_model`, such as `openai:gpt-5-mini`; with
+            `base_url`, the server's name of the model; or a class of LlamaIndex, such as
+            `llama_index.llms.ollama:Ollama`, which is configured by `options`.
+        base_url: A server with OpenAI's protocol. Its key is read from the environment variable
+            `OPENAI_API_KEY`; a placeholder is sent if it is not set.
+        options: Further arguments of the model's class, such as `temperature`.
 
     Raises:
         ImportError: The class of LlamaIndex is not installed.
         MissingDependencyError: The extra `evaluate` is not installed.
-        ValueError: The name is of no class of LlamaIndex, or has a `base_url` with it.
+        ValueError: There is no such class of LlamaIndex, or it was given a `base_url`.
     """
-    # Failed calls are tried again by the run, which counts what they cost.
+    # The run repeats failed calls itself and counts their tokens.
     given = {"max_retries": 0, **(options or {})}
     if model.startswith(_LLAMA_INDEX):
         if base_url is not None:
-            msg = f"{model!r} takes its server as one of its own options."
+            msg = f"{model!r} takes its server's address in `options`."
             raise ValueError(msg)
         return LlamaIndexTarget(_llama_index_model(model, given))
     try:
@@ -138,11 +138,11 @@ def _llama_index_model(place: str, options: Mapping[str, Any]) -> LLM:
         if error.name is None or not module.startswith(error.name):  # something else is missing
             raise
         package = module.replace(".", "-").replace("_", "-")
-        msg = f"{module!r} is not installed; the package is mostly called {package}"
+        msg = f"{module!r} is not installed; the package is probably {package}"
         raise ImportError(msg, name=error.name) from error
     if not (isinstance(found, type) and issubclass(found, LLM)):
-        msg = f"{place!r} is no language model's class, as llama_index.llms.ollama:Ollama is one."
-        raise ValueError(msg)  # noqa: TRY004 - it is the name that is wrong
+        msg = f"{place!r} is not a LlamaIndex LLM class such as llama_index.llms.ollama:Ollama."
+        raise ValueError(msg)  # noqa: TRY004 - the name is wrong
     known = {name: value for name, value in options.items() if name != "max_retries"}
     return found(**(options if "max_retries" in found.model_fields else known))
 
@@ -153,14 +153,14 @@ def _served_model(model: str, base_url: str, options: Mapping[str, Any]) -> Base
 
     given = {
         "api_key": SecretStr(os.environ.get("OPENAI_API_KEY") or _NO_KEY),
-        "stream_usage": True,  # or it would not say how many tokens it read
+        "stream_usage": True,  # or it would report no tokens
         **options,
     }
     return ChatOpenAI(model=model, base_url=base_url, **given)
 
 
 class _StreamClock:
-    """Puts the pieces of one answer together and knows when they came."""
+    """The pieces of one streamed answer, and the times of the first and the last."""
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
@@ -168,13 +168,13 @@ class _StreamClock:
         self._pieces: list[str] = []
 
     def note(self, piece: str) -> None:
-        """Take a piece; those without text, such as a stream's first, are no tokens."""
+        """Add a piece; one without text, such as a stream's first, is not the first token."""
         if piece and self._first is None:
             self._first = time.perf_counter() - self._started
         self._pieces.append(piece)
 
     def answer(self, input_tokens: int | None, output_tokens: int | None) -> Answer:
-        """What came, now that nothing more does."""
+        """The complete answer."""
         return Answer(
             text="".join(self._pieces),
             first_token_seconds=self._first,

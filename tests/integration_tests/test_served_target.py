@@ -25,8 +25,7 @@ from openai import OpenAI
 from typer.testing import CliRunner
 
 from specprefill_integrations.cli import build_app
-from specprefill_integrations.evaluation._break_even_log import read_log_times
-from specprefill_integrations.evaluation._targets import LlamaIndexTarget
+from specprefill_integrations.evaluation import LlamaIndexTarget, read_log_times
 from specprefill_integrations.langchain import TtftCallbackHandler
 from specprefill_integrations.llama_index import TtftEventHandler
 from specprefill_integrations.scoring._draft_model import DraftModel
@@ -65,7 +64,7 @@ FACTS = {
     "Who mends the nets?": ("Bruno mends the nets.", "Bruno"),
 }
 NOISE = "Fish is sold on Mondays. The road is closed in winter. Rain is common in autumn. " * 8
-ARMS = ("full", "readout@0.2")
+VARIANTS = ("full", "readout@0.2")
 
 
 class Served(NamedTuple):
@@ -182,20 +181,22 @@ def test_ab_is_killed_and_goes_on(served: Served, data: Path, tmp_path: Path) ->
     arguments = command(served, data, log)
     kill_in_the_middle(arguments, log)
     before = records_of(log)
-    assert 3 <= len(before) < len(FACTS) * len(ARMS)
+    assert 3 <= len(before) < len(FACTS) * len(VARIANTS)
 
     done = CliRunner().invoke(build_app(), arguments)
     assert done.exit_code == 0, done.output
     records = records_of(log)
     assert records[: len(before)] == before
-    asked = [(record["id"], record["arm"]) for record in records]
-    assert sorted(asked) == sorted((str(n), arm) for n in range(len(FACTS)) for arm in ARMS)
+    asked = [(record["id"], record["variant"]) for record in records]
+    assert sorted(asked) == sorted(
+        (str(n), variant) for n in range(len(FACTS)) for variant in VARIANTS
+    )
     check_records(records)
     found = json.loads(done.stdout)
     assert (found["errors"], found["stopped"]) == ({}, None)
-    check_arms(found["all"])
+    check_variants(found["all"])
     times = read_log_times([log], "readout")
-    assert (len(times.draft), len(times.target)) == (len(FACTS), len(FACTS) * len(ARMS))
+    assert (len(times.draft), len(times.target)) == (len(FACTS), len(FACTS) * len(VARIANTS))
 
 
 def check_records(records: list[dict[str, Any]]) -> None:
@@ -206,22 +207,22 @@ def check_records(records: list[dict[str, Any]]) -> None:
         assert record["input_tokens"] > record["kept_tokens"] > 0
         assert 1 <= record["output_tokens"] <= 4
         assert record["failures"] == 0
-        assert (record["draft_seconds"] > 0) == (record["arm"] != "full")
+        assert (record["draft_seconds"] > 0) == (record["variant"] != "full")
 
 
-def check_arms(found: dict[str, Any]) -> None:
-    """Scores of both arms over the same cases, and less to read for one of them."""
+def check_variants(found: dict[str, Any]) -> None:
+    """Scores of both variants over the same cases, and less to read for one of them."""
     assert (found["cases"], found["incomplete"]) == (len(FACTS), 0)
-    full, compressed = (found["arms"][arm] for arm in ARMS)
-    for arm in (full, compressed):
-        assert 0 <= arm["score"] <= 1
-        assert arm["first_token_seconds"] > 0
+    full, compressed = (found["variants"][variant] for variant in VARIANTS)
+    for variant in (full, compressed):
+        assert 0 <= variant["score"] <= 1
+        assert variant["first_token_seconds"] > 0
     assert 0 < compressed["kept_tokens_fraction"] <= 0.2
     assert compressed["input_tokens"] < 0.5 * full["input_tokens"]
     assert compressed["versus_full"]["pairs"] == len(FACTS)
 
 
-def test_langchain_hears_the_first_token(served: Served) -> None:
+def test_langchain_records_the_first_token(served: Served) -> None:
     handler = TtftCallbackHandler()
     pieces = list(served.chat_model().stream("Who are you?", config={"callbacks": [handler]}))
     assert "".join(piece.text for piece in pieces).strip()
@@ -263,7 +264,7 @@ class ServedLLM(CustomLLM):
                 yield CompletionResponse(text=text, delta=delta)
 
 
-def test_llama_index_streams_and_hears_the_first_token(served: Served) -> None:
+def test_llama_index_streams_and_records_the_first_token(served: Served) -> None:
     handler = TtftEventHandler()
     handler.install()
     try:

@@ -17,18 +17,18 @@ from specprefill_integrations.evaluation._case_compressor import (
     count_texts,
     token_limit,
 )
-from specprefill_integrations.evaluation._peers._settings import PeerSettings
+from specprefill_integrations.evaluation._settings import PeerSettings
 from specprefill_integrations.pipeline._token_counting import CountTokens
 
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
-"""What a sentence must reach; its authors name 0.1, careful, and 0.5."""
+"""Sentence thresholds that are tried; the authors recommend 0.1 and 0.5."""
 
 
 class Provence:
-    """Keeps the sentences above a threshold: the lowest with which the budget is kept.
+    """Keeps the sentences above a threshold: the lowest one that meets the budget.
 
-    Where even the highest keeps more, that is what is kept. The time is that of one threshold, as
-    an app's would be that knows it beforehand.
+    If none does, the highest is used. The time is that of one threshold, as in an app with a fixed
+    threshold.
     """
 
     def __init__(self, model: Any, weights: str, count_tokens: CountTokens) -> None:  # noqa: ANN401 - its own class
@@ -64,11 +64,11 @@ def build_provence(settings: PeerSettings) -> Provence:
 
     Raises:
         OSError: There are none.
-        PermissionError: Nobody said that their code may run.
+        PermissionError: Their code may not run.
     """
     weights = settings.weights_of("provence")
     if not settings.trust_remote_code:
-        msg = "its weights bring code of their own; --trust-remote-code lets it run"
+        msg = "its weights bring their own code; --trust-remote-code allows it to run"
         raise PermissionError(msg)
     model = load_own_code_model(
         weights, device=settings.draft.device, trust_remote_code=settings.trust_remote_code

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from specprefill_integrations.compressor import ContextCompressor
-from specprefill_integrations.evaluation._ab_variants import Arm
+from specprefill_integrations.evaluation._ab_variants import Variant
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._report._findings import JudgedCase
 from specprefill_integrations.heat_map._page import HeatMapDocument, Shades, shade_documents
@@ -54,7 +54,7 @@ class CaseHeatMaker:
         self._options: dict[str, Any] = {name: draft.get(name) for name in _DRAFT_OPTIONS}
         self._ready: dict[_DraftScorer, tuple[ContextCompressor, TokenHeatRecorder]] = {}
 
-    def heat(self, judged: JudgedCase, variants: Iterable[Arm]) -> CaseHeat | None:
+    def heat(self, judged: JudgedCase, variants: Iterable[Variant]) -> CaseHeat | None:
         """Compress a case again with the variant whose answer lost (or else gained) most.
 
         Args:

@@ -9,11 +9,11 @@ from typing import Any
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._ab_run import case_key
 from specprefill_integrations.evaluation._ab_summary import AbSummary, summarize_ab
-from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Arm
+from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._cost import total_cost
 from specprefill_integrations.evaluation._judging import Judge, JudgeBy
-from specprefill_integrations.evaluation._report._logged_run import VARIANT_KEY, LoggedRun
+from specprefill_integrations.evaluation._report._logged_run import LoggedRun
 from specprefill_integrations.observability import TokenUsage, TtftRecord
 from specprefill_integrations.observability._prices import Prices
 
@@ -141,7 +141,7 @@ class Findings:
     run: LoggedRun
     """The log."""
 
-    variants: Sequence[Arm]
+    variants: Sequence[Variant]
     """Variants, the full prompt first."""
 
     margin: float
@@ -166,7 +166,7 @@ class Findings:
     """Currency of the costs, as in `GivenPrices`."""
 
     @property
-    def compressed_variants(self) -> list[Arm]:
+    def compressed_variants(self) -> list[Variant]:
         """All variants but the full prompt."""
         return [variant for variant in self.variants if variant.scorer is not None]
 
@@ -196,10 +196,10 @@ def judge(
     Raises:
         EvaluationDataError: No case of the log is in the data, with what replies are compared with.
     """
-    names = [variant.name for variant in run.arms]
+    names = [variant.name for variant in run.variants]
     last: dict[str, dict[str, _Record]] = {}
     for record in run.records:
-        last.setdefault(record["case"], {})[record[VARIANT_KEY]] = record
+        last.setdefault(record["case"], {})[record["variant"]] = record
     judge_of_run = Judge(by=judge_by or run.judge_by, metric=run.setup.get("metric"))
     known = {case_key(case): case for case in data if judge_of_run.why_not(case) is None}
     cases = [case for key, case in known.items() if key in last]
@@ -213,7 +213,7 @@ def judge(
     ]
     return Findings(
         run=run,
-        variants=run.arms,
+        variants=run.variants,
         margin=margin,
         judge=judge_of_run,
         summary=summarize_ab(cases, run.records, names, margin=margin, judge=judge_of_run),

@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Arm
+from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant
 from specprefill_integrations.evaluation._judging import MEANINGS, JudgeBy
-
-VARIANT_KEY = "arm"
-"""Key of the variant's name in a record."""
 
 _REPLY_KEYS = {
     "reply",
@@ -45,13 +42,13 @@ class LoggedRun:
     """Records of calls, in the order written."""
 
     @property
-    def arms(self) -> list[Arm]:
+    def variants(self) -> list[Variant]:
         """Variants: the full prompt, then scorer by scorer with ascending keep fractions."""
-        names = dict.fromkeys(record[VARIANT_KEY] for record in self.records)
-        found = [_variant(name) for name in names if name != FULL_NAME]
+        names = dict.fromkeys(record["variant"] for record in self.records)
+        found = [Variant.of_name(name) for name in names if name != FULL_NAME]
         scorers = list(dict.fromkeys(variant.scorer for variant in found))
         found.sort(key=lambda variant: (scorers.index(variant.scorer), variant.keep_fraction))
-        return [Arm(), *found]
+        return [Variant(), *found]
 
     @property
     def judge_by(self) -> JudgeBy:
@@ -68,14 +65,14 @@ class LoggedRun:
         """
         kept = {
             variant.name
-            for variant in self.arms
+            for variant in self.variants
             if variant.scorer is None
             or (
                 (not scorers or variant.scorer in scorers)
                 and (not keep_fractions or variant.keep_fraction in keep_fractions)
             )
         }
-        return replace(self, records=[one for one in self.records if one[VARIANT_KEY] in kept])
+        return replace(self, records=[one for one in self.records if one["variant"] in kept])
 
 
 def read_logged_run(path: Path) -> LoggedRun:
@@ -104,16 +101,9 @@ def read_logged_run(path: Path) -> LoggedRun:
 
 
 def _checked(record: dict[str, Any]) -> dict[str, Any]:
-    _variant(record[VARIANT_KEY])
+    Variant.of_name(record["variant"])
     needed = {"error"} if "error" in record else _REPLY_KEYS
     if not isinstance(record["case"], str) or not record.keys() >= needed:
         msg = "a key is missing"
         raise ValueError(msg)
     return record
-
-
-def _variant(name: str) -> Arm:
-    if name == FULL_NAME:
-        return Arm()
-    scorer, _, keep_fraction = name.rpartition("@")
-    return Arm(scorer, float(keep_fraction))

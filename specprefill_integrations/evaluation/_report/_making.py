@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from specprefill_integrations.errors import EvaluationDataError, SpecPrefillError
+from specprefill_integrations.evaluation._case_files import FieldNames, read_cases
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._judging import JudgeBy
 from specprefill_integrations.evaluation._pictures import draw_pictures
@@ -29,7 +30,6 @@ from specprefill_integrations.evaluation._report._pages import (
 from specprefill_integrations.evaluation._report._provenance import facts
 from specprefill_integrations.evaluation._report._sections import count
 from specprefill_integrations.evaluation._run_session import DataFile, describe_data
-from specprefill_integrations.evaluation._traces import FieldNames, read_data
 
 HTML_NAME = "report.html"
 """File name of the HTML page."""
@@ -146,14 +146,14 @@ def make_report(request: ReportRequest, on_heat: Callable[[], None] = lambda: No
 def _read(request: ReportRequest) -> tuple[list[EvaluationCase], list[DataFile]]:
     cases, files = [], []
     for path in request.data:
-        found = read_data(path, None, request.fields)
+        found = read_cases(path, None, request.fields)
         files.append(describe_data(path, len(found)))
         cases += found
     return cases, files
 
 
 def _check_variants(logged: Sequence[LoggedRun], request: ReportRequest) -> None:
-    variants = [one for run in logged for one in run.arms if one.scorer]
+    variants = [one for run in logged for one in run.variants if one.scorer]
     _check("--scorer", request.scorers, [str(one.scorer) for one in variants])
     _check("--keep", request.keep_fractions, [one.keep_fraction for one in variants])
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from specprefill_integrations.evaluation._ab_report import verdict_in_words
-from specprefill_integrations.evaluation._ab_summary import ArmSummary, TaskSummary
-from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Arm
+from specprefill_integrations.evaluation._ab_summary import (
+    TaskSummary,
+    VariantSummary,
+    format_verdict,
+)
+from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant
 from specprefill_integrations.evaluation._judging import JudgeBy
 from specprefill_integrations.evaluation._report._findings import (
     PROMPTS,
@@ -71,7 +74,7 @@ def format_share(share: float | None) -> str:
     return NOTHING if share is None else f"{share:.1%}".replace("%", " %")
 
 
-def format_speedup(variant: ArmSummary, full: ArmSummary) -> str:
+def format_speedup(variant: VariantSummary, full: VariantSummary) -> str:
     """Format the speedup of the first token over the full prompt, compression included: `2.1x`."""
     found, whole = variant.first_token_with_draft_seconds, full.first_token_with_draft_seconds
     return NOTHING if not found or whole is None else f"{whole / found:.1f}x"
@@ -97,8 +100,8 @@ def headline(findings: Findings) -> str:
     if not everything.cases:
         return "Nothing to compare: no case was answered with every variant."
     if not findings.judge.compares_with_full:
-        variant = max(variants, key=lambda one: everything.arms[one.name].score or 0.0)
-        share = format_share(everything.arms[variant.name].score)
+        variant = max(variants, key=lambda one: everything.variants[one.name].score or 0.0)
+        share = format_share(everything.variants[variant.name].score)
         return (
             f"{_kept(everything, variant)}, {model}'s answers agree to {share} with those from the "
             f"full prompt, in {count(everything.cases, 'case')}. Agreement is not correctness."
@@ -107,14 +110,14 @@ def headline(findings: Findings) -> str:
     compared = [
         (variant, versus)
         for variant in variants
-        if (versus := everything.arms[variant.name].versus_full) is not None
+        if (versus := everything.variants[variant.name].versus_full) is not None
     ]
     good = [one for one in compared if one[1].verdict == "not_worse"]
     if good:
         variant, versus = min(
-            good, key=lambda one: everything.arms[one[0].name].kept_tokens_fraction or 0.0
+            good, key=lambda one: everything.variants[one[0].name].kept_tokens_fraction or 0.0
         )
-        verdict = verdict_in_words(versus, findings.margin)
+        verdict = format_verdict(versus, findings.margin)
         return (
             f"{_kept(everything, variant)}, {model}'s answers are {verdict}: "
             f"{_interval(versus)}.{_first_token(everything, variant)}"
@@ -131,13 +134,13 @@ def headline(findings: Findings) -> str:
     )
 
 
-def _kept(everything: TaskSummary, variant: Arm) -> str:
-    kept = everything.arms[variant.name].kept_tokens_fraction
+def _kept(everything: TaskSummary, variant: Variant) -> str:
+    kept = everything.variants[variant.name].kept_tokens_fraction
     return f"With {format_share(kept)} of the text ({variant.name})"
 
 
-def _first_token(everything: TaskSummary, variant: Arm) -> str:
-    full, found = everything.arms[FULL_NAME], everything.arms[variant.name]
+def _first_token(everything: TaskSummary, variant: Variant) -> str:
+    full, found = everything.variants[FULL_NAME], everything.variants[variant.name]
     before, after = full.first_token_with_draft_seconds, found.first_token_with_draft_seconds
     if before is None or after is None:
         return ""
@@ -248,7 +251,7 @@ def _cost_remarks(findings: Findings) -> list[str]:
 def _verdicts(findings: Findings) -> Table:
     def rows() -> Iterator[list[str]]:
         for task, group in groups_of(findings).items():
-            for name, found in group.arms.items():
+            for name, found in group.variants.items():
                 versus = found.versus_full
                 low, high = versus.interval if versus else (0.0, 0.0)
                 difference = f"{_points(versus.difference)} " if versus else NOTHING
@@ -259,7 +262,7 @@ def _verdicts(findings: Findings) -> Table:
                     format_share(found.kept_tokens_fraction),
                     format_share(found.score),
                     f"{difference}({_points(low)} to {_points(high)})" if versus else NOTHING,
-                    verdict_in_words(versus, findings.margin) if versus else "",
+                    format_verdict(versus, findings.margin) if versus else "",
                 ]
 
     score = findings.judge.score_name
@@ -271,7 +274,7 @@ def _verdicts(findings: Findings) -> Table:
 
 
 def _waiting(findings: Findings) -> Table:
-    variants = findings.summary.all.arms
+    variants = findings.summary.all.variants
     return Table(
         columns=["variant", "compression s", "first token s", "total s", "speedup", "failed"],
         rows=[
@@ -290,7 +293,7 @@ def _waiting(findings: Findings) -> Table:
 
 
 def _budget(findings: Findings) -> Table:
-    variants = findings.summary.all.arms
+    variants = findings.summary.all.variants
     return Table(
         columns=["scorer", "requested", "kept", "compression s"],
         rows=[
@@ -307,7 +310,7 @@ def _budget(findings: Findings) -> Table:
 
 
 def _costs(findings: Findings) -> Table:
-    variants = findings.summary.all.arms
+    variants = findings.summary.all.variants
     rows = []
     for name, cost in findings.costs.items():
         figures = (

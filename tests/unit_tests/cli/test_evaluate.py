@@ -14,15 +14,14 @@ from typer.testing import CliRunner, Result
 
 from specprefill_integrations import ContextCompressor
 from specprefill_integrations.cli import build_app
-from specprefill_integrations.evaluation import _compressors as compressors
-from specprefill_integrations.evaluation._case_compressor import KeptTexts
-from specprefill_integrations.evaluation._cases import read_cases
+from specprefill_integrations.evaluation import KeptTexts, read_cases
+from specprefill_integrations.evaluation import _lineup as lineup
 from specprefill_integrations.evaluation._evidence import why_left_out
 from specprefill_integrations.testing import KeywordScorer
 from tests.tiny_models import save_tiny_draft
 
 NOISE = "Fish is sold on Mondays. The ferry leaves at noon. Rain is common in autumn. " * 3
-SCORERS = ["readout", "specprefill", "bm25", "random", "head+tail", "truncation"]
+SCORERS = ["readout", "published", "bm25", "random", "head+tail", "truncation"]
 NUMBERS = {
     "cases",
     "recall",
@@ -174,7 +173,7 @@ class TestJson:
         asked = ["--scorer", "bm25", "--scorer", "llmlingua2", "--scorer", "provence"]
         measured, *skipped = run_json(data, "--draft", draft, *asked)
         assert measured["scorer"] == "bm25"
-        reason = "no weights at hand; name them: --peer-model {}=FOLDER_OR_HUB_ID"
+        reason = "its weights are missing; pass --peer-model {}=FOLDER_OR_HUB_ID"
         assert skipped == [
             {"scorer": name, "skipped": reason.format(name)} for name in ("llmlingua2", "provence")
         ]
@@ -187,11 +186,16 @@ class TestJson:
     def test_a_peer_that_fails_ends_nothing(
         self, data: Path, draft: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(compressors, "build_peer", lambda *_: PeerThatCannotReadCases())
+        monkeypatch.setattr(lineup, "build_peer", lambda *_: PeerThatCannotReadCases())
         asked = ["--scorer", "llmlingua", "--scorer", "bm25"]
         measured, skipped = run_json(data, "--draft", draft, *asked)
         assert measured["scorer"] == "bm25"
         assert skipped == {"scorer": "llmlingua", "skipped": "failed: IndexError: no such token"}
+
+    def test_the_former_name_of_the_published_algorithm_warns(self, data: Path, draft: str) -> None:
+        found = run(data, "--draft", draft, "--scorer", "specprefill", "--keep", ".5", "--json")
+        assert json.loads(found.stdout)["scorer"] == "published"
+        assert found.stderr == "warning: --scorer specprefill is now --scorer published\n"
 
     def test_published_units(self, data: Path, draft: str) -> None:
         options = ["--draft", draft, "--scorer", "head+tail", "--keep", ".5"]
@@ -221,7 +225,7 @@ class TestOptions:
     def test_all_reach_the_draft(self, asked: list[dict[str, Any]], data: Path) -> None:
         run_json(
             data, "--draft", "some/draft", "--device", "cpu", "--dtype", "float64",
-            "--window-tokens", 99, "--kind", "code", "--scorer", "specprefill",
+            "--window-tokens", 99, "--kind", "code", "--scorer", "published",
         )  # fmt: skip
         options = {
             "draft": "some/draft",
@@ -230,15 +234,15 @@ class TestOptions:
             "window_tokens": 99,
             "kind": "code",
         }
-        assert asked == [{**options, "scorer": scorer} for scorer in ("readout", "specprefill")]
+        assert asked == [{**options, "scorer": scorer} for scorer in ("readout", "published")]
 
     @pytest.mark.parametrize(
         ("options", "scorers"),
         [
             ([], ["readout", "readout"]),
             (["--scorer", "bm25"], ["readout"]),
-            (["--units", "published", "--scorer", "random"], ["specprefill"]),
-            (["--units", "published", "--scorer", "readout"], ["specprefill", "readout"]),
+            (["--units", "published", "--scorer", "random"], ["published"]),
+            (["--units", "published", "--scorer", "readout"], ["published", "readout"]),
         ],
     )
     def test_units_are_those_of_a_preset(
@@ -293,11 +297,11 @@ class TestErrors:
 
     @pytest.mark.parametrize("keep", ["", "0", "1.1", "nan", ".1,,.2", "some"])
     def test_fractions(self, data: Path, keep: str) -> None:
-        self.check(run(data, "--keep", keep), 2, f"(0, 1], with commas between; got {keep!r}")
+        self.check(run(data, "--keep", keep), 2, f"(0, 1], separated by commas; got {keep!r}")
 
     @pytest.mark.parametrize("given", ["nobody=folder", "provence", "provence="])
     def test_places_of_weights(self, data: Path, given: str) -> None:
-        words = f"--peer-model takes embeddings, llmlingua2, provence and a place; got {given!r}"
+        words = f"--peer-model takes embeddings, llmlingua2, provence as NAME=PLACE; got {given!r}"
         self.check(run(data, "--peer-model", given), 2, words)
 
     def test_outcomes_of_cases_go_into_json_alone(self, data: Path) -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from specprefill_integrations import ContextCompressor, __version__
 from specprefill_integrations.cli import build_app
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation._ab_report import verdict_in_words
+from specprefill_integrations.evaluation._ab_summary import format_verdict
 from specprefill_integrations.evaluation._machine import describe_machine
 from specprefill_integrations.evaluation._run_session import check_scorers, told, without_folders
 from specprefill_integrations.evaluation._statistics import compare_pairs
@@ -80,10 +80,10 @@ def test_json(data: Path, server: ChatServer) -> None:
     assert (found["model"], found["draft"], found["margin"]) == ("tiny", "KeywordScorer", 0.05)
     assert (found["stopped"], found["errors"]) == (None, {})
     assert list(found["tasks"]) == ["keepers", "others"]
-    arms = found["all"]["arms"]
-    assert list(arms) == ["full", "readout@0.3", "head+tail@0.3"]
-    assert [arm["score"] for arm in arms.values()] == [1, 1, 0]
-    assert set(arms["head+tail@0.3"]["versus_full"]) == {
+    variants = found["all"]["variants"]
+    assert list(variants) == ["full", "readout@0.3", "head+tail@0.3"]
+    assert [variant["score"] for variant in variants.values()] == [1, 1, 0]
+    assert set(variants["head+tail@0.3"]["versus_full"]) == {
         "pairs",
         "difference",
         "interval",
@@ -127,7 +127,7 @@ def test_agreement_is_called_so_and_compared_where_that_means_something(
     asked = ["--judge-by", by, "--scorer", "head+tail", "--keep", ".3"]
     found = json.loads(run(path, server, *asked, "--json").stdout)
     assert found["scores_mean"].endswith(", not correctness")
-    full, compressed = found["all"]["arms"].values()
+    full, compressed = found["all"]["variants"].values()
     assert found["left_out"] == ({"no_reply_recorded": 1} if by == "reply" else {})
     assert full["score"] == (0.5 if by == "reply" else 1)
     assert compressed["score"] == 0
@@ -168,7 +168,7 @@ def test_a_key_is_in_no_log_and_another_one_goes_on(
     assert sessions_of(log)[0]["command"][-1] == '{"temperature": 0, "api_key": "***"}'
 
 
-def test_arms_are_added_to_a_log(data: Path, server: ChatServer) -> None:
+def test_variants_are_added_to_a_log(data: Path, server: ChatServer) -> None:
     run(data, server, "--keep", ".3")
     assert len(server.requests) == 6
     added = run(data, server, "--keep", ".5", "--scorer", "truncation", "--json")
@@ -176,24 +176,12 @@ def test_arms_are_added_to_a_log(data: Path, server: ChatServer) -> None:
     assert len(server.requests) == 9
     [log] = Path().glob("specprefill-ab-*.jsonl")
     assert json.loads(added.stdout)["log"] == log.name
-    arms = json.loads(added.stdout)["all"]["arms"]
-    assert {name: arm["keep_fraction"] for name, arm in arms.items()} == {
+    variants = json.loads(added.stdout)["all"]["variants"]
+    assert {name: variant["keep_fraction"] for name, variant in variants.items()} == {
         "full": 1.0,
         "truncation@0.5": 0.5,
     }
     assert json.loads(added.stdout)["all"]["cases"] == 3
-
-
-def test_a_log_from_when_arms_were_part_of_its_setup_is_gone_on_with(
-    data: Path, server: ChatServer
-) -> None:
-    run(data, server, "--keep", ".3")
-    [log] = Path().glob("specprefill-ab-*.jsonl")
-    header, _, *calls = map(json.loads, log.read_text("utf-8").splitlines())
-    header["run"] |= {"scorers": ["readout"], "keep_fractions": [0.3]}
-    log.write_text("".join(f"{json.dumps(line)}\n" for line in (header, *calls)), "utf-8")
-    assert run(data, server, "--keep", ".3", "--resume", log).exit_code == 0
-    assert len(server.requests) == 6
 
 
 def sessions_of(log: Path) -> list[dict[str, Any]]:
@@ -207,7 +195,7 @@ def test_each_invocation_says_what_it_is(
     monkeypatch.setattr("sys.argv", ["/usr/bin/specprefill", "evaluate", "ab", str(data)])
     asked = ["--scorer", "readout", "--scorer", "provence", "--keep", ".3"]
     shown = run(data, server, *asked)
-    assert "skipped: provence: no weights at hand" in shown.stdout
+    assert "skipped: provence: its weights are missing" in shown.stdout
     skipped = json.loads(run(data, server, *asked, "--json").stdout)["skipped"]
     [log] = Path().glob("specprefill-ab-*.jsonl")
     first, second = sessions_of(log)
@@ -224,15 +212,17 @@ def test_each_invocation_says_what_it_is(
     assert first["versions"]["specprefill-integrations"] == __version__
 
 
-def test_a_peer_is_an_arm_like_any_other(data: Path, server: ChatServer) -> None:
+def test_a_peer_is_a_variant_like_any_other(data: Path, server: ChatServer) -> None:
     asked = ["--scorer", "embedding_filter", "--scorer", "bm25", "--keep", ".9", "--json"]
     result = run(data, server, *asked)
     assert result.exit_code == 0, result.output
-    arms = json.loads(result.stdout)["all"]["arms"]
-    assert list(arms) == ["full", "embedding_filter@0.9", "bm25@0.9"]
-    assert all(arm["score"] is not None and arm["failed"] == 0 for arm in arms.values())
-    assert 0 < arms["embedding_filter@0.9"]["kept_tokens_fraction"] <= 0.9
-    assert arms["embedding_filter@0.9"]["draft_seconds"] > 0
+    variants = json.loads(result.stdout)["all"]["variants"]
+    assert list(variants) == ["full", "embedding_filter@0.9", "bm25@0.9"]
+    assert all(
+        variant["score"] is not None and variant["failed"] == 0 for variant in variants.values()
+    )
+    assert 0 < variants["embedding_filter@0.9"]["kept_tokens_fraction"] <= 0.9
+    assert variants["embedding_filter@0.9"]["draft_seconds"] > 0
     [log] = Path().glob("specprefill-ab-*.jsonl")
     [session] = sessions_of(log)
     assert "wordllama" in session["scorers"]["embedding_filter"]["embeddings"]
@@ -243,7 +233,7 @@ def test_where_nothing_compresses_nothing_is_asked(data: Path, server: ChatServe
     result = run(data, server, "--scorer", "llmlingua2")
     assert result.exit_code == 1
     assert "nothing to compare the full prompt with" in result.stderr
-    assert "llmlingua2: no weights at hand" in result.stderr
+    assert "llmlingua2: its weights are missing" in result.stderr
     assert server.requests == []
 
 
@@ -274,8 +264,8 @@ def test_a_table_for_people(data: Path, server: ChatServer) -> None:
         "all cases",
         "+0.0 (-65.8 to +65.8)",
         "not shown: about 7",
-        "not answered by every arm: 1",
-        "calls that failed: 1 of full",
+        "not answered by every variant: 1",
+        "failed calls: 1 of full",
         "AuthenticationError: Error code: 401",
     ):
         assert words in result.stdout
@@ -291,7 +281,7 @@ def test_a_broken_stream_is_tried_again(data: Path, server: ChatServer) -> None:
 def test_it_stops_where_it_should(data: Path, server: ChatServer) -> None:
     result = run(data, server, "--max-input-tokens", 1)
     assert result.exit_code == 0, result.output
-    assert "stopped before --max-input-tokens would have been passed" in result.stdout
+    assert "stopped before exceeding --max-input-tokens" in result.stdout
     assert server.requests == []
     server.failures = [401] * 20
     result = run(data, server, "--keep", ".1,.2,.3,.4,.5")
@@ -310,7 +300,7 @@ def test_csv_metrics_and_a_prompt_of_ones_own(server: ChatServer, tmp_path: Path
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)["tasks"]["mine"]
     assert found["metrics"] == ["f1"]
-    assert found["arms"]["full"]["score"] == pytest.approx(2 / 3)
+    assert found["variants"]["full"]["score"] == pytest.approx(2 / 3)
     assert server.prompts[0].startswith("Context: Passage 1:")
 
 
@@ -342,11 +332,11 @@ def test_data_that_cannot_be_is_said(server: ChatServer, data: Path) -> None:
     assert (result.exit_code, "no case to judge: 1 no question" in result.stderr) == (2, True)
 
 
-def test_verdicts_in_words() -> None:
+def test_verdicts_as_text() -> None:
     def words(lost: int, pairs: int) -> str:
         scores = [0.0] * lost + [1.0] * (pairs - lost)
         found = compare_pairs(scores, [1.0] * pairs, margin=0.05, binary=True)
-        return verdict_in_words(found, 0.05)
+        return format_verdict(found, 0.05)
 
     assert words(0, 100) == "not worse by more than 5 points"
     assert words(20, 100) == "worse"

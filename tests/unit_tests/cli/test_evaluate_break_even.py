@@ -20,7 +20,7 @@ from specprefill_integrations.observability._prices import Prices
 
 BY_HAND = ("--keep=.2", "--draft-speed=4000", "--target-speed=1000", "--overhead-seconds=.4948")
 AT_900 = "Compression pays from 900 tokens on: it shortens the time to first token.\n"
-ARMS = {"full": 1.0, "readout@0.1": 0.1, "readout@0.5": 0.5}
+VARIANTS = {"full": 1.0, "readout@0.1": 0.1, "readout@0.5": 0.5}
 
 
 def run(*options: str) -> Result:
@@ -39,17 +39,17 @@ def refusal(*options: str) -> str:
     return " ".join(result.stderr.split())
 
 
-def a_record(case: int, arm: str, tokens: int, **changes: Any) -> dict[str, Any]:
+def a_record(case: int, variant: str, tokens: int, **changes: Any) -> dict[str, Any]:
     """As `AbRun` writes it: a draft of 4,000 tokens a second, a model of 1,000."""
-    keep = ARMS.get(arm, 0.5)
+    keep = VARIANTS.get(variant, 0.5)
     return {
         "case": f"c{case}",
         "id": str(case),
-        "arm": arm,
+        "variant": variant,
         "reply": "Ada",
         "context_tokens": tokens,
         "kept_tokens": round(keep * tokens),
-        "draft_seconds": 0.0 if arm == "full" else 0.4948 + tokens / 4000,
+        "draft_seconds": 0.0 if variant == "full" else 0.4948 + tokens / 4000,
         "first_token_seconds": 0.3 + keep * tokens / 1000,
         "total_seconds": 99.0,
         "input_tokens": None,
@@ -69,7 +69,7 @@ def a_log(path: Path, *records: dict[str, Any]) -> Path:
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     """Nine cases of 1,000 to 9,000 tokens."""
-    records = [a_record(n, arm, 1000 * n) for n in range(1, 10) for arm in ARMS]
+    records = [a_record(n, variant, 1000 * n) for n in range(1, 10) for variant in VARIANTS]
     return a_log(tmp_path / "ab.jsonl", *records)
 
 
@@ -123,7 +123,7 @@ class TestByALog:
         assert result.stdout == AT_900
         draft, model = result.stderr.splitlines()
         assert draft.startswith("draft: 4,000 tokens a second (between 4,000 and 4,000), 0.495 s")
-        assert "by 27 times" in model
+        assert "27 measurements" in model
 
     def test_what_is_given_wins(self, log: Path) -> None:
         answer = found("--keep=.2", f"--log={log}", "--target-speed=500")
@@ -142,7 +142,7 @@ class TestByALog:
         assert answer["draft"]["measured"]["points"] == 9
 
     def test_lengths_that_do_not_differ_are_refused(self, tmp_path: Path) -> None:
-        alike = [a_record(n, arm, 1000 + 100 * n) for n in range(9) for arm in ARMS]
+        alike = [a_record(n, variant, 1000 + 100 * n) for n in range(9) for variant in VARIANTS]
         said = refusal("--keep=.2", f"--log={a_log(tmp_path / 'ab.jsonl', *alike)}")
         assert "how fast the draft reads: the longest text is not twice as long" in said
         assert "give --draft-speed" in said
@@ -151,7 +151,7 @@ class TestByALog:
         few = [a_record(n, "full", 1000 * n) for n in range(1, 8)]
         path = a_log(tmp_path / "ab.jsonl", *few)
         said = refusal("--keep=.2", "--draft-speed=4000", f"--log={path}")
-        assert "how fast the model reads: it holds fewer than 8 times" in said
+        assert "how fast the model reads: it has fewer than 8 such times" in said
         assert "give --target-speed" in said
 
     def test_what_is_no_log_is_refused(self, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ class TestLogTimes:
 
     def test_failed_calls_and_empty_answers_say_nothing(self, tmp_path: Path) -> None:
         records = [
-            {"case": "c1", "id": "1", "arm": "full", "error": "Oh", "sent_tokens": 0},
+            {"case": "c1", "id": "1", "variant": "full", "error": "Oh", "sent_tokens": 0},
             a_record(1, "readout@0.5", 1000, first_token_seconds=None),
         ]
         times = read_log_times([a_log(tmp_path / "ab.jsonl", *records)], "readout")
@@ -195,18 +195,18 @@ class TestLogTimes:
     def test_a_line_that_is_being_written_is_none_yet(self, log: Path) -> None:
         before = read_log_times([log], "readout")
         with log.open("a", encoding="utf-8") as file:
-            file.write('{"case": "c1", "arm": "fu')
+            file.write('{"case": "c1", "variant": "fu')
         assert read_log_times([log], "readout") == before
 
     def test_logs_of_other_lengths_tell_together(self, tmp_path: Path) -> None:
         halves = [
             a_log(
                 tmp_path / f"{name}.jsonl",
-                *[a_record(n, arm, 1000 * n) for n in cases for arm in ARMS],
+                *[a_record(n, variant, 1000 * n) for n in cases for variant in VARIANTS],
             )
             for name, cases in {"short": range(1, 5), "long": range(5, 10)}.items()
         ]
-        whole = [a_record(n, arm, 1000 * n) for n in range(1, 10) for arm in ARMS]
+        whole = [a_record(n, variant, 1000 * n) for n in range(1, 10) for variant in VARIANTS]
         one = a_log(tmp_path / "one.jsonl", *whole)
         assert read_log_times(halves, "readout") == read_log_times([one], "readout")
         asked = [f"--log={half}" for half in halves]

@@ -9,8 +9,12 @@ from typer.testing import CliRunner
 
 from specprefill_integrations import ContextCompressor
 from specprefill_integrations.cli import build_app
-from specprefill_integrations.cli._evaluate_limits import measure_limits
-from specprefill_integrations.evaluation._limit_cases import ASKS, LimitCase, limit_cases
+from specprefill_integrations.evaluation._limits import (
+    ASKS,
+    LimitCase,
+    limit_cases,
+    measure_limits,
+)
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import Span
 from tests.tiny_models import save_tiny_draft
@@ -45,7 +49,7 @@ def test_shares_are_of_what_is_needed():
     case = LimitCase(ask="count", query="dog", text=text, kind="prose", needed=needed)
     rain = LimitCase(ask="count", query="snow", text=text, kind="prose", needed=needed[:1])
     compressor = ContextCompressor(KeywordScorer(), leave_whole=None)
-    less, more = measure_limits(compressor, [case, rain], [0.5, 1.0])
+    less, more = measure_limits(compressor, [case, rain], [0.5, 1.0]).summaries
     assert (less.ask, less.keep_fraction, less.cases) == ("count", 0.5, 2)
     assert (less.kept_needed, less.complete) == (0.5, 0.5)
     assert less.kept_tokens_fraction <= 0.5

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from specprefill_integrations import ContextCompressor
-from specprefill_integrations.evaluation._ab_compression import PromptMaker
+from specprefill_integrations.evaluation._ab_prompts import PromptMaker
 from specprefill_integrations.evaluation._case_compressor import CaseCompressor, SpanCompressor
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._targets import Answer
@@ -30,7 +30,7 @@ def a_case(name: str, **changes: object) -> EvaluationCase:
 
 
 def keyword_prompts(**others: CaseCompressor) -> PromptMaker:
-    """Prompts of an arm `words`, and of others that are given."""
+    """Prompts of a variant `words`, and of others that are given."""
     words = SpanCompressor(ContextCompressor(KeywordScorer()))
     return PromptMaker({"words": words, **others}, KeywordScorer().count_tokens)
 

@@ -37,13 +37,13 @@ SESSION = {
 
 
 def a_record(
-    case: EvaluationCase, arm: str, *, reply: str = RIGHT, **changes: Any
+    case: EvaluationCase, variant: str, *, reply: str = RIGHT, **changes: Any
 ) -> dict[str, Any]:
-    is_full = arm == "full"
+    is_full = variant == "full"
     return {
         "case": case_key(case),
         "id": case.id,
-        "arm": arm,
+        "variant": variant,
         "reply": reply,
         "context_tokens": 100,
         "kept_tokens": 100 if is_full else 29,
@@ -58,8 +58,8 @@ def a_record(
     }
 
 
-def a_failure(case: EvaluationCase, arm: str, error: str = "APIError: no") -> dict[str, Any]:
-    record = {"case": case_key(case), "id": case.id, "arm": arm}
+def a_failure(case: EvaluationCase, variant: str, error: str = "APIError: no") -> dict[str, Any]:
+    record = {"case": case_key(case), "id": case.id, "variant": variant}
     return {**record, "error": error, "sent_tokens": 120}
 
 

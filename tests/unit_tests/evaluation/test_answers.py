@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation._answers import MetricName, metric_of, score_reply
+from specprefill_integrations.evaluation._judging import MetricName, metric_of, score_reply
 from tests.unit_tests.evaluation.ab_doubles import a_case
 
 METRICS: list[MetricName] = ["contains", "exact_match", "f1", "choice", "rouge_l"]
@@ -33,7 +33,7 @@ class TestWhichMetric:
         assert metric_of(a_case("1", answers=answers, metric=metric), default) == expected
 
     def test_an_unknown_one_is_named(self) -> None:
-        with pytest.raises(EvaluationDataError, match="'bleu'; there are: choice, contains"):
+        with pytest.raises(EvaluationDataError, match="'bleu'; known metrics: choice, contains"):
             metric_of(a_case("1", metric="bleu"))
 
 

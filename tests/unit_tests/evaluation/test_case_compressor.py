@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations.evaluation._baselines import Truncation
 from specprefill_integrations.evaluation._case_compressor import (
     SpanCompressor,
     clocked,
     count_texts,
     token_limit,
 )
-from specprefill_integrations.evaluation._truncation import Truncation
 from specprefill_integrations.testing import KeywordScorer
 from tests.laws.texts import texts
 from tests.unit_tests.conftest import RecordingScorer
@@ -74,15 +71,6 @@ class TestTruncation:
         count = lambda some: [costs[len(text)] for text in some]  # noqa: E731
         assert Truncation(count).compress(["abcd"], None, 0.2).texts == ("a",)
         assert Truncation(count).compress(["abcd"], None, 0.4).texts[0] in {"a", "abc"}
-
-    def test_the_search_for_the_cut_is_on_no_clock(self) -> None:
-        def slow_count(some: Sequence[str]) -> list[int]:
-            time.sleep(0.02)
-            return COUNT(some)
-
-        started = time.perf_counter()
-        kept = Truncation(slow_count).compress(TEXTS, None, 0.5)
-        assert 0.02 <= kept.seconds < (time.perf_counter() - started) / 2
 
 
 def test_lone_surrogates_are_counted_and_the_clock_runs() -> None:

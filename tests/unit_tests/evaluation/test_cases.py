@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation._cases import EvaluationCase, read_cases
+from specprefill_integrations.evaluation._case_files import read_cases
+from specprefill_integrations.evaluation._cases import EvaluationCase
 
 RECORD: dict[str, Any] = {
     "id": "one",

@@ -20,8 +20,8 @@ from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langsmith._internal._serde import dumps_json
 
 from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.evaluation._case_files import read_cases
 from specprefill_integrations.evaluation._cases import EvaluationCase
-from specprefill_integrations.evaluation._traces import read_data
 from specprefill_integrations.langchain import CaseRecorder
 from tests.unit_tests.langchain.agents import QUESTION, ScriptedModel, calls, read
 
@@ -92,10 +92,10 @@ def test_a_trace_gives_what_a_recorder_writes(traced, tmp_path, form, caplog) ->
     else:
         flat = list(one_by_one(runs))
         as_lines(path, flat if form == "one by one" else flat[::-1])
-    expected = read_data(recorder.path)
+    expected = read_cases(recorder.path)
     assert [case.query for case in expected] == ["Who?", "Which?", QUESTION]
-    assert read_data(path) == expected
-    assert read_data(path, 1) == expected[:1]
+    assert read_cases(path) == expected
+    assert read_cases(path, 1) == expected[:1]
     assert "1 failed" in caplog.text
     assert "Who?" not in caplog.text
 
@@ -108,7 +108,7 @@ def test_runs_without_others_in_them_are_an_export(tmp_path) -> None:
         "inputs": {"question": "Who?", "context": "Ada does."},
         "outputs": {"answer": "Ada"},
     }
-    [case] = read_data(as_lines(tmp_path / "runs.jsonl", [run]))
+    [case] = read_cases(as_lines(tmp_path / "runs.jsonl", [run]))
     assert case == EvaluationCase(
         id="1", task="runs", query="Who?", texts=("Ada does.",), answers=("Ada",)
     )
@@ -118,7 +118,7 @@ def test_a_trace_that_makes_no_case_says_why(tmp_path) -> None:
     child = {"id": "2", "run_type": "llm", "inputs": {}, "outputs": None}
     run = {"id": "1", "run_type": "chain", "inputs": {"input": "Who?"}, "child_runs": [child]}
     with pytest.raises(EvaluationDataError, match=r"no run of an app makes a case: 1 no documents"):
-        read_data(as_lines(tmp_path / "runs.jsonl", [run]))
+        read_cases(as_lines(tmp_path / "runs.jsonl", [run]))
 
 
 @pytest.mark.parametrize("odd", [None, 7, "x", [], [7], {"documents": 7}, {"messages": ["x", []]}])
@@ -130,4 +130,4 @@ def test_what_is_not_as_expected_is_passed_over(tmp_path, odd) -> None:
     ]
     run = {"id": "root", "run_type": "chain", "child_runs": inner, **fields}
     with pytest.raises(EvaluationDataError, match="makes a case: 1 no documents"):
-        read_data(as_lines(tmp_path / "runs.jsonl", [run]))
+        read_cases(as_lines(tmp_path / "runs.jsonl", [run]))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.evaluation._case_files import read_cases
 from specprefill_integrations.evaluation._cases import EvaluationCase
-from specprefill_integrations.evaluation._traces import read_data
 
 Span = tuple[str, str | None, str, dict[str, Any], bool]
 """Its id, the one that it lies in, its kind, its attributes, and whether it failed."""
@@ -177,21 +177,21 @@ def as_lines(folder: Path, records: list[dict[str, Any]]) -> Path:
 @pytest.mark.parametrize("form", FORMS)
 def test_all_forms_give_the_same(tmp_path, form, caplog) -> None:
     path = as_lines(tmp_path, FORMS[form]([*RAG, *AGENT, *FAILED]))
-    assert read_data(path) == CASES
-    assert read_data(path, 1) == CASES[:1]
+    assert read_cases(path) == CASES
+    assert read_cases(path, 1) == CASES[:1]
     assert "1 failed" in caplog.text
     assert "Ada" not in caplog.text
 
 
 @pytest.mark.parametrize("form", ["sdk", "phoenix"])
 def test_spans_are_exported_as_they_end(tmp_path, form) -> None:
-    assert read_data(as_lines(tmp_path, FORMS[form]([*RAG, *AGENT])[::-1])) == CASES
+    assert read_cases(as_lines(tmp_path, FORMS[form]([*RAG, *AGENT])[::-1])) == CASES
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_without_a_run_that_makes_a_case_it_says_why(tmp_path, form) -> None:
     with pytest.raises(EvaluationDataError, match="makes a case: 1 failed"):
-        read_data(as_lines(tmp_path, FORMS[form](FAILED)))
+        read_cases(as_lines(tmp_path, FORMS[form](FAILED)))
 
 
 @pytest.mark.parametrize(
@@ -205,4 +205,4 @@ def test_without_a_run_that_makes_a_case_it_says_why(tmp_path, form) -> None:
 )
 def test_what_is_not_as_expected_is_passed_over(tmp_path, record) -> None:
     with pytest.raises(EvaluationDataError, match="makes a case"):
-        read_data(as_lines(tmp_path, [record]))
+        read_cases(as_lines(tmp_path, [record]))

@@ -25,21 +25,20 @@ from specprefill_integrations.evaluation._case_compressor import (
     count_texts,
     token_limit,
 )
-from specprefill_integrations.evaluation._compressors import (
+from specprefill_integrations.evaluation._lineup import (
     Lineup,
     ScorerName,
     build_lineup,
     scorer_names,
 )
-from specprefill_integrations.evaluation._draft_choice import DraftChoice
-from specprefill_integrations.evaluation._peers._build import PeerName, build_peer
+from specprefill_integrations.evaluation._peers import PeerName, build_peer
 from specprefill_integrations.evaluation._peers._lingua import PairCaches
 from specprefill_integrations.evaluation._peers._provence import (
     THRESHOLDS,
     Provence,
     load_own_code_model,
 )
-from specprefill_integrations.evaluation._peers._settings import PeerSettings
+from specprefill_integrations.evaluation._settings import DraftChoice, PeerSettings
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.testing import KeywordScorer
 from tests.laws.texts import texts
@@ -169,12 +168,13 @@ class TestAll:
     ) -> None:
         monkeypatch.setattr(PairCaches, "__call__", lambda *_, **__: 1 / 0)
         found = lineup_of("llmlingua", peer_settings)
-        assert found == Lineup({}, {"llmlingua": "ZeroDivisionError: division by zero"})
+        assert found.compressors == {}
+        assert found.skipped == {"llmlingua": "ZeroDivisionError: division by zero"}
 
     def test_they_are_imported_only_where_they_are_asked_for(self) -> None:
         packages = {"llmlingua", "wordllama", "langchain_classic", "langchain_community"}
-        doors = ("cli", "cli._evaluate", "evaluation._peers._build", "langchain", "llama_index")
-        imports = "".join(f"import specprefill_integrations.{door}\n" for door in doors)
+        modules = ("cli", "cli._evaluate", "evaluation._peers", "langchain", "llama_index")
+        imports = "".join(f"import specprefill_integrations.{module}\n" for module in modules)
         script = f"import sys\n{imports}print(*({packages} & set(sys.modules)))"
         found = subprocess.run(  # noqa: S603 - Python itself
             [sys.executable, "-c", script], capture_output=True, text=True, check=True
@@ -185,7 +185,7 @@ class TestAll:
         peers = scorer_names([ScorerName.PEERS])
         ours = scorer_names([ScorerName.ALL])
         assert sorted(peers) == sorted([*BY_EMBEDDINGS, *BY_TOKENS, "provence"])
-        names = {name.value for name in ScorerName} - {"all", "peers"}
+        names = {name.value for name in ScorerName} - {"all", "peers", "specprefill"}
         assert {*ours, *peers} == names
         assert len(ours) + len(peers) == len(names)
         mixed = [ScorerName.BM25, ScorerName.ALL, ScorerName.BM25]
@@ -193,7 +193,13 @@ class TestAll:
 
 
 def lineup_of(name: PeerName, peers: PeerSettings) -> Lineup:
-    return build_lineup([name], ContextCompressor(KeywordScorer()), peers)
+    return build_lineup(
+        [name],
+        peers.draft,
+        like=ContextCompressor(KeywordScorer()),
+        peer_weights=peers.models,
+        trust_remote_code=peers.trust_remote_code,
+    )
 
 
 class TestLingua:

@@ -75,14 +75,14 @@ def some_records(cases: Sequence[EvaluationCase], seed: int = 0) -> list[dict[st
     return [
         a_record(
             case,
-            arm,
+            variant,
             reply=draw.choice([RIGHT, WRONG]),
             kept_tokens=draw.randrange(5, 40),
             draft_seconds=draw.random(),
             first_token_seconds=draw.random(),
         )
         for case in cases
-        for arm in ARMS
+        for variant in ARMS
     ]
 
 
@@ -99,10 +99,10 @@ def test_the_figures_are_those_of_the_summary(seed: int) -> None:
     summary = summarize_ab(cases, records, ARMS, margin=0.2)
     expected = []
     for task, group in [*summary.tasks.items(), ("all tasks", summary.all)]:
-        for name, arm in group.arms.items():
-            row = [task, name, str(group.cases), f"{100 * arm.kept_tokens_fraction:.1f} %"]
-            versus = arm.versus_full
-            row.append(f"{100 * arm.score:.1f} %")
+        for name, variant in group.variants.items():
+            row = [task, name, str(group.cases), f"{100 * variant.kept_tokens_fraction:.1f} %"]
+            versus = variant.versus_full
+            row.append(f"{100 * variant.score:.1f} %")
             if versus is None:
                 row += ["-", ""]
             else:
@@ -116,11 +116,11 @@ def test_the_figures_are_those_of_the_summary(seed: int) -> None:
     times = [
         [
             name,
-            f"{arm.draft_seconds:.3f}",
-            f"{arm.first_token_seconds:.3f}",
-            f"{arm.first_token_with_draft_seconds:.3f}",
+            f"{variant.draft_seconds:.3f}",
+            f"{variant.first_token_seconds:.3f}",
+            f"{variant.first_token_with_draft_seconds:.3f}",
         ]
-        for name, arm in summary.all.arms.items()
+        for name, variant in summary.all.variants.items()
     ]
     for found in (page.tables[0], rows_of(markdown)[:-1]):
         start = 1 if found is page.tables[0] else 2
@@ -169,7 +169,7 @@ def test_nothing_in_a_log_or_in_data_comes_alive() -> None:
 def test_what_no_file_can_hold_is_replaced() -> None:
     bad = "\ud800\x1b[2J"
     cases = cases_named("one", query=bad, task=bad, answers=(f"Ada{bad}",))
-    records = [a_record(cases[0], arm, reply=bad) for arm in ("full", "readout@0.3")]
+    records = [a_record(cases[0], variant, reply=bad) for variant in ("full", "readout@0.3")]
     records.append(a_failure(cases[0], "bm25@0.3", bad))
     path = write_log(Path("my log (1).jsonl"), records, model=bad)
     data = write_data(Path("data.jsonl"), cases)
@@ -227,13 +227,13 @@ def test_only_full_prompts() -> None:
     assert "svg" not in page.tags
 
 
-@pytest.mark.parametrize("arms", [["full"], ["full", "readout@0.3"]])
-def test_failures_only(arms: list[str]) -> None:
+@pytest.mark.parametrize("variants", [["full"], ["full", "readout@0.3"]])
+def test_failures_only(variants: list[str]) -> None:
     cases = cases_named("one")
-    page, markdown = report_on([a_failure(cases[0], arm) for arm in arms], cases)
+    page, markdown = report_on([a_failure(cases[0], variant) for variant in variants], cases)
     assert "Nothing to compare" in page.text
     assert [row for table in page.tables for row in table if row[0] == "APIError: no"] == [
-        ["APIError: no", str(len(arms))]
+        ["APIError: no", str(len(variants))]
     ]
     assert "svg" not in page.tags
     assert "APIError: no" in markdown
@@ -244,7 +244,7 @@ def test_cases_that_not_every_arm_answered_are_told_and_left_out() -> None:
     records = [
         *some_records(cases[:2]),
         a_record(cases[2], "full"),
-        *(a_record(a_case("elsewhere"), arm) for arm in ARMS),
+        *(a_record(a_case("elsewhere"), variant) for variant in ARMS),
         a_record(cases[3], "full"),
         a_failure(cases[3], "readout@0.1"),
     ]
@@ -260,7 +260,7 @@ def test_cases_that_not_every_arm_answered_are_told_and_left_out() -> None:
 
 def test_a_model_that_does_not_stream_has_no_picture_of_waiting() -> None:
     cases = cases_named("one")
-    records = [a_record(cases[0], arm, first_token_seconds=None) for arm in ARMS]
+    records = [a_record(cases[0], variant, first_token_seconds=None) for variant in ARMS]
     report_on(records, cases)
     assert not Path("out/waiting.svg").exists()
     assert Path("out/quality.svg").exists()
@@ -273,9 +273,9 @@ class TestCaseByCase:
     def records(self) -> list[dict[str, Any]]:
         replies = {"worse": (RIGHT, "Bob it was"), "better": (WRONG, RIGHT), "same": (RIGHT, RIGHT)}
         return [
-            a_record(case, arm, reply=reply)
+            a_record(case, variant, reply=reply)
             for case in self.CASES
-            for arm, reply in zip(("full", "readout@0.3"), replies[case.id], strict=True)
+            for variant, reply in zip(("full", "readout@0.3"), replies[case.id], strict=True)
         ]
 
     def test_what_changed_is_shown_with_its_texts(self) -> None:
@@ -345,8 +345,9 @@ class TestCaseByCase:
         assert options == {"dtype": "float16", "window_tokens": 9}
 
     def test_scorers_without_a_draft_have_no_heat(self) -> None:
-        names = {"full": "full", "readout@0.3": "bm25@0.3"}
-        records = [{**one, "arm": names[one["arm"]]} for one in self.records]
+        records = [
+            {**one, "variant": one["variant"].replace("readout", "x")} for one in self.records
+        ]
         page, _ = report_on(records, self.CASES)
         assert "replies of 2 cases." in page.text
 
@@ -417,7 +418,7 @@ def test_no_page_tells_keys_or_folders(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_costs() -> None:
     cases = cases_named("one", "two")
-    records = [a_record(case, arm) for case in cases for arm in ("full", "readout@0.3")]
+    records = [a_record(case, variant) for case in cases for variant in ("full", "readout@0.3")]
     price = ["--input-price", 10, "--draft-price", 3600]
     page, _ = report_on(records, cases, *price)
     [table] = [table for table in page.tables if "reading" in table[0]]
@@ -434,7 +435,7 @@ def test_costs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "arms"),
+    ("given", "variants"),
     [
         (["--scorer", "bm25"], ["bm25@0.3"]),
         (["--keep", ".3"], ["readout@0.3", "bm25@0.3"]),
@@ -442,12 +443,12 @@ def test_costs() -> None:
         (["--scorer", "readout", "--keep", ".1"], ["readout@0.1"]),
     ],
 )
-def test_only_some_arms(given: list[str], arms: list[str]) -> None:
+def test_only_some_variants(given: list[str], variants: list[str]) -> None:
     cases = cases_named("one", "two")
     records = some_records(cases)[: len(ARMS)]  # and of the second case, only what is asked for
-    records += [a_record(cases[1], arm) for arm in ("full", *arms)]
+    records += [a_record(cases[1], variant) for variant in ("full", *variants)]
     page, _ = report_on(records, cases, *given)
-    assert [row[1] for row in page.tables[0][1:]] == ["full", *arms]
+    assert [row[1] for row in page.tables[0][1:]] == ["full", *variants]
     assert {row[2] for row in page.tables[0][1:]} == {"2"}
 
 
@@ -459,9 +460,9 @@ class TestJudgedByAgreement:
     def records(self) -> list[dict[str, Any]]:
         replies = {"full": "Ada keeps it", "readout@0.1": "Ada", "bm25@0.3": "Ada keeps it"}
         return [
-            a_record(case, arm, reply=reply)
+            a_record(case, variant, reply=reply)
             for case in self.CASES
-            for arm, reply in replies.items()
+            for variant, reply in replies.items()
         ]
 
     def check_words(self, *texts: str) -> None:
@@ -515,9 +516,9 @@ class TestJudgedByAgreement:
         ("", "is not a log of"),
         ("{}\n", "is not a log of"),
         ('{"run": {}}\n[1]\n', "is not a log of"),
-        ('{"run": {}}\n{"case": "a", "arm": "full", "reply": "b"}\n', "is not a log of"),
-        ('{"run": {}}\n{"case": "a", "arm": "readout", "error": "b"}\n', "is not a log of"),
-        ('{"run": {}}\n{"case": "a", "arm": "full", "error": "b"}\n', "no case of the log"),
+        ('{"run": {}}\n{"case": "a", "variant": "full", "reply": "b"}\n', "is not a log of"),
+        ('{"run": {}}\n{"case": "a", "variant": "readout", "error": "b"}\n', "is not a log of"),
+        ('{"run": {}}\n{"case": "a", "variant": "full", "error": "b"}\n', "no case of the log"),
         (None, "cannot be read"),
     ],
 )

@@ -40,28 +40,34 @@ def judged(name: str, full: float, **compressed: float) -> JudgedCase:
     def reply(score: float) -> JudgedReply:
         return JudgedReply(reply="", score=score, context_tokens=10, kept_tokens=1)
 
-    replies = {arm: reply(score) for arm, score in compressed.items()}
+    replies = {variant: reply(score) for variant, score in compressed.items()}
     return JudgedCase(case=a_case(name), full=reply(full), compressed=replies)
 
 
 def findings_of(tmp_path: Path, scores: dict[str, tuple[int, int]]) -> Findings:
-    """By arm: right answers among so many cases that both answered."""
+    """By variant: right answers among so many cases that both answered."""
     cases = cases_named(*map(str, range(max(all_ for _, all_ in scores.values()))))
     records = [
-        a_record(case, arm, reply=RIGHT if number < right else WRONG)
-        for arm, (right, all_) in scores.items()
+        a_record(case, variant, reply=RIGHT if number < right else WRONG)
+        for variant, (right, all_) in scores.items()
         for number, case in enumerate(cases[:all_])
     ]
     log = write_log(tmp_path / "ab.jsonl", records)
     return judge(read_logged_run(log), cases, margin=0.05)
 
 
-def test_arms_stand_scorer_by_scorer_from_little_to_much(tmp_path: Path) -> None:
+def test_variants_stand_scorer_by_scorer_from_little_to_much(tmp_path: Path) -> None:
     [case] = cases_named("one")
     names = ["b@0.3", "full", "a+c@0.2", "b@0.05", "a+c@0.1"]
     log = write_log(tmp_path / "x.y.jsonl", [a_record(case, n) for n in names], sessions=[SESSION])
     run = read_logged_run(log)
-    assert [arm.name for arm in run.arms] == ["full", "b@0.05", "b@0.3", "a+c@0.1", "a+c@0.2"]
+    assert [variant.name for variant in run.variants] == [
+        "full",
+        "b@0.05",
+        "b@0.3",
+        "a+c@0.1",
+        "a+c@0.2",
+    ]
     assert (run.name, run.sessions, len(run.records)) == ("x.y", [SESSION], 5)
 
 
@@ -101,13 +107,14 @@ def test_what_was_shown_to_be_worse_is_not_the_closest(tmp_path: Path) -> None:
     cases = cases_named(*map(str, range(60)))
     right = {"full": range(40), "worse@0.2": range(5, 40), "wide@0.2": range(18, 55)}
     records = [
-        a_record(case, arm, reply=RIGHT if number in those else WRONG)
-        for arm, those in right.items()
+        a_record(case, variant, reply=RIGHT if number in those else WRONG)
+        for variant, those in right.items()
         for number, case in enumerate(cases)
     ]
     found = judge(read_logged_run(write_log(tmp_path / "ab.jsonl", records)), cases, margin=0.05)
     worse, wide = (
-        found.summary.all.arms[arm.name].versus_full for arm in found.compressed_variants
+        found.summary.all.variants[variant.name].versus_full
+        for variant in found.compressed_variants
     )
     assert worse is not None is not wide
     assert (worse.verdict, wide.verdict) == ("worse", "not_shown")

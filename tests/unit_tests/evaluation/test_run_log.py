@@ -11,7 +11,7 @@ import pytest
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._run_log import open_run_log, setup_digest
 
-SETUP = {"model": "tiny", "arms": ("full", "readout@0.2")}
+SETUP = {"model": "tiny", "variants": ("full", "readout@0.2")}
 RECORDS = [{"case": "1", "reply": "é\n"}, {"case": "2", "reply": "\ud800"}]
 
 
@@ -66,30 +66,12 @@ def test_another_setup_is_refused_and_says_why(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_what_older_logs_state_beside_it_does_not_matter(path: Path) -> None:
-    write(path, RECORDS)
-    setup = {"model": "tiny"}
-    with open_run_log(path, setup, outdated=["arms"]) as log:
-        assert log.records == RECORDS
-    with (
-        pytest.raises(EvaluationDataError, match=r"arms: .* then, None now"),
-        open_run_log(path, setup),
-    ):
-        pass
-    with (
-        pytest.raises(EvaluationDataError, match="model: 'tiny' then, 'huge' now") as refused,
-        open_run_log(path, {"model": "huge"}, outdated=["arms"]),
-    ):
-        pass
-    assert "arms" not in str(refused.value)
-
-
 @pytest.mark.parametrize(
     "content", [b"notes", b"notes\n", b"[1]\n", b'{"id": 1}\n', b'{"run": {}}\n[1]\n', b"\xff\n"]
 )
 def test_any_other_file_is_refused_and_left_alone(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(EvaluationDataError, match=r"no log of a run|set up otherwise"):
+    with pytest.raises(EvaluationDataError, match=r"not the log of a run|with another setup"):
         read(path)
     assert path.read_bytes() == content
 

@@ -119,10 +119,14 @@ def test_a_class_of_llama_index_that_retries_is_told_not_to(
 @pytest.mark.parametrize(
     ("name", "error", "said"),
     [
-        ("llama_index.llms.nobody:LLM", ImportError, "mostly called llama-index-llms-nobody"),
-        ("llama_index.core.llms", ValueError, "is no language model"),
-        ("llama_index.core.llms:Nobody", ValueError, "is no language model"),
-        ("llama_index.core.llms:ChatMessage", ValueError, "is no language model"),
+        (
+            "llama_index.llms.nobody:LLM",
+            ImportError,
+            "the package is probably llama-index-llms-nobody",
+        ),
+        ("llama_index.core.llms", ValueError, "is not a LlamaIndex LLM class"),
+        ("llama_index.core.llms:Nobody", ValueError, "is not a LlamaIndex LLM class"),
+        ("llama_index.core.llms:ChatMessage", ValueError, "is not a LlamaIndex LLM class"),
     ],
 )
 def test_what_is_no_class_of_llama_index(name: str, error: type[Exception], said: str) -> None:
@@ -131,7 +135,7 @@ def test_what_is_no_class_of_llama_index(name: str, error: type[Exception], said
 
 
 def test_a_class_of_llama_index_finds_its_server_by_itself() -> None:
-    with pytest.raises(ValueError, match="one of its own options"):
+    with pytest.raises(ValueError, match="address in `options`"):
         named_target("llama_index.core.llms:MockLLM", base_url="http://127.0.0.1:1/v1")
 
 

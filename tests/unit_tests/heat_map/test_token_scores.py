@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from specprefill_integrations import Budget, ContextCompressor
-from specprefill_integrations.evaluation._remembering_scorer import RememberingScorer
+from specprefill_integrations.evaluation._case_compressor import RememberingScorer
 from specprefill_integrations.heat_map._token_scores import TokenHeatRecorder
 from specprefill_integrations.testing import KeywordScorer
 

@@ -28,8 +28,7 @@ from langgraph.graph import StateGraph
 from langgraph.types import Command
 
 from specprefill_integrations import Budget
-from specprefill_integrations.evaluation._cases import EvaluationCase
-from specprefill_integrations.evaluation._traces import read_data
+from specprefill_integrations.evaluation import EvaluationCase, read_cases
 from specprefill_integrations.langchain import (
     CaseRecorder,
     SpecPrefillDocumentCompressor,
@@ -70,7 +69,7 @@ def config(recorder: CaseRecorder, **more: object) -> dict:
 
 
 def recorded(recorder: CaseRecorder) -> list[EvaluationCase]:
-    return read_data(recorder.path)
+    return read_cases(recorder.path)
 
 
 def only(recorder: CaseRecorder) -> EvaluationCase:

@@ -21,8 +21,7 @@ from llama_index.core.tools import FunctionTool, QueryEngineTool
 from llama_index.core.workflow import StartEvent, StopEvent, Workflow, step
 
 from specprefill_integrations import Budget
-from specprefill_integrations.evaluation._cases import EvaluationCase
-from specprefill_integrations.evaluation._traces import read_data
+from specprefill_integrations.evaluation import EvaluationCase, read_cases
 from specprefill_integrations.llama_index import (
     CaseRecorder,
     SpecPrefillNodePostprocessor,
@@ -90,7 +89,7 @@ def recorder(tmp_path: Path) -> Iterator[CaseRecorder]:
 
 async def recorded(recorder: CaseRecorder) -> list[EvaluationCase]:
     await asyncio.get_running_loop().shutdown_default_executor()
-    return read_data(recorder.path)
+    return read_cases(recorder.path)
 
 
 async def only(recorder: CaseRecorder) -> EvaluationCase:

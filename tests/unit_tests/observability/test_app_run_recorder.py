@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from specprefill_integrations.evaluation._cases import read_cases
+from specprefill_integrations.evaluation import read_cases
 from specprefill_integrations.observability import _app_run_recorder as app_run_recorder
 from specprefill_integrations.observability._app_run import FoundText
 from specprefill_integrations.observability._app_run_recorder import AppRunRecorder

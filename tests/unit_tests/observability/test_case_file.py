@@ -20,8 +20,8 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation._traces import read_data
-from specprefill_integrations.observability._case_file import CaseFile
+from specprefill_integrations.evaluation import read_cases
+from specprefill_integrations.observability import CaseFile
 
 WRITES_FOREVER = """
 import sys
@@ -69,7 +69,7 @@ def test_what_is_added_is_read_as_cases(path: Path) -> None:
     file = CaseFile(path, None)
     for number, text in enumerate(texts):
         assert file.add(case(number, text))
-    assert [found.texts for found in read_data(path)] == [(text,) for text in texts]
+    assert [found.texts for found in read_cases(path)] == [(text,) for text in texts]
 
 
 @pytest.mark.parametrize("was_open", [False, True])

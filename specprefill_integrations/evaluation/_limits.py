@@ -1,41 +1,26 @@
-"""Questions that need one sentence of a text, and questions that need many: made up, seeded.
+"""Limits of compression: which kinds of questions lose what their answers need.
 
-They show where compression hurts: a question for one fact can be answered from little, a count or a
-quotation cannot.
+Generated texts with questions that need one sentence (a fact) or many (a count, a quotation). No
+target model: measured is whether everything that an answer needs is still there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from random import Random
+from statistics import fmean
+from typing import Any
 
-from specprefill_integrations.types import Kind, Span
+from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.types import Budget, Compression, Kind, Span, TextHint
 
 _NAMES = (
-    "Ada",
-    "Bruno",
-    "Celia",
-    "Dario",
-    "Edith",
-    "Felix",
-    "Greta",
-    "Hugo",
-    "Irene",
-    "Jonas",
-    "Klara",
-)
+    "Ada", "Bruno", "Celia", "Dario", "Edith", "Felix", "Greta", "Hugo", "Irene", "Jonas", "Klara"
+)  # fmt: skip
 _PLACES = (
-    "harbor",
-    "mill",
-    "quarry",
-    "chapel",
-    "market",
-    "lighthouse",
-    "tannery",
-    "orchard",
-    "ferry",
-)
+    "harbor", "mill", "quarry", "chapel", "market", "lighthouse", "tannery", "orchard", "ferry"
+)  # fmt: skip
 _GOODS = ("rope", "salt", "timber", "oil", "barley", "wool", "copper", "glass", "tar", "paper")
 _FILLERS = (
     "{name} swept the steps of the {place} before breakfast.",
@@ -54,10 +39,10 @@ _SECTIONS = ("Roads", "Water", "Schools", "Trade", "Health", "Forests", "Taxes",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitCase:
-    """A question, and everything in the text that its answer rests on."""
+    """A question, a text, and all parts of the text that the answer needs."""
 
     ask: str
-    """What kind of question it is; see `ASKS`."""
+    """Kind of question; see `ASKS`."""
 
     query: str
     """The question."""
@@ -66,16 +51,16 @@ class LimitCase:
     """The text."""
 
     kind: Kind
-    """What it is cut as."""
+    """Kind of text."""
 
     needed: tuple[Span, ...]
-    """Parts of the text, all of which are needed."""
+    """The needed parts."""
 
     @classmethod
     def of_parts(
         cls, ask: str, query: str, text: str, parts: Iterable[str], *, start: int = 0
     ) -> LimitCase:
-        """A case whose parts stand in the text in that order, from `start` on."""
+        """Make a case whose needed parts follow in the text in this order, from `start` on."""
         kind: Kind = "code" if ask.startswith("code") else "markdown" if "## " in text else "prose"
         needed = []
         for part in parts:
@@ -86,14 +71,14 @@ class LimitCase:
 
 
 def limit_cases(per_ask: int, seed: int = 0) -> list[LimitCase]:
-    """Cases of every kind of question, each of another text of about a thousand tokens.
+    """Make cases of every kind of question, each with its own text of about a thousand tokens.
 
     Args:
-        per_ask: How many of each kind.
-        seed: Chooses the texts.
+        per_ask: Cases of each kind.
+        seed: Another seed makes other texts.
     """
     return [
-        make(Random(f"{ask} {seed} {number}"))  # noqa: S311 - an example, no secret
+        make(Random(f"{ask} {seed} {number}"))  # noqa: S311 - no secret
         for ask, make in ASKS.items()
         for number in range(per_ask)
     ]
@@ -112,13 +97,13 @@ def _fillers(random: Random, number: int) -> list[str]:
 
 
 def _paragraphs(sentences: list[str], length: int = 6) -> str:
-    """Sentences as prose."""
+    """Sentences in paragraphs."""
     parts = [sentences[i : i + length] for i in range(0, len(sentences), length)]
     return "\n\n".join(" ".join(part) for part in parts)
 
 
 def _strewn(random: Random, needed: list[str], fillers: int) -> str:
-    """Sentences in their order, at random places among others."""
+    """Needed sentences in their order, at random places among fillers."""
     places = sorted(random.sample(range(fillers), len(needed)))
     sentences = _fillers(random, fillers)
     for shift, (place, sentence) in enumerate(zip(places, needed, strict=True)):
@@ -187,7 +172,7 @@ def _sectioned(sections: Mapping[str, list[str]]) -> str:
 
 
 def _code(random: Random) -> tuple[str, dict[str, str]]:
-    """A module, and its functions by name."""
+    """A Python module, and its functions by name."""
     functions = {}
     for place, goods in zip(_PLACES, random.sample(_GOODS, len(_PLACES)), strict=True):
         name, item = f"{random.choice(('count', 'weigh', 'ship'))}_{place}", goods
@@ -233,4 +218,86 @@ ASKS: Mapping[str, Callable[[Random], LimitCase]] = {
     "exact quotation": _quotation,
     "code, edit": _code_edit,
 }
-"""Makes a case, by what is asked for."""
+"""Functions that make a case, by kind of question."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSummary:
+    """Result of one kind of question at one fraction."""
+
+    ask: str
+    """Kind of question."""
+
+    keep_fraction: float
+    """Requested fraction: kept tokens / original tokens."""
+
+    cases: int
+    """Number of cases."""
+
+    kept_needed: float
+    """Share of the needed parts that were kept, mean over cases."""
+
+    complete: float
+    """Share of cases in which all of them were kept."""
+
+    kept_tokens_fraction: float
+    """Kept tokens / original tokens of all cases together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitResult:
+    """Result of `measure_limits`."""
+
+    summaries: Sequence[LimitSummary]
+    """One per kind of question and fraction."""
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per kind and fraction, as `pandas.DataFrame` takes them."""
+        return [asdict(summary) for summary in self.summaries]
+
+
+def measure_limits(
+    compressor: ContextCompressor,
+    cases: Sequence[LimitCase] | None = None,
+    keep_fractions: Sequence[float] = (0.1, 0.2, 0.3, 0.5),
+    *,
+    on_case: Callable[[], object] = lambda: None,
+) -> LimitResult:
+    """Compress every case at every fraction; the compressor's engine reads each case once.
+
+    Args:
+        compressor: The compressor.
+        cases: The cases; ten of each kind if None.
+        keep_fractions: Kept tokens / original tokens.
+        on_case: Called after each case.
+    """
+    found: dict[tuple[str, float], list[tuple[LimitCase, Compression]]] = {}
+    for case in limit_cases(10) if cases is None else cases:
+        for fraction in keep_fractions:
+            budget, hint = Budget(keep_fraction=fraction), TextHint(kind=case.kind)
+            result = compressor.compress(case.text, case.query, budget=budget, hint=hint)
+            found.setdefault((case.ask, fraction), []).append((case, result))
+        on_case()
+    summaries = [_summarized(*key, results) for key, results in found.items()]
+    return LimitResult(summaries=summaries)
+
+
+def _summarized(
+    ask: str, keep_fraction: float, results: Sequence[tuple[LimitCase, Compression]]
+) -> LimitSummary:
+    shares = [
+        fmean(_is_within(span, result.kept) for span in case.needed) for case, result in results
+    ]
+    kept = sum(result.kept_tokens for _, result in results)
+    return LimitSummary(
+        ask=ask,
+        keep_fraction=keep_fraction,
+        cases=len(results),
+        kept_needed=fmean(shares),
+        complete=fmean(share == 1 for share in shares),
+        kept_tokens_fraction=kept / sum(result.original_tokens for _, result in results),
+    )
+
+
+def _is_within(span: Span, kept: Sequence[Span]) -> bool:
+    return any(one.start <= span.start and span.end <= one.end for one in kept)

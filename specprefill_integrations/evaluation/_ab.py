@@ -1,0 +1,255 @@
+"""A/B measurement: a model's replies to full prompts against those to compressed ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.evaluation._ab_limits import AbLimits, StopReason
+from specprefill_integrations.evaluation._ab_prompts import DEFAULT_TEMPLATE, PromptMaker
+from specprefill_integrations.evaluation._ab_run import AbRun, case_key
+from specprefill_integrations.evaluation._ab_summary import (
+    AbSummary,
+    TaskSummary,
+    VariantSummary,
+    summarize_ab,
+)
+from specprefill_integrations.evaluation._ab_variants import Variant, variants_of
+from specprefill_integrations.evaluation._case_compressor import CaseCompressor, count_texts
+from specprefill_integrations.evaluation._cases import EvaluationCase
+from specprefill_integrations.evaluation._evidence import nothing_to_judge
+from specprefill_integrations.evaluation._judging import Judge, MetricName
+from specprefill_integrations.evaluation._lineup import Lineup
+from specprefill_integrations.evaluation._masking import masked
+from specprefill_integrations.evaluation._run_log import RunLog
+from specprefill_integrations.evaluation._run_session import DataFile, RunSession, check_scorers
+from specprefill_integrations.evaluation._settings import DraftChoice
+from specprefill_integrations.evaluation._targets import ChatTarget
+from specprefill_integrations.pipeline._token_counting import CountTokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbSetup:
+    """Whatever replies depend on: a log continues only with the same setup."""
+
+    version: str
+    """Version of this package."""
+
+    model: str
+    """The model."""
+
+    base_url: str | None
+    """Its server."""
+
+    model_options: Mapping[str, Any]
+    """Its options."""
+
+    template: str
+    """Template of the prompts."""
+
+    metric: MetricName | None
+    """Metric of cases that name none; the instruction depends on it."""
+
+    draft: DraftChoice
+    """The draft."""
+
+    def as_record(self) -> dict[str, Any]:
+        """The log's record, without keys, so that a log continues with another key."""
+        record: dict[str, Any] = masked(asdict(self))
+        return {**record, "template": self.template}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbResult:
+    """Result of `run_ab`."""
+
+    model: str
+    """The model."""
+
+    draft: str
+    """Name of the draft that reads, or whose tokenizer counts."""
+
+    margin: float
+    """Largest acceptable loss of score."""
+
+    summary: AbSummary
+    """Scores, differences and times."""
+
+    variants: Sequence[Variant]
+    """The variants, the full prompt first."""
+
+    skipped: Mapping[str, str]
+    """Scorers that were not measured, and why."""
+
+    left_out: Mapping[str, int]
+    """Cases that could not be asked about or judged, by reason."""
+
+    sent_tokens: int
+    """Tokens sent to the model, failed calls and earlier runs of the log included."""
+
+    stopped: StopReason | None
+    """Reason for an early end, if there was one."""
+
+    log: str
+    """The log of all replies."""
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per task and variant, as `pandas.DataFrame` takes them."""
+        return [
+            {
+                "task": task,
+                "variant": variant.name,
+                "scorer": variant.scorer,
+                "keep_fraction": variant.keep_fraction,
+                "cases": found.cases,
+                **_row(found.variants[variant.name]),
+            }
+            for task, found in self.summary.tasks.items()
+            for variant in self.variants
+        ]
+
+    def as_json_object(self) -> dict[str, object]:
+        """Everything as plain JSON values.
+
+        `summary` is replaced by its fields, and each variant also has its `keep_fraction`.
+        """
+        found = asdict(self)
+        del found["variants"]
+        summary = found.pop("summary")
+        for group in (*summary["tasks"].values(), summary["all"]):
+            for variant in self.variants:
+                group["variants"][variant.name]["keep_fraction"] = variant.keep_fraction
+        return {**found, **summary}
+
+    def groups(self) -> dict[str, TaskSummary]:
+        """The summary of each task and, if there are several, of all cases."""
+        tasks = dict(self.summary.tasks)
+        return tasks if len(tasks) == 1 else {**tasks, "all cases": self.summary.all}
+
+
+def _row(found: VariantSummary) -> dict[str, Any]:
+    row = asdict(found)
+    versus = row.pop("versus_full") or {}
+    low, high = versus.get("interval", (None, None))
+    return {
+        **row,
+        "difference": versus.get("difference"),
+        "difference_low": low,
+        "difference_high": high,
+        "verdict": versus.get("verdict"),
+    }
+
+
+def askable_cases(
+    cases: Iterable[EvaluationCase], judge: Judge
+) -> tuple[list[EvaluationCase], dict[str, int]]:
+    """The cases that can be asked about and judged, and the number of others by reason.
+
+    Raises:
+        EvaluationDataError: There is none, or a case names an unknown metric.
+    """
+    left_out: Counter[str] = Counter()
+    found: dict[str, EvaluationCase] = {}
+    for case in cases:
+        reason = judge.why_not(case) if (case.query or "").strip() else "no_question"
+        if reason is None and case_key(case) in found:
+            reason = "given_twice"
+        if reason is None:
+            judge.metric_of(case)  # fail now if it is unknown
+            found[case_key(case)] = case
+        else:
+            left_out[reason] += 1
+    if not found:
+        raise nothing_to_judge(left_out)
+    return list(found.values()), dict(left_out)
+
+
+def cases_within(
+    cases: Sequence[EvaluationCase], max_context_tokens: int, count_tokens: CountTokens
+) -> list[EvaluationCase]:
+    """The cases whose texts have at most this many tokens together.
+
+    Raises:
+        EvaluationDataError: There is none.
+    """
+    found = [case for case in cases if count_texts(count_tokens, case.texts) <= max_context_tokens]
+    if not found:
+        msg = f"no case to judge: every one has more than {max_context_tokens} tokens"
+        raise EvaluationDataError(msg)
+    return found
+
+
+def run_ab(  # noqa: PLR0913 - one keyword a choice
+    cases: Iterable[EvaluationCase],
+    target: ChatTarget,
+    compressors: Lineup | ContextCompressor | Mapping[str, ContextCompressor | CaseCompressor],
+    keep_fractions: Sequence[float],
+    log: RunLog,
+    *,
+    margin: float = 0.05,
+    judge: Judge | None = None,
+    template: str = DEFAULT_TEMPLATE,
+    limits: AbLimits | None = None,
+    count_tokens: CountTokens | None = None,
+    left_out: Mapping[str, int] | None = None,
+    data: Sequence[DataFile] = (),
+    command: Sequence[str] = (),
+    on_case: Callable[[], object] = lambda: None,
+) -> AbResult:
+    """Ask a model about every case with the full and with compressed texts, and compare replies.
+
+    Replies that the log holds already are not asked for again.
+
+    Args:
+        cases: The cases; those that cannot be asked about or judged are left out and counted.
+        target: The model.
+        compressors: One compressor, several by name, or a line-up of `build_lineup`.
+        keep_fractions: Kept tokens / original tokens, each in (0, 1].
+        log: Receives the replies; see `open_run_log`.
+        margin: Largest acceptable loss of score, in (0, 1).
+        judge: Scores replies; by right answers if None.
+        template: See `build_prompt`.
+        limits: Concurrency, retries, input tokens.
+        count_tokens: Counts tokens; by default as the compressors do.
+        left_out: Cases that the caller left out, by reason; added to the result.
+        data: Files that the cases are from; noted in the log.
+        command: Command that measures; noted in the log.
+        on_case: Called after each case.
+
+    Raises:
+        EvaluationDataError: No case can be judged, there is no compressor, or the log is of a
+            scorer with other settings.
+        MissingDependencyError: The extra `evaluate` is not installed.
+    """
+    judge = judge or Judge()
+    lineup = Lineup.of(compressors, count_tokens)
+    asked, also_left_out = askable_cases(cases, judge)
+    if not lineup.compressors:
+        reasons = (f"{name}: {why}" for name, why in lineup.skipped.items())
+        raise EvaluationDataError("\n".join(["nothing to compare the full prompt with", *reasons]))
+    session = RunSession.of(lineup, judge.by, data, command)
+    check_scorers(log.records, session.scorers)
+    log.append(session.as_record())
+    variants = variants_of(list(lineup.compressors), keep_fractions)
+    prompts = PromptMaker(
+        lineup.compressors, lineup.count_tokens, template=template, metric=judge.metric
+    )
+    run = AbRun(target, prompts, variants, log, limits)
+    stopped = run.run(asked, on_case=on_case)
+    names = [variant.name for variant in variants]
+    return AbResult(
+        model=str(log.setup.get("model", type(target).__name__)),
+        draft=lineup.draft,
+        margin=margin,
+        summary=summarize_ab(asked, run.records, names, margin=margin, judge=judge),
+        variants=variants,
+        skipped=lineup.skipped,
+        left_out={**(left_out or {}), **also_left_out},
+        sent_tokens=run.sent_tokens,
+        stopped=stopped,
+        log=str(log.path),
+    )
