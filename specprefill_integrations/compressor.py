@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
-from specprefill_integrations._threads import run_in_thread
+from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
 from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.pipeline import _steps as steps
 from specprefill_integrations.pipeline._protection import DEFAULT_PROTECTION, ProtectionRule

@@ -23,7 +23,6 @@ from specprefill_integrations.cli._evaluate_ab import (
     Scorers,
     TrustRemoteCode,
     ab,
-    asked_scorers,
     usage_errors,
 )
 from specprefill_integrations.cli._evaluate_break_even import break_even
@@ -58,7 +57,7 @@ from specprefill_integrations.evaluation._evidence import (
     judgeable_cases,
     measure_evidence,
 )
-from specprefill_integrations.evaluation._lineup import build_lineup, peer_models
+from specprefill_integrations.evaluation._lineup import build_lineup, peer_models, scorer_names
 from specprefill_integrations.evaluation._settings import DraftChoice, DraftScorerName
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting._lines import LineSplitter
@@ -124,7 +123,7 @@ def evidence(  # noqa: PLR0913 - one parameter an option
     if per_case and not as_json:
         fail("--per-case needs --json", USAGE_ERROR)
     keep_fractions = _keep_fractions(keep)
-    names = asked_scorers(scorer)
+    names = scorer_names(scorer or ["readout"])
     choice = DraftChoice(draft=draft, device=device, dtype=dtype, window_tokens=window_tokens)
     with clear_errors(debug=debug):
         with usage_errors():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +23,7 @@ from specprefill_integrations.cli._options import (
     Dtype,
     Limit,
     WindowTokens,
+    known_name,
 )
 from specprefill_integrations.cli._terminal import (
     FAILURE,
@@ -33,7 +34,6 @@ from specprefill_integrations.cli._terminal import (
     progress_bar,
     quiet_libraries,
     stderr_console,
-    warn,
 )
 from specprefill_integrations.errors import BudgetError, EvaluationDataError
 from specprefill_integrations.evaluation._ab import (
@@ -68,9 +68,20 @@ Data = Annotated[
     list[Path],
     typer.Argument(metavar="DATA", help="Cases: JSON lines, CSV or a LangSmith export."),
 ]
+
+
+def _parse_scorer(name: str) -> str:
+    return known_name(name, _SCORERS)
+
+
+_SCORERS = tuple(name.value for name in ScorerName)
 Scorers = Annotated[
-    list[ScorerName] | None,
-    typer.Option(help="Scorer to measure; may be given several times. Default: readout."),
+    list[str] | None,
+    typer.Option(
+        parser=_parse_scorer,
+        metavar=f"[{'|'.join(_SCORERS)}]",
+        help="Scorer to measure; may be given several times. Default: readout.",
+    ),
 ]
 Keep = Annotated[
     str, typer.Option(metavar="FRACTIONS", help="Kept tokens / original tokens, comma-separated.")
@@ -156,7 +167,7 @@ def ab(  # noqa: PLR0913 - one parameter an option
     debug: Debug = False,
 ) -> None:
     """Ask a model with full and with compressed prompts, and compare its answers."""
-    names = asked_scorers(scorer)
+    names = scorer_names(scorer or ["readout"])
     with usage_errors():
         setup = AbSetup(
             version=__version__,
@@ -217,14 +228,6 @@ def ab(  # noqa: PLR0913 - one parameter an option
             _print(Console(highlight=False, width=width), result)
     if result.stopped == "target_fails":
         raise typer.Exit(FAILURE)
-
-
-def asked_scorers(given: Sequence[ScorerName] | None) -> list[str]:
-    """The scorers to measure; the former name of the published algorithm warns."""
-    asked = given or [ScorerName.READOUT]
-    if ScorerName.SPECPREFILL in asked:
-        warn("--scorer specprefill is now --scorer published")
-    return scorer_names(asked)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypeVar, get_args
 
 import typer
 
@@ -11,23 +12,30 @@ from specprefill_integrations.cli._terminal import warn
 ScorerName = Literal["readout", "published"]
 """The calibrated readout, or the published SpecPrefill algorithm."""
 
+NameT = TypeVar("NameT", bound=str)
+
 _SCORERS: tuple[ScorerName, ...] = get_args(ScorerName)
 
 
-def parse_scorer(name: str) -> ScorerName:
-    """Parse `--scorer`; the former name of the published algorithm warns.
+def known_name(name: str, names: Sequence[NameT]) -> NameT:
+    """Return the scorer of a name; the former name of the published algorithm warns.
 
     Raises:
-        BadParameter: Unknown name.
+        BadParameter: There is no such name.
     """
     if name == "specprefill":
         warn("--scorer specprefill is now --scorer published")
-        return "published"
-    for known in _SCORERS:
+        name = "published"
+    for known in names:
         if name == known:
             return known
-    msg = f"{name!r} is not one of {', '.join(map(repr, _SCORERS))}."
+    msg = f"{name!r} is not one of {', '.join(repr(str(known)) for known in names)}."
     raise typer.BadParameter(msg)
+
+
+def parse_scorer(name: str) -> ScorerName:
+    """Parse `--scorer`."""
+    return known_name(name, _SCORERS)
 
 
 Draft = Annotated[

@@ -49,11 +49,9 @@ class ScorerName(str, Enum):
     PROVENCE = "provence"
     ALL = "all"
     PEERS = "peers"
-    SPECPREFILL = "specprefill"
-    """Former name of `published`."""
 
 
-_NOT_MEASURED = {ScorerName.ALL, ScorerName.PEERS, ScorerName.SPECPREFILL}
+_NOT_MEASURED = {ScorerName.ALL, ScorerName.PEERS}
 
 
 def scorer_names(asked: Iterable[str]) -> list[str]:
@@ -66,7 +64,6 @@ def scorer_names(asked: Iterable[str]) -> list[str]:
     groups = {
         "all": [one for one in each if not is_peer(one)],
         "peers": [one for one in each if is_peer(one)],
-        "specprefill": ["published"],
     }
     found = [one for name in asked for one in groups.get(name, [ScorerName(name).value])]
     return list(dict.fromkeys(found))

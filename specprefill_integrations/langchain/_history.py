@@ -12,7 +12,7 @@ from langchain_core.messages import AnyMessage, BaseMessage, HumanMessage, ToolM
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import RunnableConfig
 
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.langchain._conversation import (
     call_behind,

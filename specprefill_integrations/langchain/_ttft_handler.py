@@ -17,7 +17,7 @@ from langchain_core.outputs import (
     LLMResult,
 )
 
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.langchain._events import EVENT_NAME
 from specprefill_integrations.observability import TokenUsage, TtftLog
 from specprefill_integrations.observability._run_tree import RunTree

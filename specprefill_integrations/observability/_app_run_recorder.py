@@ -14,7 +14,7 @@ from typing import Any
 
 from cachetools import FIFOCache
 
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.observability._app_run import AppRun, FoundText, LeftOutReason
 from specprefill_integrations.observability._case_file import CaseFile
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from cachetools import FIFOCache
 
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock
 
 # Runs under way in one process; beyond this the oldest count as abandoned.
 _MAX_OPEN_RUNS = 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.observability._ttft_record import TtftRecord
 from specprefill_integrations.observability._ttft_summary import TtftSummary, report_of
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from cachetools import FIFOCache
 
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.observability._ttft_log import TtftLog
 from specprefill_integrations.observability._ttft_record import TokenUsage, TtftRecord
 

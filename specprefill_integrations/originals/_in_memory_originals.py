@@ -11,7 +11,7 @@ from typing import Any
 
 from cachetools import TTLCache
 
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.originals._original_store import check_limits, reference_of
 
 

@@ -25,7 +25,7 @@ _TRIES = 64
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What is kept of one document."""
+    """The kept part of one document."""
 
     kept: tuple[Span, ...]
     """The kept parts, merged."""

@@ -27,7 +27,7 @@ class SplitDocument:
     """The kind of text."""
 
     hint: TextHint | None = None
-    """What else is known of the text."""
+    """Further facts about the text."""
 
     @classmethod
     def from_text(

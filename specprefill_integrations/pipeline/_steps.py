@@ -84,7 +84,7 @@ class Call:
     """How much may be kept of all texts together."""
 
     hints: Sequence[TextHint | None]
-    """What is known of each text."""
+    """Facts about each text."""
 
     started: float = field(default_factory=time.perf_counter)
     """When the call began, in seconds of `time.perf_counter`."""
@@ -181,7 +181,7 @@ class Selected:
     """The step before."""
 
     fitted: Mapping[int, Fitted]
-    """What is kept of each split text, by its place in the call."""
+    """The kept part of each split text, by its place in the call."""
 
 
 class StepError(Exception):

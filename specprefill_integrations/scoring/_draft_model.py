@@ -17,7 +17,7 @@ import transformers
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.errors import DraftModelNotFoundError, DraftModelUnsupportedError
 from specprefill_integrations.scoring._draft_location import (
     THREE_WAYS,

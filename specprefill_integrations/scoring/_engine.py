@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, final
 from weakref import WeakValueDictionary
 
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.errors import DeadlineExceededError
 from specprefill_integrations.scoring._scoring_job import Scores
 from specprefill_integrations.scoring._scoring_worker import (

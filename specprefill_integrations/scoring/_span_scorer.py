@@ -1,6 +1,6 @@
 """The base class of all scorers: the one seam between selection and draft models.
 
-Knows no model. Whoever chooses units knows this class only.
+Knows no model. Selection imports nothing else of this folder.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from specprefill_integrations._threads import run_in_thread
+from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations.types import Span
 
 

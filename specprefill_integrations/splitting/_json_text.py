@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from cachetools import LRUCache, cached
 
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.splitting._json_strings import sentences_in, written_text
 from specprefill_integrations.splitting._lines import LineSplitter
 from specprefill_integrations.splitting._rendering import GapStyle

@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from typing import Literal
 
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.observability._break_even import BreakEven, check_budget
 from specprefill_integrations.observability._reading_speed import (
     ReadingSpeed,

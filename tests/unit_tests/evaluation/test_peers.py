@@ -185,7 +185,7 @@ class TestAll:
         peers = scorer_names([ScorerName.PEERS])
         ours = scorer_names([ScorerName.ALL])
         assert sorted(peers) == sorted([*BY_EMBEDDINGS, *BY_TOKENS, "provence"])
-        names = {name.value for name in ScorerName} - {"all", "peers", "specprefill"}
+        names = {name.value for name in ScorerName} - {"all", "peers"}
         assert {*ours, *peers} == names
         assert len(ours) + len(peers) == len(names)
         mixed = [ScorerName.BM25, ScorerName.ALL, ScorerName.BM25]

@@ -479,7 +479,7 @@ class TestFailures:
 
     def test_a_failing_store(self, monkeypatch, forgiving) -> None:
         originals = InMemoryOriginals()
-        monkeypatch.setattr(originals, "_make_room", lambda: 1 / 0)
+        monkeypatch.setattr(originals, "put", lambda _: 1 / 0)
         middleware = SpecPrefillMiddleware(
             compressor=forgiving, budget=BUDGET, min_tokens=9, originals=originals
         )

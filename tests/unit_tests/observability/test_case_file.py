@@ -21,7 +21,7 @@ from blockbuster import blockbuster_ctx
 
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation import read_cases
-from specprefill_integrations.observability import CaseFile
+from specprefill_integrations.observability._case_file import CaseFile
 
 WRITES_FOREVER = """
 import sys

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock
 
 PATIENCE = 30
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -77,7 +77,7 @@ def test_a_copy_is_a_new_open_lock(copied):
 
 HELD_ELSEWHERE = """
 import os, threading
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock
 
 lock, held, done = ForkSafeLock(), threading.Event(), threading.Event()
 
@@ -98,7 +98,7 @@ done.set()
 
 HELD_HERE = """
 import os, threading
-from specprefill_integrations._fork_safe_lock import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock
 
 lock, took = ForkSafeLock(), threading.Event()
 

@@ -1,20 +1,23 @@
-"""Locks that are usable in a forked process, whichever thread of the parent held them.
-
-A fork copies every lock in its current state but only the forking thread, so a lock held by any
-other thread would never be released in the child.
-"""
+"""Locks that survive a fork, and work that leaves the event loop."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
+
+ResultT = TypeVar("ResultT")
 
 
 class ForkSafeLock:
-    """A reentrant lock for `with`.
+    """A reentrant lock for `with` that is usable in a forked process.
+
+    A fork copies every lock in its current state but only the forking thread, so a plain lock held
+    by any other thread would never be released in the child.
 
     A copy, deep copy or unpickled lock is a new, open one: a lock guards one object.
 
@@ -49,6 +52,23 @@ class ForkSafeLock:
             self._lock.release()
         else:
             self._lock = threading.RLock()
+
+
+async def run_in_thread(work: Callable[[], ResultT]) -> ResultT:
+    """Run `work` in a thread and wait for it, whatever it raises.
+
+    An asyncio future cannot hold a `StopIteration`, such as one from a mock without answers left:
+    its caller would wait for ever. It becomes a `RuntimeError`, as in any coroutine.
+    """
+
+    def work_or_fail() -> ResultT:
+        try:
+            return work()
+        except StopIteration as error:
+            msg = "A scorer or counter raised StopIteration."
+            raise RuntimeError(msg) from error
+
+    return await asyncio.to_thread(work_or_fail)
 
 
 _all_locks: WeakSet[ForkSafeLock] = WeakSet()
