@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
 from specprefill_integrations.errors import MissingDependencyError
@@ -132,8 +132,11 @@ class ContextCompressor:
 
         Raises:
             TokenCounterError: `count_tokens` cannot count tokens.
-            TypeError: `scorer` or `splitter` is none.
+            TypeError: `scorer` is not a scorer, or `splitter` is not a splitter.
+            ValueError: There is no such `fraction_of` or `on_error`.
         """
+        _check_name("fraction_of", fraction_of, ("tokens", "units"))
+        _check_name("on_error", on_error, get_args(OnError))
         scorer = as_span_scorer(scorer)
         counter = scorer.count_tokens if count_tokens is None else as_token_counter(count_tokens)
         stages = Stages(
@@ -205,9 +208,7 @@ class ContextCompressor:
             raise MissingDependencyError(error.name, "draft") from error
 
         is_published = _is_published(scorer)
-        if kind not in ("prose", "code"):
-            msg = f"kind must be 'prose' or 'code'; got {kind!r}."
-            raise ValueError(msg)
+        _check_name("kind", kind, ("prose", "code"))
         engine = draft_scorer(
             draft,
             device=device,
@@ -271,7 +272,7 @@ class ContextCompressor:
 
         Args:
             text: The text.
-            query: The question; None or blank keeps what matters for the text as a whole.
+            query: The question; If None or blank, the main points are kept.
             budget: How much may be kept.
             hint: What is known of the text: its kind, its file name, the tool that wrote it.
 
@@ -294,12 +295,13 @@ class ContextCompressor:
     ) -> list[Compression]:
         """Keep the parts of several texts that the question needs, under one shared budget.
 
-        A text of which nothing is needed comes back empty. One that is not to be cut, for its kind
-        or because the question needs every word, comes back whole and does not use the budget.
+        A text with nothing relevant comes back empty. A text that must not be cut (because of its
+        kind, or because the question needs every word) is returned unchanged and does not count
+        against the budget.
 
         Args:
             texts: The texts; scored together, in batches.
-            query: The question; None or blank keeps what matters for the texts as a whole.
+            query: The question; If None or blank, the main points are kept.
             budget: How much may be kept of all texts together.
             hints: What is known of each text.
 
@@ -384,7 +386,7 @@ class ContextCompressor:
         results = steps.unchanged(failure.reached, failure.reason)
         reasons = sorted({result.skipped_because or "" for result in results} - {"empty_text"})
         logger.warning(
-            "Passed %d texts through whole: %s",
+            "Passed %d texts through unchanged: %s",
             len(results),
             ", ".join(reasons),
             exc_info=failure.error,
@@ -397,7 +399,7 @@ class ContextCompressor:
             if result.skipped_because is not None:
                 self._skips.add(result.skipped_because)
                 logger.debug(
-                    "Passed a text of %d tokens through whole: %s",
+                    "Passed a text of %d tokens through unchanged: %s",
                     result.original_tokens,
                     result.skipped_because,
                 )
@@ -446,6 +448,17 @@ def _call(
     return Call.of(texts, query, budget, hints or [None] * len(texts))
 
 
+def _check_name(parameter: str, name: str, names: Sequence[str]) -> None:
+    """Reject an unknown name.
+
+    Raises:
+        ValueError: It is none of `names`.
+    """
+    if name not in names:
+        msg = f"{parameter} must be {' or '.join(map(repr, names))}; got {name!r}."
+        raise ValueError(msg)
+
+
 def _is_published(scorer: str) -> bool:
     """Return True for the published algorithm, and False for a readout.
 
@@ -455,9 +468,8 @@ def _is_published(scorer: str) -> bool:
     if scorer == "specprefill":
         message = "scorer='specprefill' is now called scorer='published'."
         warnings.warn(message, DeprecationWarning, stacklevel=3)
-    elif scorer not in {"readout", "published"}:
-        msg = f"scorer must be 'readout' or 'published'; got {scorer!r}."
-        raise ValueError(msg)
+    else:
+        _check_name("scorer", scorer, ("readout", "published"))
     return scorer != "readout"
 
 

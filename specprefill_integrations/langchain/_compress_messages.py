@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.messages.utils import MessageLikeRepresentation
@@ -76,10 +77,18 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
         ttft_log=ttft_log,
     )
 
-    def compress(messages: MessagesLike, config: RunnableConfig) -> list[BaseMessage]:
-        return history.compress(convert_to_messages(messages), config=config)
+    step = _Step(history)
+    return RunnableLambda(step.compress, step.acompress, name="compress_messages")
 
-    async def acompress(messages: MessagesLike, config: RunnableConfig) -> list[BaseMessage]:
-        return await history.acompress(convert_to_messages(messages), config=config)
 
-    return RunnableLambda(compress, acompress, name="compress_messages")
+@dataclass(frozen=True)
+class _Step:
+    """The functions of a step; methods pickle, closures do not."""
+
+    history: HistoryCompressor
+
+    def compress(self, messages: MessagesLike, config: RunnableConfig) -> list[BaseMessage]:
+        return self.history.compress(convert_to_messages(messages), config=config)
+
+    async def acompress(self, messages: MessagesLike, config: RunnableConfig) -> list[BaseMessage]:
+        return await self.history.acompress(convert_to_messages(messages), config=config)

@@ -15,7 +15,7 @@ from specprefill_integrations.compressor import ContextCompressor, shared_compre
 from specprefill_integrations.langchain._events import EventData, aannounce, announce, event_data
 from specprefill_integrations.observability import CompressionMetrics
 from specprefill_integrations.splitting._hints import hint_from_metadata
-from specprefill_integrations.tool_results import outcome_of
+from specprefill_integrations.tool_results import is_compressible, outcome_of, outcome_of_skipped
 from specprefill_integrations.types import METADATA_KEY, Budget, Compression, TextHint
 
 
@@ -64,13 +64,15 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
                 needs, is not installed.
         """
         texts = _open_texts(documents)
-        if not texts:
-            return list(_rewritten(documents, []))
-        compressor = self.compressor or shared_compressor()
-        results = compressor.compress_documents(
-            texts, query, budget=self.budget, hints=_hints(documents)
-        )
-        announce(self._record(results), ensure_config({"callbacks": callbacks}))
+        results: list[Compression] = []
+        if texts:
+            compressor = self.compressor or shared_compressor()
+            results = compressor.compress_documents(
+                texts, query, budget=self.budget, hints=_hints(documents)
+            )
+        if documents:
+            data = self._recorded(documents, query, results)
+            announce(data, ensure_config({"callbacks": callbacks}))
         return list(_rewritten(documents, results))
 
     async def acompress_documents(
@@ -81,15 +83,17 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
     ) -> list[Document]:
         """`compress_documents`, off the event loop."""
         texts = _open_texts(documents)
-        if not texts:
-            return list(_rewritten(documents, []))
-        compressor = self.compressor
-        if compressor is None:  # building it imports torch, which would hold up the event loop
-            compressor = await asyncio.to_thread(shared_compressor)
-        results = await compressor.acompress_documents(
-            texts, query, budget=self.budget, hints=_hints(documents)
-        )
-        await aannounce(self._record(results), ensure_config({"callbacks": callbacks}))
+        results: list[Compression] = []
+        if texts:
+            compressor = self.compressor
+            if compressor is None:  # building it imports torch, which would block the event loop
+                compressor = await asyncio.to_thread(shared_compressor)
+            results = await compressor.acompress_documents(
+                texts, query, budget=self.budget, hints=_hints(documents)
+            )
+        if documents:
+            data = self._recorded(documents, query, results)
+            await aannounce(data, ensure_config({"callbacks": callbacks}))
         return list(_rewritten(documents, results))
 
     def as_runnable(self) -> Runnable[dict[str, Any], list[Document]]:
@@ -103,11 +107,16 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
 
         return RunnableLambda(compress, acompress, name=type(self).__name__)
 
-    def _record(self, results: Sequence[Compression]) -> EventData:
+    def _recorded(
+        self, documents: Sequence[Document], query: str | None, results: Sequence[Compression]
+    ) -> EventData:
         """Add a call to the metrics, and return the data of its event."""
-        outcome = outcome_of(results)
+        outcome = outcome_of_skipped(document.metadata for document in documents)
+        if results:
+            outcome = outcome_of(results, query_sources=("caller",) if query else ())
         outcome.record(self.metrics)
-        return event_data(outcome, documents=len(results))
+        sources = list(outcome.query_sources)
+        return event_data(outcome, documents=len(results), query_sources=sources)
 
 
 def _open_texts(documents: Sequence[Document]) -> list[str]:
@@ -119,8 +128,7 @@ def _hints(documents: Sequence[Document]) -> list[TextHint]:
 
 
 def _is_open(document: Document) -> bool:
-    """True if there is text that was not compressed before."""
-    return METADATA_KEY not in document.metadata and bool(document.page_content.strip())
+    return is_compressible(document.page_content, document.metadata)
 
 
 def _rewritten(documents: Sequence[Document], results: Sequence[Compression]) -> Iterator[Document]:

@@ -20,8 +20,8 @@ from specprefill_integrations.llama_index._nodes import (
     write_result,
 )
 from specprefill_integrations.llama_index._with_compressor import ComponentWithCompressor
-from specprefill_integrations.tool_results import Outcome, QuerySource, outcome_of
-from specprefill_integrations.types import METADATA_KEY, Budget, Compression
+from specprefill_integrations.tool_results import QuerySource, outcome_of, outcome_of_skipped
+from specprefill_integrations.types import Budget, Compression
 
 SHARED_COMPRESSOR_NAME = f"shared, specprefill-integrations {version('specprefill-integrations')}"
 """Name of the shared compressor in caches: another release may keep something else."""
@@ -137,7 +137,6 @@ class SpecPrefillTransform(ComponentWithCompressor, TransformComponent):
 
     def _skipped(self, node: BaseNode) -> BaseNode:
         """Return a copy of a node that is not to be compressed."""
-        was_compressed = METADATA_KEY in node.metadata
-        outcome = Outcome(skipped_because="already_compressed" if was_compressed else "no_text")
+        outcome = outcome_of_skipped([node.metadata])
         self._report(CallEvents(integration="ingestion"), outcome)
         return copied(node)

@@ -18,8 +18,8 @@ from specprefill_integrations.llama_index._nodes import (
     write_result,
 )
 from specprefill_integrations.llama_index._with_compressor import ComponentWithCompressor
-from specprefill_integrations.tool_results import Outcome, QuerySource, outcome_of
-from specprefill_integrations.types import METADATA_KEY, Budget, Compression
+from specprefill_integrations.tool_results import QuerySource, outcome_of, outcome_of_skipped
+from specprefill_integrations.types import Budget, Compression
 
 
 class SpecPrefillNodePostprocessor(ComponentWithCompressor, BaseNodePostprocessor):
@@ -88,8 +88,7 @@ class SpecPrefillNodePostprocessor(ComponentWithCompressor, BaseNodePostprocesso
     def _skipped(self, nodes: Sequence[NodeWithScore]) -> list[NodeWithScore]:
         """Return copies of nodes of which none is to be compressed."""
         if nodes:
-            was_compressed = any(METADATA_KEY in found.node.metadata for found in nodes)
-            outcome = Outcome(skipped_because="already_compressed" if was_compressed else "no_text")
+            outcome = outcome_of_skipped(found.node.metadata for found in nodes)
             self._report(CallEvents(integration="node_postprocessor"), outcome)
         return list(_rewritten(nodes, []))
 

@@ -7,6 +7,7 @@ import json
 from llama_index.core.schema import BaseNode, ImageNode, MetadataMode, Node, TextNode
 
 from specprefill_integrations.splitting._hints import hint_from_metadata
+from specprefill_integrations.tool_results import is_compressible
 from specprefill_integrations.types import METADATA_KEY, Compression, TextHint
 
 
@@ -17,7 +18,7 @@ def text_of(node: BaseNode) -> str:
 
 def is_open(node: BaseNode) -> bool:
     """True if there is text that was not compressed before."""
-    return METADATA_KEY not in node.metadata and bool(text_of(node).strip())
+    return is_compressible(text_of(node), node.metadata)
 
 
 def hint_of(node: BaseNode) -> TextHint:

@@ -15,14 +15,14 @@ class MetricsTotals:
     """The counters at one moment."""
 
     calls: int = 0
-    """Texts (tool results, messages, documents) given to an integration, skipped ones included."""
+    """Tool results, messages, and calls with documents or nodes; skipped ones included."""
 
     compressed: int = 0
-    """Texts that were compressed."""
+    """Calls in which something was compressed."""
 
     tokens_before: int = 0
-    """Tokens of all texts before compression. Texts that are skipped before their tokens are
-    counted, such as error messages, add 0."""
+    """Tokens of all texts before compression. Calls that are skipped before tokens are counted,
+    such as those with error messages, add 0."""
 
     tokens_after: int = 0
     """Tokens of all texts after compression, gap markers included."""
@@ -31,11 +31,11 @@ class MetricsTotals:
     """Wall-clock time spent on compression, waiting for the draft included."""
 
     skips: Mapping[str, int] = field(default_factory=dict)
-    """Texts that were passed through unchanged, by skip reason."""
+    """Calls whose texts were all passed through unchanged, by skip reason."""
 
     @property
     def deadline_misses(self) -> int:
-        """Texts passed through unchanged because scoring exceeded its deadline."""
+        """Calls passed through unchanged because scoring exceeded its deadline."""
         return self.skips.get("deadline_exceeded", 0)
 
 
@@ -59,12 +59,12 @@ class CompressionMetrics:
         draft_seconds: float = 0.0,
         skipped_because: str | None = None,
     ) -> None:
-        """Add one text.
+        """Add one call.
 
         Args:
-            tokens_before: Its tokens before compression; 0 if they were not counted.
-            tokens_after: Its tokens afterwards.
-            draft_seconds: Seconds that its compression took.
+            tokens_before: Tokens of its texts before compression; 0 if they were not counted.
+            tokens_after: Tokens of its texts afterwards.
+            draft_seconds: Seconds that compression took.
             skipped_because: The skip reason; None if it was compressed.
         """
         with self._lock:
@@ -104,21 +104,25 @@ def process_metrics() -> CompressionMetrics:
 
 def _prometheus_lines(totals: MetricsTotals) -> Iterator[str]:
     counters: list[tuple[str, str, float]] = [
-        ("calls", "Texts given to compression.", totals.calls),
-        ("compressed", "Texts that were compressed.", totals.compressed),
+        ("calls", "Tool results, messages, and calls with documents or nodes.", totals.calls),
+        ("compressed", "Calls in which something was compressed.", totals.compressed),
         ("tokens_before", "Tokens of all texts before compression.", totals.tokens_before),
         ("tokens_after", "Tokens of all texts after compression.", totals.tokens_after),
-        ("draft_seconds", "Seconds spent on compression.", totals.draft_seconds),
+        (
+            "draft_seconds",
+            "Seconds spent on compression, waiting for the draft included.",
+            totals.draft_seconds,
+        ),
         (
             "deadline_misses",
-            "Texts passed through unchanged because scoring exceeded its deadline.",
+            "Calls passed through unchanged because scoring exceeded its deadline.",
             totals.deadline_misses,
         ),
     ]
     for name, meaning, value in counters:
         yield from _head(name, meaning)
         yield f"specprefill_{name}_total {value}"
-    yield from _head("skips", "Texts passed through unchanged, by reason.")
+    yield from _head("skips", "Calls whose texts were all passed through unchanged, by reason.")
     for reason, count in sorted(totals.skips.items()):
         yield f'specprefill_skips_total{{reason="{_escaped(reason)}"}} {count}'
 

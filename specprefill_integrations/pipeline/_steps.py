@@ -353,12 +353,14 @@ def _fit(found: Scored, documents: Sequence[SplitDocument], stages: Stages) -> l
 
 def _compression(found: Selected, index: int, elapsed: float) -> Compression:
     split_texts, fitted = found.scored.split, found.fitted[index]
-    # Written from the caller's own text: the draft saw one without lone surrogates.
-    own_text = split_texts.counted.call.texts[index]
+    counted = split_texts.counted
+    own_text, text = counted.call.texts[index], fitted.text
+    if own_text != counted.readable[index]:  # the draft saw one without lone surrogates
+        text = split_texts.documents[index].rendered(fitted.kept, own_text)
     return Compression(
-        text=split_texts.documents[index].rendered(fitted.kept, own_text),
+        text=text,
         kept=fitted.kept,
-        original_tokens=split_texts.counted.tokens[index],
+        original_tokens=counted.tokens[index],
         kept_tokens=fitted.tokens,
         elapsed_seconds=elapsed,
     )

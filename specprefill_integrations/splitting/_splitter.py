@@ -80,7 +80,7 @@ class Splitter(ABC, Generic[ParsedT]):
     heading may not."""
 
     words_stand_alone: ClassVar[bool] = True
-    """True if part of a unit is still useful. Part of a JSON value is no JSON."""
+    """True if part of a unit is still useful, so that an oversized one may be cut at words."""
 
     @abstractmethod
     def parse(self, text: str) -> ParsedT:

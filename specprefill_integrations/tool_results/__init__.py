@@ -5,7 +5,12 @@ Which results are compressed, the reason where one is not, the question, and the
 
 from __future__ import annotations
 
-from specprefill_integrations.tool_results._outcome import Outcome, outcome_of
+from specprefill_integrations.tool_results._outcome import (
+    Outcome,
+    is_compressible,
+    outcome_of,
+    outcome_of_skipped,
+)
 from specprefill_integrations.tool_results._question import QuerySource, ToolRequest
 from specprefill_integrations.tool_results._thresholds import MinTokens, Thresholds
 from specprefill_integrations.tool_results._tool_policy import ToolPolicy
@@ -25,5 +30,7 @@ __all__ = [
     "ToolRequest",
     "ToolResult",
     "ToolResultCompressor",
+    "is_compressible",
     "outcome_of",
+    "outcome_of_skipped",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from specprefill_integrations.observability import CompressionMetrics, process_metrics
 from specprefill_integrations.tool_results._question import QuerySource
-from specprefill_integrations.types import Compression, SkipReason
+from specprefill_integrations.types import METADATA_KEY, Compression, SkipReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,21 @@ def outcome_of(
         query_sources=query_sources,
         skipped_because=_shared_reason(results),
     )
+
+
+def is_compressible(text: str, metadata: Mapping[str, object]) -> bool:
+    """Return True if a document or node has text and was not compressed before."""
+    return METADATA_KEY not in metadata and bool(text.strip())
+
+
+def outcome_of_skipped(metadata: Iterable[Mapping[str, object]]) -> Outcome:
+    """Return the outcome of documents or nodes of which none is compressible.
+
+    Args:
+        metadata: The metadata of each.
+    """
+    was_compressed = any(METADATA_KEY in one for one in metadata)
+    return Outcome(skipped_because="already_compressed" if was_compressed else "no_text")
 
 
 def _shared_reason(results: Sequence[Compression]) -> SkipReason | None:

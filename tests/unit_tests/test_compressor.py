@@ -205,6 +205,11 @@ class TestReplace:
         with pytest.raises(TypeError, match="splitter="):
             ContextCompressor(KeywordScorer(), splitter="lines")
 
+    @pytest.mark.parametrize("name", ["on_error", "fraction_of"])
+    def test_unknown_names_are_refused(self, name: str) -> None:
+        with pytest.raises(ValueError, match=f"{name} must be .*; got 'skip'"):
+            ContextCompressor(KeywordScorer(), **{name: "skip"})
+
     def test_a_plain_object_may_score_and_a_plain_function_may_split(self) -> None:
         class Plain:
             score_spans = KeywordScorer().score_spans
@@ -229,7 +234,7 @@ class TestFailure:
         assert compressor.skip_counts == {"scorer_failed": 2, "empty_text": 1}
         [record] = [r for r in caplog.records if r.levelno == logging.WARNING]
         assert record.name == LOGGER
-        assert "Passed 3 texts through whole: scorer_failed" in record.message
+        assert "Passed 3 texts through unchanged: scorer_failed" in record.message
         assert record.exc_info
         assert record.exc_info[1] is FailingScorer.error
 

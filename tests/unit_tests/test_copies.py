@@ -33,6 +33,7 @@ from specprefill_integrations.langchain import (
     SpecPrefillDocumentTransformer,
     SpecPrefillMiddleware,
     ToolPolicy,
+    compress_messages,
 )
 from specprefill_integrations.llama_index import (
     SpecPrefillMemoryBlock,
@@ -104,6 +105,11 @@ class FakeRequest:
     runtime: None = None
 
 
+def use_compress_messages(step: Any) -> str:
+    messages = [ToolMessage(TEXT, tool_call_id="1", id="1"), HumanMessage(QUESTION, id="2")]
+    return str(step.invoke(messages)[0].content)
+
+
 def use_context_edit(edit: SpecPrefillContextEdit) -> str:
     call = {"name": "read_log", "args": {}, "id": "1"}
     messages = [
@@ -144,6 +150,9 @@ CASES = {
     "middleware": Case(lambda: SpecPrefillMiddleware(**of_agents()), use_middleware),
     "context_edit": Case(
         lambda: SpecPrefillContextEdit(**of_agents(), keep_results=0), use_context_edit
+    ),
+    "compress_messages": Case(
+        lambda: compress_messages(**of_agents(), keep_results=0), use_compress_messages
     ),
     "document_compressor": Case(
         lambda: SpecPrefillDocumentCompressor(**given(), budget=BUDGET), use_documents

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from specprefill_integrations import Budget, ContextCompressor, GapStyle, Span
 from specprefill_integrations.langchain import SpecPrefillDocumentCompressor
+from specprefill_integrations.observability import CompressionMetrics
 from specprefill_integrations.splitting._rendering import render_kept
 from specprefill_integrations.testing import KeywordScorer
 
@@ -294,3 +295,19 @@ def no_shared_compressor(monkeypatch) -> None:
     monkeypatch.setattr(
         "specprefill_integrations.langchain._document_compressor.shared_compressor", refuse
     )
+
+
+@pytest.mark.parametrize(
+    ("documents", "reason"),
+    [
+        ([Document("  ")], "no_text"),
+        ([Document("A dog.", metadata={"specprefill": {}})], "already_compressed"),
+    ],
+)
+def test_documents_that_need_no_compressor_are_counted_too(documents, reason) -> None:
+    metrics = CompressionMetrics()
+    compressor = SpecPrefillDocumentCompressor(budget=HALF, metrics=metrics)
+    assert compressor.compress_documents(documents, QUESTION) == documents
+    assert asyncio.run(compressor.acompress_documents(documents, QUESTION)) == documents
+    assert compressor.compress_documents([], QUESTION) == []
+    assert (metrics.totals().calls, metrics.totals().skips) == (2, {reason: 2})
