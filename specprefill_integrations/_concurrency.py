@@ -6,9 +6,9 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
-from types import TracebackType
+from types import MethodType, TracebackType
 from typing import Any, TypeVar
-from weakref import WeakSet
+from weakref import WeakMethod, WeakSet
 
 ResultT = TypeVar("ResultT")
 
@@ -21,13 +21,19 @@ class ForkSafeLock:
 
     A copy, deep copy or unpickled lock is a new, open one: a lock guards one object.
 
-    The guarded data must stay valid wherever a fork may interrupt a change: a cache, a counter, an
-    entry written in one step.
+    A fork may interrupt a change of the guarded data. Either each change is one step, such as an
+    entry of a dictionary, or `reset` makes the data new.
     """
 
-    def __init__(self) -> None:
-        """Create an open lock."""
+    def __init__(self, reset: Callable[[], None] | None = None) -> None:
+        """Create an open lock.
+
+        Args:
+            reset: A method that replaces the guarded data by new, empty data. It is called in a
+                process that was forked while another thread held the lock.
+        """
         self._lock = threading.RLock()
+        self._reset = None if reset is None else _reference(reset)
         _all_locks.add(self)
 
     def __enter__(self) -> None:
@@ -45,13 +51,23 @@ class ForkSafeLock:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Recreate the lock open."""
-        return type(self), ()
+        return type(self), () if self._reset is None else (self._reset(),)
 
     def _renew(self) -> None:
         if self._lock.acquire(blocking=False):  # open, or held by the thread that forked
             self._lock.release()
-        else:
-            self._lock = threading.RLock()
+            return
+        self._lock = threading.RLock()
+        reset = None if self._reset is None else self._reset()
+        if reset is not None:
+            reset()
+
+
+def _reference(function: Callable[[], None]) -> Callable[[], Callable[[], None] | None]:
+    """Refer to a method without keeping its object alive; to a function, strongly."""
+    if isinstance(function, MethodType):
+        return WeakMethod(function)
+    return lambda: function
 
 
 async def run_in_thread(work: Callable[[], ResultT]) -> ResultT:

@@ -10,9 +10,9 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import FrozenInstanceError
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypedDict, get_args
 
 from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
 from specprefill_integrations.errors import MissingDependencyError
@@ -22,7 +22,11 @@ from specprefill_integrations.pipeline._query_intent import LeaveWhole, needs_ev
 from specprefill_integrations.pipeline._selection import Selector
 from specprefill_integrations.pipeline._steps import Call, Split, Stages, StepError
 from specprefill_integrations.pipeline._token_counting import as_token_counter
-from specprefill_integrations.scoring._span_scorer import SpanScorer, as_span_scorer
+from specprefill_integrations.scoring._span_scorer import (
+    ScoresSpans,
+    SpanScorer,
+    as_span_scorer,
+)
 from specprefill_integrations.splitting import Splitter, as_splitter
 from specprefill_integrations.splitting._by_kind import SplitByKind
 from specprefill_integrations.splitting._rendering import (
@@ -45,7 +49,7 @@ from specprefill_integrations.types import (
 )
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
     from specprefill_integrations.scoring._draft_model import DraftSource
 
@@ -75,28 +79,28 @@ class StageOptions(TypedDict, total=False):
 class StageChanges(StageOptions, total=False):
     """The arguments of `ContextCompressor.replace`."""
 
-    scorer: SpanScorer
+    scorer: SpanScorer | ScoresSpans
 
 
-@dataclass(frozen=True, init=False, eq=False)
 class ContextCompressor:
     """Keeps the parts of a text that a question needs, within a budget of tokens.
 
-    Compressors are frozen: `replace` returns a changed copy. They can be pickled and copied if
-    their stages can; a copy compresses alike and counts its own skips.
+    Compressors are frozen: `replace` returns a changed copy. A copy shares the stages, compresses
+    alike and counts its own skips; it can be pickled if the stages can.
     """
 
+    # No dataclass: pydantic, which both frameworks use, would take it for data and dump its fields.
     stages: Stages
     """The parts that it is made of."""
 
     on_error: OnError
     """The effect of a failing draft or counter."""
 
-    _skips: _SkipCounts = field(repr=False)
+    _skips: _SkipCounts
 
     def __init__(  # noqa: PLR0913 - one keyword a stage
         self,
-        scorer: SpanScorer,
+        scorer: SpanScorer | ScoresSpans,
         *,
         splitter: Splitter[Any] | Callable[[str], Sequence[Span]] | None = None,
         selector: Selector | None = None,
@@ -149,9 +153,7 @@ class ContextCompressor:
             fraction_of=fraction_of,
             count_tokens=counter,
         )
-        object.__setattr__(self, "stages", stages)
-        object.__setattr__(self, "on_error", on_error)
-        object.__setattr__(self, "_skips", _SkipCounts())
+        self._hold(stages, on_error)
 
     @classmethod
     def from_draft_model(  # noqa: PLR0913 - one keyword a choice
@@ -165,7 +167,7 @@ class ContextCompressor:
         window_tokens: int | None = None,
         deadline_seconds: float | None = None,
         **stages: Unpack[StageOptions],
-    ) -> ContextCompressor:
+    ) -> Self:
         """Compress by the attention of a small language model.
 
         Weights are loaded at first use and shared by all compressors of the same draft, and so is
@@ -221,7 +223,7 @@ class ContextCompressor:
         options: StageOptions = {**defaults, **stages}
         return cls(engine, **options)
 
-    def replace(self, **changes: Unpack[StageChanges]) -> ContextCompressor:
+    def replace(self, **changes: Unpack[StageChanges]) -> Self:
         """Return a compressor with some stages changed.
 
         A token counter stays unless it is changed, even if the scorer changes.
@@ -232,8 +234,41 @@ class ContextCompressor:
         Raises:
             TypeError: There is no such keyword.
         """
-        stages = {one.name: getattr(self.stages, one.name) for one in dataclasses.fields(Stages)}
-        return type(self)(**{**stages, "on_error": self.on_error, **changes})
+        unchanged: dict[str, Any] = {"scorer": self.scorer, "on_error": self.on_error}
+        made = ContextCompressor(**{**unchanged, **changes})
+        new = {name: getattr(made.stages, name) for name in changes if name != "on_error"}
+        return self._copied(dataclasses.replace(self.stages, **new), made.on_error)
+
+    def _hold(self, stages: Stages, on_error: OnError) -> None:
+        vars(self).update(stages=stages, on_error=on_error, _skips=_SkipCounts())
+
+    def _copied(self, stages: Stages, on_error: OnError) -> Self:
+        copied = object.__new__(type(self))
+        vars(copied).update(vars(self))
+        copied._hold(stages, on_error)
+        return copied
+
+    def __copy__(self) -> Self:
+        """Share the stages, which are frozen, and count skips anew."""
+        return self._copied(self.stages, self.on_error)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Do the same: a draft has one owner."""
+        return self._copied(self.stages, self.on_error)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        """Refuse: compressors are frozen."""
+        msg = f"A compressor is frozen: use replace({name}=...)."
+        raise FrozenInstanceError(msg)
+
+    def __delattr__(self, name: str) -> NoReturn:
+        """Refuse: compressors are frozen."""
+        msg = f"A compressor is frozen: {name!r} cannot be deleted."
+        raise FrozenInstanceError(msg)
+
+    def __repr__(self) -> str:
+        """Show the stages."""
+        return f"{type(self).__name__}(stages={self.stages!r}, on_error={self.on_error!r})"
 
     @property
     def scorer(self) -> SpanScorer:
@@ -325,7 +360,10 @@ class ContextCompressor:
             return self._recorded(self._render(found, scores))
         except StepError as error:
             failure = error
-        return self._failed(failure)
+        try:
+            return self._failed(failure)
+        finally:
+            del failure  # it refers to this frame, which would keep the scorer's tensors alive
 
     async def acompress(
         self,
@@ -366,7 +404,10 @@ class ContextCompressor:
             return self._recorded(await run_in_thread(lambda: self._render(found, scores)))
         except StepError as error:
             failure = error
-        return self._failed(failure)
+        try:
+            return self._failed(failure)
+        finally:
+            del failure  # it refers to this frame, which would keep the scorer's tensors alive
 
     def _split(self, call: Call) -> Split | list[Compression]:
         """Count and split the texts; their results if nothing is to be cut."""
@@ -382,7 +423,10 @@ class ContextCompressor:
     def _failed(self, failure: StepError) -> list[Compression]:
         """Return all texts whole, or raise the error if the caller asked for it."""
         if self.on_error == "raise":
-            raise failure.error
+            try:
+                raise failure.error
+            finally:
+                del failure
         results = steps.unchanged(failure.reached, failure.reason)
         reasons = sorted({result.skipped_because or "" for result in results} - {"empty_text"})
         logger.warning(

@@ -101,8 +101,16 @@ class MissingDependencyError(SpecPrefillError, ImportError):
 
     def __init__(self, package: str, extra: str) -> None:
         """Name the missing package and the command that installs it."""
+        self.package = package
+        """The missing package."""
+        self.extra = extra
+        """The extra that brings it."""
         super().__init__(
             f"{package!r} is needed for this and is not installed: "
             f"pip install 'specprefill-integrations[{extra}]'",
             name=package,
         )
+
+    def __reduce__(self) -> tuple[type[MissingDependencyError], tuple[str, str]]:
+        """Pickle the arguments: the workers of a pool send their errors home."""
+        return type(self), (self.package, self.extra)

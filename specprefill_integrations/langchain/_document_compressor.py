@@ -15,7 +15,11 @@ from specprefill_integrations.compressor import ContextCompressor, shared_compre
 from specprefill_integrations.langchain._events import EventData, aannounce, announce, event_data
 from specprefill_integrations.observability import CompressionMetrics
 from specprefill_integrations.splitting._hints import hint_from_metadata
-from specprefill_integrations.tool_results import is_compressible, outcome_of, outcome_of_skipped
+from specprefill_integrations.tool_results import (
+    is_compressible,
+    outcome_of,
+    outcome_of_skipped,
+)
 from specprefill_integrations.types import METADATA_KEY, Budget, Compression, TextHint
 
 
@@ -113,10 +117,12 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         """Add a call to the metrics, and return the data of its event."""
         outcome = outcome_of_skipped(document.metadata for document in documents)
         if results:
-            outcome = outcome_of(results, query_sources=("caller",) if query else ())
+            outcome = outcome_of(
+                results, query_sources=("caller",) if (query or "").strip() else ()
+            )
         outcome.record(self.metrics)
-        sources = list(outcome.query_sources)
-        return event_data(outcome, documents=len(results), query_sources=sources)
+        asked = list(outcome.query_sources)
+        return event_data(outcome, documents=len(results), query_sources=asked)
 
 
 def _open_texts(documents: Sequence[Document]) -> list[str]:

@@ -54,7 +54,7 @@ _MAX_REMEMBERED = 10_000
 _Key = tuple[str, str]
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class HistoryCompressor:
     """Compresses old tool results and old long human messages for the current question.
 
@@ -101,12 +101,11 @@ class HistoryCompressor:
     """The calls of the model, as `TtftCallbackHandler` keeps them; for `min_tokens="auto"`."""
 
     _results: ToolResultCompressor = field(init=False, repr=False)
-    _remembered: LRUCache[_Key, CompressedResult] = field(init=False, repr=False)
-    _lock: ForkSafeLock = field(init=False, repr=False)
+    _memory: _Memory = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Start with nothing remembered; reject settings as `ToolResultCompressor` does."""
-        self._results = ToolResultCompressor(
+        results = ToolResultCompressor(
             compressor=self.compressor,
             budget=self.budget,
             min_tokens=self.min_tokens,
@@ -117,8 +116,8 @@ class HistoryCompressor:
             metrics=self.metrics,
             ttft_log=self.ttft_log,
         )
-        self._remembered = LRUCache(_MAX_REMEMBERED)
-        self._lock = ForkSafeLock()
+        object.__setattr__(self, "_results", results)
+        object.__setattr__(self, "_memory", _Memory())
 
     def compress(
         self,
@@ -203,17 +202,15 @@ class HistoryCompressor:
         """
         if done.outcome.skipped_because in _TEMPORARY:
             return done
-        with self._lock:
-            return self._remembered.setdefault(_key(message), done)
+        return self._memory.add(_key(message), done)
 
     def _recollect(self, message: BaseMessage) -> CompressedResult | None:
         if not isinstance(message, (HumanMessage, ToolMessage)):
             return None
-        with self._lock:
-            return self._remembered.get(_key(message))
+        return self._memory.get(_key(message))
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SpecPrefillContextEdit(HistoryCompressor):
     """An edit for LangChain's `ContextEditingMiddleware`; see `HistoryCompressor`.
 
@@ -235,18 +232,52 @@ class SpecPrefillContextEdit(HistoryCompressor):
         messages[:] = cast("list[AnyMessage]", shown)  # of the same types as before
 
 
+class _Memory:
+    """The results of messages. Safe to use from many threads; a copy has the same results."""
+
+    def __init__(self) -> None:
+        self._lock = ForkSafeLock(self._forget)
+        self._forget()
+
+    def get(self, key: _Key) -> CompressedResult | None:
+        with self._lock:
+            found: CompressedResult | None = self._results.get(key)
+            return found
+
+    def add(self, key: _Key, done: CompressedResult) -> CompressedResult:
+        """Add a result, unless there is one, and return the one that is kept."""
+        with self._lock:
+            return self._results.setdefault(key, done)
+
+    def _forget(self) -> None:
+        self._results: LRUCache[_Key, CompressedResult] = LRUCache(_MAX_REMEMBERED)
+
+    def __getstate__(self) -> list[tuple[_Key, CompressedResult]]:
+        """Return the results of one moment, although other threads may add some."""
+        with self._lock:
+            return list(self._results.items())
+
+    def __setstate__(self, state: list[tuple[_Key, CompressedResult]]) -> None:
+        """Restore the results."""
+        _Memory.__init__(self)
+        self._results.update(state)
+
+
 def _tool_result(messages: Sequence[BaseMessage], index: int) -> ToolResult:
     message = messages[index]
     call = call_behind(message, messages)
-    request = (
-        request_of(call, messages)
-        if call
-        else ToolRequest(
-            tool_name=tool_of(message, messages), user_message=last_user_text(messages)
-        )
-    )
+    tool = tool_of(message, messages)
+
+    def request() -> ToolRequest:
+        if call:
+            return request_of(call, messages)
+        return ToolRequest(tool_name=tool, user_message=last_user_text(messages))
+
     return ToolResult(
-        texts=open_texts_of(message.content), request=request, is_from_earlier_turn=True
+        texts=open_texts_of(message.content),
+        tool_name=call["name"] if call else tool,
+        find_request=request,
+        is_from_earlier_turn=True,
     )
 
 

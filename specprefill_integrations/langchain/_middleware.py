@@ -160,7 +160,8 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def _tool_result(self, request: ToolCallRequest, answer: ToolMessage) -> ToolResult:
         return ToolResult(
             texts=open_texts_of(answer.content),
-            request=request_of(request.tool_call, messages_of(request.state)),
+            tool_name=request.tool_call["name"],
+            find_request=lambda: request_of(request.tool_call, messages_of(request.state)),
             skip=_reason_to_skip(request, answer),
             can_be_recalled=self._can_be_recalled(request),
         )

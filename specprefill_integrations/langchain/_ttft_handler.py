@@ -54,7 +54,10 @@ class TtftCallbackHandler(BaseCallbackHandler):
         self.log = TtftLog() if log is None else log
         self._recorder = TtftRecorder(self.log)
         self._tree = RunTree()
-        self._lock = ForkSafeLock()
+        self._lock = ForkSafeLock(self._forget)
+        self._forget()
+
+    def _forget(self) -> None:
         self._seconds_of: FIFOCache[str, float] = FIFOCache(_MAX_RUNS)
 
     def on_chain_start(

@@ -115,4 +115,4 @@ def _start(opened: Sequence[BaseNode], query: str | None) -> CallEvents:
 
 
 def _sources(query: str | None) -> tuple[QuerySource, ...]:
-    return ("caller",) if query else ()
+    return ("caller",) if (query or "").strip() else ()

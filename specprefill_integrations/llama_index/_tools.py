@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import logging
 import sys
@@ -86,7 +87,10 @@ class CompressedTool(FunctionTool):
         """`call`, off the event loop; the question includes the user's message."""
         output = await self.tool.acall(*args, **self._tool_arguments(kwargs))
         user_message = await _user_message(kwargs.get(self._context_name))
-        result, events = self._tool_result(output, args, kwargs, user_message)
+        # Writes large outputs as JSON.
+        result, events = await asyncio.to_thread(
+            self._tool_result, output, args, kwargs, user_message
+        )
         return _finished(output, await self.settings.acompress(result, events.start), events)
 
     def _tool_arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +112,12 @@ class CompressedTool(FunctionTool):
             arguments={**{str(place): value for place, value in enumerate(args)}, **named},
             user_message=user_message,
         )
-        result = ToolResult(texts=texts, request=request, skip=self._reason_to_skip(output))
+        result = ToolResult(
+            texts=texts,
+            tool_name=name,
+            find_request=lambda: request,
+            skip=self._reason_to_skip(output),
+        )
         return result, CallEvents(integration="tool", tool_name=name, text_count=len(texts))
 
     def _reason_to_skip(self, output: ToolOutput) -> SkipReason | None:
@@ -206,8 +215,7 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
 ) -> list[BaseTool]:
     """Wrap all tools of an agent, and add the recall tool if there is a store of originals.
 
-    The recall tool is not added if the tools hold one for the same store, or another tool of its
-    name.
+    The recall tool is not added if the tools hold one for the same store.
 
     Args:
         tools: The tools.
@@ -224,7 +232,7 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
     Raises:
         BudgetError: As for `compress_tool`.
         TypeError: As for `compress_tool`.
-        ValueError: As for `compress_tool`.
+        ValueError: As for `compress_tool`; or another tool has the name of the recall tool.
     """
     settings = ToolResultCompressor(
         compressor=compressor,
@@ -240,7 +248,13 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
     wrapped: list[BaseTool] = [CompressedTool(_unwrapped(tool), settings) for tool in tools]
     if originals is not None:
         recall = recall_tool(originals, compressor=compressor)
-        if not any(_stands_for(tool, recall) for tool in wrapped):
+        if not any(_fetches_from(tool, originals) for tool in wrapped):
+            if any(tool.metadata.name == recall.metadata.name for tool in wrapped):
+                msg = (
+                    f"Another tool is called {recall.metadata.name!r}: rename it, or add "
+                    "recall_tool(originals, name=...) to the tools."
+                )
+                raise ValueError(msg)
             wrapped.append(recall)
     return wrapped
 
@@ -249,11 +263,10 @@ def _unwrapped(tool: BaseTool) -> BaseTool:
     return tool.tool if isinstance(tool, CompressedTool) else tool
 
 
-def _stands_for(tool: BaseTool, recall: RecallTool) -> bool:
-    """True for a recall tool for the same store, and for a tool of the same name."""
+def _fetches_from(tool: BaseTool, originals: OriginalStore) -> bool:
+    """True for a recall tool for this store."""
     inner = _unwrapped(tool)
-    is_for_store = isinstance(inner, RecallTool) and inner.originals is recall.originals
-    return is_for_store or tool.metadata.name == recall.metadata.name
+    return isinstance(inner, RecallTool) and inner.originals is originals
 
 
 def _finished(output: ToolOutput, done: CompressedResult, events: CallEvents) -> ToolOutput:
@@ -282,17 +295,25 @@ def _function_parts(tool: FunctionTool) -> dict[str, Any]:
         "callback": tool._callback,  # noqa: SLF001 - there is no other way to read it
         "async_callback": tool._async_callback,  # noqa: SLF001
     }
-    schema = tool.metadata.fn_schema
-    home = sys.modules.get(getattr(schema, "__module__", ""))
-    is_importable = getattr(home, getattr(schema, "__name__", ""), None) is schema
+    metadata = copy.copy(tool.metadata)
+    if _is_made_schema(metadata.fn_schema, tool.metadata.name):
+        metadata.fn_schema = None  # made again from the function
     return {
         **{name: function for name, function in functions.items() if not _is_made(function)},
-        "name": tool.metadata.name,
-        "description": tool.metadata.description,
-        "return_direct": tool.metadata.return_direct,
-        "fn_schema": schema if is_importable else None,
+        "name": metadata.name,
+        "description": metadata.description,
+        "return_direct": metadata.return_direct,
+        "fn_schema": metadata.fn_schema,
+        "tool_metadata": metadata if metadata.fn_schema is not None else None,
         "partial_params": tool.partial_params,
     }
+
+
+def _is_made_schema(schema: object, tool_name: str | None) -> bool:
+    """True for a schema that LlamaIndex made of a function; any other one must pickle."""
+    home = sys.modules.get(getattr(schema, "__module__", ""))
+    is_importable = getattr(home, getattr(schema, "__name__", ""), None) is schema
+    return not is_importable and getattr(schema, "__name__", "") == tool_name
 
 
 def _is_made(function: object) -> bool:

@@ -73,12 +73,16 @@ class AppRunRecorder:
         self._file = file
         self._task = task
         self._sample = sample
-        self._lock = ForkSafeLock()
+        self._lock = ForkSafeLock(self._forget)
+        self._counts: Counter[str] = Counter()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Start with nothing under way."""
         self._places: FIFOCache[str, _Place] = FIFOCache(maxsize=_MAX_OPEN)
         self._calls: FIFOCache[str, str] = FIFOCache(maxsize=_MAX_OPEN)
         self._runs: OrderedDict[str, _OpenRun] = OrderedDict()
         self._chars = 0
-        self._counts: Counter[str] = Counter()
 
     @property
     def counts(self) -> Mapping[str, int]:

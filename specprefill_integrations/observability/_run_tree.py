@@ -20,7 +20,10 @@ class RunTree:
 
     def __init__(self) -> None:
         """Start with no runs."""
-        self._lock = ForkSafeLock()
+        self._lock = ForkSafeLock(self._forget)
+        self._forget()
+
+    def _forget(self) -> None:
         self._paths: FIFOCache[str, tuple[str, ...]] = FIFOCache(maxsize=_MAX_OPEN_RUNS)
 
     def started(self, run_id: str, parent_id: str | None) -> None:

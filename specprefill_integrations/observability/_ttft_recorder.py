@@ -90,7 +90,11 @@ class TtftRecorder:
         """
         self.log = log
         self._clock = clock
-        self._lock = ForkSafeLock()
+        self._lock = ForkSafeLock(self._forget)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Start with nothing under way."""
         self._app_runs: FIFOCache[str, _AppRun] = FIFOCache(maxsize=_MAX_OPEN)
         self._calls: FIFOCache[str, _OpenCall] = FIFOCache(maxsize=_MAX_OPEN)
 

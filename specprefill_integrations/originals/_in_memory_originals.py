@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import copy
-import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from cachetools import TTLCache
+from cachetools import LRUCache
 
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.originals._original_store import check_limits, reference_of
+
+
+class _Kept(NamedTuple):
+    """A kept text."""
+
+    text: str
+    put_at: float
 
 
 class InMemoryOriginals:
@@ -44,8 +49,8 @@ class InMemoryOriginals:
         self.max_chars = max_chars
         self.max_age_seconds = max_age_seconds
         self._clock = clock
-        self._lock = ForkSafeLock()
-        self._texts = self._no_texts()
+        self._lock = ForkSafeLock(self._forget)
+        self._forget()
 
     def put(self, text: str) -> str | None:
         """Keep a text; see `OriginalStore.put`. A text longer than `max_chars` is not kept."""
@@ -53,20 +58,17 @@ class InMemoryOriginals:
             return None
         reference = reference_of(text)
         with self._lock:
-            try:
-                self._texts[reference] = text
-            except KeyError:  # this process was forked while another thread changed the cache
-                self._texts = self._no_texts()
-                self._texts[reference] = text
+            for old in [one for one, kept in self._kept.items() if self._is_old(kept)]:
+                del self._kept[old]
+            self._kept.pop(reference, None)  # so that it counts as used now
+            self._kept[reference] = _Kept(text, self._clock())
         return reference
 
     def get(self, reference: str) -> str | None:
         """Return the text, or None; see `OriginalStore.get`."""
         with self._lock:
-            try:
-                return self._texts[reference]
-            except KeyError:
-                return None
+            kept = self._kept.get(reference)
+        return None if kept is None or self._is_old(kept) else kept.text
 
     async def aput(self, text: str) -> str | None:
         """Keep a text, in a thread: hashing a long text takes time."""
@@ -76,12 +78,24 @@ class InMemoryOriginals:
         """Return the text, or None; never blocks."""
         return self.get(reference)
 
-    def _no_texts(self) -> TTLCache[str, str]:
-        max_age = math.inf if self.max_age_seconds is None else self.max_age_seconds
-        return TTLCache(self.max_chars, max_age, timer=self._clock, getsizeof=len)
+    def _forget(self) -> None:
+        """Start with no texts."""
+        self._kept: LRUCache[str, _Kept] = LRUCache(
+            self.max_chars, getsizeof=lambda kept: len(kept.text)
+        )
+
+    def _is_old(self, kept: _Kept) -> bool:
+        age = self._clock() - kept.put_at
+        return self.max_age_seconds is not None and age >= self.max_age_seconds
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state of one moment, although other threads may put texts."""
         with self._lock:
-            texts = copy.deepcopy(self._texts, {id(self._clock): self._clock})  # the same clock
-        return {**self.__dict__, "_texts": texts}
+            return {**self.__dict__, "_kept": list(self._kept.items())}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the texts, the least recently used first."""
+        vars(self).update(state)
+        self._lock = ForkSafeLock(self._forget)
+        self._forget()
+        self._kept.update(state["_kept"])

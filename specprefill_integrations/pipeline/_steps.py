@@ -86,6 +86,9 @@ class Call:
     hints: Sequence[TextHint | None]
     """Facts about each text."""
 
+    readable: Sequence[str]
+    """The texts without lone surrogates, which no tokenizer encodes."""
+
     started: float = field(default_factory=time.perf_counter)
     """When the call began, in seconds of `time.perf_counter`."""
 
@@ -97,8 +100,16 @@ class Call:
         budget: Budget,
         hints: Sequence[TextHint | None],
     ) -> Call:
-        """Take the arguments of a call; a blank question is none."""
-        return cls(texts, encodable(query) if query and query.strip() else None, budget, hints)
+        """Take the arguments of a call; a blank question is none.
+
+        Raises:
+            TypeError: A text is no `str`, or `texts` is a single one.
+        """
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            msg = f"compress takes a str, compress_documents a sequence of str; got {texts!r:.99}."
+            raise TypeError(msg)
+        asked = encodable(query) if query and query.strip() else None
+        return cls(texts, asked, budget, hints, [encodable(text) for text in texts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +118,6 @@ class Counted:
 
     call: Call
     """The call."""
-
-    readable: Sequence[str]
-    """Its texts without lone surrogates, which no tokenizer encodes."""
 
     tokens: Sequence[int]
     """Tokens of each text."""
@@ -217,16 +225,15 @@ def failing_as(reason: SkipReason, reached: Call | Counted | Split) -> Iterator[
 def count(call: Call, stages: Stages) -> Counted:
     """Count the tokens of the texts."""
     with failing_as("counter_failed", call):
-        readable = [encodable(text) for text in call.texts]
-        return Counted(call, readable, count_each(stages.count_tokens, readable))
+        return Counted(call, count_each(stages.count_tokens, call.readable))
 
 
 def split(counted: Counted, stages: Stages) -> Split:
     """Split the texts, and cut units that cost more than may be kept."""
     documents: dict[int, SplitDocument] = {}
     skipped: dict[int, SkipReason] = {}
-    with failing_as("splitter_failed", counted):
-        for index, text in enumerate(counted.readable):
+    for index, text in enumerate(counted.call.readable):
+        with failing_as("splitter_failed", Split(counted, documents, skipped)):
             document = _split_text(text, counted.call, counted.call.hints[index], stages)
             if isinstance(document, SplitDocument):
                 documents[index] = document
@@ -313,11 +320,12 @@ def _priced(found: Split, stages: Stages) -> Split:
     """Count the units, after units that alone cost more than may be kept were cut."""
     documents: dict[int, SplitDocument] = {}
     costs: list[int] = []
+    limit = found.limit
     for index, document in found.documents.items():
         tokens = list(stages.count_tokens(document.found.parts))
         finer = document
         if not _counts_units(found.counted.call.budget, stages):
-            finer = document.refined(found.limit, tokens, stages.count_tokens)
+            finer = document.refined(limit, tokens, stages.count_tokens)
         if finer is not document:
             tokens = list(stages.count_tokens(finer.found.parts))
         documents[index] = finer
@@ -355,7 +363,7 @@ def _compression(found: Selected, index: int, elapsed: float) -> Compression:
     split_texts, fitted = found.scored.split, found.fitted[index]
     counted = split_texts.counted
     own_text, text = counted.call.texts[index], fitted.text
-    if own_text != counted.readable[index]:  # the draft saw one without lone surrogates
+    if own_text != counted.call.readable[index]:  # the draft saw one without lone surrogates
         text = split_texts.documents[index].rendered(fitted.kept, own_text)
     return Compression(
         text=text,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations.types import Span
@@ -114,9 +114,12 @@ class SpanScorer(ABC):
 
 
 class ScorerWrapper(SpanScorer):
-    """Delegates everything to another scorer; subclasses override what they change."""
+    """Delegates to another scorer; subclasses override what they change.
 
-    def __init__(self, scorer: SpanScorer) -> None:
+    Asynchronous and batched scoring use the wrapper's own `score_spans`.
+    """
+
+    def __init__(self, scorer: SpanScorer | ScoresSpans) -> None:
         """Wrap a scorer.
 
         Args:
@@ -150,40 +153,72 @@ class ScorerWrapper(SpanScorer):
         return self.scorer.unwrapped
 
 
-class DuckTypedScorer(ScorerWrapper):
+class ScoresSpans(Protocol):
+    """The two methods that any object needs to be adapted to a `SpanScorer`."""
+
+    def score_spans(
+        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[list[float]]:
+        """Score spans. See `SpanScorer.score_spans`."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count tokens. See `SpanScorer.count_tokens`."""
+
+
+class DuckTypedScorer(SpanScorer):
     """Adapts an object with `score_spans` and `count_tokens` that is no `SpanScorer`."""
 
-    def __init__(self, scorer: Any) -> None:  # noqa: ANN401 - any object with the two methods
-        """Adapt an object."""
-        self.scorer = scorer
+    def __init__(self, scorer: ScoresSpans) -> None:
+        """Adapt an object.
 
-    @property
-    def scores_are_logarithms(self) -> bool:
-        """False: scores of an unknown scorer are densities."""
-        return False
+        Args:
+            scorer: The object.
+
+        Raises:
+            TypeError: It has further methods of `SpanScorer`, which would be ignored.
+        """
+        self.scorer = scorer
+        """The object."""
+        ignored = sorted(_OPTIONAL & set(dir(scorer)))
+        if ignored:
+            msg = f"{type(scorer).__name__} must subclass SpanScorer to have {', '.join(ignored)}."
+            raise TypeError(msg)
+
+    def score_spans(
+        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[list[float]]:
+        """Score with the object."""
+        return self.scorer.score_spans(query, texts, spans)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count with the object."""
+        return self.scorer.count_tokens(texts)
 
     def token_spans(self, text: str) -> list[Span]:  # noqa: ARG002
-        """Raise `TypeError`: an unknown scorer does not know its tokens."""
+        """Raise `TypeError`: the object does not know its tokens."""
         msg = f"{type(self.scorer).__name__} has no token_spans()."
         raise TypeError(msg)
 
-    @property
-    def unwrapped(self) -> SpanScorer:
-        """This adapter."""
-        return self
+
+_OPTIONAL = {
+    "ascore_spans",
+    "batch_chars",
+    "score_batch",
+    "scores_are_logarithms",
+    "token_spans",
+}
 
 
-def as_span_scorer(scorer: Any) -> SpanScorer:  # noqa: ANN401 - checked here
+def as_span_scorer(scorer: SpanScorer | ScoresSpans) -> SpanScorer:
     """Return a scorer as it is, and adapt an object with the same two methods.
 
     Raises:
-        TypeError: It has no `score_spans` or no `count_tokens`.
+        TypeError: It has no `score_spans` or no `count_tokens`, or it is a class.
     """
     if isinstance(scorer, SpanScorer):
         return scorer
-    if callable(getattr(scorer, "score_spans", None)) and callable(
-        getattr(scorer, "count_tokens", None)
-    ):
+    methods = (getattr(scorer, name, None) for name in ("score_spans", "count_tokens"))
+    if not isinstance(scorer, type) and all(map(callable, methods)):
         return DuckTypedScorer(scorer)
     msg = f"scorer= takes a SpanScorer, with score_spans() and count_tokens(); got {scorer!r}."
     raise TypeError(msg)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import ClassVar
 
-from cachetools import LRUCache, cached
+from cachetools import LRUCache
 
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.splitting._json_strings import sentences_in, written_text
@@ -143,7 +143,7 @@ class JsonSplitter(Splitter[JsonValues]):
 
     def parse(self, text: str) -> JsonValues:
         """Find the values of `text`."""
-        return _parsed(text)
+        return _memo.parsed(text)
 
     def units(self, text: str, parsed: JsonValues) -> list[Span]:
         """Return members and elements; lines if `text` is not JSON."""
@@ -365,7 +365,7 @@ class _Writer:
 
 def is_json(text: str) -> bool:
     """True if a text is JSON or JSON lines."""
-    return _parsed(text).root is not None
+    return _memo.parsed(text).root is not None
 
 
 def _free(name: str, keys: Container[str]) -> str:
@@ -394,11 +394,35 @@ def _key(text: str, member: _Node) -> str:
     return found.group()
 
 
-@cached(
-    LRUCache(_MEMO_CHARS, getsizeof=lambda values: values.chars),
-    lock=ForkSafeLock(),
-)
-def _parsed(text: str) -> JsonValues:
+class _Memo:
+    """The parses of recent texts. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._clear()
+        self._lock = ForkSafeLock(self._clear)
+
+    def parsed(self, text: str) -> JsonValues:
+        """Parse JSON or JSON lines, unless the text is known."""
+        with self._lock:
+            known = self._parses.get(text)
+        if known is not None:
+            return known
+        parsed = _parsed_anew(text)
+        if parsed.chars <= _MEMO_CHARS:
+            with self._lock:
+                self._parses[text] = parsed
+        return parsed
+
+    def _clear(self) -> None:
+        self._parses: LRUCache[str, JsonValues] = LRUCache(
+            _MEMO_CHARS, getsizeof=lambda values: values.chars
+        )
+
+
+_memo = _Memo()
+
+
+def _parsed_anew(text: str) -> JsonValues:
     """Parse JSON or JSON lines."""
     return JsonValues(_root(text), len(text))
 

@@ -46,6 +46,6 @@ def check_globs(globs: object) -> None:
     Raises:
         TypeError: It is a text.
     """
-    if isinstance(globs, str):
+    if isinstance(globs, (str, bytes)):
         msg = f"exclude_tools takes a sequence of names or globs: [{globs!r}], not {globs!r}."
         raise TypeError(msg)

@@ -54,8 +54,11 @@ class ToolResult:
     texts: Sequence[str]
     """The texts that may change."""
 
-    request: ToolRequest = field(default_factory=ToolRequest)
-    """The call that they answer."""
+    tool_name: str = ""
+    """The tool; empty for a message that answers no tool call."""
+
+    find_request: Callable[[], ToolRequest] = ToolRequest
+    """Reads the call that they answer; called only if they are to be compressed."""
 
     skip: SkipReason | None = None
     """A reason of the framework to pass them through unchanged."""
@@ -124,8 +127,10 @@ class ToolResultCompressor:
     """Measures `min_tokens="auto"`."""
 
     def __post_init__(self) -> None:
-        """Reject settings that cannot work."""
+        """Reject settings that cannot work, and keep them from changing later."""
         check_globs(self.exclude_tools)
+        object.__setattr__(self, "exclude_tools", tuple(self.exclude_tools))
+        object.__setattr__(self, "tool_policies", dict(self.tool_policies or {}))
         object.__setattr__(self, "thresholds", Thresholds(self.ttft_log))
         for policy in (ToolPolicy(), *(self.tool_policies or {}).values()):
             self.thresholds.check(*self._limits(policy))
@@ -164,16 +169,22 @@ class ToolResultCompressor:
 
     def _task(self, result: ToolResult) -> _Task:
         """Look up the settings of the result's tool."""
-        tool = result.request.tool_name
+        tool = result.tool_name
         policy = policy_for(tool, self.tool_policies or {})
         min_tokens, budget = self._limits(policy)
         return _Task(
             result=result,
-            skip=result.skip or ("excluded_tool" if is_among(tool, self.exclude_tools) else None),
+            skip=self._skip(result),
             budget=budget,
             least_tokens=self.thresholds.least_tokens(min_tokens, budget),
             kind=policy.kind,
         )
+
+    def _skip(self, result: ToolResult) -> SkipReason | None:
+        is_excluded = is_among(result.tool_name, self.exclude_tools)
+        if is_excluded and result.skip not in {"return_direct", "recalled"}:
+            return "excluded_tool"
+        return result.skip
 
     def _limits(self, policy: ToolPolicy) -> tuple[MinTokens, Budget]:
         min_tokens = self.min_tokens if policy.min_tokens is None else policy.min_tokens
@@ -218,15 +229,17 @@ class ToolResultCompressor:
                 original_tokens=tokens, kept_tokens=tokens, skipped_because="too_small"
             )
             return _unchanged(result, outcome)
-        query = query_of(result.request, self.query, user_message_only=result.is_from_earlier_turn)
+        request = result.find_request()
+        query = query_of(request, self.query, user_message_only=result.is_from_earlier_turn)
         store = self.originals if result.can_be_recalled else None
-        return _Call(task, compressor, tokens, query, PromisedReferences(result.texts, store))
+        references = PromisedReferences(result.texts, store)
+        return _Call(task, compressor, tokens, request, query, references)
 
     def _failed(self, result: ToolResult, error: Exception) -> CompressedResult:
         """The result unchanged, or the error where the compressor is set to raise."""
         if self.compressor is not None and self.compressor.on_error == "raise":
             raise error
-        tool = result.request.tool_name or "the user"
+        tool = result.tool_name or "the user"
         logger.warning("Text of %s could not be compressed.", tool, exc_info=error)
         return _unchanged(result, Outcome(skipped_because="failed"))
 
@@ -257,12 +270,13 @@ class _Call:
     task: _Task
     compressor: ContextCompressor
     tokens: int
+    request: ToolRequest
     query: Query
     references: PromisedReferences
 
     def hints(self) -> list[TextHint]:
         """Return what is known of each text: kind, tool, file name, reference."""
-        request = self.task.result.request
+        request = self.request
         # What a search finds in a file is not of the file's kind.
         name = None if searches(request.arguments) else hint_from_metadata(request.arguments).name
         hint = TextHint(kind=self.task.kind, name=name, tool=request.tool_name or None)

@@ -166,8 +166,9 @@ def test_a_text_too_long_to_be_remembered_is_not_parsed_each_time_it_is_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text = json.dumps([{"id": n, "name": f"door {n}", "note": "open " * 9} for n in range(200)])
-    parsed = mock.Mock(wraps=json_text._parsed.__wrapped__)
-    monkeypatch.setattr(json_text, "_parsed", parsed)
+    parsed = mock.Mock(wraps=json_text._parsed_anew)
+    monkeypatch.setattr(json_text, "_parsed_anew", parsed)
+    monkeypatch.setattr(json_text, "_MEMO_CHARS", 0)
     result = ContextCompressor(KeywordScorer(), on_error="raise").compress(
         text, "door 17", budget=Budget(keep_fraction=0.2)
     )
@@ -177,10 +178,11 @@ def test_a_text_too_long_to_be_remembered_is_not_parsed_each_time_it_is_written(
 
 def test_what_was_parsed_is_kept_up_to_a_limit_of_characters() -> None:
     text, longer = json.dumps(["a" * 90]), json.dumps(["b" * json_text._MEMO_CHARS])
-    first = json_text._parsed(text)
-    assert json_text._parsed(text) is first
-    assert json_text._parsed(longer) is not json_text._parsed(longer)
-    assert json_text._parsed(text) is first
+    parse = json_text._Memo().parsed
+    first = parse(text)
+    assert parse(text) is first
+    assert parse(longer) is not parse(longer)
+    assert parse(text) is first
 
 
 SENTENCES = st.lists(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
 import logging
 import math
@@ -15,13 +16,22 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
-from specprefill_integrations import Budget, Compression, ContextCompressor, GapStyle, Span
+from specprefill_integrations import (
+    Budget,
+    Compression,
+    ContextCompressor,
+    GapStyle,
+    Span,
+    TextHint,
+)
 from specprefill_integrations.errors import DraftModelError, TokenCounterError
 from specprefill_integrations.pipeline._selection import select_best
 from specprefill_integrations.pipeline._steps import Stages
 from specprefill_integrations.pipeline._token_counting import as_token_counter
 from specprefill_integrations.scoring._engine import ScoringEngine
+from specprefill_integrations.splitting import SplitByKind
 from specprefill_integrations.splitting._lines import LineSplitter
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import Unit
@@ -205,6 +215,37 @@ class TestReplace:
         with pytest.raises(TypeError, match="splitter="):
             ContextCompressor(KeywordScorer(), splitter="lines")
 
+    @pytest.mark.parametrize("texts", [None, b"bytes", 12, ["a", "b"]])
+    def test_what_is_no_text_is_refused(self, texts: Any) -> None:
+        compressor = ContextCompressor(KeywordScorer())
+        with pytest.raises(TypeError, match="takes a str"):
+            compressor.compress(texts, budget=Budget(max_tokens=1))
+        with pytest.raises(TypeError, match="takes a str"):
+            compressor.compress_documents("one text", budget=Budget(max_tokens=1))
+
+    def test_pydantic_holds_a_compressor_as_it_is(self) -> None:
+        class Settings(BaseModel, arbitrary_types_allowed=True):
+            compressor: ContextCompressor
+
+        compressor = ContextCompressor(KeywordScorer())
+        settings = Settings(compressor=compressor)
+        assert settings.compressor is compressor
+        assert Settings(**settings.model_dump()).compressor is compressor
+        with pytest.raises(ValidationError):
+            Settings(compressor={"stages": compressor.stages, "on_error": "raise"})
+
+    def test_copies_share_stages_that_cannot_be_copied(self) -> None:
+        class Client(KeywordScorer):
+            lock = threading.Lock()
+
+            def __deepcopy__(self, memo: dict[int, Any]) -> None:
+                msg = "a client cannot be copied"
+                raise TypeError(msg)
+
+        compressor = ContextCompressor(Client())
+        for copied in (copy.copy(compressor), copy.deepcopy(compressor)):
+            assert copied.stages is compressor.stages
+
     @pytest.mark.parametrize("name", ["on_error", "fraction_of"])
     def test_unknown_names_are_refused(self, name: str) -> None:
         with pytest.raises(ValueError, match=f"{name} must be .*; got 'skip'"):
@@ -360,6 +401,23 @@ class TestFromDraftModel:
             old = ContextCompressor.from_draft_model(draft, scorer="specprefill")
         assert old.scorer is new.scorer
         assert old.stages.fraction_of == new.stages.fraction_of == "units"
+
+
+class TestFailureOfOneSplitter:
+    def test_others_keep_their_reasons(self) -> None:
+        def fail(text: str) -> list[Span]:
+            raise ZeroDivisionError(text)
+
+        splitter = SplitByKind(json="pass_through", splitters={"prose": fail})
+        compressor = ContextCompressor(KeywordScorer(), splitter=splitter)
+        results = compressor.compress_documents(
+            ['{"a": [1, 2, 3]}', "Some prose."],
+            "a",
+            budget=Budget(keep_fraction=0.1),
+            hints=[TextHint(kind="json"), TextHint(kind="prose")],
+        )
+        reasons = [result.skipped_because for result in results]
+        assert reasons == ["kind_excluded", "splitter_failed"]
 
 
 class TestMass:

@@ -96,6 +96,12 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 done.set()
 """
 
+RESET = (
+    HELD_ELSEWHERE.replace("lock, held", "words = ['half']\nlock, held")
+    .replace("ForkSafeLock(),", "ForkSafeLock(words.clear),", 1)
+    .replace("os._exit(7)", "os._exit(len(words))")
+)
+
 HELD_HERE = """
 import os, threading
 from specprefill_integrations._concurrency import ForkSafeLock
@@ -166,6 +172,10 @@ def test_a_forked_process_finds_it_open():
 
 
 @needs_fork
+def test_a_forked_process_resets_what_was_being_changed():
+    assert run(RESET) == "0"
+
+
 def test_who_holds_it_may_fork_and_holds_it_there_too():
     assert run(HELD_HERE) == "7"
 

@@ -735,9 +735,10 @@ class TestAllTools:
         for one in (
             recall_tool(originals, name="fetch"),
             compress_tool(recall_tool(originals, name="fetch"), budget=LITTLE),
-            FunctionTool.from_defaults(read_log, name="recall_original"),
         ):
             assert len(self.tools(one, **settings)) == 3
+        with pytest.raises(ValueError, match="recall_tool\\(originals, name="):
+            self.tools(FunctionTool.from_defaults(read_log, name="recall_original"), **settings)
         assert len(self.tools(recall_tool(InMemoryOriginals(), name="fetch"), **settings)) == 4
 
     async def test_excluded_tools_and_policies(self, compressor) -> None:

@@ -28,7 +28,13 @@ def settings(compressor: ContextCompressor, **options: Any) -> ToolResultCompres
 
 
 def result(*texts: str, **options: Any) -> ToolResult:
-    return ToolResult(texts=texts or (LONG,), **{"request": REQUEST, **options})
+    request = options.pop("request", REQUEST)
+    return ToolResult(
+        texts=texts or (LONG,),
+        tool_name=request.tool_name,
+        find_request=lambda: request,
+        **options,
+    )
 
 
 async def both(
@@ -113,3 +119,33 @@ def test_a_single_text_is_no_list_of_globs(compressor) -> None:
 def test_a_deep_copy_is_the_same_object(compressor) -> None:
     one = settings(compressor)
     assert copy.deepcopy(one) is one
+
+
+async def test_a_call_that_cannot_be_read_costs_nothing_but_the_compression(compressor) -> None:
+    def fail() -> ToolRequest:
+        msg = "no such message"
+        raise RuntimeError(msg)
+
+    forgiving = compressor.replace(on_error="pass_through")
+    one = settings(forgiving)
+    done = await both(one, ToolResult(texts=(LONG,), tool_name="read", find_request=fail))
+    assert (done.texts, done.outcome.skipped_because) == ((LONG,), "failed")
+    quiet = settings(forgiving, exclude_tools=["read"])
+    done = await both(quiet, ToolResult(texts=(LONG,), tool_name="read", find_request=fail))
+    assert done.outcome.skipped_because == "excluded_tool"
+
+
+async def test_settings_do_not_change_with_what_the_caller_passed(compressor) -> None:
+    excluded, policies = ["other"], {"other": ToolPolicy(min_tokens=999)}
+    one = settings(compressor, exclude_tools=excluded, tool_policies=policies)
+    excluded.append("read")
+    policies["read"] = ToolPolicy(min_tokens=999)
+    assert (await both(one, result())).outcome.skipped_because is None
+    never = settings(compressor, exclude_tools=(glob for glob in ["read"]))
+    for _ in range(2):
+        assert (await both(never, result())).outcome.skipped_because == "excluded_tool"
+
+
+async def test_an_error_of_an_excluded_tool_is_excluded(compressor) -> None:
+    one = settings(compressor, exclude_tools=["read"])
+    assert (await both(one, result(skip="tool_error"))).outcome.skipped_because == "excluded_tool"
