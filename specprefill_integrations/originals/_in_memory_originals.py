@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from cachetools import LRUCache
+from cachetools import TTLCache
 
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.originals._original_store import check_limits, reference_of
 
 
-class _Kept(NamedTuple):
-    """A kept text."""
+class _Timer:
+    """A clock that never steps back, which a `TTLCache` could not bear."""
 
-    text: str
-    put_at: float
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._latest = -math.inf
+
+    def __call__(self) -> float:
+        self._latest = max(self._latest, self._clock())
+        return self._latest
 
 
 class InMemoryOriginals:
@@ -48,7 +55,7 @@ class InMemoryOriginals:
         check_limits(max_chars=max_chars, max_age_seconds=max_age_seconds)
         self.max_chars = max_chars
         self.max_age_seconds = max_age_seconds
-        self._clock = clock
+        self._timer = _Timer(clock)
         self._lock = ForkSafeLock(self._forget)
         self._forget()
 
@@ -58,17 +65,14 @@ class InMemoryOriginals:
             return None
         reference = reference_of(text)
         with self._lock:
-            for old in [one for one, kept in self._kept.items() if self._is_old(kept)]:
-                del self._kept[old]
-            self._kept.pop(reference, None)  # so that it counts as used now
-            self._kept[reference] = _Kept(text, self._clock())
+            self._texts[reference] = text
         return reference
 
     def get(self, reference: str) -> str | None:
         """Return the text, or None; see `OriginalStore.get`."""
         with self._lock:
-            kept = self._kept.get(reference)
-        return None if kept is None or self._is_old(kept) else kept.text
+            text: str | None = self._texts.get(reference)
+            return text
 
     async def aput(self, text: str) -> str | None:
         """Keep a text, in a thread: hashing a long text takes time."""
@@ -80,22 +84,13 @@ class InMemoryOriginals:
 
     def _forget(self) -> None:
         """Start with no texts."""
-        self._kept: LRUCache[str, _Kept] = LRUCache(
-            self.max_chars, getsizeof=lambda kept: len(kept.text)
+        max_age = math.inf if self.max_age_seconds is None else self.max_age_seconds
+        self._texts: TTLCache[str, str] = TTLCache(
+            self.max_chars, max_age, timer=self._timer, getsizeof=len
         )
-
-    def _is_old(self, kept: _Kept) -> bool:
-        age = self._clock() - kept.put_at
-        return self.max_age_seconds is not None and age >= self.max_age_seconds
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state of one moment, although other threads may put texts."""
         with self._lock:
-            return {**self.__dict__, "_kept": list(self._kept.items())}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the texts, the least recently used first."""
-        vars(self).update(state)
-        self._lock = ForkSafeLock(self._forget)
-        self._forget()
-        self._kept.update(state["_kept"])
+            texts = copy.deepcopy(self._texts, {id(self._timer): self._timer})  # the same clock
+        return {**self.__dict__, "_texts": texts}

@@ -147,7 +147,7 @@ class TestEveryStore:
         assert other.get(reference_of(large)) == large
         is_shared = isinstance(store, SqliteOriginals)
         assert (store.get(reference_of(large)) is not None) == is_shared
-        other._clock.now += 60
+        (other._clock if is_shared else other._timer._clock).now += 60
         assert other.get(reference_of(large)) is None
         if is_shared:
             other.close()
@@ -160,10 +160,13 @@ class TestEveryStore:
 
 
 def test_a_clock_that_steps_back_costs_no_text() -> None:
-    times = iter([100.0, 100.0, 50.0, 50.0, 50.0, 50.0, 50.0])
-    store = InMemoryOriginals(max_age_seconds=10, clock=lambda: next(times))
+    now = [100.0]
+    store = InMemoryOriginals(max_chars=12, max_age_seconds=10, clock=lambda: now[0])
     first, second = store.put("first"), store.put("second")
+    now[0] = 50.0
     assert (store.get(first), store.get(second)) == ("first", "second")
+    third = store.put("third")
+    assert [store.get(one) for one in (first, second, third)] == [None, "second", "third"]
 
 
 @pytest.fixture
