@@ -195,7 +195,7 @@ class Compression:
     """Wall-clock seconds of the whole call, the same for all texts of a call."""
 
     skipped_because: SkipReason | None = None
-    """Why the text came back whole; None if it was compressed."""
+    """Why the text was passed through unchanged; None if it was compressed."""
 
     @property
     def keep_fraction(self) -> float:

@@ -80,7 +80,7 @@ Scorers = Annotated[
     typer.Option(
         parser=_parse_scorer,
         metavar=f"[{'|'.join(_SCORERS)}]",
-        help="Scorer to measure; may be given several times. Default: readout.",
+        help="Scorer to measure; repeatable. Default: readout.",
     ),
 ]
 Keep = Annotated[
@@ -267,10 +267,10 @@ def _print(console: Console, result: AbResult) -> None:
     table = Table(title=title, title_justify="left")
     for name in ("task", "variant"):
         table.add_column(name, overflow="fold")
-    for name in ("cases", result.summary.score_name, "against full", "asked", "kept"):
+    for name in ("cases", result.summary.score_name, "vs. full", "requested", "kept"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
-    for name in ("first token s", "compressing s", "both s"):
+    for name in ("compression s", "first token s", "total s"):
         table.add_column(name, justify="right")
     for task, found in result.groups().items():
         for variant in result.variants:
@@ -285,7 +285,7 @@ def _print(console: Console, result: AbResult) -> None:
 def _cells(task: TaskSummary, variant: Variant, margin: float) -> list[str]:
     found = task.variants[variant.name]
     versus = found.versus_full
-    times = (found.first_token_seconds, found.draft_seconds, found.first_token_with_draft_seconds)
+    times = (found.draft_seconds, found.first_token_seconds, found.first_token_with_draft_seconds)
     return [
         f"{task.cases:,}",
         _format_percent(found.score),

@@ -32,7 +32,7 @@ class SpecPrefillNodePostprocessor(ComponentWithCompressor, BaseNodePostprocesso
     shows.
 
     Nodes without text, nodes that were compressed before and nodes that `ContextCompressor` passes
-    through come back unchanged; the first two are not counted in the budget. The caller's nodes are
+    through come back unchanged; the first two are not counted against the budget. The caller's nodes are
     never changed. Ids still name the originals: do not write the results to the store that they
     came from.
 

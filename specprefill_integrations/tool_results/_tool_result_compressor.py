@@ -82,7 +82,7 @@ class CompressedResult:
 class ToolResultCompressor:
     """Settings and policy of an agent integration.
 
-    A failure passes the texts through unchanged, unless the compressor says `on_error="raise"`.
+    A failure passes the texts through unchanged, unless the compressor has `on_error="raise"`.
 
     Raises:
         BudgetError: `min_tokens="auto"` with a budget that names no share of a text.
@@ -142,7 +142,7 @@ class ToolResultCompressor:
             on_start: Called just before the compressor is.
 
         Raises:
-            Exception: A failure, where the compressor says `on_error="raise"`.
+            Exception: A failure, where the compressor has `on_error="raise"`.
         """
         try:
             task = self._task(result)
