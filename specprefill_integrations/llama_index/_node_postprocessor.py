@@ -36,7 +36,7 @@ class SpecPrefillNodePostprocessor(ComponentWithCompressor, BaseNodePostprocesso
     are never changed. Node ids do not change, so writing the results back into the same store would
     overwrite the originals.
 
-    Pickling includes the compressor; dictionaries cannot hold it, and restoring one needs `compressor=`.
+    Pickling includes the compressor. A dictionary cannot hold it: restoring needs `compressor=`.
     """
 
     budget: Budget = Field(

@@ -74,7 +74,10 @@ def test_the_demo(tmp_path: Path) -> None:
         (["--base-url", "http://localhost:1"], "--base-url needs --model NAME"),
         (["--model", "nobody:nothing"], "nobody"),
         (["--draft", "./nowhere"], "There is no draft model at './nowhere'"),
-        (["--keep-fraction", "0"], "keep_fraction is kept / original tokens, in (0, 1]"),
+        (
+            ["--keep-fraction", "0"],
+            "keep_fraction must be in (0, 1] (kept tokens / original tokens)",
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
