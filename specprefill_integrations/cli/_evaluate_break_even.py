@@ -1,4 +1,4 @@
-"""`specprefill evaluate break-even`: the text length from which compression pays."""
+"""`specprefill evaluate break-even`: the text length above which compression pays off."""
 
 from __future__ import annotations
 

@@ -240,7 +240,9 @@ def test_where_nothing_compresses_nothing_is_asked(data: Path, server: ChatServe
 def test_a_log_is_of_one_kind_of_each_scorer(tmp_path: Path) -> None:
     then = [{"case": "1"}, {"session": {"scorers": {"llmlingua": {"model": "a"}}}}]
     check_scorers(then, {"llmlingua": {"model": "a"}, "bm25": {}})
-    with pytest.raises(EvaluationDataError, match=r"another llmlingua: .*'a'.* then, .*'b'.* now"):
+    with pytest.raises(
+        EvaluationDataError, match=r"llmlingua has other .*'a'.* there, .*'b'.* now"
+    ):
         check_scorers(then, {"llmlingua": {"model": "b"}})
 
 

@@ -216,7 +216,7 @@ class TestLogTimes:
         other = tmp_path / "other.jsonl"
         for part in ("model", "draft"):
             other.write_text(json.dumps({"run": {part: "another"}}) + "\n", "utf-8")
-            with pytest.raises(EvaluationDataError, match=f"of another {part} than"):
+            with pytest.raises(EvaluationDataError, match=f"with another {part} than"):
                 read_log_times([log, other], "readout")
 
     def test_a_scorer_must_be_known(self, log: Path) -> None:
