@@ -26,5 +26,5 @@ retriever = ContextualCompressionRetriever(
 )
 for document in retriever.invoke(question):
     what = document.metadata.get("specprefill")
-    counts = f"{what['kept_tokens']} of {what['original_tokens']} tokens" if what else "whole"
+    counts = f"{what['kept_tokens']} of {what['original_tokens']} tokens" if what else "unchanged"
     print(f"--- {document.metadata['topic']}: {counts} ---\n{document.page_content}\n")  # noqa: T201

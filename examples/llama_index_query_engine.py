@@ -95,7 +95,7 @@ with console.status("asking ..."):
 
 for source in response.source_nodes:
     what = source.metadata.get("specprefill")
-    counts = f"{what['kept_tokens']} of {what['original_tokens']} tokens" if what else "whole"
+    counts = f"{what['kept_tokens']} of {what['original_tokens']} tokens" if what else "unchanged"
     console.print(f"[bold]{source.metadata['topic']}[/]: {counts}")
     console.print(source.text, style="dim", markup=False)
 console.print(f"\n[bold]{options.question}[/]\n{str(response).strip()}")

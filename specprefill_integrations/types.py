@@ -152,10 +152,10 @@ class Budget:
         """Reject a budget that cannot be met or means nothing."""
         keep, most, mass = self.keep_fraction, self.max_tokens, self.attention_mass
         if keep is most is mass is None:
-            msg = "A Budget needs keep_fraction=, max_tokens=, attention_mass= or several of them."
+            msg = "A Budget needs at least one of keep_fraction=, max_tokens= and attention_mass=."
             raise BudgetError(msg)
         if keep is not None and not (_is_a(Real, keep) and 0 < keep <= 1):
-            msg = f"keep_fraction is kept / original tokens, in (0, 1]; got {keep!r}."
+            msg = f"keep_fraction must be in (0, 1] (kept tokens / original tokens); got {keep!r}."
             raise BudgetError(msg)
         if most is not None and not (_is_a(Integral, most) and most >= 1):
             msg = f"max_tokens must be a whole number, at least 1; got {most!r}."
@@ -195,7 +195,7 @@ class Compression:
     """Wall-clock seconds of the whole call, the same for all texts of a call."""
 
     skipped_because: SkipReason | None = None
-    """Why the text came back whole; None if it was compressed."""
+    """Why the text was passed through unchanged; None if it was compressed."""
 
     @property
     def keep_fraction(self) -> float:

@@ -48,7 +48,10 @@ def bench(  # noqa: PLR0913 - one parameter per option
         bool, typer.Option("--memory-only", help="Score once, and measure the memory it takes.")
     ] = False,
     cold_start: Annotated[
-        bool, typer.Option("--cold-start", help="Measure fresh processes instead.")
+        bool,
+        typer.Option(
+            "--cold-start", help="Measure new processes instead, from start to first score."
+        ),
     ] = False,
     concurrency: Annotated[
         int | None,

@@ -155,8 +155,8 @@ def _show(
     rival = _unbeaten(recall)
     if rival:
         console.print(
-            f"warning: it does not find more evidence than {rival}. Fit it to more cases, or "
-            "delete the profile.",
+            f"warning: the fitted readout finds no more evidence than {rival}: calibrate with more "
+            "cases, or delete the profile.",
             soft_wrap=True,
         )
 

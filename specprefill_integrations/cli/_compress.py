@@ -116,7 +116,7 @@ def compress(  # noqa: PLR0913 - one parameter per option
     ],
     *,
     query: Annotated[
-        str | None, typer.Option(help="The question; without one, the text's own main points.")
+        str | None, typer.Option(help="The question. Without one, the main points are kept.")
     ] = None,
     keep_fraction: Annotated[
         float | None,
@@ -127,7 +127,10 @@ def compress(  # noqa: PLR0913 - one parameter per option
     ] = None,
     as_json: AsJson = False,
     html: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Write a heat map of all tokens.")
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Write a heat map of the token scores to this HTML file."
+        ),
     ] = None,
     draft: Draft = None,
     scorer: Scorer = "readout",
@@ -141,7 +144,8 @@ def compress(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Compress files to the parts that a question needs, within one budget for all of them.
 
-    In a terminal, the whole text is shown with the kept parts highlighted; in a pipe, only these.
+    In a terminal, the whole text is shown with the kept parts highlighted; in a pipe, only the kept
+    parts are written.
     """
     budget = _budget(keep_fraction, max_tokens)
     options = DraftOptions(
@@ -324,7 +328,7 @@ def _summary(report: Report) -> Table:
     table.add_column("text", overflow="fold")
     for name in ("tokens before", "after", "kept"):
         table.add_column(name, justify="right")
-    table.add_column("unchanged because")
+    table.add_column("skip reason")
     for source, result in zip(report.sources, report.results, strict=True):
         reason = (result.skipped_because or "-").replace("_", " ")
         title = Text(printable(_title(source)))

@@ -106,7 +106,8 @@ def evidence(  # noqa: PLR0913 - one parameter an option
     ] = "auto",
     draft: Draft = None,
     kind: Annotated[
-        Literal["prose", "code"], typer.Option(help="For --units published.")
+        Literal["prose", "code"],
+        typer.Option(help="Chunk length and gap marker of --units published."),
     ] = "prose",
     peer_model: PeerModels = None,
     trust_remote_code: TrustRemoteCode = False,

@@ -80,7 +80,7 @@ Scorers = Annotated[
     typer.Option(
         parser=_parse_scorer,
         metavar=f"[{'|'.join(_SCORERS)}]",
-        help="Scorer to measure; may be given several times. Default: readout.",
+        help="Scorer to measure; repeatable. Default: readout.",
     ),
 ]
 Keep = Annotated[
@@ -88,14 +88,18 @@ Keep = Annotated[
 ]
 Fields = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=PLACE", help="Field with a case's query, texts ..."),
+    typer.Option(
+        metavar="NAME=PLACE",
+        help="Field that holds a part of a case, such as query=inputs.question; repeatable.",
+    ),
 ]
 PeerModels = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=PLACE", help="Folder or hub id of a peer's weights."),
+    typer.Option(metavar="NAME=PLACE", help="Folder or hub id of a peer's weights; repeatable."),
 ]
 TrustRemoteCode = Annotated[
-    bool, typer.Option("--trust-remote-code", help="Run code that comes with such weights.")
+    bool,
+    typer.Option("--trust-remote-code", help="Allow code that comes with a peer's weights to run."),
 ]
 
 _MODEL_OPTIONS = '{"temperature": 0, "max_tokens": 512}'
@@ -117,8 +121,8 @@ def ab(  # noqa: PLR0913 - one parameter an option
     model: Annotated[
         str,
         typer.Option(
-            help="As in LangChain's init_chat_model, such as openai:gpt-5-mini; or a LlamaIndex "
-            "class, such as llama_index.llms.ollama:Ollama."
+            help="Model name for LangChain's init_chat_model, such as openai:gpt-5-mini; or a "
+            "LlamaIndex class, such as llama_index.llms.ollama:Ollama."
         ),
     ],
     base_url: Annotated[
@@ -132,7 +136,7 @@ def ab(  # noqa: PLR0913 - one parameter an option
     limit: Limit = None,
     field: Fields = None,
     metric: Annotated[
-        MetricName | None, typer.Option(help="Metric of cases that name none.")
+        MetricName | None, typer.Option(help="Metric for cases without their own.")
     ] = None,
     judge_by: Annotated[
         JudgeBy,
@@ -149,10 +153,12 @@ def ab(  # noqa: PLR0913 - one parameter an option
     concurrency: Annotated[int, typer.Option(min=1, help="Cases at a time.")] = 1,
     retries: Annotated[int, typer.Option(min=0, help="Retries of a failed call.")] = 2,
     max_input_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Stop before sending more tokens to the model.")
+        int | None,
+        typer.Option(min=1, help="Limit on the input tokens sent to the model in total."),
     ] = None,
     max_context_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Leave out cases with longer texts.")
+        int | None,
+        typer.Option(min=1, help="Leave out cases whose texts have more tokens than this."),
     ] = None,
     peer_model: PeerModels = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -267,10 +273,10 @@ def _print(console: Console, result: AbResult) -> None:
     table = Table(title=title, title_justify="left")
     for name in ("task", "variant"):
         table.add_column(name, overflow="fold")
-    for name in ("cases", result.summary.score_name, "against full", "asked", "kept"):
+    for name in ("cases", result.summary.score_name, "vs. full", "requested", "kept"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
-    for name in ("first token s", "compressing s", "both s"):
+    for name in ("compression s", "first token s", "total s"):
         table.add_column(name, justify="right")
     for task, found in result.groups().items():
         for variant in result.variants:
@@ -285,7 +291,7 @@ def _print(console: Console, result: AbResult) -> None:
 def _cells(task: TaskSummary, variant: Variant, margin: float) -> list[str]:
     found = task.variants[variant.name]
     versus = found.versus_full
-    times = (found.first_token_seconds, found.draft_seconds, found.first_token_with_draft_seconds)
+    times = (found.draft_seconds, found.first_token_seconds, found.first_token_with_draft_seconds)
     return [
         f"{task.cases:,}",
         _format_percent(found.score),

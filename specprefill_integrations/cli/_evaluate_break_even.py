@@ -1,4 +1,4 @@
-"""`specprefill evaluate break-even`: the text length from which compression pays."""
+"""`specprefill evaluate break-even`: the text length above which compression pays off."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def break_even(  # noqa: PLR0913 - one parameter an option
     log: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Log of `evaluate ab`, from which both speeds are estimated; may be given several"
-            " times, for texts of different lengths."
+            help="Log of `evaluate ab`, from which both speeds are estimated; repeatable, for "
+            "texts of different lengths."
         ),
     ] = None,
     scorer: Annotated[str, typer.Option(help="With --log: scorer that compresses.")] = "readout",
@@ -65,13 +65,19 @@ def break_even(  # noqa: PLR0913 - one parameter an option
     ] = None,
     prices_of: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Answer in money, with the installed price table."),
+        typer.Option(
+            metavar="MODEL",
+            help="Compute cost instead of time, with this model's prices from genai-prices.",
+        ),
     ] = None,
     provider: Annotated[
         str | None, typer.Option(help="Provider for --prices-of, such as openai.")
     ] = None,
     input_price: Annotated[
-        float | None, typer.Option(help="Answer in money: price of a million prompt tokens.")
+        float | None,
+        typer.Option(
+            help="Compute cost instead of time, with this price of a million prompt tokens."
+        ),
     ] = None,
     cached_input_price: Annotated[
         float | None, typer.Option(help="Price of a million cached prompt tokens.")
@@ -88,7 +94,7 @@ def break_even(  # noqa: PLR0913 - one parameter an option
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Compute the text length from which compression pays, in time or (with prices) in money."""
+    """Compute the text length above which compression pays off, in time or (with prices) cost."""
     with clear_errors(debug=debug):
         with _usage_errors():
             prices = _prices(prices_of, provider, input_price, cached_input_price, draft_price)
@@ -146,7 +152,7 @@ def _prices(
     if model is not None and (input_price is not None or cached_input_price is not None):
         fail("give --prices-of or prices of your own, not both", USAGE_ERROR)
     if provider is not None and model is None:
-        fail("--provider needs --prices-of; give that, too", USAGE_ERROR)
+        fail("--provider needs --prices-of", USAGE_ERROR)
     if model is not None:
         return Prices.of_model(model, provider=provider, draft_per_hour=draft_price)
     if input_price is not None:
@@ -163,9 +169,9 @@ def _prices(
 def _check_asked(prices: Prices | None, target_speed: float | None, later_reads: int) -> None:
     """Refuse options that would be ignored."""
     if prices is not None and target_speed is not None:
-        fail("--target-speed is about time, prices are about money: give one of them", USAGE_ERROR)
+        fail("--target-speed (time) and prices (cost) cannot be combined", USAGE_ERROR)
     if prices is None and later_reads:
-        fail("--later-reads cost money: give --prices-of or --input-price", USAGE_ERROR)
+        fail("--later-reads needs prices: give --prices-of or --input-price", USAGE_ERROR)
 
 
 def _draft_speed(given: float | None, overhead: float | None, times: LogTimes | None) -> _Speed:
@@ -193,7 +199,7 @@ def _target_speed(given: float | None, times: LogTimes | None) -> _Speed:
 
 def _missing(who: str, option: str, why: Unclear | None) -> str:
     if why is None:
-        return f"how fast does the {who} read? give --log, or {option}"
+        return f"the speed of the {who} is missing: give --log, or {option}"
     return f"the log does not show how fast the {who} reads: {_WHY_UNCLEAR[why]}; give {option}"
 
 

@@ -40,11 +40,13 @@ def write_report(  # noqa: PLR0913 - one parameter an option
     ],
     field: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=PLACE", help="Field of the data, as in `evaluate ab`."),
+        typer.Option(
+            metavar="NAME=PLACE", help="Field of the data, as in `evaluate ab`; repeatable."
+        ),
     ] = None,
     margin: Annotated[
         float,
-        typer.Option(min=0.001, max=0.999, help="Largest loss of score that counts as not worse."),
+        typer.Option(min=0.001, max=0.999, help="Largest acceptable loss of score."),
     ] = 0.05,
     judge_by: Annotated[
         JudgeBy | None, typer.Option(help="Reference for replies. Default: that of the log.")

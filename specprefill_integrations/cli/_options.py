@@ -58,6 +58,8 @@ Dtype = Annotated[str | None, typer.Option(help="Data type of the draft: bfloat1
 WindowTokens = Annotated[
     int | None, typer.Option(min=1, help="Context tokens that the draft reads at a time.")
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="Read only the first cases of each file.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Read at most this many cases of each file.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]

@@ -178,7 +178,10 @@ def cases_within(
     """
     found = [case for case in cases if count_texts(count_tokens, case.texts) <= max_context_tokens]
     if not found:
-        msg = f"no case to judge: every one has more than {max_context_tokens} tokens"
+        msg = (
+            f"the texts of every case have more than {max_context_tokens} tokens; "
+            "raise --max-context-tokens"
+        )
         raise EvaluationDataError(msg)
     return found
 
@@ -230,7 +233,8 @@ def run_ab(  # noqa: PLR0913 - one keyword a choice
     asked, also_left_out = askable_cases(cases, judge)
     if not lineup.compressors:
         reasons = (f"{name}: {why}" for name, why in lineup.skipped.items())
-        raise EvaluationDataError("\n".join(["nothing to compare the full prompt with", *reasons]))
+        msg = "no scorer could be built, so there is nothing to compare with the full prompt:"
+        raise EvaluationDataError("\n".join([msg, *reasons]))
     session = RunSession.of(lineup, judge.by, data, command)
     check_scorers(log.records, session.scorers)
     log.append(session.as_record())

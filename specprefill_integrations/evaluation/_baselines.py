@@ -121,7 +121,7 @@ class Truncation:
 
     @property
     def parameters(self) -> Mapping[str, object]:
-        """None."""
+        """Settings: there are none."""
         return {}
 
     def compress(self, texts: Sequence[str], query: str | None, keep_fraction: float) -> KeptTexts:

@@ -42,7 +42,7 @@ def read_log_times(paths: Sequence[Path], scorer: str) -> LogTimes:
     for path, run in zip(paths, runs, strict=True):
         for part in ("model", "draft"):
             if run.setup.get(part) != runs[0].setup.get(part):
-                msg = f"{str(path)!r} is of another {part} than {str(paths[0])!r}"
+                msg = f"{str(path)!r} was measured with another {part} than {str(paths[0])!r}"
                 raise EvaluationDataError(msg)
     times = [_times_of(run, path, scorer) for path, run in zip(paths, runs, strict=True)]
     return LogTimes(

@@ -247,7 +247,7 @@ def _answers(record: Mapping[str, Any], names: FieldNames) -> Iterator[str]:
 def _needed(record: Mapping[str, Any], names: Sequence[str], what: str) -> Any:  # noqa: ANN401
     found = _found(record, names)
     if found is None:
-        msg = f"no {what}: looked for {', '.join(names)}"
+        msg = f"no {what} found; looked for the fields {', '.join(names)}"
         raise EvaluationDataError(msg)
     return found
 

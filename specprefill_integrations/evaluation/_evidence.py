@@ -221,7 +221,8 @@ def judgeable_cases(
 def nothing_to_judge(left_out: Mapping[Any, int]) -> EvaluationDataError:
     """The error for data in which no case can be judged."""
     why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
-    return EvaluationDataError(f"no case to judge: {why.replace('_', ' ') or 'nothing was read'}")
+    why = why.replace("_", " ") or "the files hold no cases"
+    return EvaluationDataError(f"no case can be judged: {why}")
 
 
 def measure_evidence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -185,7 +186,7 @@ def build_lineup(  # noqa: PLR0913 - one keyword a choice
     )
     found: dict[str, CaseCompressor] = {}
     skipped: dict[str, str] = {}
-    for name in scorer_names(names):
+    for name in scorer_names(_renamed(names)):
         if not is_peer(name):
             found[name] = _build(name, like, draft, kind)
             continue
@@ -200,6 +201,15 @@ def build_lineup(  # noqa: PLR0913 - one keyword a choice
         skipped=skipped,
         draft_model=draft_model,
     )
+
+
+def _renamed(names: Iterable[str]) -> list[str]:
+    """The names, with the present one of the published algorithm; the former one warns."""
+    names = list(names)
+    if "specprefill" in names:
+        message = "The scorer 'specprefill' is now called 'published'."
+        warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return ["published" if name == "specprefill" else name for name in names]
 
 
 def _tried_out(peer: CaseCompressor) -> CaseCompressor:

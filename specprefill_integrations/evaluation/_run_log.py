@@ -104,9 +104,10 @@ def _check_setup(path: Path, first: Mapping[str, Any], setup: Mapping[str, Any])
         for name in sorted({*then, *now})
         if then.get(name) != now.get(name)
     ]
-    msg = "\n".join([f"{str(path)!r} is the log of a run with another setup.", *changed])
+    msg = "\n".join([f"{str(path)!r} was written with a different setup:", *changed])
     raise EvaluationDataError(msg)
 
 
 def _no_log(path: Path) -> EvaluationDataError:
-    return EvaluationDataError(f"{str(path)!r} is not the log of a run; it was not changed.")
+    msg = f"{str(path)!r} is not a log of `evaluate ab`; the file was not changed."
+    return EvaluationDataError(msg)

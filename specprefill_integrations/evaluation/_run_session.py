@@ -157,5 +157,8 @@ def check_scorers(
         then = record.get(_SESSION, {}).get("scorers", {})
         for name in then.keys() & scorers.keys():
             if then[name] != scorers[name]:
-                msg = f"the log is of another {name}: {then[name]} then, {scorers[name]} now"
+                msg = (
+                    f"the scorer {name} has other settings in the log: "
+                    f"{then[name]} there, {scorers[name]} now"
+                )
                 raise EvaluationDataError(msg)

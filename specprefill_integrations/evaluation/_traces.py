@@ -72,10 +72,10 @@ def cases_of_spans(name: str, spans: Iterable[TraceSpan], task: str) -> list[Eva
             cases.append(case_of_record(case))
     why = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in left_out.items())
     if not cases:
-        msg = f"{name!r}: no run of an app makes a case: {why or 'there is none'}"
+        msg = f"{name!r}: no run in this trace can become a case: {why or 'it contains no runs'}"
         raise EvaluationDataError(msg)
     if why:
-        logger.warning("runs of %r that make no case: %s", name, why)
+        logger.warning("skipped runs in %r: %s", name, why)
     return cases
 
 

@@ -24,7 +24,7 @@ a message also `tool`, `tool_call_id` and `query_sources`, for documents the num
 StreamWriter = Callable[[Any], None]
 """Writes to LangGraph's stream of mode `custom`."""
 
-_NOT_DELIVERED = "An event of compression could not be delivered."
+_NOT_DELIVERED = "A compression event could not be delivered."
 
 
 def event_data(outcome: Outcome, **about: object) -> EventData:

@@ -55,7 +55,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     `response_metadata["specprefill"]`. The same goes to LangChain's custom events, to the stream
     of mode `custom`, to the log and to the metrics.
 
-    A failure passes the result through unchanged, unless the compressor says `on_error="raise"`.
+    A failure passes the result through unchanged, unless the compressor has `on_error="raise"`.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword a choice

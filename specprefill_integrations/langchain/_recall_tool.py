@@ -31,9 +31,9 @@ class RecallInput(BaseModel):
 class RecallTool(BaseTool):
     """A tool that gives an agent the original of a compressed text, or a part of it.
 
-    An original that fits comes whole. Otherwise the answer is the lines that were asked for and as
-    many lines around them as fit, with their numbers in the first line. Where there is no original,
-    the answer says so and what to do instead; no call raises.
+    An original that fits is returned in full. Otherwise the answer is the lines that were asked for
+    and as many lines around them as fit, with their numbers in the first line. Where there is no
+    original, the answer says so and what to do instead; no call raises.
 
     The message's artifact names the recalled original under "specprefill", so that it is never
     compressed, whatever the tool is called.

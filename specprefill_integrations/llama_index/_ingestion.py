@@ -43,7 +43,7 @@ class SpecPrefillTransform(ComponentWithCompressor, TransformComponent):
     A cache also keeps nodes that passed through because of a failure: if nodes are cached, use a
     compressor with `on_error="raise"`.
 
-    Pickles hold the compressor; dictionaries cannot, and restoring one needs `compressor=`.
+    Pickling includes the compressor. A dictionary cannot hold it: restoring needs `compressor=`.
 
     Raises:
         ValidationError: A compressor is given without a name.

@@ -54,7 +54,8 @@ class SpecPrefillMemoryBlock(WithCompressor, BaseMemoryBlock[str]):
     tokenizer_fn: Callable[[str], list[Any]] = Field(
         default_factory=get_tokenizer,
         exclude=True,
-        description="Counts tokens. It must be that of the `Memory`, which measures room by it.",
+        description="Tokenizer for counting. Must be the one that the `Memory` uses for its token "
+        "limit.",
     )
     transcripts: dict[str, list[str]] = Field(
         default_factory=dict, description="The messages by session."

@@ -32,11 +32,11 @@ class SpecPrefillNodePostprocessor(ComponentWithCompressor, BaseNodePostprocesso
     shows.
 
     Nodes without text, nodes that were compressed before and nodes that `ContextCompressor` passes
-    through come back unchanged; the first two are not counted in the budget. The caller's nodes are
-    never changed. Ids still name the originals: do not write the results to the store that they
-    came from.
+    through come back unchanged; the first two do not count against the budget. The caller's nodes
+    are never changed. Node ids do not change, so writing the results back into the same store would
+    overwrite the originals.
 
-    Pickles hold the compressor; dictionaries cannot, and restoring one needs `compressor=`.
+    Pickling includes the compressor. A dictionary cannot hold it: restoring needs `compressor=`.
     """
 
     budget: Budget = Field(

@@ -50,9 +50,9 @@ def recall_tool(
 ) -> RecallTool:
     """Make a tool that gives an agent the original of a compressed text.
 
-    An original that fits comes whole. Otherwise the answer is the lines that were asked for and as
-    many lines around them as fit, with their numbers in the first line. Where there is no original,
-    the answer says so and what to do instead.
+    An original that fits is returned in full. Otherwise the answer is the lines that were asked for
+    and as many lines around them as fit, with their numbers in the first line. Where there is no
+    original, the answer says so and what to do instead.
 
     Args:
         originals: The store that `compress_tool` puts originals into.

@@ -158,10 +158,10 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
     Name, description and schema are the tool's. Agents pass the wrapper their context, and it
     passes it on where the tool takes one. Only texts change: other blocks, `raw_input` and
     `raw_output` stay, and the tool's errors are raised. Dictionaries and lists are written as JSON
-    before they are compressed, unless that would lose information, so that records stay whole.
+    before they are compressed, unless that would lose information, so that records stay intact.
 
     Results that are not compressed have an event with the reason. A failure passes the result
-    through unchanged, with a warning in the log; if the compressor says `on_error="raise"`, the
+    through unchanged, with a warning in the log; if the compressor has `on_error="raise"`, the
     agent gets the error in place of the result.
 
     Args:

@@ -67,7 +67,7 @@ class ComponentWithCompressor(WithCompressor, BaseComponent):
         except Exception as error:
             msg = (
                 f"{type(self).__name__}: the compressor cannot be pickled ({error}). "
-                "Its scorer and other stages must be picklable, or run it in one process."
+                "Use picklable stages, or run the pipeline in one process."
             )
             raise TypeError(msg) from error
         # LlamaIndex deletes what cannot be pickled from the living object: give it a copy.

@@ -127,7 +127,7 @@ class BreakEven:
 
     @property
     def least_tokens(self) -> int | None:
-        """Break-even length in tokens; None if compression never pays.
+        """Break-even length in tokens; None if compression never pays off.
 
         The saving is linear in the length both for a kept fraction and for a kept number of tokens;
         the larger of the two counts.
@@ -198,7 +198,7 @@ def least_tokens_that_pay(
     target_tokens_per_second: float,
     overhead_seconds: float = 0.0,
 ) -> int | None:
-    """Compute the length from which on compression shortens the time to first token.
+    """Compute the length above which compression shortens the time to first token.
 
     Args:
         budget: Budget of a text.
@@ -207,7 +207,7 @@ def least_tokens_that_pay(
         overhead_seconds: Time of compressing a text that does not depend on its length.
 
     Returns:
-        Length in tokens; None if compression never pays.
+        Length in tokens; None if compression never pays off.
     """
     return BreakEven.in_seconds(
         budget=budget,

@@ -12,9 +12,9 @@ from specprefill_integrations.observability._ttft_record import TtftRecord
 _ROWS = (
     "seconds: p50 / p90 / p99",
     "time to first token",
-    "  compressing (any call)",
+    "  compression (all calls)",
     "  the model's first token",
-    "to the end of the answer",
+    "total time",
     "calls",
     "  streamed",
     "prompt tokens",

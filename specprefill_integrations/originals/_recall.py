@@ -77,7 +77,8 @@ def answer_recall(
         writer = ExcerptWriter(max_tokens=max_tokens, count_tokens=count_tokens)
         return _answer(words, text, around, writer)
     except Exception:
-        logger.warning("The tokens of an original could not be counted.", exc_info=True)
+        msg = "Counting the tokens of an original failed; its bytes are counted instead."
+        logger.warning(msg, exc_info=True)
         writer = ExcerptWriter(max_tokens=max_tokens, count_tokens=_count_bytes)
         return _answer(words, text, around, writer)
 

@@ -58,8 +58,8 @@ class ReadingPlan:
     """Context tokens of the windows read together; None for 32,768 on a GPU, 1,024 on a CPU."""
 
     max_question_tokens: int = 512
-    """Longer questions lose their middle, as do those of more than half of the draft's
-    positions."""
+    """The middle of longer questions is cut out, also if a question takes more than half of the
+    draft's positions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,8 @@ def converted_folder(gguf: GgufModel, load: Callable[[Path], Loaded]) -> Path | 
                 return final
             return _convert(gguf, load, final)
     except OSError as error:
-        logger.warning("No converted copy of %s is kept in %s: %s", gguf.name, final.parent, error)
+        msg = "Cannot cache the converted copy of %s in %s: %s"
+        logger.warning(msg, gguf.name, final.parent, error)
         with tempfile.TemporaryDirectory() as scratch:
             return load(_ready_file(gguf, Path(scratch)))
 

@@ -62,7 +62,7 @@ class ReadoutProfile:
     """The fitted readout; or the calibrated difference of published retrieval heads."""
 
     fitted_on: Mapping[str, Any]
-    """Sources of the training texts, numbers of questions, licences."""
+    """Sources of the training texts, numbers of questions, licenses."""
 
     measured: Mapping[str, Any] = field(default_factory=dict)
     """Evidence recall in cross-validation, beside that of other scorers."""

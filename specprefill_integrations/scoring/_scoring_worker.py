@@ -317,7 +317,9 @@ class ScoringWorker:
             self._waiting.extendleft(reversed(again))
             self._count(restarts=1)
         for job in given_up:
-            failure = ScoringEngineError("Scoring died twice of this request or one beside it.")
+            failure = ScoringEngineError(
+                "Scoring crashed twice on a batch that contained this request."
+            )
             failure.__cause__ = error
             job.fail(failure)
 

@@ -126,8 +126,8 @@ def _grammar(language: str) -> Language | None:
         return Language(getattr(import_module(module), function)())
     except ImportError as error:
         logger.warning(
-            "Splitting %s by its indentation only (%s). "
-            'For its syntax: pip install "specprefill-integrations[code]"',
+            "Splitting %s by indentation only (%s). "
+            'To split by syntax: pip install "specprefill-integrations[code]"',
             language,
             error,
         )

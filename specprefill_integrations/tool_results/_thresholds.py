@@ -1,4 +1,4 @@
-"""The least number of tokens for which compression pays: given, computed or measured."""
+"""The least number of tokens for which compression pays off: given, computed or measured."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Thresholds:
         check_budget(budget)
 
     def least_tokens(self, min_tokens: MinTokens, budget: Budget) -> int | None:
-        """Return the least number of tokens to compress; None where compression never pays.
+        """Return the least number of tokens to compress; None if compression never pays off.
 
         Args:
             min_tokens: The setting.

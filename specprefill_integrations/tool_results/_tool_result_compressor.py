@@ -44,7 +44,7 @@ from specprefill_integrations.types import Budget, Compression, Kind, SkipReason
 logger = logging.getLogger(__name__)
 
 OnStart = Callable[[tuple[QuerySource, ...]], None]
-"""Called with the sources of the question just before the compressor is."""
+"""Called just before compression starts, with the sources of the question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class CompressedResult:
 class ToolResultCompressor:
     """Settings and policy of an agent integration.
 
-    A failure passes the texts through unchanged, unless the compressor says `on_error="raise"`.
+    A failure passes the texts through unchanged, unless the compressor has `on_error="raise"`.
 
     Raises:
         BudgetError: `min_tokens="auto"` with a budget that names no share of a text.
@@ -144,10 +144,10 @@ class ToolResultCompressor:
 
         Args:
             result: The result.
-            on_start: Called just before the compressor is.
+            on_start: Called just before compression starts, with the sources of the question.
 
         Raises:
-            Exception: A failure, where the compressor says `on_error="raise"`.
+            Exception: A failure, where the compressor has `on_error="raise"`.
         """
         try:
             task = self._task(result)
@@ -239,8 +239,9 @@ class ToolResultCompressor:
         """The result unchanged, or the error where the compressor is set to raise."""
         if self.compressor is not None and self.compressor.on_error == "raise":
             raise error
-        tool = result.tool_name or "the user"
-        logger.warning("Text of %s could not be compressed.", tool, exc_info=error)
+        tool = result.tool_name
+        what = f"the result of {tool}" if tool else "a message of the user"
+        logger.warning("Compression failed; passed %s through unchanged.", what, exc_info=error)
         return _unchanged(result, Outcome(skipped_because="failed"))
 
     def _recorded(self, done: CompressedResult) -> CompressedResult:

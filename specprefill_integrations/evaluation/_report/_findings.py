@@ -23,9 +23,9 @@ PROMPTS = 1000
 """Number of prompts that costs are given for."""
 
 _NEEDED: Mapping[JudgeBy, str] = {
-    "answers": "right answers.",
-    "reply": "the app's own reply.",
-    "full": "the texts that were asked about.",
+    "answers": "right answers",
+    "reply": "the app's own reply",
+    "full": "the texts that were asked about",
 }
 
 
@@ -204,7 +204,7 @@ def judge(
     known = {case_key(case): case for case in data if judge_of_run.why_not(case) is None}
     cases = [case for key, case in known.items() if key in last]
     if not cases:
-        msg = f"no case of the log {run.name!r} is in the data, with {_NEEDED[judge_of_run.by]}"
+        msg = f"the data contain no case of the log {run.name!r} with {_NEEDED[judge_of_run.by]}"
         raise EvaluationDataError(msg)
     answered = [
         (case, records)

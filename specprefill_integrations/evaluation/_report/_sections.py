@@ -103,9 +103,9 @@ def headline(findings: Findings) -> str:
         variant = max(variants, key=lambda one: everything.variants[one.name].score or 0.0)
         share = format_share(everything.variants[variant.name].score)
         return (
-            f"{_kept(everything, variant)}, {model}'s answers agree to {share} with those from the "
-            f"full prompt, in {count(everything.cases, 'case')}. Agreement is not correctness."
-            f"{_first_token(everything, variant)}"
+            f"{_kept(everything, variant)}, {model}'s answers have {share} agreement with those "
+            f"from the full prompt, in {count(everything.cases, 'case')}. Agreement is not "
+            f"correctness.{_first_token(everything, variant)}"
         )
     compared = [
         (variant, versus)
@@ -129,7 +129,7 @@ def headline(findings: Findings) -> str:
     needed = versus.cases_needed
     more = "" if needed is None else f". About {needed:,} cases are needed for a verdict"
     return (
-        f"The measurement does not show yet whether {model}'s answers stay as good. Closest: "
+        f"There are too few cases to tell whether {model}'s answers stay as good. Closest: "
         f"{variant.name}, {_interval(versus)}{more}.{_first_token(everything, variant)}"
     )
 
@@ -195,7 +195,7 @@ def sections_of(findings: Findings) -> list[Section]:
         Section(
             name="errors",
             title="Errors",
-            remarks=["Errors of calls that did not succeed in the end."],
+            remarks=["Errors of calls that still failed after all retries."],
             table=_errors(findings),
         ),
     ]
@@ -225,8 +225,9 @@ def _quality_remarks(findings: Findings) -> list[str]:
         found.append(f"Excluded: {cases} not answered with every variant.")
     if findings.unknown_cases:
         cases = count(findings.unknown_cases, "case")
+        verb = "is" if findings.unknown_cases == 1 else "are"
         found.append(
-            f"Excluded: {cases} of the log missing in the data, or without what is needed to judge."
+            f"Excluded: {cases} in the log that {verb} not in the data or cannot be judged."
         )
     return found
 

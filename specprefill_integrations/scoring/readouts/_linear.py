@@ -69,7 +69,7 @@ class LinearReadout:
             ValueError: Heads are not ascending, or weights do not match heads and passes.
         """
         if list(self.heads) != sorted(set(self.heads)):
-            msg = "heads must be ascending, each once"
+            msg = "heads must be in ascending order, without duplicates"
             raise ValueError(msg)
         features = len(self.heads) * len(self.passes)
         if not len(self.own_weights) == len(self.around_weights) == features:

@@ -290,10 +290,10 @@ class TestErrors:
 
     def test_nothing_to_judge(self, data: Path, tmp_path: Path) -> None:
         data.write_text(json.dumps(a_record("one", metric="rouge")), "utf-8")
-        self.check(run(data), 2, "no case to judge: 1 judged by another metric")
+        self.check(run(data), 2, "no case can be judged: 1 judged by another metric")
         empty = tmp_path / "empty.jsonl"
         empty.touch()
-        self.check(run(empty), 2, "nothing was read")
+        self.check(run(empty), 2, "the files hold no cases")
 
     @pytest.mark.parametrize("keep", ["", "0", "1.1", "nan", ".1,,.2", "some"])
     def test_fractions(self, data: Path, keep: str) -> None:

@@ -216,7 +216,7 @@ class TestLogTimes:
         other = tmp_path / "other.jsonl"
         for part in ("model", "draft"):
             other.write_text(json.dumps({"run": {part: "another"}}) + "\n", "utf-8")
-            with pytest.raises(EvaluationDataError, match=f"of another {part} than"):
+            with pytest.raises(EvaluationDataError, match=f"with another {part} than"):
                 read_log_times([log, other], "readout")
 
     def test_a_scorer_must_be_known(self, log: Path) -> None:
@@ -255,17 +255,20 @@ class TestMoney:
     [
         (BY_HAND[1:], "give --keep, --max-tokens or both"),
         (("--keep=2", *BY_HAND[1:]), "in (0, 1]"),
-        (("--keep=.2",), "how fast does the draft read? give --log, or --draft-speed"),
-        (("--keep=.2", "--draft-speed=9"), "how fast does the model read?"),
+        (("--keep=.2",), "the speed of the draft is missing: give --log, or --draft-speed"),
+        (("--keep=.2", "--draft-speed=9"), "the speed of the model is missing:"),
         (("--keep=.2", "--draft-speed=0", "--target-speed=9"), "above 0; got 0"),
         ((*BY_HAND, "--overhead-seconds=-1"), "at least 0; got -1"),
         ((*BY_HAND, "--prices-of=a", "--input-price=1"), "not both"),
         ((*BY_HAND, "--input-price=-1"), "at least 0; got -1"),
         ((*BY_HAND, "--draft-price=1"), "prices of tokens are missing"),
         ((*BY_HAND, "--prices-of=a", "--cached-input-price=1"), "not both"),
-        ((*BY_HAND, "--provider=openai"), "give that, too"),
-        ((*BY_HAND, "--input-price=1"), "--target-speed is about time"),
-        ((*BY_HAND, "--later-reads=1"), "--later-reads cost money"),
+        ((*BY_HAND, "--provider=openai"), "--provider needs --prices-of"),
+        (
+            (*BY_HAND, "--input-price=1"),
+            "--target-speed (time) and prices (cost) cannot be combined",
+        ),
+        ((*BY_HAND, "--later-reads=1"), "--later-reads needs prices"),
     ],
 )
 def test_what_cannot_be_answered_is_said_in_a_line(options: tuple[str, ...], said: str) -> None:

@@ -197,7 +197,7 @@ class TestResult:
         assert calls == ["a", "a"]
 
     def test_data_without_a_case_to_judge_are_refused(self) -> None:
-        with pytest.raises(EvaluationDataError, match="no case to judge: 1 no answer given"):
+        with pytest.raises(EvaluationDataError, match="no case can be judged: 1 no answer given"):
             measure_evidence([a_case(answers=())], LIKE)
 
 

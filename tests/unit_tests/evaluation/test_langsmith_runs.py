@@ -117,7 +117,9 @@ def test_runs_without_others_in_them_are_an_export(tmp_path) -> None:
 def test_a_trace_that_makes_no_case_says_why(tmp_path) -> None:
     child = {"id": "2", "run_type": "llm", "inputs": {}, "outputs": None}
     run = {"id": "1", "run_type": "chain", "inputs": {"input": "Who?"}, "child_runs": [child]}
-    with pytest.raises(EvaluationDataError, match=r"no run of an app makes a case: 1 no documents"):
+    with pytest.raises(
+        EvaluationDataError, match=r"no run in this trace can become a case: 1 no documents"
+    ):
         read_cases(as_lines(tmp_path / "runs.jsonl", [run]))
 
 
@@ -129,5 +131,5 @@ def test_what_is_not_as_expected_is_passed_over(tmp_path, odd) -> None:
         for n, kind in enumerate(("retriever", "tool", "llm", "chain", None))
     ]
     run = {"id": "root", "run_type": "chain", "child_runs": inner, **fields}
-    with pytest.raises(EvaluationDataError, match="makes a case: 1 no documents"):
+    with pytest.raises(EvaluationDataError, match="can become a case: 1 no documents"):
         read_cases(as_lines(tmp_path / "runs.jsonl", [run]))

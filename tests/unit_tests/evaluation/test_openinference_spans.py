@@ -190,7 +190,7 @@ def test_spans_are_exported_as_they_end(tmp_path, form) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_without_a_run_that_makes_a_case_it_says_why(tmp_path, form) -> None:
-    with pytest.raises(EvaluationDataError, match="makes a case: 1 failed"):
+    with pytest.raises(EvaluationDataError, match="can become a case: 1 failed"):
         read_cases(as_lines(tmp_path, FORMS[form](FAILED)))
 
 
@@ -204,5 +204,5 @@ def test_without_a_run_that_makes_a_case_it_says_why(tmp_path, form) -> None:
     ],
 )
 def test_what_is_not_as_expected_is_passed_over(tmp_path, record) -> None:
-    with pytest.raises(EvaluationDataError, match="makes a case"):
+    with pytest.raises(EvaluationDataError, match="can become a case"):
         read_cases(as_lines(tmp_path, [record]))

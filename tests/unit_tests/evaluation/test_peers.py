@@ -191,6 +191,13 @@ class TestAll:
         mixed = [ScorerName.BM25, ScorerName.ALL, ScorerName.BM25]
         assert scorer_names(mixed) == ["bm25", *(name for name in ours if name != "bm25")]
 
+    def test_the_former_name_of_the_published_algorithm_warns(
+        self, peer_settings: PeerSettings
+    ) -> None:
+        with pytest.warns(DeprecationWarning, match="now called 'published'"):
+            lineup = build_lineup(["specprefill"], peer_settings.draft)
+        assert list(lineup.compressors) == ["published"]
+
 
 def lineup_of(name: PeerName, peers: PeerSettings) -> Lineup:
     return build_lineup(

@@ -89,7 +89,7 @@ def test_what_lost_most_comes_first_and_what_stayed_is_left_out() -> None:
     [
         ({"full": (90, 100), "a@0.2": (90, 100)}, "With 29.0 % of the text (a@0.2), tiny's", "100"),
         ({"full": (90, 100), "a@0.2": (10, 100)}, "tiny's answers get worse with", "every variant"),
-        ({"full": (5, 10), "a@0.2": (5, 10)}, "The measurement does not show", "About 74 cases"),
+        ({"full": (5, 10), "a@0.2": (5, 10)}, "There are too few cases to tell", "About 74 cases"),
         ({"full": (5, 10)}, "Nothing to compare", "only full prompts"),
         ({"a@0.2": (5, 10)}, "Nothing to compare", "no case was answered with every variant"),
     ],

@@ -71,7 +71,9 @@ def test_another_setup_is_refused_and_says_why(path: Path) -> None:
 )
 def test_any_other_file_is_refused_and_left_alone(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(EvaluationDataError, match=r"not the log of a run|with another setup"):
+    with pytest.raises(
+        EvaluationDataError, match=r"not a log of `evaluate ab`|with a different setup"
+    ):
         read(path)
     assert path.read_bytes() == content
 

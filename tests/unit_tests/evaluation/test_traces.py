@@ -74,7 +74,8 @@ class TestCsv:
 
     def test_what_is_missing_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(
-            EvaluationDataError, match="line 2: no answers: looked for answers, ans"
+            EvaluationDataError,
+            match="line 2: no answers found; looked for the fields answers, ans",
         ):
             read_cases(csv_file(tmp_path, [{"query": "Who?", "text": "Ada"}]))
 

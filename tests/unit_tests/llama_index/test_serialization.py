@@ -33,7 +33,7 @@ def test_options_are_checked(compressor) -> None:
         SpecPrefillNodePostprocessor(compresor=compressor, budget=BUDGET)
     with pytest.raises(ValidationError, match="budget"):
         SpecPrefillNodePostprocessor(compressor=compressor)
-    with pytest.raises(ValidationError, match="keep_fraction is kept"):
+    with pytest.raises(ValidationError, match="keep_fraction must be in"):
         SpecPrefillNodePostprocessor(budget={"keep_fraction": 2})
     with pytest.raises(TypeError, match="positional"):
         SpecPrefillNodePostprocessor(compressor, BUDGET)

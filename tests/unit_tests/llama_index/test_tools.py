@@ -585,7 +585,7 @@ class TestFailures:
             assert (await asyncio.to_thread(tool.call, name="barked")).content == LOG
         assert heard.reasons == ["failed", "failed"]
         messages = {record.message for record in caplog.records}
-        assert messages == {"Text of read_log could not be compressed."}
+        assert messages == {"Compression failed; passed the result of read_log through unchanged."}
 
     async def test_a_cancelled_agent_is_cancelled(self, wrap, scorer, forgiving) -> None:
         scorer.wait_for = threading.Event()

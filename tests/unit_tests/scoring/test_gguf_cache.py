@@ -142,7 +142,7 @@ def test_without_a_place_to_write_the_model_is_used(gguf, cache, caplog):
     cache.write_text("a file where the folder should be")
     model, _ = converted_folder(gguf, load)
     assert model.name == "model"
-    assert "No converted copy" in caplog.text
+    assert "Cannot cache the converted copy" in caplog.text
 
 
 def test_a_broken_file_is_an_error_each_time_and_leaves_nothing(gguf, cache):
