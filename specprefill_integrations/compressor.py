@@ -131,7 +131,7 @@ class ContextCompressor:
                 cost a little more than that share of the tokens. `max_tokens` is never exceeded.
             count_tokens: Counts the tokens that budgets are about: a function, a LangChain or
                 LlamaIndex model, a tokenizer. None: the scorer's own tokens.
-            on_error: `pass_through` logs and counts a failure and returns the whole text; `raise`
+            on_error: `pass_through` logs and counts a failure and returns the text unchanged; `raise`
                 raises it.
 
         Raises:
@@ -185,7 +185,7 @@ class ContextCompressor:
             kind: The chunk length and gap marker of the published algorithm.
             window_tokens: Tokens of context that the draft reads at a time.
             deadline_seconds: Seconds that the draft may take for a call, including its time in the
-                queue; after that the texts stay whole. None: no limit.
+                queue; after that the texts stay unchanged. None: no limit.
             stages: Further keywords of `ContextCompressor`: `splitter`, `selector`, `gaps`,
                 `protect`, `leave_whole`, `fraction_of`, `count_tokens`, `on_error`.
 
@@ -292,7 +292,7 @@ class ContextCompressor:
 
     @property
     def skip_counts(self) -> Mapping[SkipReason, int]:
-        """Texts that came back whole so far, by skip reason."""
+        """Texts that came back unchanged so far, by skip reason."""
         return self._skips.counts()
 
     def compress(
@@ -421,7 +421,7 @@ class ContextCompressor:
         return steps.render(steps.select(steps.scored(found, scores), self.stages))
 
     def _failed(self, failure: StepError) -> list[Compression]:
-        """Return all texts whole, or raise the error if the caller asked for it."""
+        """Return all texts unchanged, or raise the error if the caller asked for it."""
         if self.on_error == "raise":
             try:
                 raise failure.error
@@ -438,7 +438,7 @@ class ContextCompressor:
         return self._recorded(results)
 
     def _recorded(self, results: list[Compression]) -> list[Compression]:
-        """Count and log the results that came back whole."""
+        """Count and log the results that came back unchanged."""
         for result in results:
             if result.skipped_because is not None:
                 self._skips.add(result.skipped_because)
@@ -451,7 +451,7 @@ class ContextCompressor:
 
 
 class _SkipCounts:
-    """Counts texts that came back whole, by skip reason. Safe to use from many threads."""
+    """Counts texts that came back unchanged, by skip reason. Safe to use from many threads."""
 
     def __init__(self) -> None:
         self._counts: Counter[SkipReason] = Counter()

@@ -33,7 +33,7 @@ def asks_about_whole_text(query: str | None) -> bool:
 
 
 LeaveWhole = Callable[[str | None, Kind], bool]
-"""Takes a question and a kind of text; returns True if the text must stay whole."""
+"""Takes a question and a kind of text; returns True if the text must stay unchanged."""
 
 _OF_ANY_TEXT = re.compile(
     r"""\b(?:

@@ -280,13 +280,13 @@ def render(found: Selected) -> list[Compression]:
         return [
             _compression(found, index, elapsed)
             if text and index in found.fitted
-            else _whole(split_texts, index, "empty_text", elapsed)
+            else _unchanged_result(split_texts, index, "empty_text", elapsed)
             for index, text in enumerate(split_texts.counted.call.texts)
         ]
 
 
 def unchanged(reached: Call | Counted | Split, reason: SkipReason) -> list[Compression]:
-    """Return all texts whole.
+    """Return all texts unchanged.
 
     Args:
         reached: The last value reached.
@@ -294,7 +294,7 @@ def unchanged(reached: Call | Counted | Split, reason: SkipReason) -> list[Compr
     """
     call = reached if isinstance(reached, Call) else _counted(reached).call
     elapsed = time.perf_counter() - call.started
-    return [_whole(reached, index, reason, elapsed) for index in range(len(call.texts))]
+    return [_unchanged_result(reached, index, reason, elapsed) for index in range(len(call.texts))]
 
 
 def _fits(budget: Budget, tokens: int) -> bool:
@@ -378,7 +378,7 @@ def _counted(reached: Counted | Split) -> Counted:
     return reached.counted if isinstance(reached, Split) else reached
 
 
-def _whole(
+def _unchanged_result(
     reached: Call | Counted | Split, index: int, reason: SkipReason, elapsed: float
 ) -> Compression:
     call = reached if isinstance(reached, Call) else _counted(reached).call
