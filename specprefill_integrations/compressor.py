@@ -131,8 +131,8 @@ class ContextCompressor:
                 cost a little more than that share of the tokens. `max_tokens` is never exceeded.
             count_tokens: Counts the tokens that budgets are about: a function, a LangChain or
                 LlamaIndex model, a tokenizer. None: the scorer's own tokens.
-            on_error: `pass_through` logs and counts a failure and returns the text unchanged; `raise`
-                raises it.
+            on_error: `pass_through` logs and counts a failure and returns the text unchanged;
+                `raise` raises it.
 
         Raises:
             TokenCounterError: `count_tokens` cannot count tokens.
