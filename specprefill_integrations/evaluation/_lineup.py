@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -57,9 +58,16 @@ _NOT_MEASURED = {ScorerName.ALL, ScorerName.PEERS}
 def scorer_names(asked: Iterable[str]) -> list[str]:
     """Expand `all` (ours and the baselines) and `peers`; each name once.
 
+    `specprefill` is an alias of `published`, and deprecated.
+
     Raises:
         ValueError: There is no such name.
     """
+    asked = list(asked)
+    if "specprefill" in asked:
+        message = "The scorer 'specprefill' is now called 'published'."
+        warnings.warn(message, DeprecationWarning, stacklevel=3)
+        asked = ["published" if name == "specprefill" else name for name in asked]
     each = [name.value for name in ScorerName if name not in _NOT_MEASURED]
     groups = {
         "all": [one for one in each if not is_peer(one)],
