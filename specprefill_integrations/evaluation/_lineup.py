@@ -19,7 +19,7 @@ from specprefill_integrations.evaluation._settings import (
     draft_name,
     load_draft,
 )
-from specprefill_integrations.pipeline._token_counting import CountTokens
+from specprefill_integrations.types import CountTokens
 
 if TYPE_CHECKING:
     from specprefill_integrations.scoring._draft_model import DraftModel
