@@ -24,6 +24,7 @@ from specprefill_integrations.langchain._history import HistoryCompressor
 from specprefill_integrations.observability import BreakEven, TtftLog
 from specprefill_integrations.observability._metrics import CompressionMetrics
 from specprefill_integrations.testing import KeywordScorer
+from specprefill_integrations.tool_results._thresholds import Thresholds
 from tests.unit_tests.langchain.agents import (
     LONG,
     QUESTION,
@@ -90,8 +91,10 @@ class TestMiddleware:
         middleware = a_middleware(log, min_tokens=100, tool_policies=auto)
         assert stamp(answer(middleware))["skipped_because"] == "too_small"
 
-    def test_what_it_compresses_is_what_it_measures(self) -> None:
+    def test_what_it_compresses_is_what_it_measures(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """But not what stays whole."""
+        readings: list[tuple[int, float]] = []
+        monkeypatch.setattr(Thresholds, "note", lambda _, *reading: readings.append(reading))
 
         @tool
         def repeat(times: int) -> str:
@@ -104,7 +107,6 @@ class TestMiddleware:
         state = agent.invoke({"messages": [HumanMessage(QUESTION)]})
         two, three, one, four = (stamp(message) for message in tool_messages(state))
         assert (two["skipped_because"], one["skipped_because"]) == (None, "too_small")
-        readings = list(middleware.settings.thresholds._readings)
         tokens = [found["original_tokens"] for found in (two, three, four)]
         assert [read_tokens for read_tokens, _ in readings] == tokens
         assert (
