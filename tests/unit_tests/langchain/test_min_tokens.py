@@ -24,6 +24,9 @@ from specprefill_integrations.langchain._history import HistoryCompressor
 from specprefill_integrations.observability import BreakEven, TtftLog
 from specprefill_integrations.observability._metrics import CompressionMetrics
 from specprefill_integrations.testing import KeywordScorer
+from specprefill_integrations.tool_results import (
+    _tool_result_compressor as tool_result_compressor,
+)
 from specprefill_integrations.tool_results._thresholds import Thresholds
 from tests.unit_tests.langchain.agents import (
     LONG,
@@ -127,6 +130,14 @@ class TestMiddleware:
             a_middleware(a_log(), tool_policies={"a": ToolPolicy(budget=unclear)})
 
 
+class NotedThresholds(Thresholds):
+    """Has seen texts of all lengths."""
+
+    def __init__(self, ttft_log: TtftLog | None = None) -> None:
+        super().__init__(ttft_log)
+        note_texts(self)
+
+
 class TestWhatWasSeenStays:
     """However often it changes from where on compressing pays."""
 
@@ -153,15 +164,16 @@ class TestWhatWasSeenStays:
     @given(speeds)
     def test_of_histories(self, speeds: list[Speed]) -> None:
         log = a_log()
-        history = HistoryCompressor(
-            compressor=ContextCompressor(KeywordScorer(), on_error="raise"),
-            budget=BUDGET,
-            keep_results=0,
-            min_tokens="auto",
-            ttft_log=log,
-            metrics=CompressionMetrics(),
-        )
-        note_texts(history._results.thresholds)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tool_result_compressor, "Thresholds", NotedThresholds)
+            history = HistoryCompressor(
+                compressor=ContextCompressor(KeywordScorer(), on_error="raise"),
+                budget=BUDGET,
+                keep_results=0,
+                min_tokens="auto",
+                ttft_log=log,
+                metrics=CompressionMetrics(),
+            )
         messages: list[BaseMessage] = []
         shown: list[BaseMessage] = []
         for number, speed in enumerate(speeds):
