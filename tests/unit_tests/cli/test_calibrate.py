@@ -72,18 +72,22 @@ def pairs_file(tmp_path, count=12):
     return path
 
 
-@pytest.mark.parametrize("architecture", ["qwen2", "qwen3", "deepseek_v3"])
-def test_any_draft_gets_a_profile_from_the_probe_alone(tmp_path, cache, architecture):
+@pytest.mark.parametrize(
+    ("architecture", "probe"), [("qwen2", 8), ("qwen3", 0), ("deepseek_v3", 0)]
+)
+def test_any_draft_gets_a_profile(tmp_path, cache, architecture, probe):
+    """From the probe alone, too; the users' own cases are shorter here."""
     place = save_tiny_draft(tmp_path / "draft", architecture)
-    result = run("--draft", place, "--probe", 8, "--compare", 2, "--json")
+    own = () if probe else ("--pairs", pairs_file(tmp_path))
+    result = run("--draft", place, *own, "--probe", probe, "--compare", 2, "--json")
     found = json.loads(result.stdout)
     [path] = (cache / "profiles").glob("*.json")
     assert found["profile"] == str(path)
     assert [list(recall) for recall in found["recall"].values()] == [KEEPS] * 5
     profile = ReadoutProfile.load(path)
     assert profile.measured == found["recall"]
-    assert profile.fitted_on["cases"] == 8
-    assert profile.fitted_on["sources"] == ["self-made probe"]
+    assert profile.fitted_on["cases"] == (probe or 12)
+    assert profile.fitted_on["sources"] == (["self-made probe"] if probe else [])
     draft = DraftModel.from_source(place)
     assert find_profile(draft) == profile
     assert AttentionScorer(draft).active_readout == profile.readout
