@@ -122,8 +122,3 @@ class BenchPasses:
     def _read(self, parts: Sequence[Tensor]) -> None:
         for ids in parts:
             self.draft.model.base_model(input_ids=ids, use_cache=False)
-
-
-def cpu_threads() -> int:
-    """Number of CPU threads that torch uses."""
-    return torch.get_num_threads()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,16 +16,22 @@ from rich.text import Text
 from specprefill_integrations import __version__
 from specprefill_integrations.cli._options import (
     AsJson,
+    Data,
     Debug,
     Device,
     Draft,
     Dtype,
+    Fields,
+    Keep,
     Limit,
+    PeerModels,
+    Scorers,
+    TrustRemoteCode,
     WindowTokens,
-    known_name,
 )
 from specprefill_integrations.cli._terminal import (
     FAILURE,
+    PIPE_COLUMNS,
     USAGE_ERROR,
     clear_errors,
     fail,
@@ -34,8 +39,8 @@ from specprefill_integrations.cli._terminal import (
     progress_bar,
     quiet_libraries,
     stderr_console,
+    usage_errors,
 )
-from specprefill_integrations.errors import BudgetError, EvaluationDataError
 from specprefill_integrations.evaluation._ab import (
     AbResult,
     AbSetup,
@@ -50,7 +55,6 @@ from specprefill_integrations.evaluation._ab_variants import Variant, keep_fract
 from specprefill_integrations.evaluation._case_files import FieldNames, read_cases
 from specprefill_integrations.evaluation._judging import Judge, JudgeBy, MetricName
 from specprefill_integrations.evaluation._lineup import (
-    ScorerName,
     build_lineup,
     peer_models,
     scorer_names,
@@ -60,47 +64,6 @@ from specprefill_integrations.evaluation._run_session import describe_data, type
 from specprefill_integrations.evaluation._settings import DraftChoice
 from specprefill_integrations.evaluation._statistics import PairedComparison
 from specprefill_integrations.evaluation._targets import named_target
-
-PIPE_COLUMNS = 200
-"""Width of tables that are not printed to a terminal."""
-
-Data = Annotated[
-    list[Path],
-    typer.Argument(metavar="DATA", help="Cases: JSON lines, CSV or a LangSmith export."),
-]
-
-
-def _parse_scorer(name: str) -> str:
-    return known_name(name, _SCORERS)
-
-
-_SCORERS = tuple(name.value for name in ScorerName)
-Scorers = Annotated[
-    list[str] | None,
-    typer.Option(
-        parser=_parse_scorer,
-        metavar=f"[{'|'.join(_SCORERS)}]",
-        help="Scorer to measure; repeatable. Default: readout.",
-    ),
-]
-Keep = Annotated[
-    str, typer.Option(metavar="FRACTIONS", help="Kept tokens / original tokens, comma-separated.")
-]
-Fields = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME=PLACE",
-        help="Field that holds a part of a case, such as query=inputs.question; repeatable.",
-    ),
-]
-PeerModels = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME=PLACE", help="Folder or hub id of a peer's weights; repeatable."),
-]
-TrustRemoteCode = Annotated[
-    bool,
-    typer.Option("--trust-remote-code", help="Allow code that comes with a peer's weights to run."),
-]
 
 _MODEL_OPTIONS = '{"temperature": 0, "max_tokens": 512}'
 
@@ -234,15 +197,6 @@ def ab(  # noqa: PLR0913 - one parameter an option
             _print(Console(highlight=False, width=width), result)
     if result.stopped == "target_fails":
         raise typer.Exit(FAILURE)
-
-
-@contextmanager
-def usage_errors() -> Iterator[None]:
-    """Report wrong options and files in one line, with the exit code of a usage error."""
-    try:
-        yield
-    except (EvaluationDataError, BudgetError) as error:
-        fail(str(error), USAGE_ERROR)
 
 
 def _model_options(text: str) -> dict[str, Any]:

@@ -11,7 +11,13 @@ from typing import Annotated
 
 import typer
 
-from specprefill_integrations.cli._options import AsJson, Debug
+from specprefill_integrations.cli._options import (
+    AsJson,
+    Debug,
+    DraftPrice,
+    Provider,
+    current_name,
+)
 from specprefill_integrations.cli._terminal import USAGE_ERROR, clear_errors, fail, stderr_console
 from specprefill_integrations.evaluation._break_even_log import LogTimes, read_log_times
 from specprefill_integrations.observability import BreakEven, ReadingSpeed, Unclear, reading_speed
@@ -53,7 +59,12 @@ def break_even(  # noqa: PLR0913 - one parameter an option
             "texts of different lengths."
         ),
     ] = None,
-    scorer: Annotated[str, typer.Option(help="With --log: scorer that compresses.")] = "readout",
+    scorer: Annotated[
+        str,
+        typer.Option(
+            parser=current_name, metavar="SCORER", help="With --log: scorer that compresses."
+        ),
+    ] = "readout",
     draft_speed: Annotated[
         float | None, typer.Option(metavar="TOKENS", help="Tokens that the draft reads per second.")
     ] = None,
@@ -70,9 +81,7 @@ def break_even(  # noqa: PLR0913 - one parameter an option
             help="Compute cost instead of time, with this model's prices from genai-prices.",
         ),
     ] = None,
-    provider: Annotated[
-        str | None, typer.Option(help="Provider for --prices-of, such as openai.")
-    ] = None,
+    provider: Provider = None,
     input_price: Annotated[
         float | None,
         typer.Option(
@@ -82,9 +91,7 @@ def break_even(  # noqa: PLR0913 - one parameter an option
     cached_input_price: Annotated[
         float | None, typer.Option(help="Price of a million cached prompt tokens.")
     ] = None,
-    draft_price: Annotated[
-        float, typer.Option(help="Price of an hour of the draft's machine.")
-    ] = 0.0,
+    draft_price: DraftPrice = 0.0,
     later_reads: Annotated[
         int, typer.Option(min=0, help="Times that a text is sent again, from the cache.")
     ] = 0,

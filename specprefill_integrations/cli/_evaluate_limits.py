@@ -10,17 +10,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from specprefill_integrations.cli._evaluate_ab import Keep
-from specprefill_integrations.cli._options import AsJson, Debug, Device, Draft, Dtype
+from specprefill_integrations.cli._options import AsJson, Debug, Device, Draft, Dtype, Keep
 from specprefill_integrations.cli._terminal import (
-    USAGE_ERROR,
     clear_errors,
-    fail,
     progress_bar,
     quiet_libraries,
     stderr_console,
+    usage_errors,
 )
-from specprefill_integrations.errors import BudgetError
 from specprefill_integrations.evaluation._ab_variants import keep_fractions_of
 from specprefill_integrations.evaluation._limits import (
     ASKS,
@@ -46,10 +43,8 @@ def limits(  # noqa: PLR0913 - one parameter an option
     debug: Debug = False,
 ) -> None:
     """Measure on generated texts which kinds of questions lose what they need."""
-    try:
+    with usage_errors():
         fractions = keep_fractions_of(keep)
-    except BudgetError as error:
-        fail(str(error), USAGE_ERROR)
     choice = DraftChoice(draft=draft, device=device, dtype=dtype)
     with clear_errors(debug=debug), quiet_libraries(debug=debug):
         compressor = choice.compressor().replace(on_error="raise")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from specprefill_integrations.cli._options import Debug
+from specprefill_integrations.cli._options import Debug, DraftPrice, Provider, current_name
 from specprefill_integrations.cli._terminal import (
     USAGE_ERROR,
     clear_errors,
@@ -16,8 +15,8 @@ from specprefill_integrations.cli._terminal import (
     printable,
     progress_bar,
     quiet_libraries,
+    usage_errors,
 )
-from specprefill_integrations.errors import BudgetError, EvaluationDataError
 from specprefill_integrations.evaluation import FieldNames
 from specprefill_integrations.evaluation._ab_variants import keep_fractions_of
 from specprefill_integrations.evaluation._judging import JudgeBy
@@ -52,7 +51,12 @@ def write_report(  # noqa: PLR0913 - one parameter an option
         JudgeBy | None, typer.Option(help="Reference for replies. Default: that of the log.")
     ] = None,
     scorer: Annotated[
-        list[str] | None, typer.Option(help="Scorer to include; repeatable. Default: all.")
+        list[str] | None,
+        typer.Option(
+            parser=current_name,
+            metavar="SCORER",
+            help="Scorer to include; repeatable. Default: all.",
+        ),
     ] = None,
     keep: Annotated[
         str | None,
@@ -70,16 +74,12 @@ def write_report(  # noqa: PLR0913 - one parameter an option
             metavar="MODEL", help="Add costs, with this model's prices from genai-prices."
         ),
     ] = None,
-    provider: Annotated[
-        str | None, typer.Option(help="Provider for --prices-of, such as openai.")
-    ] = None,
+    provider: Provider = None,
     input_price: Annotated[
         float | None,
         typer.Option(min=0, help="Add costs, with this price of a million prompt tokens."),
     ] = None,
-    draft_price: Annotated[
-        float, typer.Option(min=0, help="Price of an hour of the draft's machine.")
-    ] = 0.0,
+    draft_price: DraftPrice = 0.0,
     debug: Debug = False,
 ) -> None:
     """Report on logs of `evaluate ab`: an HTML page, a Markdown page and pictures."""
@@ -95,14 +95,17 @@ def write_report(  # noqa: PLR0913 - one parameter an option
         )
         from specprefill_integrations.evaluation._report._sections import headline  # noqa: PLC0415
 
+        with usage_errors():
+            fields = FieldNames.parse(field or [])
+            keep_fractions = [] if keep is None else keep_fractions_of(keep)
         request = ReportRequest(
             logs=logs,
             data=data,
-            fields=_fields(field or []),
+            fields=fields,
             margin=margin,
             judge_by=judge_by,
             scorers=scorer or [],
-            keep_fractions=_keep_fractions(keep),
+            keep_fractions=keep_fractions,
             prices=_prices(prices_of, provider, input_price, draft_price),
             cases=cases,
             heat=heat,
@@ -110,10 +113,8 @@ def write_report(  # noqa: PLR0913 - one parameter an option
         )
         with quiet_libraries(debug=debug), progress_bar() as progress:
             task = progress.add_task("heat maps", total=min(cases, heat) * len(logs))
-            try:
+            with usage_errors():
                 made = make_report(request, on_heat=lambda: progress.advance(task))
-            except EvaluationDataError as error:
-                fail(str(error), USAGE_ERROR)
         written = made.write(out)
     for run in made.runs:
         typer.echo(printable(f"{run.findings.run.name}: {headline(run.findings)}"))
@@ -121,20 +122,6 @@ def write_report(  # noqa: PLR0913 - one parameter an option
         typer.echo(printable(remark))
     for path in written:
         typer.echo(str(path))
-
-
-def _fields(given: Sequence[str]) -> FieldNames:
-    try:
-        return FieldNames.parse(given)
-    except EvaluationDataError as error:
-        fail(str(error), USAGE_ERROR)
-
-
-def _keep_fractions(given: str | None) -> Sequence[float]:
-    try:
-        return [] if given is None else keep_fractions_of(given)
-    except BudgetError as error:
-        fail(str(error), USAGE_ERROR)
 
 
 def _prices(

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from specprefill_integrations.errors import BudgetError, EvaluationDataError
+
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 USAGE_ERROR = 2
@@ -22,6 +24,10 @@ USAGE_ERROR = 2
 
 FAILURE = 1
 """Exit code for any other error."""
+
+
+PIPE_COLUMNS = 200
+"""Width of tables that are not printed to a terminal."""
 
 
 @contextmanager
@@ -40,6 +46,15 @@ def clear_errors(*, debug: bool = False) -> Iterator[None]:
             raise
         name = "" if type(error).__module__.startswith("specprefill") else type(error).__name__
         fail(": ".join(part for part in (name, str(error)) if part))
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Report wrong options and files in one line, with the exit code of a usage error."""
+    try:
+        yield
+    except (EvaluationDataError, BudgetError) as error:
+        fail(str(error), USAGE_ERROR)
 
 
 def fail(message: str, exit_code: int = FAILURE) -> NoReturn:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from specprefill_integrations.evaluation._judging import Judge
     from specprefill_integrations.evaluation._limits import LimitResult, measure_limits
     from specprefill_integrations.evaluation._lineup import Lineup, build_lineup
-    from specprefill_integrations.evaluation._pictures import draw_break_even
+    from specprefill_integrations.evaluation._report._pictures import draw_break_even
     from specprefill_integrations.evaluation._run_log import open_run_log
     from specprefill_integrations.evaluation._settings import DraftChoice
     from specprefill_integrations.evaluation._targets import (
@@ -39,7 +39,6 @@ _NAMES = {
     "_ab_summary": ("summarize_ab",),
     "_ab_variants": ("Variant", "variants_of"),
     "_break_even_log": ("read_log_times",),
-    "_pictures": ("draw_break_even",),
     "_case_compressor": ("CaseCompressor", "KeptTexts"),
     "_case_files": ("FieldNames", "read_cases"),
     "_cases": ("EvaluationCase",),
@@ -48,6 +47,7 @@ _NAMES = {
     "_judging": ("Judge",),
     "_limits": ("LimitResult", "measure_limits"),
     "_lineup": ("Lineup", "build_lineup"),
+    "_report._pictures": ("draw_break_even",),
     "_run_log": ("open_run_log",),
     "_settings": ("DraftChoice",),
     "_targets": ("Answer", "ChatTarget", "LangChainTarget", "LlamaIndexTarget", "named_target"),

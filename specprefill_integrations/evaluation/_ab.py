@@ -29,7 +29,7 @@ from specprefill_integrations.evaluation._run_log import RunLog
 from specprefill_integrations.evaluation._run_session import DataFile, RunSession, check_scorers
 from specprefill_integrations.evaluation._settings import DraftChoice
 from specprefill_integrations.evaluation._targets import ChatTarget
-from specprefill_integrations.pipeline._token_counting import CountTokens
+from specprefill_integrations.types import CountTokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from specprefill_integrations.evaluation._ab_variants import Variant
 from specprefill_integrations.evaluation._case_compressor import CaseCompressor, count_texts
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._judging import MetricName, metric_of
-from specprefill_integrations.pipeline._token_counting import CountTokens
+from specprefill_integrations.types import CountTokens
 
 DEFAULT_TEMPLATE = """\
 {instruction}

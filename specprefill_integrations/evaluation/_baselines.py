@@ -20,10 +20,9 @@ from specprefill_integrations.evaluation._case_compressor import (
     count_texts,
     token_limit,
 )
-from specprefill_integrations.pipeline._token_counting import CountTokens
 from specprefill_integrations.scoring._lexical import UNSPACED_SCRIPTS
 from specprefill_integrations.scoring._span_scorer import SpanScorer
-from specprefill_integrations.types import Span
+from specprefill_integrations.types import CountTokens, Span
 
 _WORD = regex.compile(rf"[{UNSPACED_SCRIPTS}]\p{{M}}*+|[^\W{UNSPACED_SCRIPTS}]++")
 

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation._report._logged_run import LoggedRun, read_logged_run
+from specprefill_integrations.evaluation._logged_run import LoggedRun, read_logged_run
 
 _Times = Sequence[tuple[int, float]]
 

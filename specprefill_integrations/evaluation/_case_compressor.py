@@ -12,9 +12,9 @@ from typing import Protocol
 
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.pipeline._encodable import encodable
-from specprefill_integrations.pipeline._token_counting import CountTokens, count_each
+from specprefill_integrations.pipeline._token_counting import count_each
 from specprefill_integrations.scoring._span_scorer import ScorerWrapper, SpanScorer
-from specprefill_integrations.types import Budget, Span
+from specprefill_integrations.types import Budget, CountTokens, Span
 
 _Call = tuple[str | None, tuple[str, ...], tuple[tuple[Span, ...], ...]]
 

@@ -22,8 +22,8 @@ from specprefill_integrations.evaluation._case_compressor import (
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._lineup import Lineup, is_peer, reason_of
 from specprefill_integrations.evaluation._statistics import wilson_interval
-from specprefill_integrations.pipeline._token_counting import CountTokens
 from specprefill_integrations.splitting._json_text import is_json
+from specprefill_integrations.types import CountTokens
 
 LeftOutReason = Literal[
     "judged_by_another_metric",

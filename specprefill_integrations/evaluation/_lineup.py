@@ -19,7 +19,7 @@ from specprefill_integrations.evaluation._settings import (
     draft_name,
     load_draft,
 )
-from specprefill_integrations.pipeline._token_counting import CountTokens
+from specprefill_integrations.types import CountTokens
 
 if TYPE_CHECKING:
     from specprefill_integrations.scoring._draft_model import DraftModel
@@ -58,9 +58,16 @@ _NOT_MEASURED = {ScorerName.ALL, ScorerName.PEERS}
 def scorer_names(asked: Iterable[str]) -> list[str]:
     """Expand `all` (ours and the baselines) and `peers`; each name once.
 
+    `specprefill` is an alias of `published`, and deprecated.
+
     Raises:
         ValueError: There is no such name.
     """
+    asked = list(asked)
+    if "specprefill" in asked:
+        message = "The scorer 'specprefill' is now called 'published'."
+        warnings.warn(message, DeprecationWarning, stacklevel=3)
+        asked = ["published" if name == "specprefill" else name for name in asked]
     each = [name.value for name in ScorerName if name not in _NOT_MEASURED]
     groups = {
         "all": [one for one in each if not is_peer(one)],
@@ -186,7 +193,7 @@ def build_lineup(  # noqa: PLR0913 - one keyword a choice
     )
     found: dict[str, CaseCompressor] = {}
     skipped: dict[str, str] = {}
-    for name in scorer_names(_renamed(names)):
+    for name in scorer_names(names):
         if not is_peer(name):
             found[name] = _build(name, like, draft, kind)
             continue
@@ -201,15 +208,6 @@ def build_lineup(  # noqa: PLR0913 - one keyword a choice
         skipped=skipped,
         draft_model=draft_model,
     )
-
-
-def _renamed(names: Iterable[str]) -> list[str]:
-    """The names, with the present one of the published algorithm; the former one warns."""
-    names = list(names)
-    if "specprefill" in names:
-        message = "The scorer 'specprefill' is now called 'published'."
-        warnings.warn(message, DeprecationWarning, stacklevel=3)
-    return ["published" if name == "specprefill" else name for name in names]
 
 
 def _tried_out(peer: CaseCompressor) -> CaseCompressor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from specprefill_integrations.compressor import ContextCompressor
-from specprefill_integrations.pipeline._token_counting import CountTokens
+from specprefill_integrations.types import CountTokens
 
 if TYPE_CHECKING:
     from specprefill_integrations.scoring._draft_model import DraftModel

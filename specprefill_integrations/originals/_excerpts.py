@@ -15,9 +15,9 @@ from typing import TypeVar
 
 from specprefill_integrations.originals._numbered_text import NumberedText
 from specprefill_integrations.pipeline._encodable import encodable
-from specprefill_integrations.pipeline._token_counting import CountTokens, count_each
+from specprefill_integrations.pipeline._token_counting import count_each
 from specprefill_integrations.splitting._rendering import merge_adjacent
-from specprefill_integrations.types import Span
+from specprefill_integrations.types import CountTokens, Span
 
 _Item = TypeVar("_Item")
 

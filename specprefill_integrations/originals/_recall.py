@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from specprefill_integrations.originals._excerpts import ExcerptWriter, Wanted
 from specprefill_integrations.originals._numbered_text import NumberedText
 from specprefill_integrations.originals._original_store import REFERENCE_CHARS
-from specprefill_integrations.pipeline._token_counting import CountTokens
+from specprefill_integrations.types import CountTokens
 
 logger = logging.getLogger(__name__)
 

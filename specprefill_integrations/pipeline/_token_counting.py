@@ -16,7 +16,7 @@ from typing import Any, cast
 from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.types import CountTokens
 
-__all__ = ["CountTokens", "as_token_counter", "count_each"]
+__all__ = ["as_token_counter", "count_each"]
 
 
 def as_token_counter(counter: Any) -> CountTokens:  # noqa: ANN401 - that is the point of it

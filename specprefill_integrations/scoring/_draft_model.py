@@ -135,11 +135,6 @@ class DraftModel:
         """The tokenizer, loaded if necessary."""
         return self.load()[1]
 
-    @property
-    def is_loaded(self) -> bool:
-        """True if the weights are in memory."""
-        return self._loaded is not None
-
     def load(self) -> Loaded:
         """Load model and tokenizer, once for all threads.
 

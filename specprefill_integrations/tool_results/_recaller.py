@@ -10,7 +10,7 @@ from typing import Any
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.originals._recall import answer_recall, find_reference
-from specprefill_integrations.pipeline._token_counting import CountTokens
+from specprefill_integrations.types import CountTokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -276,4 +276,4 @@ def test_llama_index_streams_and_records_the_first_token(served: Served) -> None
     assert 0 < answer.first_token_seconds < answer.total_seconds
     [record] = handler.log.records
     assert record.model == served.model
-    assert record.first_token_seconds == pytest.approx(answer.first_token_seconds, abs=0.2)
+    assert 0 < record.first_token_seconds <= record.total_seconds

@@ -6,7 +6,8 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -145,8 +146,52 @@ def imports(node: ast.AST, *, lazy: bool = False) -> Iterator[tuple[str, bool]]:
         yield from imports(child, lazy=lazy or inner)
 
 
+FILE_OF = {module_of(file): file for file in FILES}
+
+
 def imports_of(file: Path) -> list[tuple[str, bool]]:
     return list(imports(ast.parse(file.read_text("utf-8"))))
+
+
+def imports_at_run_time(node: ast.AST, *, package: bool) -> Iterator[str]:
+    """Every module of ours imported under `node`, lazily or not.
+
+    The imports for type checkers count, except those by which a package names its lazy exports.
+    """
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
+            if package:
+                continue
+        elif isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            names = (f"{child.module}.{alias.name}" for alias in child.names)
+            yield from (name if name in FILE_OF else str(child.module) for name in names)
+        yield from imports_at_run_time(child, package=package)
+
+
+def file_graph() -> dict[str, set[str]]:
+    """Each module of ours, and those of ours that it imports."""
+    graph = {}
+    for module, file in FILE_OF.items():
+        source = ast.parse(file.read_text("utf-8"))
+        names = imports_at_run_time(source, package=file.name == "__init__.py")
+        graph[module] = {name for name in names if name in FILE_OF} - {module}
+    return graph
+
+
+def folded(module: str) -> str:
+    """The folder of a module that lies in a folder of a folder; else the module itself."""
+    folder = FILE_OF[module].parent.relative_to(ROOT).parts
+    return ".".join((PACKAGE, *folder[:2])) if len(folder) > 1 else module
+
+
+def circle_in(graph: Mapping[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 def is_submodule(name: str) -> bool:
@@ -197,7 +242,32 @@ class TestArrows:
         ]
 
 
-MODULES = [module_of(file) for file in FILES]
+class TestCircles:
+    def test_no_file_imports_itself_through_others(self) -> None:
+        assert circle_in(file_graph()) == []
+
+    def test_no_inner_folder_does(self) -> None:
+        graph: dict[str, set[str]] = {}
+        for module, targets in file_graph().items():
+            one = folded(module)
+            graph.setdefault(one, set()).update({folded(name) for name in targets} - {one})
+        assert circle_in(graph) == []
+
+    def test_the_test_sees_what_it_should(self) -> None:
+        source = (
+            f"import {PACKAGE}.types\nif TYPE_CHECKING:\n    from {PACKAGE} import errors\n"
+            f"def f():\n    from {PACKAGE} import Budget\n"
+        )
+        lazy_exports = list(imports_at_run_time(ast.parse(source), package=True))
+        assert lazy_exports == [f"{PACKAGE}.types", PACKAGE]
+        found = list(imports_at_run_time(ast.parse(source), package=False))
+        assert found == [f"{PACKAGE}.types", f"{PACKAGE}.errors", PACKAGE]
+        assert len(circle_in({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": set()})) == 4
+        assert folded(f"{PACKAGE}.scoring.readouts._linear") == f"{PACKAGE}.scoring.readouts"
+        assert folded(f"{PACKAGE}.scoring._engine") == f"{PACKAGE}.scoring._engine"
+
+
+MODULES = list(FILE_OF)
 TORCH = ("torch", "transformers", "tokenizers")
 LANGCHAIN = ("langchain", "langchain_core", "langgraph")
 LLAMA_INDEX = ("llama_index",)

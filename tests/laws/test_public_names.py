@@ -23,6 +23,8 @@ PUBLIC = [
     *(f"{PACKAGE}.{name.removesuffix('.py')}" for name in sorted(PUBLIC_MODULES)),
     *sorted(f"{PACKAGE}.{file.parent.name}" for file in SOURCES.glob("*/__init__.py")),
 ]
+# Folders of folders that are public all the same: the extension points that the docs describe.
+PUBLIC_INNER_FOLDERS = {"scoring/readouts"}
 MUST_HAVE_ALL = {PACKAGE, *(f"{PACKAGE}.{name.removesuffix('.py')}" for name in PUBLIC_MODULES)}
 
 SHOWN = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,6 +60,15 @@ def test_a_module_is_private_by_default() -> None:
         if not path.name.startswith("_")
     ]
     assert public == sorted(PUBLIC_MODULES)
+
+
+def test_a_folder_of_a_folder_is_private_by_default() -> None:
+    public = {
+        file.parent.relative_to(SOURCES).as_posix()
+        for file in SOURCES.glob("*/**/__init__.py")
+        if file.parent.parent != SOURCES and not file.parent.name.startswith("_")
+    }
+    assert public == PUBLIC_INNER_FOLDERS
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -18,7 +18,7 @@ from specprefill_integrations.evaluation._case_compressor import (
     token_limit,
 )
 from specprefill_integrations.evaluation._settings import PeerSettings
-from specprefill_integrations.pipeline._token_counting import CountTokens
+from specprefill_integrations.types import CountTokens
 
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
 """Sentence thresholds that are tried; the authors recommend 0.1 and 0.5."""

@@ -13,7 +13,7 @@ from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._cost import total_cost
 from specprefill_integrations.evaluation._judging import Judge, JudgeBy
-from specprefill_integrations.evaluation._report._logged_run import LoggedRun
+from specprefill_integrations.evaluation._logged_run import LoggedRun
 from specprefill_integrations.observability import TokenUsage, TtftRecord
 from specprefill_integrations.observability._prices import Prices
 

@@ -11,7 +11,7 @@ from specprefill_integrations.errors import EvaluationDataError, SpecPrefillErro
 from specprefill_integrations.evaluation._case_files import FieldNames, read_cases
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._judging import JudgeBy
-from specprefill_integrations.evaluation._pictures import draw_pictures
+from specprefill_integrations.evaluation._logged_run import LoggedRun, read_logged_run
 from specprefill_integrations.evaluation._report._case_heat import CaseHeat, CaseHeatMaker
 from specprefill_integrations.evaluation._report._findings import (
     Findings,
@@ -20,13 +20,13 @@ from specprefill_integrations.evaluation._report._findings import (
     changed_cases,
     judge,
 )
-from specprefill_integrations.evaluation._report._logged_run import LoggedRun, read_logged_run
 from specprefill_integrations.evaluation._report._pages import (
     RunContents,
     ShownCase,
     render_html,
     render_markdown,
 )
+from specprefill_integrations.evaluation._report._pictures import draw_pictures
 from specprefill_integrations.evaluation._report._provenance import facts
 from specprefill_integrations.evaluation._report._sections import count
 from specprefill_integrations.evaluation._run_session import DataFile, describe_data

@@ -11,9 +11,9 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from specprefill_integrations.evaluation._judging import JudgeBy
-from specprefill_integrations.evaluation._pictures import Picture, dark_colors
 from specprefill_integrations.evaluation._report._case_heat import CaseHeat
 from specprefill_integrations.evaluation._report._findings import Findings, JudgedCase
+from specprefill_integrations.evaluation._report._pictures import Picture, dark_colors
 from specprefill_integrations.evaluation._report._provenance import Fact
 from specprefill_integrations.evaluation._report._sections import (
     CHANGES,

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from specprefill_integrations.calibration import _fitting as calibration
 from specprefill_integrations.calibration._fitting import (
     LabeledUnits,
     all_heads,
@@ -50,15 +49,25 @@ def made_up(count, telling=1, units=12, seed=0):
     return cases
 
 
-def test_the_loss_is_its_formula():
-    scores = torch.tensor([0.3, -1.0, 2.0, 0.5, 0.1], dtype=torch.float64)
-    evidence = torch.tensor([True, False, False, True, True])
-    expected = -(
-        math.log(math.exp(0.3) / sum(math.exp(s) for s in (0.3, -1.0, 2.0)))
-        + math.log((math.exp(0.5) + math.exp(0.1)) / sum(math.exp(s) for s in (0.5, 0.1)))
-    )
-    found = calibration._loss(scores.float(), evidence, torch.tensor([0, 0, 0, 1, 1]), 2)
-    assert float(found) == pytest.approx(expected / 2, rel=1e-5)
+def loss(cases, weights, scale, penalty=0.3):
+    """The formula that is minimized."""
+    lost = []
+    for case in cases:
+        scores = np.exp(case.features @ weights)
+        lost.append(-math.log(scores[case.is_evidence].sum() / scores.sum()))
+    return np.mean(lost) + penalty * np.sum((weights * scale) ** 2)
+
+
+def test_the_weights_minimize_the_loss():
+    cases = [*made_up(20), *made_up(20, units=3, seed=1)]
+    cases[0].is_evidence[:2] = True  # more than one unit of a case
+    fitted = fit(READOUT, cases)
+    weights = np.array([*fitted.own_weights, *fitted.around_weights, *fitted.lexical_weights])
+    scale = np.concatenate([case.features for case in cases]).std(axis=0, ddof=1)
+    least = loss(cases, weights, scale)
+    for axis in np.eye(len(weights)):
+        for step in (0.02 * axis, -0.02 * axis):
+            assert loss(cases, weights + step, scale) > least
 
 
 @pytest.mark.parametrize("telling", range(6))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from specprefill_integrations.cli._calibrate import _unbeaten, app
+from specprefill_integrations import calibration
+from specprefill_integrations.cli._calibrate import app
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._profiles import ReadoutProfile, find_profile
@@ -68,18 +72,22 @@ def pairs_file(tmp_path, count=12):
     return path
 
 
-@pytest.mark.parametrize("architecture", ["qwen2", "qwen3", "deepseek_v3"])
-def test_any_draft_gets_a_profile_from_the_probe_alone(tmp_path, cache, architecture):
+@pytest.mark.parametrize(
+    ("architecture", "probe"), [("qwen2", 8), ("qwen3", 0), ("deepseek_v3", 0)]
+)
+def test_any_draft_gets_a_profile(tmp_path, cache, architecture, probe):
+    """From the probe alone, too; the users' own cases are shorter here."""
     place = save_tiny_draft(tmp_path / "draft", architecture)
-    result = run("--draft", place, "--probe", 12, "--compare", 2, "--json")
+    own = () if probe else ("--pairs", pairs_file(tmp_path))
+    result = run("--draft", place, *own, "--probe", probe, "--compare", 2, "--json")
     found = json.loads(result.stdout)
     [path] = (cache / "profiles").glob("*.json")
     assert found["profile"] == str(path)
     assert [list(recall) for recall in found["recall"].values()] == [KEEPS] * 5
     profile = ReadoutProfile.load(path)
     assert profile.measured == found["recall"]
-    assert profile.fitted_on["cases"] == 12
-    assert profile.fitted_on["sources"] == ["self-made probe"]
+    assert profile.fitted_on["cases"] == (probe or 12)
+    assert profile.fitted_on["sources"] == (["self-made probe"] if probe else [])
     draft = DraftModel.from_source(place)
     assert find_profile(draft) == profile
     assert AttentionScorer(draft).active_readout == profile.readout
@@ -104,7 +112,8 @@ def test_lookahead_that_does_not_pay_leaves_no_trace(tmp_path):
     """A random model gains nothing by generating."""
     place = save_tiny_draft(tmp_path / "draft")
     output = tmp_path / "mine.json"
-    options = ("--draft", place, "--probe", 12, "--compare", 0, "--output", output)
+    cases = ("--pairs", pairs_file(tmp_path), "--probe", 0, "--compare", 0)
+    options = ("--draft", place, *cases, "--output", output)
     run(*options, "--window-tokens", 256, "--lookahead")
     tried = ReadoutProfile.load(output)
     run(*options, "--window-tokens", 256)
@@ -117,10 +126,25 @@ def test_lookahead_that_does_not_pay_leaves_no_trace(tmp_path):
 @pytest.mark.parametrize(
     ("ours", "theirs", "rival"), [(0.9, 0.5, None), (0.5, 0.9, "bm25"), (0.5, 0.5, "bm25")]
 )
-def test_what_is_not_beaten_is_named(ours, theirs, rival):
-    recall = {"all": {"0.1": 0.7}, "readout": {"0.1": ours}, "x": {"0.1": 0.1}}
-    assert _unbeaten({**recall, "bm25": {"0.1": theirs}}) == rival
-    assert _unbeaten({"all": {"0.1": 0.7}}) is None
+def test_what_is_not_beaten_is_named(monkeypatch, tmp_path, ours, theirs, rival):
+    compared = [("readout", ours), ("x", 0.1), ("bm25", theirs)]
+
+    class Calibrated:
+        """A readout whose recall is given."""
+
+        recall: ClassVar = {"0.1": 0.7}
+
+        def compare(self, _, count, *__):
+            return [(name, {"0.1": share}) for name, share in compared] if count else []
+
+        def fit(self, *_):
+            return SimpleNamespace(draft="draft", save=lambda _: None)
+
+    monkeypatch.setattr(calibration, "read_for_calibration", lambda *_, **__: Calibrated())
+    place = save_tiny_draft(tmp_path / "draft")
+    named = re.search("more evidence than (.*?)\\.", run("--draft", place).stdout)
+    assert (named and named[1]) == rival
+    assert "warning" not in run("--draft", place, "--compare", 0).stdout
 
 
 @pytest.mark.parametrize(

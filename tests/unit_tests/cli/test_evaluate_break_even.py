@@ -141,6 +141,16 @@ class TestByALog:
         assert (answer["quantity"], answer["target"]) == ("money", None)
         assert answer["draft"]["measured"]["points"] == 9
 
+    def test_the_former_name_of_the_published_algorithm_warns(self, tmp_path: Path) -> None:
+        records = [
+            {**a_record(n, "readout@0.1", 1000 * n), "variant": "published@0.1"}
+            for n in range(1, 10)
+        ]
+        log = a_log(tmp_path / "ab.jsonl", *records)
+        result = run("--keep=.2", f"--log={log}", "--scorer=specprefill", "--input-price=1")
+        assert result.exit_code == 0
+        assert result.stderr.startswith("warning: --scorer specprefill is now --scorer published\n")
+
     def test_lengths_that_do_not_differ_are_refused(self, tmp_path: Path) -> None:
         alike = [a_record(n, variant, 1000 + 100 * n) for n in range(9) for variant in VARIANTS]
         said = refusal("--keep=.2", f"--log={a_log(tmp_path / 'ab.jsonl', *alike)}")

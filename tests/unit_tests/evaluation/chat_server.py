@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ class ChatServer:
 
     reply: Callable[[str], str]
     url: str = ""
-    first_token_seconds: float = 0.0
     failures: list[int] = field(default_factory=list)
     """Statuses that the next requests fail with; 0 breaks off in the middle of the answer."""
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -63,7 +61,6 @@ class _Handler(BaseHTTPRequestHandler):
         prompt = asked["messages"][0]["content"]
         words = self.chat.reply(prompt).split(" ")
         self._send({"role": "assistant", "content": ""})
-        time.sleep(self.chat.first_token_seconds)
         for number, word in enumerate(words):
             self._send({"content": word if number == 0 else f" {word}"})
             if status == 0:

@@ -15,7 +15,7 @@ from specprefill_integrations.observability._prices import Prices
 
 pytest.importorskip("matplotlib")
 
-from specprefill_integrations.evaluation._pictures import draw_break_even
+from specprefill_integrations.evaluation._report._pictures import draw_break_even
 
 FIFTH = Budget(keep_fraction=0.2, max_tokens=4000)
 
@@ -88,7 +88,7 @@ def test_the_same_picture_is_the_same_bytes(tmp_path: Path) -> None:
 def test_without_matplotlib_the_error_holds_the_pip_line() -> None:
     code = (
         "import sys; sys.modules['matplotlib'] = None; "
-        "import specprefill_integrations.evaluation._pictures"
+        "import specprefill_integrations.evaluation._report._pictures"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
     assert "pip install 'specprefill-integrations[report]'" in run.stderr

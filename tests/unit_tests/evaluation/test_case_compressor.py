@@ -33,7 +33,7 @@ class TestSpanCompressor:
             )
             kept = measured.compress(TEXTS, "Who keeps it?", keep)
             assert kept.texts == tuple(result.text for result in results)
-            assert 0.02 <= kept.reading_seconds <= kept.seconds
+            assert 0 < kept.reading_seconds <= kept.seconds
 
     def test_a_case_is_read_once(self) -> None:
         scorer = RecordingScorer()

@@ -539,6 +539,9 @@ def test_options_that_cannot_be_are_refused() -> None:
     assert (alone.exit_code, "needs --prices-of" in alone.stderr) == (2, True)
     place = run(*given, "--field", "nothing=here")
     assert (place.exit_code, "--field takes query" in place.stderr) == (2, True)
+    former = run(*given, "--scorer", "specprefill")
+    assert former.stderr.startswith("warning: --scorer specprefill is now --scorer published\n")
+    assert "(readout, bm25); got 'published'" in former.stderr
     scorer = run(*given, "--scorer", "redout")
     assert (scorer.exit_code, "(readout, bm25); got 'redout'" in scorer.stderr) == (2, True)
     keep = run(*given, "--keep", ".2")

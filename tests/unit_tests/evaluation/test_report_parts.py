@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("matplotlib")
 
-from specprefill_integrations.evaluation._pictures import dark_colors, draw_quality, spread
+from specprefill_integrations.evaluation._logged_run import read_logged_run
 from specprefill_integrations.evaluation._report._findings import (
     Findings,
     JudgedCase,
@@ -22,8 +22,8 @@ from specprefill_integrations.evaluation._report._findings import (
     count_changes,
     judge,
 )
-from specprefill_integrations.evaluation._report._logged_run import read_logged_run
 from specprefill_integrations.evaluation._report._pages import plain
+from specprefill_integrations.evaluation._report._pictures import dark_colors, draw_quality, spread
 from specprefill_integrations.evaluation._report._sections import headline
 from tests.unit_tests.evaluation.ab_doubles import a_case
 from tests.unit_tests.evaluation.report_doubles import (

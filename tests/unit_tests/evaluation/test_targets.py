@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -33,15 +32,12 @@ class TestServed:
         self, server: ChatServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-        server.first_token_seconds = 0.2
         target = named_target("tiny", base_url=server.url, options={"temperature": 0.5})
-        started = time.perf_counter()
         answer = target.answer("one two")
-        elapsed = time.perf_counter() - started
         assert answer.text == "You said one two"
         assert (answer.input_tokens, answer.output_tokens) == (2, 4)
         assert answer.first_token_seconds is not None
-        assert 0.2 <= answer.first_token_seconds <= answer.total_seconds <= elapsed
+        assert answer.first_token_seconds <= answer.total_seconds
         [asked] = server.requests
         assert (asked["model"], asked["temperature"], asked["stream"]) == ("tiny", 0.5, True)
         assert server.keys == ["Bearer none"]

@@ -24,6 +24,10 @@ from specprefill_integrations.langchain._history import HistoryCompressor
 from specprefill_integrations.observability import BreakEven, TtftLog
 from specprefill_integrations.observability._metrics import CompressionMetrics
 from specprefill_integrations.testing import KeywordScorer
+from specprefill_integrations.tool_results import (
+    _tool_result_compressor as tool_result_compressor,
+)
+from specprefill_integrations.tool_results._thresholds import Thresholds
 from tests.unit_tests.langchain.agents import (
     LONG,
     QUESTION,
@@ -90,8 +94,10 @@ class TestMiddleware:
         middleware = a_middleware(log, min_tokens=100, tool_policies=auto)
         assert stamp(answer(middleware))["skipped_because"] == "too_small"
 
-    def test_what_it_compresses_is_what_it_measures(self) -> None:
+    def test_what_it_compresses_is_what_it_measures(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """But not what stays whole."""
+        readings: list[tuple[int, float]] = []
+        monkeypatch.setattr(Thresholds, "note", lambda _, *reading: readings.append(reading))
 
         @tool
         def repeat(times: int) -> str:
@@ -104,7 +110,6 @@ class TestMiddleware:
         state = agent.invoke({"messages": [HumanMessage(QUESTION)]})
         two, three, one, four = (stamp(message) for message in tool_messages(state))
         assert (two["skipped_because"], one["skipped_because"]) == (None, "too_small")
-        readings = list(middleware.settings.thresholds._readings)
         tokens = [found["original_tokens"] for found in (two, three, four)]
         assert [read_tokens for read_tokens, _ in readings] == tokens
         assert (
@@ -123,6 +128,14 @@ class TestMiddleware:
             a_middleware(a_log(), budget=unclear)
         with pytest.raises(BudgetError):
             a_middleware(a_log(), tool_policies={"a": ToolPolicy(budget=unclear)})
+
+
+class NotedThresholds(Thresholds):
+    """Has seen texts of all lengths."""
+
+    def __init__(self, ttft_log: TtftLog | None = None) -> None:
+        super().__init__(ttft_log)
+        note_texts(self)
 
 
 class TestWhatWasSeenStays:
@@ -151,15 +164,16 @@ class TestWhatWasSeenStays:
     @given(speeds)
     def test_of_histories(self, speeds: list[Speed]) -> None:
         log = a_log()
-        history = HistoryCompressor(
-            compressor=ContextCompressor(KeywordScorer(), on_error="raise"),
-            budget=BUDGET,
-            keep_results=0,
-            min_tokens="auto",
-            ttft_log=log,
-            metrics=CompressionMetrics(),
-        )
-        note_texts(history._results.thresholds)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tool_result_compressor, "Thresholds", NotedThresholds)
+            history = HistoryCompressor(
+                compressor=ContextCompressor(KeywordScorer(), on_error="raise"),
+                budget=BUDGET,
+                keep_results=0,
+                min_tokens="auto",
+                ttft_log=log,
+                metrics=CompressionMetrics(),
+            )
         messages: list[BaseMessage] = []
         shown: list[BaseMessage] = []
         for number, speed in enumerate(speeds):

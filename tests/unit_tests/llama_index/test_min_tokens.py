@@ -13,6 +13,7 @@ from specprefill_integrations.errors import BudgetError
 from specprefill_integrations.llama_index import compress_tool
 from specprefill_integrations.observability import BreakEven, TtftLog
 from specprefill_integrations.observability._metrics import process_metrics
+from specprefill_integrations.tool_results._thresholds import Thresholds
 from tests.unit_tests.llama_index.scripted import Recorder, handling
 from tests.unit_tests.observability.measured_calls import LENGTHS, add_calls, note_texts
 
@@ -61,13 +62,17 @@ def test_auto_begins_with_the_default_and_learns(compressor: ContextCompressor) 
     assert reasons_of(tool) == ["never_pays"] * 2
 
 
-def test_what_it_compresses_is_what_it_measures(compressor: ContextCompressor) -> None:
+def test_what_it_compresses_is_what_it_measures(
+    compressor: ContextCompressor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """But not what stays whole."""
+    noted: list[tuple[int, float]] = []
+    monkeypatch.setattr(Thresholds, "note", lambda _, *reading: noted.append(reading))
     tool = wrapped(compressor, min_tokens=500)
     for times in (2, 1, 3):
         tool.call(times=times)
     asyncio.run(tool.acall(times=4))
-    (two, _), (three, _), (four, seconds) = tool.settings.thresholds._readings
+    (two, _), (three, _), (four, seconds) = noted
     counted = [compressor.count_tokens([LOG * times])[0] for times in (2, 3, 4)]
     assert [two, three, four] == counted
     assert seconds > 0

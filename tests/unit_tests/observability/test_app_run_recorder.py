@@ -44,7 +44,21 @@ def end(recorder: AppRunRecorder, run_id: str) -> None:
 
 
 def nothing_is_held(recorder: AppRunRecorder) -> bool:
-    return not (recorder._runs or recorder._places or recorder._calls or recorder._chars)
+    """True if a run fits where there is room for that alone, and for no text."""
+    before = recorder.counts.get("abandoned", 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app_run_recorder, "_MAX_OPEN_RUNS", 1)
+        patch.setattr(app_run_recorder, "_MAX_OPEN_CHARS", 0)
+        for number in range(30):  # more than one, since a recorder may leave some out
+            recorder.began(f"probe {number}", None, lambda: None)
+            recorder.failed(f"probe {number}")
+    assert recorder.counts["failed"] > 0
+    return recorder.counts.get("abandoned", 0) == before
+
+
+def test_what_is_held_is_seen(recorder) -> None:
+    begin(recorder, "a")
+    assert not nothing_is_held(recorder)
 
 
 def test_many_runs_at_once_do_not_mix(recorder, path) -> None:
@@ -195,7 +209,6 @@ class TestLimits:
         monkeypatch.setattr(app_run_recorder, "_MAX_OPEN_RUNS", 10)
         for number in range(25):
             begin(recorder, str(number))
-        assert len(recorder._runs) == 10
         assert recorder.counts == {"abandoned": 15}
         end(recorder, "0")  # it comes too late
         end(recorder, "24")
@@ -203,12 +216,12 @@ class TestLimits:
 
     def test_no_more_text_is_held_than_was_said(self, recorder, monkeypatch) -> None:
         monkeypatch.setattr(app_run_recorder, "_MAX_OPEN_CHARS", 1_000)
-        for number in range(25):
+        for number in range(25):  # three at a time have room
             begin(recorder, str(number), "x" * 300)
-            assert recorder._chars <= 1_000
+            assert recorder.counts.get("abandoned", 0) == max(0, number - 2)
         begin(recorder, "long", "x" * 2_000)
-        assert not recorder._runs
-        assert recorder._chars == 0
+        assert recorder.counts == {"abandoned": 26}
+        assert nothing_is_held(recorder)
 
     @pytest.mark.parametrize("sample", [0, -1, 1.1, float("nan")])
     def test_a_share_that_means_nothing(self, path, sample) -> None:

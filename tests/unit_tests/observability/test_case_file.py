@@ -15,12 +15,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blockbuster import blockbuster_ctx
 
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation import read_cases
+from specprefill_integrations.observability import _case_file as case_file
 from specprefill_integrations.observability._case_file import CaseFile
 
 WRITES_FOREVER = """
@@ -108,14 +110,14 @@ async def test_nor_for_a_disk_that_does_not_answer(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = CaseFile(path, None)
-    write, writes, goes_on = file._write, threading.Event(), threading.Event()
+    writes, goes_on = threading.Event(), threading.Event()
 
-    def stall(line: bytes) -> None:
+    def stall(*arguments: Any, **options: Any) -> Any:
         writes.set()
         goes_on.wait(30)
-        write(line)
+        return open(*arguments, **options)  # noqa: PTH123 - what the module calls
 
-    monkeypatch.setattr(file, "_write", stall)
+    monkeypatch.setattr(case_file, "open", stall, raising=False)
     guard = threading.Timer(20, goes_on.set)  # a loop that waited could not tell
     guard.start()
     assert file.add(case(1))

@@ -16,6 +16,7 @@ from specprefill_integrations.observability import (
     TtftRecord,
     process_metrics,
 )
+from specprefill_integrations.observability._app_run import FoundText
 from specprefill_integrations.observability._app_run_recorder import AppRunRecorder
 from specprefill_integrations.observability._case_file import CaseFile
 from specprefill_integrations.observability._run_tree import RunTree
@@ -79,7 +80,13 @@ def test_a_case_file_has_one_writer(tmp_path: Path) -> None:
     file = CaseFile(tmp_path / "cases.jsonl", 1)
     recorder = AppRunRecorder(file, task="t", sample=1.0)
     assert copy.deepcopy(file) is file
-    assert copy.deepcopy(recorder)._file is file
+    other = copy.deepcopy(recorder)
+    other.began("run", None, lambda: "Who?")
+    other.began("find", "run", lambda: None)
+    other.source_began("find", "Who?")
+    other.source_ended("find", lambda: [FoundText("Ada.")])
+    other.ended("run", lambda: "Ada")
+    assert (other.counts, file.cases) == ({"recorded": 1}, 1)
     for original in (file, recorder):
         with pytest.raises(TypeError, match="a file of its own"):
             pickle.dumps(original)

@@ -32,17 +32,24 @@ TEXTS = [f"{n}: {'a line of a log' * n}\n" for n in range(40)]
 
 
 class Clock:
-    """Stands still until it is set."""
+    """Stands still until it is set; a copy is the same clock."""
 
     now = 1000.0
 
     def __call__(self) -> float:
         return self.now
 
+    def __reduce__(self) -> str:
+        return "CLOCK"
+
+
+CLOCK = Clock()
+
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    monkeypatch.setattr(CLOCK, "now", 1000.0)
+    return CLOCK
 
 
 @pytest.fixture
@@ -147,7 +154,7 @@ class TestEveryStore:
         assert other.get(reference_of(large)) == large
         is_shared = isinstance(store, SqliteOriginals)
         assert (store.get(reference_of(large)) is not None) == is_shared
-        (other._clock if is_shared else other._timer._clock).now += 60
+        clock.now += 60
         assert other.get(reference_of(large)) is None
         if is_shared:
             other.close()
@@ -232,11 +239,12 @@ class TestSqliteOriginals:
             [store.get(reference.strip()) for reference in references if reference.endswith("\n")]
             for references in promised
         ]
-        with store._connection() as connection:
+        with sqlite3.connect(file) as connection:
             assert list(connection.execute("PRAGMA integrity_check")) == [("ok",)]
             [(total,)] = connection.execute(
                 "SELECT sum(length(packed)) FROM specprefill_originals_1"
             )
+        connection.close()
         store.close()
         assert 0 < total <= max_bytes
         for start, texts in zip(starts, kept, strict=True):
@@ -248,14 +256,22 @@ class TestSqliteOriginals:
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
     def test_a_forked_child_opens_the_file_itself(self, file) -> None:
         script = f"""{IMPORTS}
+import sqlite3
+connect, opened_by = sqlite3.connect, []
+
+def noted(*arguments, **options):
+    opened_by.append(os.getpid())
+    return connect(*arguments, **options)
+
+sqlite3.connect = noted
 store = SqliteOriginals(sys.argv[1])
 store.put("of the parent")
-[opened] = store._idle()
+assert opened_by == [os.getpid()]
 child = os.fork()
 if not child:
-    assert opened not in store._idle()
     assert store.get(reference_of("of the parent")) == "of the parent"
     assert store.put("of the child")
+    assert opened_by == [os.getppid(), os.getpid()]
     store.close()
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
@@ -271,12 +287,13 @@ store.close()
         assert len(files) > 1  # the log is a file too
         assert {stat.S_IMODE(found.stat().st_mode) for found in files} == {0o600}
 
-    def test_short_threads_leave_no_connections_behind(self, store) -> None:
+    def test_short_threads_leave_no_connections_behind(self, store, monkeypatch) -> None:
+        monkeypatch.delattr(sqlite3, "connect")  # the one that opened the file is enough
         for text in TEXTS:
             thread = threading.Thread(target=store.put, args=(text,))
             thread.start()
             thread.join()
-        assert len(store._idle()) == 1
+            assert store.get(reference_of(text)) == text
 
     @pytest.mark.parametrize("damaged", [b"", b"no zlib", sqlite_originals.pack_text("other")])
     def test_what_is_damaged_is_missing(self, store, file, caplog, damaged) -> None:

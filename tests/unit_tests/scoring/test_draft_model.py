@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import gc
+import logging
 import pickle
 import sys
 import threading
+import weakref
 
 import pytest
 import torch
@@ -32,13 +34,14 @@ def folder(tmp_path_factory):
     return save_tiny_draft(tmp_path_factory.mktemp("draft"))
 
 
-def test_a_folder_is_loaded_at_first_use(folder):
+def test_a_folder_is_loaded_at_first_use(folder, caplog):
+    caplog.set_level(logging.INFO, draft_model.__name__)
     draft = DraftModel.from_source(folder)
-    assert not draft.is_loaded
+    assert caplog.messages == []
     expected = tiny_model("llama").state_dict()
     for name, weights in draft.model.state_dict().items():
         assert torch.equal(weights, expected[name])
-    assert draft.is_loaded
+    assert caplog.messages == [f"Loading draft {folder} on cpu as torch.float32"]
     assert draft.tokenizer.encode("a", add_special_tokens=False)
 
 
@@ -55,26 +58,22 @@ def test_one_copy_of_the_weights_per_draft_device_and_dtype(folder):
 
 def test_weights_are_freed_with_the_last_user(folder):
     draft = DraftModel.from_source(folder, dtype="float16")
-    key = next(k for k, v in draft_model._shared.items() if v is draft)
+    weights = weakref.ref(draft.model)
     del draft
     gc.collect()
-    assert key not in draft_model._shared
+    assert weights() is None
 
 
-def test_many_threads_load_once(folder, monkeypatch):
+def test_many_threads_load_once(folder, caplog):
+    caplog.set_level(logging.INFO, draft_model.__name__)
     draft = DraftModel.from_source(folder, dtype="float64")
-    loads = []
-    load = draft_model._load_pretrained
-    monkeypatch.setattr(
-        draft_model, "_load_pretrained", lambda *args: loads.append(args) or load(*args)
-    )
     found = []
     threads = [threading.Thread(target=lambda: found.append(draft.model)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(loads) == 1
+    assert len(caplog.messages) == 1
     assert all(model is found[0] for model in found)
 
 

@@ -504,7 +504,10 @@ class TestLife:
     def test_another_deadline_is_still_the_same_queue(self):
         hurried = shared_engine(KeywordScorer()).with_deadline(5)
         gc.collect()
-        assert shared_engine(KeywordScorer()).with_deadline(7)._worker is hurried._worker
+        other = shared_engine(KeywordScorer()).with_deadline(7)
+        calls = other.statistics.calls
+        hurried.score_spans("cat", ["the cat"], SPANS)
+        assert other.statistics.calls == calls + 1
         assert hurried.with_deadline(5) is hurried
 
     def test_it_is_what_it_says(self):
