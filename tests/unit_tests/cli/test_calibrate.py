@@ -142,7 +142,7 @@ def test_what_is_not_beaten_is_named(monkeypatch, tmp_path, ours, theirs, rival)
 
     monkeypatch.setattr(calibration, "read_for_calibration", lambda *_, **__: Calibrated())
     place = save_tiny_draft(tmp_path / "draft")
-    named = re.search("more evidence than (.*?)\\.", run("--draft", place).stdout)
+    named = re.search("more evidence than (.*?):", run("--draft", place).stdout)
     assert (named and named[1]) == rival
     assert "warning" not in run("--draft", place, "--compare", 0).stdout
 
