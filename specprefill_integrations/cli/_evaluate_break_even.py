@@ -11,13 +11,8 @@ from typing import Annotated
 
 import typer
 
-from specprefill_integrations.cli._options import (
-    AsJson,
-    Debug,
-    DraftPrice,
-    Provider,
-    current_name,
-)
+from specprefill_integrations.cli._evaluate_options import DraftPrice, Provider
+from specprefill_integrations.cli._options import AsJson, Debug, current_name
 from specprefill_integrations.cli._terminal import USAGE_ERROR, clear_errors, fail, stderr_console
 from specprefill_integrations.evaluation._break_even_log import LogTimes, read_log_times
 from specprefill_integrations.observability import BreakEven, ReadingSpeed, Unclear, reading_speed

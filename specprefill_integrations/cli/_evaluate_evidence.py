@@ -14,19 +14,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from specprefill_integrations.cli._evaluate_options import (
+    Data,
+    Fields,
+    Keep,
+    PeerModels,
+    Scorers,
+    TrustRemoteCode,
+)
 from specprefill_integrations.cli._options import (
     AsJson,
-    Data,
     Debug,
     Device,
     Draft,
     Dtype,
-    Fields,
-    Keep,
     Limit,
-    PeerModels,
-    Scorers,
-    TrustRemoteCode,
     WindowTokens,
 )
 from specprefill_integrations.cli._terminal import (

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from specprefill_integrations.cli._options import AsJson, Debug, Device, Draft, Dtype, Keep
+from specprefill_integrations.cli._evaluate_options import Keep
+from specprefill_integrations.cli._options import AsJson, Debug, Device, Draft, Dtype
 from specprefill_integrations.cli._terminal import (
     clear_errors,
     progress_bar,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from specprefill_integrations.cli._options import Debug, DraftPrice, Provider, current_name
+from specprefill_integrations.cli._evaluate_options import DraftPrice, Provider
+from specprefill_integrations.cli._options import Debug, current_name
 from specprefill_integrations.cli._terminal import (
     USAGE_ERROR,
     clear_errors,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal, TypeVar, get_args
 
 import typer
 
 from specprefill_integrations.cli._terminal import warn
-from specprefill_integrations.evaluation._lineup import ScorerName as MeasuredName
 
 ScorerName = Literal["readout", "published"]
 """The calibrated readout, or the published SpecPrefill algorithm."""
@@ -17,9 +15,6 @@ ScorerName = Literal["readout", "published"]
 NameT = TypeVar("NameT", bound=str)
 
 _SCORERS: tuple[ScorerName, ...] = get_args(ScorerName)
-
-
-_MEASURED = tuple(name.value for name in MeasuredName)
 
 
 def current_name(name: str) -> str:
@@ -49,11 +44,6 @@ def parse_scorer(name: str) -> ScorerName:
     return known_name(name, _SCORERS)
 
 
-def parse_measured(name: str) -> str:
-    """Parse `--scorer` of commands that also measure baselines and peers."""
-    return known_name(name, _MEASURED)
-
-
 Draft = Annotated[
     str | None,
     typer.Option(
@@ -77,37 +67,5 @@ WindowTokens = Annotated[
 Limit = Annotated[
     int | None, typer.Option(min=1, help="Read at most this many cases of each file.")
 ]
-Data = Annotated[
-    list[Path],
-    typer.Argument(metavar="DATA", help="Cases: JSON lines, CSV or a LangSmith export."),
-]
-Scorers = Annotated[
-    list[str] | None,
-    typer.Option(
-        parser=parse_measured,
-        metavar=f"[{'|'.join(_MEASURED)}]",
-        help="Scorer to measure; repeatable. Default: readout.",
-    ),
-]
-Keep = Annotated[
-    str, typer.Option(metavar="FRACTIONS", help="Kept tokens / original tokens, comma-separated.")
-]
-Fields = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME=PLACE",
-        help="Field that holds a part of a case, such as query=inputs.question; repeatable.",
-    ),
-]
-PeerModels = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME=PLACE", help="Folder or hub id of a peer's weights; repeatable."),
-]
-TrustRemoteCode = Annotated[
-    bool,
-    typer.Option("--trust-remote-code", help="Allow code that comes with a peer's weights to run."),
-]
-Provider = Annotated[str | None, typer.Option(help="Provider for --prices-of, such as openai.")]
-DraftPrice = Annotated[float, typer.Option(min=0, help="Price of an hour of the draft's machine.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
