@@ -287,7 +287,7 @@ class ContextCompressor:
 
     @property
     def gaps(self) -> GapStyle | None:
-        """How gaps are shown; None: by the kind of text."""
+        """The gap style; None: that of each kind of text."""
         return self.stages.gaps
 
     @property

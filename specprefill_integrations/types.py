@@ -113,7 +113,7 @@ class Unit:
     """Its cost in the caller's tokens."""
 
     score: float
-    """How much the question needs it; higher means more."""
+    """The question's need of it; higher means more."""
 
     mass: float = 0.0
     """Its share of the attention mass of all units of the call, in [0, 1]; 0 unless the budget has
@@ -132,7 +132,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How much may be kept. Of several limits, the strictest holds.
+    """The limits of what may be kept. Of several, the strictest holds.
 
     Raises:
         BudgetError: No limit was given, or one is out of its range.

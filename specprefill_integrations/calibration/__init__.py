@@ -5,8 +5,9 @@ Importing this imports no `torch`.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from specprefill_integrations._lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from specprefill_integrations.calibration._labeled_cases import LabeledCase
@@ -34,12 +35,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used."""
-    if name not in _HOMES:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

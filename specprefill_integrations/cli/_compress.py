@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -34,11 +34,13 @@ from specprefill_integrations.cli._terminal import (
     stderr_console,
     warn,
 )
-from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import BudgetError
 from specprefill_integrations.heat_map._token_scores import TokenHeatRecorder
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.types import Budget, Compression, Kind, Span, TextHint
+
+if TYPE_CHECKING:
+    from specprefill_integrations.compressor import ContextCompressor
 
 _STDIN = "-"
 _KEPT_STYLE = "bold black on #fcad70"
@@ -174,6 +176,9 @@ def build_compressor(options: DraftOptions) -> ContextCompressor:
         MissingDependencyError: The extra `draft` is not installed.
         DraftModelNotFoundError: There is no such draft.
     """
+    # Imported here, so that `--help` is quick.
+    from specprefill_integrations.compressor import ContextCompressor  # noqa: PLC0415
+
     return ContextCompressor.from_draft_model(
         options.draft,
         device=options.device,

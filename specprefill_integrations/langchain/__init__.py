@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from specprefill_integrations._lazy_names import lazy_names
 from specprefill_integrations.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -44,13 +45,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Import the middleware at first use: nothing else here needs `langchain` itself."""
-    if name != "SpecPrefillMiddleware":
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    from specprefill_integrations.langchain._middleware import (  # noqa: PLC0415
-        SpecPrefillMiddleware,
-    )
-
-    return SpecPrefillMiddleware
+# At first use: nothing else here needs `langchain` itself.
+__getattr__ = lazy_names(__name__, {"SpecPrefillMiddleware": "_middleware"})

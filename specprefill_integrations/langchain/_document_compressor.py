@@ -42,7 +42,7 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
     """The compressor; None is the shared default, loaded at first use."""
 
     budget: Budget
-    """How much may be kept of the text of all documents of a call together."""
+    """The budget of the text of all documents of a call together."""
 
     metrics: CompressionMetrics | None = None
     """Metrics to add counts to; None is `process_metrics()`."""

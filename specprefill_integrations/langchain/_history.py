@@ -69,7 +69,7 @@ class HistoryCompressor:
     """The compressor; None is the shared default, loaded at first use."""
 
     budget: Budget
-    """How much may be kept of each message."""
+    """The budget of each message."""
 
     trigger_tokens: int = 0
     """Conversations of up to this many tokens pass through unchanged."""

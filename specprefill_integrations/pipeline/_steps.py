@@ -55,7 +55,7 @@ class Stages:
     """Selects units; None: by the intent of the query."""
 
     gaps: GapStyle | None
-    """How gaps are shown; None: by the kind of text."""
+    """The gap style; None: that of each kind of text."""
 
     protect: tuple[ProtectionRule, ...]
     """Rules for units that are kept first."""
@@ -81,7 +81,7 @@ class Call:
     """The question, without lone surrogates; None if there is none."""
 
     budget: Budget
-    """How much may be kept of all texts together."""
+    """The budget of all texts together."""
 
     hints: Sequence[TextHint | None]
     """Facts about each text."""

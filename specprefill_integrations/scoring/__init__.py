@@ -6,9 +6,9 @@ Together with calibration, benchmarks and evaluation the only part that uses `to
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from specprefill_integrations._lazy_names import lazy_names
 from specprefill_integrations.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -75,17 +75,17 @@ __all__ = [
 ]
 
 
+_find = lazy_names(__name__, _HOMES)
+
+
 def __getattr__(name: str) -> object:
     """Import a public name at its first use.
 
     Raises:
         MissingDependencyError: The extra `draft` is not installed.
     """
-    if name not in _HOMES:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
     try:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return _find(name)
     except ModuleNotFoundError as error:
         raise MissingDependencyError(str(error.name), "draft") from error
 

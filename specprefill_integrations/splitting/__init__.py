@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
-from specprefill_integrations.splitting._by_kind import SplitByKind
-from specprefill_integrations.splitting._chat import ChatSplitter
-from specprefill_integrations.splitting._code import CodeSplitter
-from specprefill_integrations.splitting._diffs import DiffSplitter
-from specprefill_integrations.splitting._html_text import HtmlSplitter
-from specprefill_integrations.splitting._json_text import JsonSplitter
-from specprefill_integrations.splitting._lines import LineSplitter
-from specprefill_integrations.splitting._logs import LogSplitter
-from specprefill_integrations.splitting._markdown import MarkdownSplitter
-from specprefill_integrations.splitting._outline import Outline, OutlineSplitter
-from specprefill_integrations.splitting._prose import ProseSplitter
-from specprefill_integrations.splitting._settings import SettingsSplitter
-from specprefill_integrations.splitting._splitter import (
-    FunctionSplitter,
-    SplitResult,
-    Splitter,
-    SplitterChoice,
-    as_splitter,
-)
-from specprefill_integrations.splitting._tables import TableSplitter
+from typing import TYPE_CHECKING
+
+from specprefill_integrations._lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from specprefill_integrations.splitting._by_kind import SplitByKind
+    from specprefill_integrations.splitting._chat import ChatSplitter
+    from specprefill_integrations.splitting._code import CodeSplitter
+    from specprefill_integrations.splitting._diffs import DiffSplitter
+    from specprefill_integrations.splitting._html_text import HtmlSplitter
+    from specprefill_integrations.splitting._json_text import JsonSplitter
+    from specprefill_integrations.splitting._lines import LineSplitter
+    from specprefill_integrations.splitting._logs import LogSplitter
+    from specprefill_integrations.splitting._markdown import MarkdownSplitter
+    from specprefill_integrations.splitting._outline import Outline, OutlineSplitter
+    from specprefill_integrations.splitting._prose import ProseSplitter
+    from specprefill_integrations.splitting._settings import SettingsSplitter
+    from specprefill_integrations.splitting._splitter import (
+        FunctionSplitter,
+        SplitResult,
+        Splitter,
+        SplitterChoice,
+        as_splitter,
+    )
+    from specprefill_integrations.splitting._tables import TableSplitter
+
+_HOMES = {
+    "ChatSplitter": "_chat",
+    "CodeSplitter": "_code",
+    "DiffSplitter": "_diffs",
+    "FunctionSplitter": "_splitter",
+    "HtmlSplitter": "_html_text",
+    "JsonSplitter": "_json_text",
+    "LineSplitter": "_lines",
+    "LogSplitter": "_logs",
+    "MarkdownSplitter": "_markdown",
+    "Outline": "_outline",
+    "OutlineSplitter": "_outline",
+    "ProseSplitter": "_prose",
+    "SettingsSplitter": "_settings",
+    "SplitByKind": "_by_kind",
+    "SplitResult": "_splitter",
+    "Splitter": "_splitter",
+    "SplitterChoice": "_splitter",
+    "TableSplitter": "_tables",
+    "as_splitter": "_splitter",
+}
 
 __all__ = [
     "ChatSplitter",
@@ -44,3 +71,9 @@ __all__ = [
     "TableSplitter",
     "as_splitter",
 ]
+
+__getattr__ = lazy_names(__name__, _HOMES)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -55,7 +55,7 @@ class SplitResult(Generic[ParsedT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitterChoice:
-    """How one text is to be split."""
+    """The kind of one text, and the splitter and gap style for it."""
 
     kind: Kind
     """The kind of text."""

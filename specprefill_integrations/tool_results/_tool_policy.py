@@ -15,7 +15,7 @@ class ToolPolicy:
     """Settings for the results of some tools; None is the setting of all other tools."""
 
     budget: Budget | None = None
-    """How much may be kept of a result."""
+    """The budget of a result."""
 
     min_tokens: MinTokens | None = None
     """Results of fewer tokens pass through unchanged."""

@@ -97,7 +97,7 @@ class ToolResultCompressor:
     """The compressor; None is the shared default, loaded at first use."""
 
     budget: Budget
-    """How much may be kept of all texts of a result together. A gap marker for a text of which
+    """The budget of all texts of a result together. A gap marker for a text of which
     nothing is kept comes on top."""
 
     min_tokens: MinTokens = DEFAULT_MIN_TOKENS

@@ -19,10 +19,12 @@ ROOT = Path(specprefill_integrations.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 VALUES = {"types", "errors"}
+LAZY = "_lazy_names"
 
 # What the pipeline is made of; all pure.
 STEPS = {
     *VALUES,
+    LAZY,
     "_concurrency",
     "scoring._span_scorer",
     "splitting",
@@ -34,11 +36,12 @@ BELOW_INTEGRATIONS = {*STEPS, "compressor", "observability", "originals", "tool_
 
 # A file or folder -> what else of ours it may import, anywhere in it.
 MAY_IMPORT = {
-    "__init__": {*VALUES, "splitting", "compressor"},
+    "__init__": {*VALUES, LAZY, "splitting", "compressor"},
     "errors": set[str](),
     "_concurrency": set[str](),
+    LAZY: set[str](),
     "types": {"errors"},
-    "splitting": {*VALUES, "_concurrency"},
+    "splitting": {*VALUES, LAZY, "_concurrency"},
     "scoring._span_scorer": {*VALUES, "_concurrency"},
     "pipeline": STEPS - {"pipeline"},
     "compressor": STEPS,

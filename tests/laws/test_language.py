@@ -49,7 +49,7 @@ RETIRED_PATTERN = re.compile(
     rf"(?<![a-z])(?:{'|'.join(RETIRED)})(?![a-z])".replace(" ", r"\s+"), re.IGNORECASE
 )
 
-QUESTION_WORDS = ("What ", "Whether ", "Says ", "Where ", "Who ")
+QUESTION_WORDS = ("How ", "What ", "Whether ", "Says ", "Where ", "Who ")
 
 
 def relative(file: Path) -> str:
