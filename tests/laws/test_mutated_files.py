@@ -91,8 +91,9 @@ def nested(rng: random.Random, text: str, _other: str) -> str:
 
 
 MUTATIONS: tuple[Callable[[random.Random, str, str], str], ...] = (
-    joined, inserted, inserted, inserted, cut_out, cut_out, doubled, swapped, other_line_ends, nested
-)  # fmt: skip
+    *(joined, inserted, inserted, inserted, cut_out, cut_out, doubled, swapped),
+    *(other_line_ends, nested),
+)
 
 
 def a_file(rng: random.Random) -> str:
