@@ -15,10 +15,12 @@ from llama_index.core.memory import BaseMemoryBlock
 from llama_index.core.utils import get_tokenizer
 
 from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.llama_index._events import CallEvents
 from specprefill_integrations.llama_index._with_compressor import WithCompressor
+from specprefill_integrations.pipeline._token_counting import as_token_counter, count_each
 from specprefill_integrations.tool_results import Outcome, QuerySource, outcome_of
-from specprefill_integrations.types import Budget, TextHint
+from specprefill_integrations.types import Budget, SkipReason, TextHint
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +97,9 @@ class SpecPrefillMemoryBlock(WithCompressor, BaseMemoryBlock[str]):
             if self.compressor is not None and self.compressor.on_error == "raise":
                 raise
             logger.warning("Earlier messages could not be compressed.", exc_info=error)
-            self._report(_EVENTS, Outcome(skipped_because="failed"))
+            is_counter = isinstance(error, TokenCounterError)
+            reason: SkipReason = "counter_failed" if is_counter else "failed"
+            self._report(_EVENTS, Outcome(skipped_because=reason))
             return None
 
     async def _compressed(self, content: str, tokens_to_truncate: int) -> str | None:
@@ -103,7 +107,8 @@ class SpecPrefillMemoryBlock(WithCompressor, BaseMemoryBlock[str]):
         query = setting or _question.get()
         source: QuerySource = "setting" if setting else "user_message"
         sources = (source,) if query else ()
-        tokens = await asyncio.to_thread(lambda: len(self.tokenizer_fn(content)))
+        counter = as_token_counter(self.tokenizer_fn)
+        [tokens] = await asyncio.to_thread(count_each, counter, [content])
         unchanged = Outcome(original_tokens=tokens, kept_tokens=tokens, query_sources=sources)
         room = tokens - tokens_to_truncate
         if room < 1:

@@ -69,6 +69,10 @@ class Stages:
     count_tokens: CountTokens
     """Counts the tokens that budgets are about."""
 
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Count the tokens of each text; see `count_each`."""
+        return count_each(self.count_tokens, texts)
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -225,7 +229,7 @@ def failing_as(reason: SkipReason, reached: Call | Counted | Split) -> Iterator[
 def count(call: Call, stages: Stages) -> Counted:
     """Count the tokens of the texts."""
     with failing_as("counter_failed", call):
-        return Counted(call, count_each(stages.count_tokens, call.readable))
+        return Counted(call, stages.count(call.readable))
 
 
 def split(counted: Counted, stages: Stages) -> Split:
@@ -322,12 +326,12 @@ def _priced(found: Split, stages: Stages) -> Split:
     costs: list[int] = []
     limit = found.limit
     for index, document in found.documents.items():
-        tokens = list(stages.count_tokens(document.found.parts))
+        tokens = stages.count(document.found.parts)
         finer = document
         if not _counts_units(found.counted.call.budget, stages):
-            finer = document.refined(limit, tokens, stages.count_tokens)
+            finer = document.refined(limit, tokens, stages.count)
         if finer is not document:
-            tokens = list(stages.count_tokens(finer.found.parts))
+            tokens = stages.count(finer.found.parts)
         documents[index] = finer
         costs += tokens
     return replace(found, documents=documents, costs=costs)
@@ -344,7 +348,7 @@ def _fit(found: Scored, documents: Sequence[SplitDocument], stages: Stages) -> l
     fitter = BudgetFitter(
         documents=documents,
         selector=stages.selector or (select_covering if covers else select_best),
-        count_tokens=stages.count_tokens,
+        count_tokens=stages.count,
         tops_up=stages.selector is None,
     )
     units = scored_units(documents, found.scores, found.split.costs, stages.protect)

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from numbers import Integral
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.types import CountTokens
 
 __all__ = ["as_token_counter", "count_each"]
+
+# Rough counters, such as words or characters / 4, rightly give 0 for shorter texts.
+_NEVER_FREE = 8
 
 
 def as_token_counter(counter: Any) -> CountTokens:  # noqa: ANN401 - that is the point of it
@@ -58,15 +62,40 @@ def count_each(count_tokens: CountTokens, texts: Sequence[str]) -> list[int]:
     """Count the tokens of each text; an empty text has none, whatever its counter adds.
 
     Raises:
-        TokenCounterError: The counter did not give one number for each text.
+        TokenCounterError: The counter did not give one number for each text, or a number that
+            cannot be right: below 0, or 0 for a text with eight or more letters and digits.
     """
     filled = [text for text in texts if text]
-    counts = list(count_tokens(filled))
+    found: object = count_tokens(filled)
+    if not isinstance(found, Iterable):
+        msg = f"The counter gave no list of numbers: {found!r:.99}."
+        raise TokenCounterError(msg)
+    counts = list(found)
     if len(counts) != len(filled):
         msg = f"The counter gave {len(counts)} numbers for {len(filled)} texts."
         raise TokenCounterError(msg)
-    counted = iter(counts)
+    counted = map(_plausible, counts, filled)
     return [next(counted) if text else 0 for text in texts]
+
+
+def _plausible(count: object, text: str) -> int:
+    """Return a count as an `int`.
+
+    Raises:
+        TokenCounterError: It cannot be right.
+    """
+    if not _is_whole(count) or int(count) < 0 or (int(count) == 0 and _is_never_free(text)):
+        msg = f"The counter gave {count!r:.99} for a text of {len(text)} characters."
+        raise TokenCounterError(msg)
+    return int(count)
+
+
+def _is_never_free(text: str) -> bool:
+    return len(list(islice(filter(str.isalnum, text), _NEVER_FREE))) == _NEVER_FREE
+
+
+def _is_whole(count: object) -> TypeGuard[Integral]:
+    return isinstance(count, Integral) and not isinstance(count, bool)
 
 
 def _count_one(counter: Any) -> Callable[[str], int]:  # noqa: ANN401
@@ -122,10 +151,11 @@ def _encoding_length(tokenizer: Any) -> Callable[[str], int]:  # noqa: ANN401
 def _as_number(count: Callable[[str], Any], text: str) -> int:
     """Count one text; a list of tokens counts by its length."""
     counted = count(text)
-    if isinstance(counted, Integral):
+    if _is_whole(counted):
         return int(counted)
-    try:
+    # The length of a tokenizer's dictionary, or of a batch of one row, is no number of tokens.
+    is_list = hasattr(counted, "__len__") and getattr(counted, "ndim", 1) == 1
+    if is_list and not isinstance(counted, (str, bytes, Mapping)):
         return len(counted)
-    except TypeError as error:
-        msg = f"count_tokens= must return a whole number or a list of tokens; got {counted!r}."
-        raise TokenCounterError(msg) from error
+    msg = f"count_tokens= must return a whole number or a list of tokens; got {counted!r:.99}."
+    raise TokenCounterError(msg)

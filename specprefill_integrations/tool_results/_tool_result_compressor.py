@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
+from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
 from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.originals._promised_references import PromisedReferences
@@ -242,7 +243,10 @@ class ToolResultCompressor:
         tool = result.tool_name
         what = f"the result of {tool}" if tool else "a message of the user"
         logger.warning("Compression failed; passed %s through unchanged.", what, exc_info=error)
-        return _unchanged(result, Outcome(skipped_because="failed"))
+        is_counter = isinstance(error, TokenCounterError)
+        return _unchanged(
+            result, Outcome(skipped_because="counter_failed" if is_counter else "failed")
+        )
 
     def _recorded(self, done: CompressedResult) -> CompressedResult:
         outcome = done.outcome

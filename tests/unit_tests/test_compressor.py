@@ -289,6 +289,22 @@ class TestFailure:
         assert compressor.skip_counts == {"counter_failed": 1}
         assert "counter_failed" in caplog.text
 
+    @pytest.mark.parametrize("wrong", [0, -1, True, None, math.nan])
+    def test_a_counter_that_cannot_be_right_has_failed(self, wrong: object) -> None:
+        """A LangChain model without a tokenizer gives 0 for everything."""
+        budget = Budget(max_tokens=10)
+        compressor = ContextCompressor(KeywordScorer(), count_tokens=lambda _: wrong)
+        assert compressor.compress(TEXT, "cat", budget=budget).text == TEXT
+        assert compressor.skip_counts == {"counter_failed": 1}
+        with pytest.raises(TokenCounterError):
+            compressor.replace(on_error="raise").compress(TEXT, "cat", budget=budget)
+
+    def test_a_counter_may_give_nothing_for_what_is_blank(self) -> None:
+        text = f"{TEXT}\n\n \t \n\n---\n\n{TEXT}"
+        for count in (lambda text: len(text.split()), lambda text: len(text) // 4):
+            compressor = ContextCompressor(KeywordScorer(), count_tokens=count, on_error="raise")
+            assert compressor.compress(text, "cat", budget=BUDGET).skipped_because is None
+
     @pytest.mark.parametrize(
         "scores",
         [[[1.0]], [], [[1.0, 2.0, 3.0, 4.0]] * 2, [[1.0, math.nan, 0.0, 0.0]], [[math.inf] * 4]],

@@ -17,6 +17,7 @@ from llama_index.core.memory import BaseMemoryBlock, Memory, StaticMemoryBlock
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from specprefill_integrations import ContextCompressor
+from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.llama_index import SpecPrefillMemoryBlock
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.llama_index.scripted import Recorder, Script, handling, says
@@ -239,6 +240,17 @@ class TestBlock:
             assert await block.atruncate(CONTENT, 300) is None
         assert heard.reasons == ["failed"]
         assert [r.message for r in caplog.records] == ["Earlier messages could not be compressed."]
+
+    async def test_a_tokenizer_that_finds_no_token_has_failed(self, compressor) -> None:
+        block = SpecPrefillMemoryBlock(compressor=compressor, tokenizer_fn=lambda _: [])
+        with pytest.raises(TokenCounterError, match="gave 0"):
+            await block.atruncate(CONTENT, 10)
+        lenient = block.model_copy(
+            update={"compressor": compressor.replace(on_error="pass_through")}
+        )
+        with handling(Recorder()) as heard:
+            assert await lenient.atruncate(CONTENT, 10) is None
+        assert heard.reasons == ["counter_failed"]
 
     async def test_it_can_be_written_down(self, block, compressor) -> None:
         await block.aput(TURNS[:2], session_id="s")

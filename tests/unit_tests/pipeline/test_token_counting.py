@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -115,7 +117,10 @@ def test_anything_else_is_refused_at_once(wrong: object) -> None:
         as_token_counter(wrong)
 
 
-@pytest.mark.parametrize("wrong", [None, 2.5, object()])
+@pytest.mark.parametrize(
+    "wrong",
+    [None, 2.5, math.nan, True, object(), "a b", b"a", {"input_ids": [1]}, np.zeros((1, 9))],
+)
 def test_a_function_to_something_else_is_refused_when_it_counts(wrong: object) -> None:
     with pytest.raises(TokenCounterError, match="whole number or a list"):
         as_token_counter(lambda _: wrong)(["a"])
@@ -139,6 +144,36 @@ def test_a_counter_of_messages_is_refused_at_once(counter: Callable[..., int]) -
 def test_a_counter_of_several_texts_must_count_each(counts: list[int]) -> None:
     with pytest.raises(TokenCounterError, match=f"{len(counts)} numbers for 2 texts"):
         count_each(lambda _: counts, ["a", "", "b"])
+
+
+@pytest.mark.parametrize("wrong", [0, -1, None, math.nan, 2.0, True, "3"])
+def test_a_number_that_cannot_be_right_is_refused(wrong: object) -> None:
+    counts: Any = [4, wrong]
+    with pytest.raises(TokenCounterError, match="for a text of 12 characters"):
+        count_each(lambda _: counts, ["a cat", "a longer one"])
+    with pytest.raises(TokenCounterError, match="no list of numbers: None"):
+        count_each(lambda _: None, ["a cat"])  # type: ignore[arg-type, return-value]
+
+
+@pytest.mark.parametrize(
+    "rough",
+    [
+        lambda text: len(text.split()),
+        lambda text: len(text) // 4,
+        lambda text: len(re.findall(r"\w+", text)),
+    ],
+)
+def test_a_rough_counter_may_give_0_for_what_is_short_or_blank(rough: Callable[[str], int]) -> None:
+    texts = [" \n\t  ", "no", "---", "a whole sentence, which no counter gives for nothing"]
+    counts = count_each(as_token_counter(rough), texts)
+    assert 0 in counts
+    assert counts[-1] > 0
+
+
+def test_numbers_of_numpy_count() -> None:
+    counts = count_each(lambda _: np.array([3, 4]), ["a", "b"])  # type: ignore[arg-type, return-value]
+    assert counts == [3, 4]
+    assert all(type(count) is int for count in counts)
 
 
 def test_an_empty_text_costs_nothing() -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.observability import CompressionMetrics, process_metrics
 from specprefill_integrations.originals import InMemoryOriginals
+from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.tool_results import (
     CompressedResult,
     ToolPolicy,
@@ -46,6 +48,16 @@ async def both(
     other = await compressor.acompress(one, on_start)
     assert (other.texts, other.outcome.counts()) == (done.texts, done.outcome.counts())
     return done
+
+
+async def test_a_counter_that_counts_nothing_has_failed() -> None:
+    """Not `too_small`: a LangChain model without a tokenizer gives 0 for everything."""
+    compressor = ContextCompressor(KeywordScorer(), count_tokens=lambda _: 0)
+    done = await both(settings(compressor), result())
+    assert done.texts == (LONG,)
+    assert done.outcome.skipped_because == "counter_failed"
+    with pytest.raises(TokenCounterError, match=f"gave 0 for a text of {len(LONG)} characters"):
+        settings(compressor.replace(on_error="raise")).compress(result())
 
 
 async def test_a_long_result_is_compressed(compressor) -> None:
