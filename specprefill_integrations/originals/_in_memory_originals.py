@@ -12,7 +12,7 @@ from typing import Any
 from cachetools import TTLCache
 
 from specprefill_integrations._concurrency import ForkSafeLock
-from specprefill_integrations.originals._original_store import check_limits, reference_of
+from specprefill_integrations.originals._original_store import check_limits, new_key, reference_of
 
 
 class _Timer:
@@ -31,7 +31,7 @@ class InMemoryOriginals:
     """Keeps originals until the process ends; the least recently used are dropped first.
 
     Safe to use from many threads and event loops at once. A copy starts with the same texts and
-    is independent afterwards.
+    references and is independent afterwards.
     """
 
     def __init__(
@@ -55,17 +55,17 @@ class InMemoryOriginals:
         check_limits(max_chars=max_chars, max_age_seconds=max_age_seconds)
         self.max_chars = max_chars
         self.max_age_seconds = max_age_seconds
+        self._key = new_key()
         self._timer = _Timer(clock)
         self._lock = ForkSafeLock(self._forget)
         self._forget()
 
     def put(self, text: str) -> str | None:
         """Keep a text; see `OriginalStore.put`. A text longer than `max_chars` is not kept."""
-        if len(text) > self.max_chars:
-            return None
-        reference = reference_of(text)
-        with self._lock:
-            self._texts[reference] = text
+        reference = self.reference_of(text)
+        if reference is not None:
+            with self._lock:
+                self._texts[reference] = text
         return reference
 
     def get(self, reference: str) -> str | None:
@@ -73,6 +73,14 @@ class InMemoryOriginals:
         with self._lock:
             text: str | None = self._texts.get(reference)
             return text
+
+    def reference_of(self, text: str) -> str | None:
+        """Return the reference of a text; None if it is longer than `max_chars`."""
+        return None if len(text) > self.max_chars else reference_of(text, self._key)
+
+    async def areference_of(self, text: str) -> str | None:
+        """Return the reference of a text, in a thread."""
+        return await asyncio.to_thread(self.reference_of, text)
 
     async def aput(self, text: str) -> str | None:
         """Keep a text, in a thread: hashing a long text takes time."""

@@ -1,15 +1,19 @@
 """The interface of stores of originals, and what all stores share.
 
-A text is identified by its content: it has the same reference in every store and process.
+A text has the same reference for as long as its store exists, in every process. Each store has a
+random key, so that a reference cannot be computed from a text without the store.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import logging
+import secrets
 import zlib
 from typing import Protocol, runtime_checkable
 
+from specprefill_integrations._visible import visible
 from specprefill_integrations.errors import OriginalStoreError
 
 logger = logging.getLogger(__name__)
@@ -17,6 +21,9 @@ logger = logging.getLogger(__name__)
 REFERENCE_CHARS = 12
 """Hexadecimal digits of a reference: short enough for a gap marker, and two texts share one with
 a probability of 1 in 2^48."""
+
+KEY_BYTES = 32
+"""Length of a store's key."""
 
 
 @runtime_checkable
@@ -47,9 +54,39 @@ class OriginalStore(Protocol):
         """Do the same as `get` without blocking the event loop."""
 
 
-def reference_of(text: str) -> str:
-    """Return the reference of a text: the first digits of its SHA-256."""
-    return hashlib.sha256(_encoded(text)).hexdigest()[:REFERENCE_CHARS]
+@runtime_checkable
+class NamesOriginals(Protocol):
+    """A store that knows a text's reference before it is put; optional.
+
+    Gap markers are written before it is known which texts are cut. If a store has no such methods,
+    they name `reference_of(text)`, and are written again if `put` returns something else.
+    """
+
+    def reference_of(self, text: str) -> str | None:
+        """Return the reference that `put` would return; None if it would keep nothing."""
+
+    async def areference_of(self, text: str) -> str | None:
+        """Do the same as `reference_of` without blocking the event loop."""
+
+
+def reference_of(text: str, key: bytes = b"") -> str:
+    """Return a reference of a text.
+
+    Args:
+        text: Any text.
+        key: A secret of the store. Without one, everybody who knows the text knows the reference.
+
+    Returns:
+        The first digits of the text's HMAC-SHA256 with the key, or of its SHA-256 without one.
+    """
+    data = _encoded(text)
+    digest = hmac.digest(key, data, "sha256") if key else hashlib.sha256(data).digest()
+    return digest.hex()[:REFERENCE_CHARS]
+
+
+def new_key() -> bytes:
+    """Return a random key for a store's references."""
+    return secrets.token_bytes(KEY_BYTES)
 
 
 def pack_text(text: str) -> bytes:
@@ -57,21 +94,54 @@ def pack_text(text: str) -> bytes:
     return zlib.compress(_encoded(text))
 
 
-def unpack_text(packed: bytes, reference: str) -> str | None:
-    """Restore a packed text; None, with a warning, if it does not match `reference`.
+def unpack_text(packed: object, reference: str, key: bytes = b"") -> str:
+    """Restore a packed text.
 
     Args:
-        packed: The stored bytes.
-        reference: The reference they were stored under.
+        packed: The stored value.
+        reference: The reference that it was stored under.
+        key: The store's key. References without a key, of earlier versions, are valid too.
+
+    Raises:
+        DamagedOriginalError: The value is no packed text, or another text.
     """
     try:
-        text = zlib.decompress(packed).decode("utf-8", "surrogatepass")
-    except (zlib.error, UnicodeDecodeError):
-        text = None
-    if text is None or reference_of(text) != reference:
-        logger.warning("The original %s is damaged and treated as missing.", reference)
-        return None
+        text = zlib.decompress(packed).decode("utf-8", "surrogatepass")  # type: ignore[arg-type]
+    except (TypeError, ValueError, zlib.error) as error:
+        raise DamagedOriginalError(reference) from error
+    if reference not in {reference_of(text, key), reference_of(text)}:
+        raise DamagedOriginalError(reference)
     return text
+
+
+class DamagedOriginalError(ValueError):
+    """A stored text that cannot be restored; never leaves a store."""
+
+    def __init__(self, reference: str) -> None:
+        """Name the reference."""
+        super().__init__(f"the original {reference} is damaged")
+
+
+class FailureLog:
+    """Logs the first failure of each sort as a warning, later ones at level DEBUG."""
+
+    def __init__(self) -> None:
+        """Start with no failure."""
+        self._seen: set[tuple[str, str]] = set()
+
+    def note(self, message: str, error: Exception) -> None:
+        """Log a failure.
+
+        Args:
+            message: The consequence, without a full stop.
+            error: The cause.
+        """
+        kind = type(error).__name__
+        is_new = (message, kind) not in self._seen
+        self._seen.add((message, kind))
+        level = logging.WARNING if is_new else logging.DEBUG
+        logger.log(level, "%s (%s: %s).", visible(message), kind, visible(str(error)))
+        logger.debug("The failure in full:", exc_info=error)
 
 
 def check_limits(**limits: float | None) -> None:

@@ -6,16 +6,21 @@ marker names.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 
-from specprefill_integrations.originals._original_store import OriginalStore, reference_of
+from specprefill_integrations.originals._original_store import (
+    NamesOriginals,
+    OriginalStore,
+    reference_of,
+)
 
 
 class PromisedReferences:
     """References of some texts; those that are cut are put into the store afterwards."""
 
     def __init__(self, texts: Sequence[str], store: OriginalStore | None) -> None:
-        """Promise each text the reference of its content.
+        """Promise nothing yet.
 
         Args:
             texts: The texts.
@@ -23,8 +28,22 @@ class PromisedReferences:
         """
         self._texts = texts
         self._store = store
-        self._named = [None if store is None else reference_of(text) for text in texts]
+        self._named: list[str | None] = [None for _ in texts]
         self._put: set[int] = set()
+
+    def promise(self) -> None:
+        """Name the reference of each text."""
+        if isinstance(self._store, NamesOriginals):
+            self._named = [self._store.reference_of(text) for text in self._texts]
+        elif self._store is not None:
+            self._named = [reference_of(text) for text in self._texts]
+
+    async def apromise(self) -> None:
+        """Do the same as `promise` without blocking the event loop."""
+        if isinstance(self._store, NamesOriginals):
+            self._named = [await self._store.areference_of(text) for text in self._texts]
+        else:
+            await asyncio.to_thread(self.promise)
 
     @property
     def named(self) -> Sequence[str | None]:

@@ -197,6 +197,7 @@ class ToolResultCompressor:
             return call
         if on_start:
             on_start(call.query.sources)
+        call.references.promise()
         while True:
             results = call.compressor.compress_documents(
                 task.result.texts, call.query.text, budget=task.budget, hints=call.hints()
@@ -212,6 +213,7 @@ class ToolResultCompressor:
             return call
         if on_start:
             on_start(call.query.sources)
+        await call.references.apromise()
         while True:
             results = await call.compressor.acompress_documents(
                 task.result.texts, call.query.text, budget=task.budget, hints=call.hints()

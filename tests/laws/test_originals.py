@@ -80,7 +80,8 @@ class TestStores:
         with opened(1_000_000) as store:
             assert isinstance(store, OriginalStore)
             references = [store.put(text) for text in drawn]
-            assert references == [reference_of(text) for text in drawn]
+            assert references == [store.reference_of(text) for text in drawn]
+            assert references == [await store.areference_of(text) for text in drawn]
             assert references == [await store.aput(text) for text in drawn]
             assert [store.get(reference) for reference in references] == drawn
             assert [await store.aget(reference) for reference in references] == drawn
@@ -101,18 +102,34 @@ class TestStores:
                 if call == "put":
                     expected.put(drawn[n])
                     fits = size(drawn[n]) <= limit
-                    assert store.put(drawn[n]) == (reference_of(drawn[n]) if fits else None)
+                    assert store.put(drawn[n]) == (store.reference_of(drawn[n]) if fits else None)
                 else:
-                    assert store.get(reference_of(drawn[n])) == expected.get(drawn[n])
-            kept = [text for text in drawn if store.get(reference_of(text)) is not None]
+                    reference = store.reference_of(drawn[n]) or ""
+                    assert store.get(reference) == expected.get(drawn[n])
+            kept = [text for text in drawn if store.get(store.reference_of(text) or "") is not None]
             assert sorted(kept) == sorted(expected.texts)
             assert sum(map(size, kept)) <= limit
 
 
-@given(any_text, any_text)
-def test_a_reference_says_which_text_it_is(one: str, other: str) -> None:
-    assert re.fullmatch("[0-9a-f]{12}", reference_of(one))
-    assert (reference_of(one) == reference_of(other)) == (one == other)
+@given(any_text, any_text, st.binary(max_size=40), st.binary(max_size=40))
+def test_a_reference_says_which_text_it_is(
+    one: str, other: str, key: bytes, another: bytes
+) -> None:
+    assert re.fullmatch("[0-9a-f]{12}", reference_of(one, key))
+    assert (reference_of(one, key) == reference_of(other, key)) == (one == other)
+    is_same = key.rstrip(b"\0") == another.rstrip(b"\0") and bool(key) == bool(another)
+    assert (reference_of(one, key) == reference_of(one, another)) == is_same
+
+
+@few_files
+@given(drawn=st.lists(any_text, min_size=1, max_size=5, unique=True))
+@stores
+def test_no_one_computes_the_references_of_another_store(opened, size, drawn: list[str]) -> None:
+    with opened(1_000_000) as store, opened(1_000_000) as other:
+        references = {store.put(text) for text in drawn}
+        guesses = {name(text) for text in drawn for name in (reference_of, other.reference_of)}
+        assert not references & guesses
+        assert [other.get(reference) for reference in references] == [None] * len(drawn)
 
 
 # A recall's first line, what it names there, and the line between two parts of it.

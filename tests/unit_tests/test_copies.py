@@ -43,7 +43,7 @@ from specprefill_integrations.llama_index import (
     recall_tool,
 )
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
-from specprefill_integrations.originals import InMemoryOriginals, SqliteOriginals, reference_of
+from specprefill_integrations.originals import InMemoryOriginals, SqliteOriginals
 from specprefill_integrations.testing import KeywordScorer
 
 TEXT = f"{'Rain fell on the hills. ' * 20}The dog barked at noon. {'It snowed all day. ' * 20}"
@@ -224,10 +224,11 @@ def use_pickled(name: str, pickled: bytes) -> str:
 
 
 def test_a_copy_in_a_spawned_process_compresses_alike() -> None:
-    pickles = {name: pickle.dumps(case.make()) for name, case in CASES.items()}
+    values = {name: case.make() for name, case in CASES.items()}
+    pickles = {name: pickle.dumps(value) for name, value in values.items()}
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         shown = list(pool.map(use_pickled, pickles, pickles.values()))
-    assert shown == [case.use(case.make()) for case in CASES.values()]
+    assert shown == [CASES[name].use(value) for name, value in values.items()]
 
 
 @pytest.mark.parametrize("of", ["middleware", "compress_tool"])
@@ -244,7 +245,7 @@ def test_a_store_in_a_file_is_the_same_file(tmp_path: Path) -> None:
     middleware = SpecPrefillMiddleware(**{**of_agents(), "originals": store})
     copied = pickle.loads(pickle.dumps(middleware))  # noqa: S301
     use_middleware(copied)
-    assert store.get(reference_of(TEXT)) == TEXT
+    assert store.get(store.reference_of(TEXT)) == TEXT
 
 
 @pytest.mark.parametrize("make", [recall_tool, lambda store: RecallTool(originals=store)])

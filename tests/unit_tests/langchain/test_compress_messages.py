@@ -19,7 +19,7 @@ from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.langchain import RecallTool, ToolPolicy, compress_messages
 from specprefill_integrations.langchain import _history as history
 from specprefill_integrations.observability._metrics import CompressionMetrics
-from specprefill_integrations.originals import InMemoryOriginals, reference_of
+from specprefill_integrations.originals import InMemoryOriginals
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.langchain.agents import EVIDENCE, LONG, QUESTION, calls, scripted, stamp
 
@@ -296,7 +296,7 @@ class TestReversible:
         originals = InMemoryOriginals()
         step = make(originals=originals, budget=Budget(max_tokens=40))
         out = step.invoke(conversation(result(1), result(2)))
-        reference = reference_of(LONG)
+        reference = originals.reference_of(LONG)
         assert f"[reference {reference}]" in out[3].content
         recall = RecallTool(originals=originals, compressor=compressor)
         call = {"name": recall.name, "args": {"reference": reference}, "id": "9"}

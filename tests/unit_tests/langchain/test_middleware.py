@@ -21,7 +21,7 @@ from specprefill_integrations import Budget, ContextCompressor, TextHint
 from specprefill_integrations.errors import DeadlineExceededError
 from specprefill_integrations.langchain import RecallTool, SpecPrefillMiddleware, ToolPolicy
 from specprefill_integrations.observability import CompressionMetrics, process_metrics
-from specprefill_integrations.originals import InMemoryOriginals, reference_of
+from specprefill_integrations.originals import InMemoryOriginals
 from specprefill_integrations.splitting._by_kind import SplitByKind
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.langchain.agents import (
@@ -346,7 +346,7 @@ class TestReversible:
             originals=originals,
             metrics=CompressionMetrics(),
         )
-        reference = reference_of(LONG)
+        reference = originals.reference_of(LONG)
         model = scripted(calls("read:1"), calls("recall_original:2", reference=reference))
         agent = create_agent(model, [read], middleware=[middleware])
         state = agent.invoke({"messages": [HumanMessage(QUESTION)]})
@@ -386,7 +386,7 @@ class TestReversible:
             compressor=compressor, budget=BUDGET, min_tokens=50, originals=originals
         )
         answer(middleware, returning("It rained."))
-        assert originals.get(reference_of("It rained.")) is None
+        assert originals.get(originals.reference_of("It rained.")) is None
 
     def test_what_the_compressor_leaves_whole_pushes_nothing_out(self, scorer) -> None:
         originals = InMemoryOriginals(max_chars=len(LONG) + 100)
@@ -408,6 +408,9 @@ class TestReversible:
                 super().put(text)
                 return "lighthouse-7"
 
+            def reference_of(self, text: str) -> str | None:
+                return "lighthouse-7"
+
         middleware = SpecPrefillMiddleware(
             compressor=compressor, budget=Budget(max_tokens=40), min_tokens=50, originals=Named()
         )
@@ -422,8 +425,8 @@ class TestReversible:
         blocks = [{"type": "text", "text": text} for text in (f"{EVIDENCE} {LONG}", other)]
         first, second = answer(middleware, returning(blocks)).content
         assert EVIDENCE in first["text"]
-        assert second["text"] == f"[...] [reference {reference_of(other)}]"
-        assert originals.get(reference_of(other)) == other
+        assert second["text"] == f"[...] [reference {originals.reference_of(other)}]"
+        assert originals.get(originals.reference_of(other)) == other
 
     def test_the_tool_counts_by_the_same_compressor(self, compressor) -> None:
         originals = InMemoryOriginals()

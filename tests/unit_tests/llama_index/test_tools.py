@@ -45,7 +45,7 @@ from specprefill_integrations.llama_index import (
     recall_tool,
 )
 from specprefill_integrations.observability import CompressionMetrics
-from specprefill_integrations.originals import InMemoryOriginals, reference_of
+from specprefill_integrations.originals import InMemoryOriginals
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.llama_index.scripted import Recorder, Script, calls, handling, says
 
@@ -487,7 +487,7 @@ class TestSkips:
         originals = InMemoryOriginals()
         tool = wrap(read_log, budget=Budget(max_tokens=1), originals=originals)
         await self.whole(tool, "nothing_kept", name="barked")
-        assert originals.get(reference_of(LOG)) is None
+        assert originals.get(originals.reference_of(LOG)) is None
 
     async def test_recalled_originals(self, wrap, compressor) -> None:
         originals = InMemoryOriginals()

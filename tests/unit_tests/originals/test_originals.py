@@ -11,6 +11,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -73,9 +74,10 @@ def make(request, file):
         store.close()
 
 
-def test_a_reference_is_the_same_everywhere() -> None:
+def test_a_reference_without_a_key_is_the_same_everywhere() -> None:
     assert reference_of("") == "e3b0c44298fc"
     assert reference_of("\ud800 我们 👍🏽 \x00") == "59c550d94811"
+    assert reference_of("", b"key") == "5d5d139563c9"
 
 
 class TestEveryStore:
@@ -125,13 +127,14 @@ class TestEveryStore:
 
         def use(start: int) -> None:
             for text in TEXTS[start:] + TEXTS[:start]:
-                assert store.put(text) == reference_of(text)
-                assert store.get(reference_of(text)) in {text, None}
+                assert store.put(text) == store.reference_of(text)
+                assert store.get(store.reference_of(text)) in {text, None}
 
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(use, range(0, 40, 5)))
-        assert [store.put(text) for text in TEXTS[:5]] == [reference_of(text) for text in TEXTS[:5]]
-        assert [store.get(reference_of(text)) for text in TEXTS[:5]] == TEXTS[:5]
+        references = [store.put(text) for text in TEXTS[:5]]
+        assert references == [store.reference_of(text) for text in TEXTS[:5]]
+        assert [store.get(reference) for reference in references] == TEXTS[:5]
 
     @pytest.mark.parametrize(
         "copied",
@@ -150,12 +153,13 @@ class TestEveryStore:
         assert other.max_age_seconds == 60
         assert other.put("".join(map(chr, range(33, 250)))) is None
         large = "".join(map(chr, range(33, 120)))
-        other.put(large)
-        assert other.get(reference_of(large)) == large
+        of_large = other.put(large)
+        assert of_large == store.reference_of(large)
+        assert other.get(of_large) == large
         is_shared = isinstance(store, SqliteOriginals)
-        assert (store.get(reference_of(large)) is not None) == is_shared
+        assert (store.get(of_large) is not None) == is_shared
         clock.now += 60
-        assert other.get(reference_of(large)) is None
+        assert other.get(of_large) is None
         if is_shared:
             other.close()
 
@@ -191,7 +195,7 @@ def run(script: str, *arguments: object) -> str:
 
 IMPORTS = """
 import os, sys
-from specprefill_integrations.originals import SqliteOriginals, reference_of
+from specprefill_integrations.originals import SqliteOriginals
 """
 
 WRITER = f"""{IMPORTS}
@@ -215,8 +219,8 @@ class TestSqliteOriginals:
         reference = store.put("here")
         script = f"{IMPORTS}store = SqliteOriginals(sys.argv[1])\n"
         script += "print(store.get(sys.argv[2]), store.put('there'))"
-        assert run(script, file, reference).split() == ["here", reference_of("there")]
-        assert store.get(reference_of("there")) == "there"
+        assert run(script, file, reference).split() == ["here", store.reference_of("there")]
+        assert store.get(store.reference_of("there")) == "there"
 
     @pytest.mark.parametrize("max_bytes", [2_000, 100_000_000])
     def test_two_processes_write_at_once_and_are_killed(self, file, max_bytes) -> None:
@@ -269,14 +273,14 @@ store.put("of the parent")
 assert opened_by == [os.getpid()]
 child = os.fork()
 if not child:
-    assert store.get(reference_of("of the parent")) == "of the parent"
+    assert store.get(store.reference_of("of the parent")) == "of the parent"
     assert store.put("of the child")
     assert opened_by == [os.getppid(), os.getpid()]
     store.close()
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 assert store.put("of the parent again")
-print(store.get(reference_of("of the child")))
+print(store.get(store.reference_of("of the child")))
 store.close()
 """
         assert run(script, file).strip() == "of the child"
@@ -293,16 +297,21 @@ store.close()
             thread = threading.Thread(target=store.put, args=(text,))
             thread.start()
             thread.join()
-            assert store.get(reference_of(text)) == text
+            assert store.get(store.reference_of(text)) == text
 
-    @pytest.mark.parametrize("damaged", [b"", b"no zlib", sqlite_originals.pack_text("other")])
+    @pytest.mark.parametrize(
+        "damaged", [b"", b"no zlib", sqlite_originals.pack_text("other"), 5, 0.5, "text"]
+    )
     def test_what_is_damaged_is_missing(self, store, file, caplog, damaged) -> None:
         reference = store.put("text")
         with sqlite3.connect(file) as connection:
             connection.execute("UPDATE specprefill_originals_1 SET packed = ?", (damaged,))
         connection.close()
         assert store.get(reference) is None
-        assert f"The original {reference} is damaged" in caplog.text
+        assert store.get(reference) is None
+        [warning] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+        assert f"the original {reference} is damaged" in warning.getMessage()
+        assert "\n" not in warning.getMessage()
         store.put("text")
         assert store.get(reference) == "text"
 
@@ -318,9 +327,9 @@ store.close()
             assert store.put("new") is None
             assert store.get(reference) == "text"
         assert "No original could be kept" in caplog.text
-        assert f"The use of {reference} was not noted" in caplog.text
+        assert "The use of an original was not noted" in caplog.text
         other.close()
-        assert store.put("new") == reference_of("new")
+        assert store.put("new") == store.reference_of("new")
         store.close()
 
     def test_a_file_that_is_lost_is_no_exception(self, store, file, caplog) -> None:
@@ -342,3 +351,141 @@ store.close()
         with pytest.raises(OriginalStoreError, match="cannot be opened"):
             SqliteOriginals(tmp_path)
         assert other.read_text().startswith("These are notes")
+
+    def test_a_directory_in_its_place_is_no_exception(self, store, file, caplog) -> None:
+        reference = store.put("text")
+        store.close()
+        file.unlink()
+        file.mkdir()
+        assert store.get(reference) is None
+        assert store.put("text") is None
+        assert store.reference_of("text") is None
+        assert "No original could be read" in caplog.text
+
+    def test_a_file_that_is_deleted_while_it_is_open_starts_anew(self, store, file) -> None:
+        reference = store.put("text")
+        file.unlink()
+        assert store.get(reference) is None
+        reference = store.put("new")
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        other = SqliteOriginals(file)
+        assert other.get(reference) == store.get(reference) == "new"
+        other.close()
+
+    def test_a_full_disk_keeps_nothing_and_promises_nothing(self, file) -> None:
+        script = f"""{IMPORTS}
+import logging, random, resource, signal
+logging.basicConfig(format="%(message)s", stream=sys.stdout)
+store = SqliteOriginals(sys.argv[1])
+kept = [store.put("text")]
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+for number in range(6):
+    kept.append(store.put(random.Random(number).randbytes(50_000).hex()))
+print([store.get(kept[0]), None in kept])
+print(all(store.get(reference) for reference in kept if reference))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+print(store.get(store.put("again")))
+"""
+        *warnings, first, all_found, again = run(script, file).splitlines()
+        assert first == "['text', True]"
+        assert (all_found, again) == ("True", "again")
+        assert len(warnings) == 1
+        assert warnings[0].startswith("No original could be kept")
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="modes are others here")
+    @pytest.mark.parametrize("is_of_earlier_version", [False, True])
+    @pytest.mark.parametrize("read_only", ["file", "folder", "both"])
+    def test_what_can_only_be_read_is_read(self, read_only, is_of_earlier_version) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "originals.db")
+            store = SqliteOriginals(file)
+            reference = store.put("text")
+            store.close()
+            if is_of_earlier_version:
+                reference = as_of_earlier_version(file, "text")
+            file.chmod(0o666 if read_only == "folder" else 0o444)
+            file.parent.chmod(0o777 if read_only == "file" else 0o555)
+            script = f"""{IMPORTS}
+import asyncio, concurrent.futures.thread
+if os.geteuid() == 0:  # no mode keeps root from writing
+    os.setuid(65534)
+store = SqliteOriginals(sys.argv[1])
+print(store.get(sys.argv[2]), store.reference_of("text"), store.put("new"))
+print(asyncio.run(store.aget(sys.argv[2])), store.get("e3b0c44298fc"))
+"""
+            found = run(script, file, reference).split()
+            assert found == ["text", "None", "None", "text", "None"]
+            file.parent.chmod(0o777)
+
+    def test_a_file_of_an_earlier_version_keeps_its_references(self, file) -> None:
+        SqliteOriginals(file).close()
+        old = as_of_earlier_version(file, "text")
+        store = SqliteOriginals(file, max_bytes=50)
+        assert store.get(old) == "text"
+        new = store.put("text")
+        assert new == store.reference_of("text") != old
+        assert [store.get(one) for one in (old, new)] == ["text", "text"]
+        for text in TEXTS[1:5]:
+            store.put(text)
+        assert [store.get(one) for one in (old, new)] == [None, None]
+        store.close()
+
+    def test_an_earlier_version_may_write_at_the_same_time(self, store, file) -> None:
+        with sqlite3.connect(file) as connection:
+            for _ in range(3):
+                connection.execute(
+                    "INSERT OR REPLACE INTO specprefill_originals_1 VALUES ('a', 0, 1, 100, x'')"
+                )
+            assert sums(connection) == (100, 100)
+            connection.execute("DELETE FROM specprefill_originals_1")
+            assert sums(connection) == (0, 0)
+            connection.commit()
+            store.put("text")
+            assert sums(connection)[0] == sums(connection)[1] > 0
+        connection.close()
+
+    def test_a_put_costs_the_same_however_many_texts_there_are(self, file) -> None:
+        steps = {}
+        for count in (100, 10_000):
+            path = file.with_name(f"{count}.db")
+            store = SqliteOriginals(path)
+            with sqlite3.connect(path) as connection:
+                connection.executemany(
+                    "INSERT INTO specprefill_originals_1 VALUES (?, ?, ?, 9, x'00')",
+                    ((f"{n:012x}", n, n) for n in range(count)),
+                )
+            connection.close()
+            store.put("first")
+            with store._connection() as opened:
+                calls = steps[count] = []
+                opened.connection.set_progress_handler(lambda calls=calls: calls.append(1), 1)
+            store.max_bytes = 9 * count  # so that the oldest go
+            assert store.get(store.put("text")) == "text"
+            store.close()
+        assert len(steps[10_000]) < 1.5 * len(steps[100])
+
+
+def as_of_earlier_version(file: Path, text: str) -> str:
+    """Make a store's file one of the first version, with one text; return its reference."""
+    with sqlite3.connect(file) as connection:
+        connection.execute("DROP TRIGGER specprefill_originals_1_put")
+        connection.execute("DROP TRIGGER specprefill_originals_1_drop")
+        connection.execute("DROP TABLE specprefill_store_1")
+        connection.execute("DELETE FROM specprefill_originals_1")
+        packed = sqlite_originals.pack_text(text)
+        connection.execute(
+            "INSERT INTO specprefill_originals_1 VALUES (?, ?, 1, ?, ?)",
+            (reference_of(text), 1e9, len(packed), packed),
+        )
+    connection.close()
+    return reference_of(text)
+
+
+def sums(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return the sum of all sizes as the store keeps it, and as it is."""
+    [(kept,)] = connection.execute("SELECT packed_bytes FROM specprefill_store_1")
+    [(found,)] = connection.execute(
+        "SELECT coalesce(sum(packed_bytes), 0) FROM specprefill_originals_1"
+    )
+    return kept, found
