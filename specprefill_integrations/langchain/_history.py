@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -41,6 +42,8 @@ from specprefill_integrations.tool_results._question import QueryFunction
 from specprefill_integrations.tool_results._thresholds import DEFAULT_MIN_TOKENS
 from specprefill_integrations.tool_results._tool_policy import is_among
 from specprefill_integrations.types import Budget
+
+logger = logging.getLogger(__name__)
 
 CountMessageTokens = Callable[[Sequence[BaseMessage]], int]
 """Counts the tokens of a conversation."""
@@ -177,9 +180,20 @@ class HistoryCompressor:
         count_tokens: CountMessageTokens,
     ) -> list[int]:
         """Indices of the messages to compress now."""
-        if count_tokens(shown) <= self.trigger_tokens:
+        if self.trigger_tokens and not self._is_long(shown, count_tokens):
             return []
         return [index for index in sorted(self._old(messages)) if self._is_open(messages, index)]
+
+    def _is_long(self, shown: Sequence[BaseMessage], count_tokens: CountMessageTokens) -> bool:
+        """True if a conversation has more than `trigger_tokens`; False if it cannot be counted."""
+        try:
+            return count_tokens(shown) > self.trigger_tokens
+        except Exception:
+            if self.compressor is not None and self.compressor.on_error == "raise":
+                raise
+            # LangChain's own counter fails for blocks of unusual form.
+            logger.warning("The tokens of a conversation could not be counted.", exc_info=True)
+            return False
 
     def _old(self, messages: Sequence[BaseMessage]) -> set[int]:
         """Indices of tool results and human messages that are not among the latest."""
