@@ -136,11 +136,12 @@ def masses(scores: Sequence[float], tokens: Sequence[int], *, are_logarithms: bo
     Returns:
         Shares that sum to 1; proportional to tokens if no unit holds any mass.
     """
+    highest = max(scores, default=0.0)
+    held: list[float] = []
     if are_logarithms:
-        highest = max(scores, default=0.0)
         held = [math.exp(score - highest) for score in scores]
-    else:
-        held = [max(0.0, s) * t for s, t in zip(scores, tokens, strict=True)]
+    elif highest > 0:  # divided by it first, since products of large scores would overflow
+        held = [max(0.0, s / highest) * t for s, t in zip(scores, tokens, strict=True)]
     if not sum(held):
         held = [float(max(1, t)) for t in tokens]
     total = math.fsum(held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -21,17 +22,27 @@ from specprefill_integrations.pipeline._selection import (
 from specprefill_integrations.types import Span, Unit
 
 
+LARGEST, SMALLEST = sys.float_info.max, math.ulp(0.0)
+
+# Few different ones, so that scores repeat; or any finite number, the hardest ones often.
+SCORES = (
+    st.integers(0, 4).map(float)
+    | st.sampled_from([LARGEST, -LARGEST, SMALLEST, -SMALLEST, 0.0, -0.0])
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+
+
 @st.composite
 def some_units(draw: st.DrawFn, min_tokens: int = 0) -> list[Unit]:
-    """Units of a few documents; scores repeat."""
+    """Units of a few documents."""
     documents = draw(
         st.lists(
-            st.lists(st.tuples(st.integers(min_tokens, 9), st.integers(0, 4)), max_size=8),
+            st.lists(st.tuples(st.integers(min_tokens, 9), SCORES), max_size=8),
             max_size=4,
         )
     )
     return [
-        Unit(document, Span(2 * i, 2 * i + 1), tokens, float(score))
+        Unit(document, Span(2 * i, 2 * i + 1), tokens, score)
         for document, members in enumerate(documents)
         for i, (tokens, score) in enumerate(members)
     ]
@@ -243,7 +254,7 @@ class TestSelectMass:
             assert sum(units[i].mass for i in ranked[:-1]) < share
 
     @given(
-        st.lists(st.tuples(st.floats(-50, 50), st.integers(0, 9)), min_size=1, max_size=9),
+        st.lists(st.tuples(st.floats(-50, 50) | SCORES, st.integers(0, 9)), min_size=1, max_size=9),
         st.booleans(),
     )
     def test_masses_are_shares(self, found: list[tuple[float, int]], logarithms: bool) -> None:  # noqa: FBT001
