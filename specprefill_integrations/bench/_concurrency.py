@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from specprefill_integrations.bench._sample_texts import documentation
 from specprefill_integrations.errors import DeadlineExceededError
 from specprefill_integrations.scoring._engine import ScoringEngine
-from specprefill_integrations.scoring._scoring_worker import EngineLimits
+from specprefill_integrations.scoring._engine_limits import EngineLimits
 from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
 from specprefill_integrations.splitting._prose import ProseSplitter
 

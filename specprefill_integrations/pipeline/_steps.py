@@ -6,14 +6,13 @@ it can be awaited. A step that fails raises `StepError`, which carries the last 
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from specprefill_integrations.errors import DeadlineExceededError, DraftModelError
+from specprefill_integrations.errors import DeadlineExceededError
 from specprefill_integrations.pipeline._budget_fitting import BudgetFitter, Fitted
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._protection import ProtectionRule
@@ -28,7 +27,7 @@ from specprefill_integrations.pipeline._selection import (
 )
 from specprefill_integrations.pipeline._split_document import SplitDocument, scored_units
 from specprefill_integrations.pipeline._token_counting import count_each
-from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
+from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer, finite_score
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting._rendering import GapStyle
 from specprefill_integrations.types import (
@@ -261,7 +260,7 @@ def scored(found: Split, answers: Sequence[Sequence[float]]) -> Scored:
         return Scored(
             found,
             [
-                _finite(score)
+                finite_score(score)
                 for document, scores in zip(filled, answers, strict=True)
                 for _, score in zip(document.units, scores, strict=True)
             ],
@@ -398,11 +397,3 @@ def _unchanged_result(
         elapsed_seconds=elapsed,
         skipped_because=reason if text else "empty_text",
     )
-
-
-def _finite(score: float) -> float:
-    """Return a score that can be sorted by."""
-    if not math.isfinite(score):
-        msg = f"The draft gave a score that is not a finite number: {score!r}."
-        raise DraftModelError(msg)
-    return score

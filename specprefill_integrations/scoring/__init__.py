@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from specprefill_integrations.scoring._attention_scorer import AttentionScorer, ReadingPlan
     from specprefill_integrations.scoring._draft_model import DraftModel
     from specprefill_integrations.scoring._engine import ScoringEngine, shared_engine
+    from specprefill_integrations.scoring._engine_limits import EngineLimits, EngineStatistics
     from specprefill_integrations.scoring._profiles import ReadoutProfile
-    from specprefill_integrations.scoring._scoring_worker import EngineLimits, EngineStatistics
     from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
     from specprefill_integrations.scoring.readouts import (
         CalibratedDifferenceReadout,
@@ -35,8 +35,8 @@ _HOMES = {
     "CalibratedDifferenceReadout": "readouts",
     "DraftLayers": "readouts",
     "DraftModel": "_draft_model",
-    "EngineLimits": "_scoring_worker",
-    "EngineStatistics": "_scoring_worker",
+    "EngineLimits": "_engine_limits",
+    "EngineStatistics": "_engine_limits",
     "LinearReadout": "readouts",
     "PromptLayout": "readouts",
     "PublishedReadout": "readouts",

@@ -6,11 +6,11 @@ is averaged over spans. Knows nothing about budgets, selection or frameworks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,10 +27,13 @@ from specprefill_integrations.scoring._prompt_reader import (
     QuestionTokens,
 )
 from specprefill_integrations.scoring._request_reading import RequestReading
-from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
+from specprefill_integrations.scoring._span_scorer import ScoreRequest, Slices, SpanScorer
 from specprefill_integrations.scoring._windows import Window, plan_batches
 from specprefill_integrations.scoring.readouts import Readout, SpanReadings
 from specprefill_integrations.types import Span
+
+ResultT = TypeVar("ResultT")
+_InSlices = Generator[None, None, ResultT]
 
 GENERIC_QUESTION = "What are the main points?"
 """The question of a call without a query."""
@@ -133,17 +136,36 @@ class AttentionScorer(SpanScorer):
 
         Args:
             requests: The requests. See `SpanScorer.score_batch`.
-            is_wanted: Called before each batch of windows.
+            is_wanted: Called before each slice.
 
         Raises:
             CancelledError: `is_wanted` returned False.
             DraftModelNotFoundError: There is no such draft.
             DraftModelUnsupportedError: The draft's attention cannot be read.
         """
-        return [
-            self._scores(request, *found)
-            for request, found in zip(requests, self._read(requests, is_wanted), strict=True)
-        ]
+        return _finished(self.score_in_slices(requests), is_wanted)
+
+    def score_in_slices(
+        self,
+        requests: Sequence[ScoreRequest],
+        *,
+        is_wanted: Callable[[], bool] | None = None,  # noqa: ARG002 - the caller drops it
+    ) -> Slices:
+        """Score as `score_batch` does. See `SpanScorer.score_in_slices`.
+
+        The first slice tokenizes, each further one reads a batch of windows. Sums over spans are
+        all that is kept in between.
+
+        Args:
+            requests: The requests.
+            is_wanted: Not called.
+
+        Raises:
+            DraftModelNotFoundError: There is no such draft.
+            DraftModelUnsupportedError: The draft's attention cannot be read.
+        """
+        found = yield from self._read(requests)
+        return [self._scores(request, *read) for request, read in zip(requests, found, strict=True)]
 
     def read_spans(
         self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
@@ -163,7 +185,7 @@ class AttentionScorer(SpanScorer):
             DraftModelNotFoundError: There is no such draft.
             DraftModelUnsupportedError: The draft's attention cannot be read.
         """
-        [found] = self._read([ScoreRequest(query, texts, spans)])
+        [found] = _finished(self._read([ScoreRequest(query, texts, spans)]))
         return found
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -201,9 +223,9 @@ class AttentionScorer(SpanScorer):
         return [part.tolist() for part in np.split(scores, edges)]
 
     def _read(
-        self, requests: Sequence[ScoreRequest], is_wanted: Callable[[], bool] | None = None
-    ) -> list[tuple[SpanReadings, NDArray[np.bool_]]]:
-        """Read the windows of all requests. See `RequestReading.readings`."""
+        self, requests: Sequence[ScoreRequest]
+    ) -> _InSlices[list[tuple[SpanReadings, NDArray[np.bool_]]]]:
+        """Read the windows of all requests, batch by batch. See `RequestReading.readings`."""
         tokenizer = self._tokenizer
         around_tokens = self.active_readout.around_tokens
         readings = [RequestReading(request, tokenizer, around_tokens) for request in requests]
@@ -216,12 +238,12 @@ class AttentionScorer(SpanScorer):
             self._batch_tokens,
         )
         for batch in batches:
-            if is_wanted is not None and not is_wanted():
-                raise CancelledError
+            yield
             chosen = [waiting[index] for index in batch]
             features = self._read_batch([found.prompt for found in chosen], null_question)
             for found, read in zip(chosen, features, strict=True):
                 found.reading.add(found.window, read)
+            del features, read  # tensors of the device, which must not outlive the slice
         return [reading.readings() for reading in readings]
 
     def _read_batch(
@@ -296,3 +318,18 @@ class AttentionScorer(SpanScorer):
             return self._wanted_window_tokens
         room = positions - other_tokens - self.active_readout.lookahead_tokens
         return max(1, min(self._wanted_window_tokens, room))
+
+
+def _finished(slices: _InSlices[ResultT], is_wanted: Callable[[], bool] | None = None) -> ResultT:
+    """Do all slices of some work.
+
+    Raises:
+        CancelledError: `is_wanted` returned False.
+    """
+    while is_wanted is None or is_wanted():
+        try:
+            next(slices)
+        except StopIteration as end:  # noqa: PERF203 - it ends the loop
+            result: ResultT = end.value
+            return result
+    raise CancelledError

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import Any, final
 from weakref import WeakValueDictionary
 
-from specprefill_integrations._concurrency import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
 from specprefill_integrations.errors import DeadlineExceededError
-from specprefill_integrations.scoring._scoring_job import Scores
-from specprefill_integrations.scoring._scoring_worker import (
-    EngineLimits,
-    EngineStatistics,
-    ScoringWorker,
-)
+from specprefill_integrations.scoring._engine_limits import EngineLimits, EngineStatistics
+from specprefill_integrations.scoring._scoring_job import Answer, request_key
+from specprefill_integrations.scoring._scoring_worker import ScoringWorker
 from specprefill_integrations.scoring._span_scorer import (
     ScoreRequest,
     ScorerWrapper,
     SpanScorer,
 )
 from specprefill_integrations.types import Span
+
+# Characters of a request that an event loop may hash itself, in a fraction of a millisecond.
+_HASHED_ON_THE_LOOP = 50_000
 
 
 @final
@@ -86,7 +86,8 @@ class ScoringEngine(ScorerWrapper):
             EngineBusyError: Too many calls are waiting.
             EngineClosedError: The engine was closed.
         """
-        answer = self._worker.submit(_request(query, texts, spans))
+        request = _request(query, texts, spans)
+        answer = self._worker.submit(request, request_key(request))
         with self._left_if_interrupted(answer):
             wait([answer], timeout=self.deadline_seconds)
         return self._scores(answer)
@@ -95,7 +96,12 @@ class ScoringEngine(ScorerWrapper):
         self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> list[list[float]]:
         """Do the same as `score_spans` without blocking; a cancelled call is not started."""
-        answer = self._worker.submit(_request(query, texts, spans))
+        request = _request(query, texts, spans)
+        if sum(map(len, texts)) > _HASHED_ON_THE_LOOP:
+            key = await run_in_thread(lambda: request_key(request))
+        else:
+            key = request_key(request)
+        answer = self._worker.submit(request, key)
         waiting = asyncio.wrap_future(answer)
         try:
             with self._left_if_interrupted(answer):
@@ -105,7 +111,7 @@ class ScoringEngine(ScorerWrapper):
             waiting.cancel()  # otherwise asyncio reports a late error as never retrieved
 
     @contextmanager
-    def _left_if_interrupted(self, answer: Future[Scores]) -> Iterator[None]:
+    def _left_if_interrupted(self, answer: Answer) -> Iterator[None]:
         """Cancel an answer if waiting for it is interrupted."""
         try:
             yield
@@ -113,7 +119,7 @@ class ScoringEngine(ScorerWrapper):
             self._worker.leave(answer, deadline_missed=False)
             raise
 
-    def _scores(self, answer: Future[Scores]) -> list[list[float]]:
+    def _scores(self, answer: Answer) -> list[list[float]]:
         """Return the caller's own copy of the scores."""
         if not answer.done():
             self._worker.leave(answer, deadline_missed=True)

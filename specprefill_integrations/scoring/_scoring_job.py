@@ -5,15 +5,26 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from itertools import chain
 
 from specprefill_integrations.errors import ScoringEngineError
-from specprefill_integrations.scoring._span_scorer import ScoreRequest
+from specprefill_integrations.scoring._span_scorer import (
+    ScoreRequest,
+    SpanScorer,
+    finite_score,
+)
 
 Scores = tuple[tuple[float, ...], ...]
 """For each text of a request, one number per span."""
+
+
+class Answer(Future[Scores]):
+    """One caller's answer."""
+
+    job: ScoringJob | None = None
+    """The job that gives it; None for an answer from the cache."""
 
 
 @dataclass(eq=False, slots=True)
@@ -26,23 +37,43 @@ class ScoringJob:
     key: bytes
     """See `request_key`."""
 
-    answers: list[Future[Scores]]
+    answers: list[Answer] = field(default_factory=list)
     """One for each caller."""
+
+    callers: int = 0
+    """Callers that still wait."""
 
     was_lost: bool = False
     """True if a batch with this job has killed the scoring thread."""
 
+    reading: BatchReading | None = None
+    """If slices of it were read: what was read so far."""
+
     chars: int = field(init=False)
     """Characters of the request's texts."""
+
+    number: int = field(init=False)
+    """Its place in the order of arrival. Set by the queue."""
+
+    turn: int = field(init=False)
+    """Its place in the order of long requests. Set by the queue."""
 
     def __post_init__(self) -> None:
         """Count the characters."""
         self.chars = sum(map(len, self.request.texts))
 
+    def add_caller(self) -> Answer:
+        """Return the answer of one more caller."""
+        answer = Answer()
+        answer.job = self
+        self.answers.append(answer)
+        self.callers += 1
+        return answer
+
     @property
     def is_wanted(self) -> bool:
         """True if a caller still waits."""
-        return not all(answer.cancelled() for answer in self.answers)
+        return self.callers > 0
 
     def succeed(self, scores: Scores) -> None:
         """Give the scores to all callers that still wait."""
@@ -52,13 +83,60 @@ class ScoringJob:
 
     def fail(self, error: BaseException) -> None:
         """Give an error to all callers that still wait."""
-        if isinstance(error, StopIteration):  # asyncio futures refuse it and would never end
-            failure = ScoringEngineError("The scorer raised StopIteration.")
+        if isinstance(error, (StopIteration, CancelledError)):
+            # asyncio never ends a wait for the former, and takes the latter for the caller's own.
+            failure = ScoringEngineError(f"The scorer raised {type(error).__name__}.")
             failure.__cause__ = error
             error = failure
         for answer in self.answers:
             if answer.set_running_or_notify_cancel():
                 answer.set_exception(error)
+
+
+class BatchReading:
+    """Jobs that are scored together, slice by slice."""
+
+    def __init__(self, scorer: SpanScorer, jobs: Sequence[ScoringJob]) -> None:
+        """Begin with nothing read.
+
+        Args:
+            scorer: The scorer.
+            jobs: The jobs.
+        """
+        self.jobs = jobs
+        """The jobs."""
+        self.was_given_up = False
+        """True if reading stopped because no caller was waiting."""
+        self._slices = scorer.score_in_slices(
+            [job.request for job in jobs], is_wanted=self._is_wanted
+        )
+
+    def read_on(self) -> list[Scores] | None:
+        """Read the next slice.
+
+        Returns:
+            The scores of each job, if this was the last slice.
+
+        Raises:
+            CancelledError: No caller waits.
+            DraftModelError: A score is no finite number.
+            ScoringEngineError: There is not one score for each span.
+        """
+        if not self._is_wanted():
+            raise CancelledError
+        try:
+            next(self._slices)
+        except StopIteration as end:
+            return [
+                _checked_scores(scores, job.request)
+                for scores, job in zip(end.value, self.jobs, strict=True)
+            ]
+        return None
+
+    def _is_wanted(self) -> bool:
+        is_wanted = any(job.is_wanted for job in self.jobs)
+        self.was_given_up |= not is_wanted
+        return is_wanted
 
 
 def request_key(request: ScoreRequest) -> bytes:
@@ -72,16 +150,12 @@ def request_key(request: ScoreRequest) -> bytes:
     return digest.digest()
 
 
-def checked_scores(scores: Sequence[Sequence[float]], request: ScoreRequest) -> Scores:
-    """Return an immutable copy of a scorer's answer.
-
-    Raises:
-        ScoringEngineError: There is not one score for each span.
-    """
+def _checked_scores(scores: Sequence[Sequence[float]], request: ScoreRequest) -> Scores:
+    """Return an immutable copy of a scorer's answer."""
     if list(map(len, scores)) != list(map(len, request.spans)):
         msg = "The scorer did not return one score for each span."
         raise ScoringEngineError(msg)
-    return tuple(tuple(found) for found in scores)
+    return tuple(tuple(map(finite_score, found)) for found in scores)
 
 
 def _framed(text: str) -> bytes:

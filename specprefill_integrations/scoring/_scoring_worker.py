@@ -12,10 +12,9 @@ import threading
 import time
 import traceback
 import weakref
-from collections import deque
+from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, replace
+from concurrent.futures import CancelledError
 
 from cachetools import LRUCache
 
@@ -24,75 +23,23 @@ from specprefill_integrations.errors import (
     EngineClosedError,
     ScoringEngineError,
 )
+from specprefill_integrations.scoring._engine_limits import EngineLimits, EngineStatistics
 from specprefill_integrations.scoring._scoring_job import (
+    Answer,
+    BatchReading,
     Scores,
     ScoringJob,
-    checked_scores,
-    request_key,
 )
-from specprefill_integrations.scoring._span_scorer import (
-    ScoreRequest,
-    SpanScorer,
-)
+from specprefill_integrations.scoring._scoring_queue import ScoringQueue
+from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineLimits:
-    """Limits of a scoring engine."""
-
-    max_waiting: int | None = None
-    """Maximum number of waiting requests; another one is refused with `EngineBusyError`. None: no
-    limit, every caller waits for its turn."""
-
-    max_batch_chars: int | None = None
-    """Characters of texts scored together; a longer request is scored alone. None: the scorer's own
-    choice. 1: every request is scored alone, with exactly the same scores as without an engine."""
-
-    cache_entries: int = 256
-    """Requests whose scores are kept; 0 for none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineStatistics:
-    """Counters of a scoring engine."""
-
-    calls: int = 0
-    """Calls accepted."""
-
-    cache_hits: int = 0
-    """Calls answered from the cache or by a request that was already waiting or being scored."""
-
-    batches: int = 0
-    """Batches scored."""
-
-    batched_requests: int = 0
-    """Requests in all batches."""
-
-    scoring_seconds: float = 0.0
-    """Time spent on scoring."""
-
-    deadline_misses: int = 0
-    """Calls that missed their deadline."""
-
-    cancelled: int = 0
-    """Calls cancelled for another reason."""
-
-    restarts: int = 0
-    """Batches lost to an error that ends threads, such as `SystemExit`."""
-
-    waiting: int = 0
-    """Requests waiting now."""
-
-    @property
-    def mean_batch_requests(self) -> float:
-        """Mean number of requests per batch; 0.0 before the first batch."""
-        return self.batched_requests / self.batches if self.batches else 0.0
-
-
 class ScoringWorker:
-    """Scores requests in batches, on one thread that lives as long as there is work.
+    """Scores small requests in batches and long ones in slices, on one thread.
+
+    The thread lives as long as there is work.
 
     An `Exception` goes to the caller whose request raised it. An error that ends threads
     (`SystemExit` and others) loses the current batch; each of its requests is tried once more,
@@ -110,55 +57,63 @@ class ScoringWorker:
     def _begin_afresh(self) -> None:
         """Start without requests and thread: at first, and in a forked process."""
         self._lock = threading.Lock()  # held briefly, never while scoring
-        self._waiting: deque[ScoringJob] = deque()
-        self._jobs: dict[bytes, ScoringJob] = {}  # waiting or being scored
+        self._queue = ScoringQueue(self._batch_chars)
+        self._jobs: dict[bytes, ScoringJob] = {}  # in the queue or being scored
         self._cache: LRUCache[bytes, Scores] = LRUCache(self._limits.cache_entries)
         self._thread: threading.Thread | None = None
         self._is_closed = False
-        self._statistics = EngineStatistics()
+        self._counts: Counter[str] = Counter()
+        self._scoring_seconds = 0.0
 
-    def submit(self, request: ScoreRequest) -> Future[Scores]:
+    def submit(self, request: ScoreRequest, key: bytes) -> Answer:
         """Request scores.
 
         Args:
             request: The request, which must not be changed afterwards.
+            key: Its `request_key`.
 
         Returns:
-            A future for the scores; cancel it to leave.
+            A future for the scores; `leave` it rather than cancel it.
 
         Raises:
             EngineClosedError: `close` was called.
             EngineBusyError: Too many requests are waiting.
         """
-        key = request_key(request)
-        answer: Future[Scores] = Future()
         with self._lock:
             if self._is_closed:
                 msg = "The scoring engine is closed."
                 raise EngineClosedError(msg)
             cached = self._cache.get(key)
             job = self._jobs.get(key)
+            self._counts["cache_hits"] += cached is not None or job is not None
             if cached is not None:
+                answer = Answer()
                 answer.set_result(cached)
-            elif job is not None:
-                job.answers.append(answer)
             else:
-                self._enqueue(ScoringJob(request, key, [answer]))
-            self._count(calls=1, cache_hits=int(cached is not None or job is not None))
+                if job is None:
+                    job = ScoringJob(request, key)
+                    self._enqueue(job)
+                answer = job.add_caller()
+            self._counts["calls"] += 1
         return answer
 
-    def leave(self, answer: Future[Scores], *, deadline_missed: bool) -> None:
-        """Cancel an answer. A request without any other caller is not started."""
-        answer.cancel()
+    def leave(self, answer: Answer, *, deadline_missed: bool) -> None:
+        """Cancel an answer. A request without any other caller is not started or read on."""
+        was_waiting = answer.cancel()
         with self._lock:
-            self._count(deadline_misses=int(deadline_missed), cancelled=int(not deadline_missed))
+            self._counts["deadline_misses" if deadline_missed else "cancelled"] += 1
+            job = answer.job
+            if not was_waiting or job is None:
+                return
+            job.callers -= 1
+            if not job.is_wanted and self._queue.remove(job):
+                del self._jobs[job.key]
 
     def close(self) -> None:
         """Refuse waiting and future requests, and wait for the current batch."""
         with self._lock:
             self._is_closed = True
-            refused = list(self._waiting)
-            self._waiting.clear()
+            refused = self._queue.clear()
             for job in refused:
                 del self._jobs[job.key]
             thread = self._thread
@@ -177,24 +132,22 @@ class ScoringWorker:
     def statistics(self) -> EngineStatistics:
         """The counters as they are now."""
         with self._lock:
-            return replace(self._statistics, waiting=len(self._waiting))
-
-    def _count(self, **more: float) -> None:
-        """Add to the statistics. The lock must be held."""
-        counted = {name: getattr(self._statistics, name) + n for name, n in more.items()}
-        self._statistics = replace(self._statistics, **counted)
+            return EngineStatistics(
+                **self._counts, scoring_seconds=self._scoring_seconds, waiting=len(self._queue)
+            )
 
     def _enqueue(self, job: ScoringJob) -> None:
         """Queue a job and make sure that a thread runs. The lock must be held."""
         most = self._limits.max_waiting
-        if most is not None and len(self._waiting) >= most:
-            self._drop_unwanted()
-        if most is not None and len(self._waiting) >= most:
-            msg = f"{most} requests are already waiting in the scoring engine."
+        if most is not None and len(self._queue) >= most:
+            msg = (
+                f"{most} requests are already waiting for the draft. Make fewer calls at a time, "
+                "give them deadline_seconds=, or raise EngineLimits.max_waiting."
+            )
             raise EngineBusyError(msg)
         if self._thread is None:  # first: starting it may fail, and then nothing may be queued
             self._thread = self._started_thread()
-        self._waiting.append(job)
+        self._queue.add(job)
         self._jobs[job.key] = job
 
     def _started_thread(self) -> threading.Thread:
@@ -205,95 +158,103 @@ class ScoringWorker:
         return thread
 
     def _run(self) -> None:
-        """Score batch after batch until no request waits."""
-        while batch := self._next_batch():
-            self._answer_or_recover(batch)
+        """Score batches and slices until the queue is empty."""
+        while jobs := self._next_jobs():
+            self._answer_or_recover(jobs)
 
-    def _next_batch(self) -> list[ScoringJob]:
-        """Take the next batch from the queue; empty if the thread is to end."""
+    def _next_jobs(self) -> list[ScoringJob]:
+        """Take the jobs whose turn it is; none if the thread is to end."""
         with self._lock:
-            self._drop_unwanted()
-            if not self._waiting:
+            jobs = self._queue.take()
+            if not jobs:
                 self._thread = None
-                return []
-            batch = self._fitting(self._waiting)
-            for job in batch:
-                self._waiting.remove(job)
-            return batch
+            return jobs
 
-    def _fitting(self, waiting: Sequence[ScoringJob]) -> list[ScoringJob]:
-        """Return the oldest job and, within the limit, those closest to it in length."""
-        first = waiting[0]
-        batch = [first]
-        if first.was_lost:
-            return batch
-        room = self._batch_chars - first.chars
-        for job in sorted(waiting, key=lambda job: abs(job.chars - first.chars)):
-            if job is not first and job.chars <= room and not job.was_lost:
-                batch.append(job)
-                room -= job.chars
-        return batch
-
-    def _drop_unwanted(self) -> None:
-        """Drop waiting jobs that all callers have left. The lock must be held."""
-        unwanted = [job for job in self._waiting if not job.is_wanted]
-        for job in unwanted:
-            self._waiting.remove(job)
-            del self._jobs[job.key]
-
-    def _answer_or_recover(self, batch: Sequence[ScoringJob]) -> None:
+    def _answer_or_recover(self, jobs: Sequence[ScoringJob]) -> None:
         try:
-            self._answer(batch)
+            self._answer(jobs)
         except BaseException as error:
-            logger.exception("A batch of %d requests was lost", len(batch))
-            self._recover(batch, error)
+            logger.exception("A batch of %d requests was lost", len(jobs))
+            self._recover(jobs, error)
 
-    def _answer(self, batch: Sequence[ScoringJob]) -> None:
-        """Score a batch; if that fails, score it in halves, down to the request at fault."""
+    def _answer(self, jobs: Sequence[ScoringJob]) -> None:
+        """Score a batch, or read a slice of a long request.
+
+        A batch that fails is scored in halves, down to the request at fault.
+        """
+        reading = jobs[0].reading or self._begun_reading(jobs)
         try:
-            scores = self._score(batch)
-        except CancelledError:
-            parts = [self._wanted(batch)]  # a caller with the same request may have come since
+            scores = self._read(reading)
         except Exception as error:  # noqa: BLE001 - it is passed on to the caller
-            if _is_out_of_memory(error):
-                _release_memory(error)
-            if len(batch) == 1:
-                self._finish(batch[0])
-                batch[0].fail(error)
-                return
-            logger.info("Scoring %d requests together failed: %r", len(batch), error)
-            wanted = self._wanted(batch)
-            half = len(wanted) // 2
-            parts = [wanted[:half], wanted[half:]]
-        else:
-            for job, found in zip(batch, scores, strict=True):
-                self._finish(job, found)
-                job.succeed(found)
-            return
-        for part in parts:
-            if part:
+            for part in self._after_failure(reading, error):
                 self._answer(part)
+            return
+        if scores is None:
+            self._pause(reading)
+            return
+        for job, found in zip(jobs, scores, strict=True):
+            self._finish(job, found)
+            job.succeed(found)
 
-    def _score(self, batch: Sequence[ScoringJob]) -> list[Scores]:
-        """Score each job; the scorer may stop once no caller waits for any of them."""
-        requests = [job.request for job in batch]
+    def _begun_reading(self, jobs: Sequence[ScoringJob]) -> BatchReading:
+        with self._lock:
+            self._counts["batches"] += 1
+            self._counts["batched_requests"] += len(jobs)
+        return BatchReading(self._scorer, jobs)
+
+    def _read(self, reading: BatchReading) -> list[Scores] | None:
+        """Score a batch to its end, or read a slice of a long request that is not the last one."""
+        [first, *_] = reading.jobs
         started = time.perf_counter()
         try:
-            found = self._scorer.score_batch(
-                requests, is_wanted=lambda: any(job.is_wanted for job in batch)
-            )
-            return [checked_scores(scores, r) for scores, r in zip(found, requests, strict=True)]
+            scores = reading.read_on()
+            while scores is None and (self.is_closed or not self._queue.is_long(first)):
+                scores = reading.read_on()
+            return scores
         finally:
             seconds = time.perf_counter() - started
             with self._lock:
-                self._count(batches=1, batched_requests=len(requests), scoring_seconds=seconds)
+                self._scoring_seconds += seconds
 
-    def _wanted(self, batch: Sequence[ScoringJob]) -> list[ScoringJob]:
+    def _pause(self, reading: BatchReading) -> None:
+        """Queue a long request again, unless its callers have left."""
+        [job] = reading.jobs
+        with self._lock:
+            if job.is_wanted:
+                job.reading = reading
+                self._queue.put_back(job)
+            else:
+                del self._jobs[job.key]
+
+    def _after_failure(self, reading: BatchReading, error: Exception) -> list[list[ScoringJob]]:
+        """Return the batches to be tried after a failure; the request at fault fails.
+
+        If the scorer stopped because no caller was waiting, one with the same request may have come
+        since.
+        """
+        if _is_out_of_memory(error):
+            _release_memory(error)
+        jobs = list(reading.jobs)
+        for job in jobs:
+            job.reading = None
+        was_given_up = reading.was_given_up and isinstance(error, CancelledError)
+        if len(jobs) == 1 and not was_given_up:
+            self._finish(jobs[0])
+            jobs[0].fail(error)
+            return []
+        wanted = self._wanted(jobs)
+        if was_given_up:
+            return [wanted] if wanted else []
+        logger.info("Scoring %d requests together failed: %r", len(jobs), error)
+        half = len(wanted) // 2
+        return [part for part in (wanted[:half], wanted[half:]) if part]
+
+    def _wanted(self, jobs: Sequence[ScoringJob]) -> list[ScoringJob]:
         """Return the jobs of a batch that a caller still waits for; forget the others."""
         with self._lock:
-            wanted = [job for job in batch if job.is_wanted]
-            for job in batch:
-                if job not in wanted:
+            wanted = [job for job in jobs if job.is_wanted]
+            for job in jobs:
+                if not job.is_wanted:
                     del self._jobs[job.key]
             return wanted
 
@@ -304,18 +265,19 @@ class ScoringWorker:
             if scores is not None and self._limits.cache_entries:
                 self._cache[job.key] = scores
 
-    def _recover(self, batch: Sequence[ScoringJob], error: BaseException) -> None:
+    def _recover(self, jobs: Sequence[ScoringJob], error: BaseException) -> None:
         """Queue lost jobs once more, each to be scored alone, but not a third time."""
         with self._lock:
-            lost = [job for job in batch if self._jobs.get(job.key) is job]
+            lost = [job for job in jobs if self._jobs.get(job.key) is job]
             given_up = [job for job in lost if job.was_lost or self._is_closed]
-            again = [job for job in lost if job not in given_up]
             for job in given_up:
                 del self._jobs[job.key]
-            for job in again:
-                job.was_lost = True
-            self._waiting.extendleft(reversed(again))
-            self._count(restarts=1)
+            for job in reversed(lost):
+                if job not in given_up:
+                    job.was_lost = True
+                    job.reading = None
+                    self._queue.put_back(job)
+            self._counts["restarts"] += 1
         for job in given_up:
             failure = ScoringEngineError(
                 "Scoring crashed twice on a batch that contained this request."

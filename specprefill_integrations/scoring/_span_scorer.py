@@ -5,12 +5,14 @@ Knows no model. Selection imports nothing else of this folder.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from specprefill_integrations._concurrency import run_in_thread
+from specprefill_integrations.errors import DraftModelError
 from specprefill_integrations.types import Span
 
 
@@ -26,6 +28,10 @@ class ScoreRequest:
 
     spans: Sequence[Sequence[Span]]
     """For each text, the spans to score, in ascending order."""
+
+
+Slices = Generator[None, None, list[list[list[float]]]]
+"""Scoring of a batch that pauses after each slice of the work; returns as `score_batch` does."""
 
 
 class SpanScorer(ABC):
@@ -89,6 +95,21 @@ class SpanScorer(ABC):
             concurrent.futures.CancelledError: `is_wanted` returned False.
         """
         return [self.score_spans(one.query, one.texts, one.spans) for one in requests]
+
+    def score_in_slices(
+        self, requests: Sequence[ScoreRequest], *, is_wanted: Callable[[], bool] | None = None
+    ) -> Slices:
+        """Score as `score_batch` does, in slices of about `batch_chars` characters.
+
+        Between two slices others may be scored, or the generator dropped: keep no tensors of a
+        device. By default there is one slice.
+
+        Args:
+            requests: The requests.
+            is_wanted: See `score_batch`.
+        """
+        return self.score_batch(requests, is_wanted=is_wanted)
+        yield  # makes this function a generator
 
     @property
     def scores_are_logarithms(self) -> bool:
@@ -204,6 +225,7 @@ _OPTIONAL = {
     "ascore_spans",
     "batch_chars",
     "score_batch",
+    "score_in_slices",
     "scores_are_logarithms",
     "token_spans",
 }
@@ -222,3 +244,15 @@ def as_span_scorer(scorer: SpanScorer | ScoresSpans) -> SpanScorer:
         return DuckTypedScorer(scorer)
     msg = f"scorer= takes a SpanScorer, with score_spans() and count_tokens(); got {scorer!r}."
     raise TypeError(msg)
+
+
+def finite_score(score: float) -> float:
+    """Return a score by which units can be sorted.
+
+    Raises:
+        DraftModelError: It is NaN or infinite.
+    """
+    if not math.isfinite(score):
+        msg = f"The scorer gave a score that is not a finite number: {score!r}."
+        raise DraftModelError(msg)
+    return score

@@ -144,6 +144,24 @@ def test_reading_stops_between_batches_when_nobody_waits():
     assert next(wanted, "all asked") == "all asked"
 
 
+def test_slices_of_several_batches_in_turn_score_exactly_as_each_batch_at_once():
+    shared = scorer("llama", LINEAR, torch.float32, batch_tokens=90)
+    batches = [requests()[:2], requests()[2:3], requests()[3:]]
+    expected = [shared.score_batch(batch) for batch in batches]
+    readings = [shared.score_in_slices(batch) for batch in batches]
+    found, slices = {}, 0
+    while len(found) < len(batches):
+        for number, reading in enumerate(readings):
+            if number not in found:
+                try:
+                    next(reading)
+                    slices += 1
+                except StopIteration as end:
+                    found[number] = end.value
+    assert [found[number] for number in range(len(batches))] == expected
+    assert slices > 3 * len(batches)
+
+
 def test_no_request_is_no_answer():
     assert scorer("llama", LINEAR, torch.float32).score_batch([]) == []
 

@@ -19,7 +19,7 @@ import pytest
 from specprefill_integrations import Span
 from specprefill_integrations.errors import DeadlineExceededError, ScoringEngineError
 from specprefill_integrations.scoring._engine import ScoringEngine
-from specprefill_integrations.scoring._scoring_worker import EngineLimits
+from specprefill_integrations.scoring._engine_limits import EngineLimits
 from specprefill_integrations.scoring._span_scorer import SpanScorer
 
 CALLS = 2000

@@ -21,7 +21,6 @@ from specprefill_integrations.pipeline._selection import (
 )
 from specprefill_integrations.types import Span, Unit
 
-
 LARGEST, SMALLEST = sys.float_info.max, math.ulp(0.0)
 
 # Few different ones, so that scores repeat; or any finite number, the hardest ones often.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import math
 import multiprocessing
 import pickle
 import threading
@@ -17,12 +18,13 @@ from blockbuster import blockbuster_ctx
 from specprefill_integrations import Budget, ContextCompressor, Span
 from specprefill_integrations.errors import (
     DeadlineExceededError,
+    DraftModelError,
     EngineBusyError,
     EngineClosedError,
     ScoringEngineError,
 )
 from specprefill_integrations.scoring._engine import ScoringEngine, shared_engine
-from specprefill_integrations.scoring._scoring_worker import EngineLimits
+from specprefill_integrations.scoring._engine_limits import EngineLimits
 from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
 from specprefill_integrations.testing import KeywordScorer
 
@@ -72,6 +74,29 @@ class GatedScorer(SpanScorer):
 
     def token_spans(self, text: str) -> list[Span]:
         return KeywordScorer().token_spans(text)
+
+
+class SlicedScorer(GatedScorer):
+    """Takes a slice for each 4,000 characters, and each when it is allowed to."""
+
+    def __init__(self):
+        super().__init__()
+        self.slices = []
+        self.slice_begins = threading.Semaphore(0)
+        self.allowed = threading.Semaphore(0)
+
+    def allow(self, slices):
+        self.allowed.release(slices)
+
+    def score_in_slices(self, requests, *, is_wanted=None):
+        text = requests[0].texts[0]
+        for number in range(0, len(text), 4_000):
+            if number:
+                yield
+            self.slice_begins.release()
+            assert self.allowed.acquire(timeout=PATIENCE)
+            self.slices.append("long" if len(text) > 4_096 else text)
+        return self.score_batch(requests)
 
 
 def expected(text, query="cat"):
@@ -162,6 +187,53 @@ class TestTurns:
             asked = [pool.submit(engine.score_spans, "cat", [t], SPANS) for t in texts]
             assert [a.result(PATIENCE) for a in asked] == [expected(t) for t in texts]
             assert engine.statistics.batches == 4
+
+    def test_small_ones_are_scored_between_slices_of_long_ones(self):
+        scorer = SlicedScorer()
+        engine = ScoringEngine(scorer)
+        long = "long " * 4_000
+        with ThreadPoolExecutor(8) as pool:
+            first = pool.submit(engine.score_spans, "cat", [long], SPANS)
+            scorer.slice_begins.acquire()
+            small = pool.submit(engine.score_spans, "cat", ["the cat"], SPANS)
+            wait_until(lambda: engine.statistics.waiting == 1)
+            scorer.allow(2)
+            assert small.result(PATIENCE) == expected("the cat")
+            assert not first.done()
+            second = pool.submit(engine.score_spans, "cat", ["the dog"], SPANS)
+            wait_until(lambda: engine.statistics.waiting == 1)
+            scorer.allow(100)
+            assert second.result(PATIENCE) == expected("the dog")
+            assert first.result(PATIENCE) == expected(long)
+        assert scorer.slices == ["long", "the cat", "long", "the dog", *["long"] * 3]
+        assert (engine.statistics.batches, engine.statistics.batched_requests) == (3, 3)
+
+    def test_a_long_one_that_nobody_waits_for_is_not_read_on(self):
+        scorer = SlicedScorer()
+        engine = ScoringEngine(scorer)
+        scorer.allow(2)
+        with pytest.raises(DeadlineExceededError):
+            engine.with_deadline(0.05).score_spans("cat", ["long " * 4_000], SPANS)
+        scorer.allow(100)
+        assert engine.score_spans("cat", ["the cat"], SPANS) == expected("the cat")
+        assert scorer.slices.count("long") < 6
+
+    def test_closing_ends_the_long_one_that_is_read_and_refuses_those_that_pause(self):
+        scorer = SlicedScorer()
+        engine = ScoringEngine(scorer)
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(engine.score_spans, "cat", ["long " * 4_000], SPANS)]
+            scorer.slice_begins.acquire()
+            asked.append(pool.submit(engine.score_spans, "cat", ["other " * 2_000], SPANS))
+            wait_until(lambda: engine.statistics.waiting == 1)
+            scorer.allow(1)
+            wait_until(lambda: engine.statistics.waiting == 0)  # it overtook the longer one
+            closing = pool.submit(engine.close)
+            with pytest.raises(EngineClosedError):
+                asked[0].result(PATIENCE)
+            scorer.allow(100)
+            assert asked[1].result(PATIENCE) == expected("other " * 2_000)
+            closing.result(PATIENCE)
 
     def test_one_thread_scores_and_ends_when_nothing_waits(self):
         scorer = GatedScorer()
@@ -378,7 +450,7 @@ class TestErrors:
             [asked] = crowd.ask_all(["the cat"])
             with pytest.raises(DeadlineExceededError):
                 engine.with_deadline(0.01).score_spans("cat", ["the dog"], SPANS)
-            assert engine.statistics.waiting == 2
+            assert engine.statistics.waiting == 1
             ant = crowd.ask("the ant")  # takes the place of the one that left
             wait_until(lambda: engine.statistics.calls == 4)
             with pytest.raises(EngineBusyError, match="2 requests"):
@@ -386,6 +458,49 @@ class TestErrors:
             scorer.gate.set()
             assert asked.result(PATIENCE) == expected("the cat")
             assert ant.result(PATIENCE) == expected("the ant")
+
+    @pytest.mark.parametrize("error", [CancelledError, asyncio.CancelledError])
+    async def test_a_scorer_that_calls_itself_cancelled_is_asked_twice_at_most(self, error):
+        def fault(asked):
+            raise error
+
+        scorer = GatedScorer(fault=fault)
+        with ScoringEngine(scorer) as engine:
+            with pytest.raises(ScoringEngineError):
+                engine.score_spans("cat", ["the cat"], SPANS)
+            with pytest.raises(ScoringEngineError):
+                await engine.ascore_spans("cat", ["the dog"], SPANS)
+        assert len(scorer.batches) <= 4
+
+    @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+    def test_a_score_that_is_no_number_fails_its_caller_alone_and_once(self, score):
+        class OnceBad(GatedScorer):
+            bad = 2  # in the batch, then alone
+
+            def score_batch(self, requests, *, is_wanted=None):
+                found = super().score_batch(requests)
+                for request, scores in zip(requests, found, strict=True):
+                    if request.texts == ("the dog",) and self.bad:
+                        self.bad -= 1
+                        scores[0][1] = score
+                return found
+
+        scorer = OnceBad(is_open=False)
+        with Crowd(ScoringEngine(scorer), scorer) as crowd:
+            cat, dog = crowd.ask_all(["the cat", "the dog"])
+            scorer.gate.set()
+            with pytest.raises(DraftModelError, match="finite"):
+                dog.result(PATIENCE)
+            assert cat.result(PATIENCE) == expected("the cat")
+            assert crowd.ask("the dog").result(PATIENCE) == expected("the dog")
+
+    def test_a_busy_engine_tells_what_to_do(self):
+        scorer = GatedScorer(is_open=False)
+        engine = ScoringEngine(scorer, limits=EngineLimits(max_waiting=1))
+        with Crowd(engine, scorer) as crowd:
+            crowd.ask_all(["the cat"])
+            with pytest.raises(EngineBusyError, match="max_waiting"):
+                engine.score_spans("cat", ["the owl"], SPANS)
 
 
 class TestCache:
