@@ -32,7 +32,6 @@ from specprefill_integrations.cli._options import (
     WindowTokens,
 )
 from specprefill_integrations.cli._terminal import (
-    FAILURE,
     PIPE_COLUMNS,
     USAGE_ERROR,
     clear_errors,
@@ -42,6 +41,7 @@ from specprefill_integrations.cli._terminal import (
     quiet_libraries,
     stderr_console,
     usage_errors,
+    warn,
 )
 from specprefill_integrations.evaluation._ab import (
     AbResult,
@@ -197,8 +197,25 @@ def ab(  # noqa: PLR0913 - one parameter an option
         else:
             width = None if sys.stdout.isatty() else PIPE_COLUMNS
             _print(Console(highlight=False, width=width), result)
+    _judge_failures(result)
+
+
+def _judge_failures(result: AbResult) -> None:
+    """Fail if failed calls left nothing to compare; warn if they left less."""
+    everything = result.summary.all
+    failed = sum(found.failed for found in everything.variants.values())
+    reason, _ = next(iter(result.summary.errors.items()), ("", 0))
+    if failed and not everything.cases:
+        fail(f"nothing to compare: no case was answered with every variant; {reason}")
     if result.stopped == "target_fails":
-        raise typer.Exit(FAILURE)
+        fail(f"the model kept failing: {reason}")
+    if not everything.cases:
+        warn("nothing to compare: no case was answered with every variant")
+    elif failed:
+        warn(
+            f"{everything.incomplete:,} of {everything.incomplete + everything.cases:,} cases were "
+            f"not answered with every variant and do not count; failed calls: {failed:,}; {reason}"
+        )
 
 
 def _model_options(text: str) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import codecs
+import contextlib
 import csv
 import dataclasses
 import gzip
@@ -35,19 +38,34 @@ _LONGEST_CELL = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldNames:
-    """Names of the fields in a table's row or an export's record; dots lead into objects.
+    """Names of the fields in a row, a line or an export's record; dots lead into objects.
 
-    Names are tried in turn; in a LangSmith export also within `inputs`, `outputs`,
-    `reference_outputs` and `metadata`.
+    The defaults include those of RAGAS. Names are tried in turn; in a LangSmith export also within
+    `inputs`, `outputs`, `reference_outputs` and `metadata`.
     """
 
-    query: Sequence[str] = ("query", "question", "input")
+    query: Sequence[str] = ("query", "question", "input", "user_input")
     """The question."""
 
-    texts: Sequence[str] = ("documents", "contexts", "context", "texts", "text")
+    texts: Sequence[str] = (
+        "documents",
+        "contexts",
+        "context",
+        "texts",
+        "text",
+        "retrieved_contexts",
+        "reference_contexts",
+    )
     """The texts: one, or a list of texts or of objects with `text` or `page_content`."""
 
-    answers: Sequence[str] = ("answers", "answer", "output", "reference")
+    answers: Sequence[str] = (
+        "answers",
+        "ground_truth",  # before `answer`, which is the app's in RAGAS's former format
+        "ground_truths",
+        "answer",
+        "output",
+        "reference",
+    )
     """The right answers: one, or a list."""
 
     task: Sequence[str] = ("task",)
@@ -56,7 +74,7 @@ class FieldNames:
     metric: Sequence[str] = ("metric",)
     """The metric; see `metric_of`."""
 
-    reply: Sequence[str] = ("reply",)
+    reply: Sequence[str] = ("reply", "response")
     """The app's reply, which need not be right."""
 
     @classmethod
@@ -85,14 +103,16 @@ def read_cases(
     The format follows from the file's name and first record: `.csv` is a table with a header; JSON,
     as lines or as one list, may hold a trace of an app (LangSmith runs with child runs, or
     OpenInference spans) or a LangSmith export (`inputs` in each record); everything else is JSON
-    lines with one case each (see `case_of_record`), compressed if the name ends in `.gz`. A
-    table's cell may hold a JSON list of texts or answers. Cases of a trace have a reply and no
-    answers.
+    lines, or one JSON list, with one case each, compressed if the name ends in `.gz`. A JSON object
+    with `query` and `documents` is read as by `case_of_record`, any other record by the names of
+    its fields. A case without an id has that of its line, one without a task the file's name. A
+    table's cell may hold a list of texts or answers, as JSON or Python writes it. Cases of a trace
+    have a reply and no answers.
 
     Args:
         path: The file.
         limit: Number of cases to read; all by default.
-        fields: Names of the fields in a table or an export.
+        fields: Names of the fields in tables, exports and lines with other fields.
 
     Raises:
         EvaluationDataError: The file cannot be read, or something in it is no case.
@@ -105,16 +125,21 @@ def read_cases(
     read_spans = _reader_of_trace(path, first)
     if read_spans is not None:
         return cases_of_spans(str(path), read_spans(_objects(path)), path.stem)[:limit]
-    if "inputs" in first:
+    if "inputs" in first or (first and _holds_a_list(path)):
         return _cases_of_rows(path, _examples(path), limit, names)
-    return _cases_of_lines(path, limit)
+    return _cases_of_lines(path, limit, names)
 
 
-def _cases_of_lines(path: Path, limit: int | None) -> list[EvaluationCase]:
+def _holds_a_list(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1024).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
+
+
+def _cases_of_lines(path: Path, limit: int | None, names: FieldNames) -> list[EvaluationCase]:
     try:
         with _opened(path) as lines:
             filled = ((n, line) for n, line in enumerate(lines, start=1) if line.strip())
-            return [_case_of_line(path, n, line) for n, line in islice(filled, limit)]
+            return [_case_of_line(path, n, line, names) for n, line in islice(filled, limit)]
     except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(path, error) from error
 
@@ -124,15 +149,14 @@ def _opened(path: Path) -> BinaryIO:
     return cast("BinaryIO", gzip.open(path, "rb")) if packed else path.open("rb")
 
 
-def _case_of_line(path: Path, number: int, line: bytes) -> EvaluationCase:
+def _case_of_line(path: Path, number: int, line: bytes, names: FieldNames) -> EvaluationCase:
+    place = f"line {number}"
     try:
-        record = json.loads(line.decode("utf-8-sig"))
-        if not isinstance(record, dict):
-            msg = "not a JSON object"
-            raise EvaluationDataError(msg)
-        return case_of_record(record)
+        return _case(path, place, json.loads(line.decode("utf-8-sig")), names)
+    except EvaluationDataError:
+        raise
     except (ValueError, RecursionError) as error:
-        msg = f"{str(path)!r}, line {number}: {_format_error(error)}"
+        msg = f"{str(path)!r}, {place}: {_format_error(error)}"
         raise EvaluationDataError(msg) from error
 
 
@@ -168,11 +192,10 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _cell(text: str) -> Any:  # noqa: ANN401 - a text or a list
     if text.startswith("["):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text  # it only starts like a list
-    return text
+        for read in (json.loads, ast.literal_eval):  # pandas writes lists as Python does
+            with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                return read(text)
+    return text  # it only starts like a list
 
 
 def _first_record(path: Path) -> _Record:
@@ -218,10 +241,13 @@ def _examples(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _case(path: Path, place: str, record: Any, names: FieldNames) -> EvaluationCase:  # noqa: ANN401
+    """Make a case of a record; its place is its id if it has none."""
     try:
         if not isinstance(record, dict):
             msg = "not a JSON object"
             raise EvaluationDataError(msg)  # noqa: TRY301 - the position is added just below
+        if path.suffix != ".csv" and {"query", "documents"} <= record.keys():
+            return case_of_record({"id": place, "task": path.stem, **record})
         metric = _found(record, names.metric)
         reply = _found(record, names.reply)
         return EvaluationCase(

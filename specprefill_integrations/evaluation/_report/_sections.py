@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ NOTHING = "-"
 
 ALL_CASES = "all tasks"
 """Name of the group of all tasks."""
+
+_WHOLE_NUMBERS_FROM = 9.95
 
 CHANGES: Mapping[JudgeBy, tuple[str, str]] = {
     "answers": ("got worse", "got better"),
@@ -75,9 +78,16 @@ def format_share(share: float | None) -> str:
 
 
 def format_speedup(variant: VariantSummary, full: VariantSummary) -> str:
-    """Format the speedup of the first token over the full prompt, compression included: `2.1x`."""
+    """Compare times to the first token, compression included: `2.1x`, or `23x slower`."""
     found, whole = variant.first_token_with_draft_seconds, full.first_token_with_draft_seconds
-    return NOTHING if not found or whole is None else f"{whole / found:.1f}x"
+    if not found or not whole:
+        return NOTHING
+    slowdown = found / whole
+    if round(1 / slowdown, 1) >= 1:
+        return f"{1 / slowdown:.1f}x"
+    return (
+        f"{slowdown:.1f}x slower" if slowdown < _WHOLE_NUMBERS_FROM else f"{slowdown:,.0f}x slower"
+    )
 
 
 def model_name(findings: Findings) -> str:
@@ -100,7 +110,13 @@ def headline(findings: Findings) -> str:
     if not everything.cases:
         return "Nothing to compare: no case was answered with every variant."
     if not findings.judge.compares_with_full:
-        variant = max(variants, key=lambda one: everything.variants[one.name].score or 0.0)
+        variant = max(
+            variants,
+            key=lambda one: (
+                everything.variants[one.name].score or 0.0,
+                -_seconds_to_first_token(everything, one),
+            ),
+        )
         share = format_share(everything.variants[variant.name].score)
         return (
             f"{_kept(everything, variant)}, {model}'s answers have {share} agreement with those "
@@ -115,7 +131,8 @@ def headline(findings: Findings) -> str:
     good = [one for one in compared if one[1].verdict == "not_worse"]
     if good:
         variant, versus = min(
-            good, key=lambda one: everything.variants[one[0].name].kept_tokens_fraction or 0.0
+            good,
+            key=lambda one: (one[0].keep_fraction, _seconds_to_first_token(everything, one[0])),
         )
         verdict = format_verdict(versus, findings.margin)
         return (
@@ -125,7 +142,10 @@ def headline(findings: Findings) -> str:
     undecided = [one for one in compared if one[1].verdict == "not_shown"]
     if not undecided:
         return f"{model}'s answers get worse with every variant that was measured."
-    variant, versus = max(undecided, key=lambda one: one[1].interval[0])
+    variant, versus = max(
+        undecided,
+        key=lambda one: (one[1].interval[0], -_seconds_to_first_token(everything, one[0])),
+    )
     needed = versus.cases_needed
     more = "" if needed is None else f". About {needed:,} cases are needed for a verdict"
     return (
@@ -137,6 +157,11 @@ def headline(findings: Findings) -> str:
 def _kept(everything: TaskSummary, variant: Variant) -> str:
     kept = everything.variants[variant.name].kept_tokens_fraction
     return f"With {format_share(kept)} of the text ({variant.name})"
+
+
+def _seconds_to_first_token(everything: TaskSummary, variant: Variant) -> float:
+    """The time by which variants that are equally good are ranked."""
+    return everything.variants[variant.name].first_token_with_draft_seconds or math.inf
 
 
 def _first_token(everything: TaskSummary, variant: Variant) -> str:

@@ -273,6 +273,36 @@ def test_a_table_for_people(data: Path, server: ChatServer) -> None:
         assert words in result.stdout
 
 
+def test_a_dead_server_is_a_failure(data: Path, server: ChatServer) -> None:
+    server.url = "http://127.0.0.1:9/v1"
+    result = run(data, server, "--keep", ".3", "--limit", 2, "--retries", 0, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["all"]["cases"] == 0
+    assert "error: nothing to compare: no case was answered with every variant" in result.stderr
+    assert "Connection" in result.stderr
+
+
+def test_failed_calls_that_leave_something_to_compare_are_a_warning(
+    data: Path, server: ChatServer
+) -> None:
+    server.failures = [401]
+    result = run(data, server, "--keep", ".3", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["all"]["cases"]) == (0, 2)
+    assert (
+        "warning: 1 of 3 cases were not answered with every variant and do not count; "
+        "failed calls: 1; OpenAIAuthenticationError: Error code: 401" in result.stderr
+    )
+    assert "warning" not in run(data, server, "--keep", ".3", "--json").stderr
+
+
+def test_a_limit_that_leaves_nothing_to_compare_is_a_warning(
+    data: Path, server: ChatServer
+) -> None:
+    result = run(data, server, "--max-input-tokens", 1, "--json")
+    assert result.exit_code == 0
+    assert "warning: nothing to compare" in result.stderr
+
+
 def test_a_broken_stream_is_tried_again(data: Path, server: ChatServer) -> None:
     server.failures = [0, 503]
     result = run(data, server, "--keep", ".3", "--limit", 1, "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.evaluation._case_files import read_cases
+from specprefill_integrations.evaluation._case_files import FieldNames, read_cases
 from specprefill_integrations.evaluation._cases import EvaluationCase
 
 RECORD: dict[str, Any] = {
@@ -77,6 +78,66 @@ class TestReading:
         path.write_text(json.dumps(record, ensure_ascii=False), "utf-8")
         assert read_cases(path)[0].texts == ("Ada\u2028keeps\x85it.",)
 
+    def test_a_case_without_id_or_task_is_known_by_its_line_and_file(self, tmp_path: Path) -> None:
+        record = {name: RECORD[name] for name in ("query", "documents", "answers")}
+        path = a_file(tmp_path, RECORD, record, {**record, "id": "three"})
+        found = [(case.id, case.task) for case in read_cases(path)]
+        assert found == [("one", "keepers"), ("line 2", "cases"), ("three", "cases")]
+        assert read_cases(path)[1].texts == read_cases(path)[0].texts
+
+
+RAGAS: dict[str, Any] = {
+    "user_input": "Who keeps the lighthouse?",
+    "retrieved_contexts": ["Ada keeps the lighthouse.", "It rained."],
+    "response": "Eve does.",
+    "reference": "Ada",
+}
+FORMER_RAGAS: dict[str, Any] = {
+    "question": "Who keeps the lighthouse?",
+    "contexts": ["Ada keeps the lighthouse.", "It rained."],
+    "answer": "Eve does.",
+    "ground_truth": "Ada",
+}
+
+
+class TestRagas:
+    def write(self, folder: Path, record: dict[str, Any], name: str) -> Path:
+        if name.endswith("list.json"):
+            return a_file(folder, [record, record], name=name)
+        if not name.endswith(".csv"):
+            return a_file(folder, record, record, name=name)
+        path = folder / name
+        with path.open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, list(record))  # writes lists as Python does
+            table.writeheader()
+            table.writerows([record, record])
+        return path
+
+    @pytest.mark.parametrize("name", ["r.jsonl", "r.jsonl.gz", "r.json", "list.json", "r.csv"])
+    @pytest.mark.parametrize("record", [RAGAS, FORMER_RAGAS], ids=["now", "before"])
+    def test_its_names_are_read(self, tmp_path: Path, name: str, record: dict[str, Any]) -> None:
+        first, second = read_cases(self.write(tmp_path, record, name))
+        assert (first.query, first.answers) == ("Who keeps the lighthouse?", ("Ada",))
+        assert first.texts == ("Ada keeps the lighthouse.", "It rained.")
+        assert first.reply == ("Eve does." if record is RAGAS else None)
+        assert first.id != second.id
+
+    def test_a_test_set_has_the_contexts_of_the_reference(self, tmp_path: Path) -> None:
+        names = {"retrieved_contexts": "reference_contexts"}
+        record = {names.get(name, name): value for name, value in RAGAS.items()}
+        [case] = read_cases(a_file(tmp_path, record))
+        assert case.texts == ("Ada keeps the lighthouse.", "It rained.")
+
+    def test_fields_can_be_named(self, tmp_path: Path) -> None:
+        path = a_file(tmp_path, {**RAGAS, "gold": "Mrs. Lovelace"})
+        [case] = read_cases(path, fields=FieldNames.parse(["answers=gold"]))
+        assert case.answers == ("Mrs. Lovelace",)
+
+    @pytest.mark.parametrize("cell", ["[draft] It rained.", "['a', open('b')]", "[1, 2"])
+    def test_a_text_may_only_start_like_a_list(self, tmp_path: Path, cell: str) -> None:
+        record = {**RAGAS, "retrieved_contexts": cell}
+        assert read_cases(self.write(tmp_path, record, "r.csv"))[0].texts == (cell,)
+
 
 class TestErrors:
     @pytest.mark.parametrize(
@@ -86,7 +147,7 @@ class TestErrors:
             (b"\xff\xfe", "not UTF-8"),
             (b"[" * 100_000, "nested too deeply"),
             (b"[1]", "not a JSON object"),
-            (b"{}", "'id' is missing"),
+            (b"{}", "no question found; looked for the fields query, question, input, user_input"),
             ({"id": True}, "'id' must be a text or a whole number"),
             ({"task": 3}, "'task' must be a text"),
             ({"query": 3}, "'query' must be a text or null"),
@@ -113,11 +174,18 @@ class TestErrors:
         assert str(caught.value).startswith(f"{str(path)!r}, line 3: ")
         assert message in str(caught.value)
 
-    def test_every_field_is_needed(self, tmp_path: Path) -> None:
-        for name in ("id", "task", "query", "documents", "answers"):
-            record = {key: value for key, value in RECORD.items() if key != name}
-            with pytest.raises(EvaluationDataError, match=f"line 1: '{name}' is missing"):
-                read_cases(a_file(tmp_path, record))
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("query", "no question found; looked for the fields query, question"),
+            ("documents", "no texts found; looked for the fields documents, contexts"),
+            ("answers", "'answers' is missing"),
+        ],
+    )
+    def test_a_case_needs_these_fields(self, tmp_path: Path, name: str, message: str) -> None:
+        record = {key: value for key, value in RECORD.items() if key != name}
+        with pytest.raises(EvaluationDataError, match=f"line 1: {message}"):
+            read_cases(a_file(tmp_path, record))
 
     def test_files_that_cannot_be_read(self, tmp_path: Path) -> None:
         not_packed = tmp_path / "plain.gz"

@@ -24,7 +24,7 @@ from specprefill_integrations.evaluation._report._findings import (
 )
 from specprefill_integrations.evaluation._report._pages import plain
 from specprefill_integrations.evaluation._report._pictures import dark_colors, draw_quality, spread
-from specprefill_integrations.evaluation._report._sections import headline
+from specprefill_integrations.evaluation._report._sections import headline, sections_of
 from tests.unit_tests.evaluation.ab_doubles import a_case
 from tests.unit_tests.evaluation.report_doubles import (
     RIGHT,
@@ -101,6 +101,37 @@ def test_headline(scores: dict[str, Any], start: str, within: str, tmp_path: Pat
     assert ("4.0 s" in said) == (
         "full" in scores and "a@0.2" in scores and "worse with" not in said
     )
+
+
+@pytest.mark.parametrize("right", [90, 5], ids=["good", "undecided"])
+@pytest.mark.parametrize("by", ["answers", "full"])
+def test_a_tie_names_the_cheaper_one(tmp_path: Path, right: int, by: str) -> None:
+    cases = cases_named(*map(str, range(right + 10 if right > 9 else 10)))
+    seconds = {"full": 0.0, "slow@0.2": 91.0, "quick@0.2": 0.5, "middle@0.2": 5.0}
+    kept = {"full": 100, "slow@0.2": 28, "quick@0.2": 30, "middle@0.2": 29}
+    records = [
+        a_record(
+            case,
+            variant,
+            reply=RIGHT if number < right else WRONG,
+            draft_seconds=draft_seconds,
+            kept_tokens=kept[variant],
+            first_token_seconds=4.0 if variant == "full" else 1.0,
+        )
+        for variant, draft_seconds in seconds.items()
+        for number, case in enumerate(cases)
+    ]
+    log = read_logged_run(write_log(tmp_path / "ab.jsonl", records))
+    found = judge(log, cases, margin=0.05, judge_by=by)
+    assert "quick@0.2" in headline(found)
+    [waiting] = [one.table for one in sections_of(found) if one.name == "waiting"]
+    speedups = {row[0]: row[4] for row in waiting.rows}
+    assert speedups == {
+        "full": "1.0x",
+        "slow@0.2": "23x slower",
+        "quick@0.2": "2.7x",
+        "middle@0.2": "1.5x slower",
+    }
 
 
 def test_what_was_shown_to_be_worse_is_not_the_closest(tmp_path: Path) -> None:

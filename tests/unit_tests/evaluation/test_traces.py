@@ -75,7 +75,7 @@ class TestCsv:
     def test_what_is_missing_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(
             EvaluationDataError,
-            match="line 2: no answers found; looked for the fields answers, ans",
+            match="line 2: no answers found; looked for the fields answers, ground",
         ):
             read_cases(csv_file(tmp_path, [{"query": "Who?", "text": "Ada"}]))
 
