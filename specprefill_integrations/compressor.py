@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypedDict, get_args
 from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
 from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.pipeline import _steps as steps
+from specprefill_integrations.pipeline._failures import FailureLog
 from specprefill_integrations.pipeline._protection import DEFAULT_PROTECTION, ProtectionRule
 from specprefill_integrations.pipeline._query_intent import LeaveWhole, needs_every_word
 from specprefill_integrations.pipeline._selection import Selector
@@ -86,7 +87,8 @@ class ContextCompressor:
     """Keeps the parts of a text that a question needs, within a budget of tokens.
 
     Compressors are frozen: `replace` returns a changed copy. A copy shares the stages, compresses
-    alike and counts its own skips; it can be pickled if the stages can.
+    alike and counts its own skips; it can be pickled if the stages can. Copies share what was
+    warned of, so that a copy for every call does not repeat a warning.
     """
 
     # No dataclass: pydantic, which both frameworks use, would take it for data and dump its fields.
@@ -97,6 +99,7 @@ class ContextCompressor:
     """The effect of a failing draft or counter."""
 
     _skips: _SkipCounts
+    _failures: FailureLog
 
     def __init__(  # noqa: PLR0913 - one keyword a stage
         self,
@@ -154,6 +157,7 @@ class ContextCompressor:
             count_tokens=counter,
         )
         self._hold(stages, on_error)
+        vars(self)["_failures"] = FailureLog()
 
     @classmethod
     def from_draft_model(  # noqa: PLR0913 - one keyword a choice
@@ -428,13 +432,8 @@ class ContextCompressor:
             finally:
                 del failure
         results = steps.unchanged(failure.reached, failure.reason)
-        reasons = sorted({result.skipped_because or "" for result in results} - {"empty_text"})
-        logger.warning(
-            "Passed %d texts through unchanged: %s",
-            len(results),
-            ", ".join(reasons),
-            exc_info=failure.error,
-        )
+        what = f"Passed {len(results)} texts through unchanged"
+        self._failures.add(logger, what, failure.reason, failure.error)
         return self._recorded(results)
 
     def _recorded(self, results: list[Compression]) -> list[Compression]:

@@ -8,6 +8,7 @@ SpecPrefillError
 ├── OriginalStoreError        (ValueError)   a store of originals that cannot be opened
 ├── DraftModelError
 │   ├── DraftModelNotFoundError              no draft model in the given place
+│   ├── DraftModelDamagedError               a file of a draft is missing or damaged
 │   ├── DraftModelUnsupportedError           a draft whose attention or tokenizer cannot be read
 │   └── ReadoutProfileError                  a file that is no readout profile
 ├── DeadlineExceededError     (TimeoutError) scoring took too long
@@ -24,6 +25,7 @@ from __future__ import annotations
 __all__ = [
     "BudgetError",
     "DeadlineExceededError",
+    "DraftModelDamagedError",
     "DraftModelError",
     "DraftModelNotFoundError",
     "DraftModelUnsupportedError",
@@ -70,6 +72,10 @@ class DraftModelError(SpecPrefillError):
 
 class DraftModelNotFoundError(DraftModelError):
     """There is no draft model in the given place."""
+
+
+class DraftModelDamagedError(DraftModelError):
+    """A file of a draft model is missing, damaged, or does not fit the others."""
 
 
 class DraftModelUnsupportedError(DraftModelError):

@@ -30,6 +30,7 @@ SkipReason = Literal[
     "scorer_failed",
     "deadline_exceeded",
     "counter_failed",
+    "draft_unavailable",
     "no_text",
     "too_small",
     "never_pays",
@@ -44,8 +45,20 @@ SkipReason = Literal[
     "no_room",
     "failed",
 ]
-"""Why a text passed through unchanged. The compressor's reasons, up to `counter_failed`, are
+"""Why a text passed through unchanged. The compressor's reasons, up to `draft_unavailable`, are
 explained in docs/how-it-works.md; those of the integrations in docs/agents.md."""
+
+FAILURES: frozenset[SkipReason] = frozenset(
+    {
+        "splitter_failed",
+        "scorer_failed",
+        "deadline_exceeded",
+        "counter_failed",
+        "draft_unavailable",
+        "failed",
+    }
+)
+"""The reasons that are failures. The others are decisions about the text."""
 
 Kind = Literal[
     "prose",
@@ -186,7 +199,8 @@ class Compression:
     """Places of the kept parts: disjoint, ascending, each a slice of the original."""
 
     original_tokens: int
-    """Tokens of the original text."""
+    """Tokens of the original text. If they could not be counted (`counter_failed`,
+    `draft_unavailable`), an estimate: one token per four characters."""
 
     kept_tokens: int
     """Tokens of `text`, gap markers included."""

@@ -41,15 +41,12 @@ from specprefill_integrations.tool_results import (
 from specprefill_integrations.tool_results._question import QueryFunction
 from specprefill_integrations.tool_results._thresholds import DEFAULT_MIN_TOKENS
 from specprefill_integrations.tool_results._tool_policy import is_among
-from specprefill_integrations.types import Budget
+from specprefill_integrations.types import FAILURES, Budget
 
 logger = logging.getLogger(__name__)
 
 CountMessageTokens = Callable[[Sequence[BaseMessage]], int]
 """Counts the tokens of a conversation."""
-
-# A message that passed through for one of these reasons is tried again the next time.
-_TEMPORARY = {"counter_failed", "deadline_exceeded", "failed", "scorer_failed", "splitter_failed"}
 
 # Messages whose results are remembered; the least recently used are forgotten first.
 _MAX_REMEMBERED = 10_000
@@ -214,7 +211,7 @@ class HistoryCompressor:
         Returns:
             The result that counts: of two calls at once, that of the first.
         """
-        if done.outcome.skipped_because in _TEMPORARY:
+        if done.outcome.skipped_because in FAILURES:
             return done
         return self._memory.add(_key(message), done)
 

@@ -10,17 +10,17 @@ from dataclasses import replace
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
-from llama_index.core.bridge.pydantic import Field
+from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.memory import BaseMemoryBlock
 from llama_index.core.utils import get_tokenizer
 
 from specprefill_integrations.compressor import ContextCompressor
-from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.llama_index._events import CallEvents
 from specprefill_integrations.llama_index._with_compressor import WithCompressor
+from specprefill_integrations.pipeline._failures import FailureLog, reason_of
 from specprefill_integrations.pipeline._token_counting import as_token_counter, count_each
 from specprefill_integrations.tool_results import Outcome, QuerySource, outcome_of
-from specprefill_integrations.types import Budget, SkipReason, TextHint
+from specprefill_integrations.types import Budget, TextHint
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class SpecPrefillMemoryBlock(WithCompressor, BaseMemoryBlock[str]):
         description="Tokenizer for counting. Must be the one that the `Memory` uses for its token "
         "limit.",
     )
+    _failures: FailureLog = PrivateAttr(default_factory=FailureLog)
     transcripts: dict[str, list[str]] = Field(
         default_factory=dict, description="The messages by session."
     )
@@ -96,9 +97,8 @@ class SpecPrefillMemoryBlock(WithCompressor, BaseMemoryBlock[str]):
         except Exception as error:
             if self.compressor is not None and self.compressor.on_error == "raise":
                 raise
-            logger.warning("Earlier messages could not be compressed.", exc_info=error)
-            is_counter = isinstance(error, TokenCounterError)
-            reason: SkipReason = "counter_failed" if is_counter else "failed"
+            reason = reason_of(error, "failed")
+            self._failures.add(logger, "Left out earlier messages", reason, error)
             self._report(_EVENTS, Outcome(skipped_because=reason))
             return None
 

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from specprefill_integrations._concurrency import ForkSafeLock
+from specprefill_integrations.types import FAILURES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,11 @@ class MetricsTotals:
 
     skips: Mapping[str, int] = field(default_factory=dict)
     """Calls whose texts were all passed through unchanged, by skip reason."""
+
+    @property
+    def failures(self) -> int:
+        """Calls passed through unchanged because something failed, missed deadlines included."""
+        return sum(count for reason, count in self.skips.items() if reason in FAILURES)
 
     @property
     def deadline_misses(self) -> int:
@@ -112,6 +118,11 @@ def _prometheus_lines(totals: MetricsTotals) -> Iterator[str]:
             "draft_seconds",
             "Seconds spent on compression, waiting for the draft included.",
             totals.draft_seconds,
+        ),
+        (
+            "failures",
+            "Calls passed through unchanged because something failed, missed deadlines included.",
+            totals.failures,
         ),
         (
             "deadline_misses",

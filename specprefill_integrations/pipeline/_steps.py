@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from specprefill_integrations.errors import DeadlineExceededError
 from specprefill_integrations.pipeline._budget_fitting import BudgetFitter, Fitted
 from specprefill_integrations.pipeline._encodable import encodable
+from specprefill_integrations.pipeline._failures import reason_of
 from specprefill_integrations.pipeline._protection import ProtectionRule
 from specprefill_integrations.pipeline._query_intent import LeaveWhole, asks_about_whole_text
 from specprefill_integrations.pipeline._selection import (
@@ -26,7 +26,7 @@ from specprefill_integrations.pipeline._selection import (
     with_masses,
 )
 from specprefill_integrations.pipeline._split_document import SplitDocument, scored_units
-from specprefill_integrations.pipeline._token_counting import count_each
+from specprefill_integrations.pipeline._token_counting import count_each, estimated_tokens
 from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer, finite_score
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting._rendering import GapStyle
@@ -220,9 +220,7 @@ def failing_as(reason: SkipReason, reached: Call | Counted | Split) -> Iterator[
     try:
         yield
     except Exception as error:
-        if isinstance(error, DeadlineExceededError):
-            reason = "deadline_exceeded"
-        raise StepError(reason, reached, error) from error
+        raise StepError(reason_of(error, reason), reached, error) from error
 
 
 def count(call: Call, stages: Stages) -> Counted:
@@ -386,7 +384,10 @@ def _unchanged_result(
 ) -> Compression:
     call = reached if isinstance(reached, Call) else _counted(reached).call
     text = call.texts[index]
-    tokens = 0 if isinstance(reached, Call) else _counted(reached).tokens[index]
+    if isinstance(reached, Call):
+        tokens = estimated_tokens(text)
+    else:
+        tokens = _counted(reached).tokens[index]
     if isinstance(reached, Split):
         reason = reached.skipped.get(index, reason)
     return Compression(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,9 @@ from typing import Any, TypeGuard, cast
 from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.types import CountTokens
 
-__all__ = ["as_token_counter", "count_each"]
+__all__ = ["as_token_counter", "count_each", "estimated_tokens"]
+
+_CHARS_PER_TOKEN = 4
 
 # Rough counters, such as words or characters / 4, rightly give 0 for shorter texts.
 _NEVER_FREE = 8
@@ -96,6 +99,11 @@ def _is_never_free(text: str) -> bool:
 
 def _is_whole(count: object) -> TypeGuard[Integral]:
     return isinstance(count, Integral) and not isinstance(count, bool)
+
+
+def estimated_tokens(text: str) -> int:
+    """Estimate the tokens of a text whose counter failed: one per four characters, rounded up."""
+    return math.ceil(len(text) / _CHARS_PER_TOKEN)
 
 
 def _count_one(counter: Any) -> Callable[[str], int]:  # noqa: ANN401

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
-from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
 from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.originals._promised_references import PromisedReferences
 from specprefill_integrations.pipeline._encodable import encodable
-from specprefill_integrations.pipeline._token_counting import count_each
+from specprefill_integrations.pipeline._failures import FailureLog, reason_of
+from specprefill_integrations.pipeline._token_counting import count_each, estimated_tokens
 from specprefill_integrations.splitting._hints import hint_from_metadata
 from specprefill_integrations.splitting._rendering import GapStyle
 from specprefill_integrations.tool_results._outcome import Outcome, outcome_of
@@ -126,6 +126,9 @@ class ToolResultCompressor:
 
     thresholds: Thresholds = field(init=False, repr=False)
     """Measures `min_tokens="auto"`."""
+
+    failures: FailureLog = field(init=False, repr=False, default_factory=FailureLog)
+    """Logs what went wrong."""
 
     def __post_init__(self) -> None:
         """Reject settings that cannot work, and keep them from changing later."""
@@ -244,11 +247,11 @@ class ToolResultCompressor:
             raise error
         tool = result.tool_name
         what = f"the result of {tool}" if tool else "a message of the user"
-        logger.warning("Compression failed; passed %s through unchanged.", what, exc_info=error)
-        is_counter = isinstance(error, TokenCounterError)
-        return _unchanged(
-            result, Outcome(skipped_because="counter_failed" if is_counter else "failed")
-        )
+        reason = reason_of(error, "failed")
+        self.failures.add(logger, f"Passed {what} through unchanged", reason, error)
+        tokens = sum(map(estimated_tokens, result.texts))
+        outcome = Outcome(original_tokens=tokens, kept_tokens=tokens, skipped_because=reason)
+        return _unchanged(result, outcome)
 
     def _recorded(self, done: CompressedResult) -> CompressedResult:
         outcome = done.outcome

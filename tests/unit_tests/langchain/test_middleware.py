@@ -472,7 +472,7 @@ class TestFailures:
             compressor=ContextCompressor(scorer, count_tokens=fail), budget=BUDGET, min_tokens=9
         )
         assert self.left_whole(middleware) == "failed"
-        assert "Compression failed; passed the result of read through unchanged." in caplog.text
+        assert "Passed the result of read through unchanged: failed (ZeroDiv" in caplog.text
 
     def test_a_failing_question(self, forgiving) -> None:
         middleware = SpecPrefillMiddleware(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from typing import get_args
 
 import pytest
 
@@ -12,6 +13,7 @@ from specprefill_integrations.observability._metrics import (
     MetricsTotals,
     process_metrics,
 )
+from specprefill_integrations.types import FAILURES, SkipReason
 
 
 @pytest.fixture
@@ -43,6 +45,15 @@ def test_it_adds_up(metrics: CompressionMetrics) -> None:
     assert totals.deadline_misses == 1
 
 
+def test_failures_are_told_from_decisions(metrics: CompressionMetrics) -> None:
+    for reason in get_args(SkipReason):
+        metrics.record(skipped_because=reason)
+    decisions = {"empty_text", "within_budget", "kind_excluded", "too_small", "never_pays"}
+    assert metrics.totals().failures == 1 + len(FAILURES)
+    assert not decisions & FAILURES
+    assert {r for r in get_args(SkipReason) if r.endswith("failed")} < FAILURES
+
+
 def test_totals_are_of_one_moment(metrics: CompressionMetrics) -> None:
     before = metrics.totals()
     metrics.record(tokens_before=1, tokens_after=1, skipped_because="too_small")
@@ -62,6 +73,7 @@ def test_prometheus_reads_the_same_numbers(metrics: CompressionMetrics) -> None:
         "specprefill_tokens_before_total": 166,
         "specprefill_tokens_after_total": 46,
         "specprefill_draft_seconds_total": 1.75,
+        "specprefill_failures_total": 1,
         "specprefill_deadline_misses_total": 1,
         'specprefill_skips_total{reason="deadline_exceeded"}': 1,
         'specprefill_skips_total{reason="too_small"}': 2,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import pytest
 
 from specprefill_integrations import Budget, ContextCompressor
-from specprefill_integrations.errors import TokenCounterError
+from specprefill_integrations.errors import DraftModelNotFoundError, TokenCounterError
 from specprefill_integrations.observability import CompressionMetrics, process_metrics
 from specprefill_integrations.originals import InMemoryOriginals
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.tool_results import (
     CompressedResult,
+    Outcome,
     ToolPolicy,
     ToolRequest,
     ToolResult,
@@ -161,3 +163,23 @@ async def test_settings_do_not_change_with_what_the_caller_passed(compressor) ->
 async def test_an_error_of_an_excluded_tool_is_excluded(compressor) -> None:
     one = settings(compressor, exclude_tools=["read"])
     assert (await both(one, result(skip="tool_error"))).outcome.skipped_because == "excluded_tool"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(DraftModelNotFoundError, "draft_unavailable"), (OSError, "failed")]
+)
+async def test_a_failure_is_heard_once_and_the_size_is_estimated(
+    compressor, caplog, error, reason
+) -> None:
+    def fail(_: str) -> int:
+        raise error
+
+    one = settings(compressor.replace(on_error="pass_through", count_tokens=fail))
+    for _ in range(3):
+        done = await both(one, ToolResult(texts=(LONG, "abcde"), tool_name="read"))
+        tokens = math.ceil(len(LONG) / 4) + 2
+        assert done.outcome == Outcome(
+            original_tokens=tokens, kept_tokens=tokens, skipped_because=reason
+        )
+    [record] = caplog.records
+    assert record.message.startswith(f"Passed the result of read through unchanged: {reason} (")

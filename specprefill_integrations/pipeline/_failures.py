@@ -1,0 +1,90 @@
+"""Failures that pass texts through unchanged: their skip reasons, and how they are logged."""
+
+from __future__ import annotations
+
+import logging
+import textwrap
+
+from specprefill_integrations._concurrency import ForkSafeLock
+from specprefill_integrations.errors import (
+    DeadlineExceededError,
+    DraftModelDamagedError,
+    DraftModelNotFoundError,
+    DraftModelUnsupportedError,
+    ReadoutProfileError,
+    TokenCounterError,
+)
+from specprefill_integrations.types import SkipReason
+
+_DRAFT_UNAVAILABLE = (
+    DraftModelDamagedError,
+    DraftModelNotFoundError,
+    DraftModelUnsupportedError,
+    ReadoutProfileError,
+)
+
+# Errors of the draft and missing packages name their cure themselves.
+_CURES: dict[SkipReason, str] = {
+    "counter_failed": "Check count_tokens=.",
+    "deadline_exceeded": "Allow more with deadline_seconds=, or compress less at a time.",
+}
+
+_QUIET = "Further ones are logged as DEBUG."
+_MAX_ERROR_CHARS = 400
+
+
+def reason_of(error: Exception, otherwise: SkipReason) -> SkipReason:
+    """Return the skip reason of an error.
+
+    Args:
+        error: The error.
+        otherwise: The reason if its type tells none.
+    """
+    if isinstance(error, DeadlineExceededError):
+        return "deadline_exceeded"
+    if isinstance(error, TokenCounterError):
+        return "counter_failed"
+    return "draft_unavailable" if isinstance(error, _DRAFT_UNAVAILABLE) else otherwise
+
+
+class FailureLog:
+    """Logs failures: the first of each kind as a warning, the others and tracebacks as DEBUG.
+
+    A kind is a skip reason and a type of error. A copy or an unpickled log starts anew.
+    """
+
+    def __init__(self) -> None:
+        """Start without failures."""
+        self._warned: set[tuple[SkipReason, type[Exception]]] = set()
+        self._lock = ForkSafeLock()
+
+    def add(self, logger: logging.Logger, what: str, reason: SkipReason, error: Exception) -> None:
+        """Log a failure in one line.
+
+        Args:
+            logger: The logger of the module that caught the error.
+            what: What happened to the texts.
+            reason: Their skip reason.
+            error: The error.
+        """
+        kind = (reason, type(error))
+        with self._lock:
+            is_first = kind not in self._warned
+            self._warned.add(kind)
+        line = f"{what}: {reason} ({_described(error)})."
+        if is_first:
+            cure = _CURES.get(reason)
+            advice = f"{cure} {_QUIET}" if cure else _QUIET
+            logger.warning("%s %s", line, advice)
+        logger.debug("%s", line, exc_info=error)
+
+    def __reduce__(self) -> tuple[type[FailureLog], tuple[()]]:
+        """Start anew in a copy."""
+        return FailureLog, ()
+
+
+def _described(error: Exception) -> str:
+    """Return type and message of an error as one line without control characters."""
+    message = "".join(char if char.isprintable() else " " for char in str(error))
+    message = textwrap.shorten(message, _MAX_ERROR_CHARS, placeholder=" ...").rstrip(".")
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
