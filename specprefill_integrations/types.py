@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal, NamedTuple
 
+from specprefill_integrations._metadata import METADATA_KEY, metadata_of
 from specprefill_integrations.errors import BudgetError
 
 __all__ = [
@@ -216,18 +217,23 @@ class Compression:
         """Kept tokens / original tokens; 1.0 for an empty text."""
         return self.kept_tokens / self.original_tokens if self.original_tokens else 1.0
 
-    def as_metadata(self) -> dict[str, object]:
-        """Return the counts and spans as plain values for JSON, without the text."""
-        return {
-            "kept": [list(span) for span in self.kept],
-            "original_tokens": self.original_tokens,
-            "kept_tokens": self.kept_tokens,
-            "skipped_because": self.skipped_because,
-        }
+    def as_metadata(
+        self, *, query_sources: Sequence[str] = (), start_char_idx: int | None = None
+    ) -> dict[str, object]:
+        """Return the counts and spans as plain values for JSON, without the text.
 
-
-METADATA_KEY = "specprefill"
-"""Metadata key of compressed documents, nodes and messages; these are not compressed again."""
+        Args:
+            query_sources: Sources of the question.
+            start_char_idx: The place of the text in its source.
+        """
+        return metadata_of(
+            original_tokens=self.original_tokens,
+            kept_tokens=self.kept_tokens,
+            skipped_because=self.skipped_because,
+            query_sources=query_sources,
+            kept=self.kept,
+            start_char_idx=start_char_idx,
+        )
 
 
 def _is_a(kind: type, value: object) -> bool:

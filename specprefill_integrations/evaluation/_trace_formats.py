@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from specprefill_integrations._metadata import own_metadata
 from specprefill_integrations.evaluation._traces import SpanKind, TraceSpan
 from specprefill_integrations.observability._app_run import FoundText
-from specprefill_integrations.types import METADATA_KEY
 
 _RUN_KINDS: Mapping[str, SpanKind] = {"retriever": "retriever", "tool": "tool", "llm": "model"}
 _SPAN_KINDS: Mapping[str, SpanKind] = {"RETRIEVER": "retriever", "TOOL": "tool", "LLM": "model"}
@@ -195,7 +195,7 @@ def _found(kind: SpanKind, attributes: Mapping[str, Any]) -> Iterator[FoundText]
         if isinstance(content, str):
             metadata = _parsed(document.get("document.metadata"))
             metadata = metadata if isinstance(metadata, dict) else {}
-            yield FoundText(content, _title_in(metadata), METADATA_KEY in metadata)
+            yield FoundText(content, _title_in(metadata), own_metadata(metadata) is not None)
 
 
 def _said_in_messages(attributes: Mapping[str, Any]) -> str | None:
@@ -269,7 +269,8 @@ def _text_of_document(document: Any) -> FoundText | None:  # noqa: ANN401 - any 
     if not isinstance(fields, dict) or not isinstance(fields.get("page_content"), str):
         return None
     metadata = _object_in(fields, "metadata")
-    return FoundText(fields["page_content"], _title_in(metadata), METADATA_KEY in metadata)
+    is_compressed = own_metadata(metadata) is not None
+    return FoundText(fields["page_content"], _title_in(metadata), is_compressed)
 
 
 def _text_of_tool_output(output: Any, tool: str | None) -> FoundText | None:  # noqa: ANN401

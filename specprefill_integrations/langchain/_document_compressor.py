@@ -11,16 +11,18 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.runnables import Runnable, RunnableLambda, ensure_config
 from pydantic import ConfigDict
 
+from specprefill_integrations._metadata import key_in
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.langchain._events import EventData, aannounce, announce, event_data
 from specprefill_integrations.observability import CompressionMetrics
 from specprefill_integrations.splitting._hints import hint_from_metadata
 from specprefill_integrations.tool_results import (
+    QuerySource,
     is_compressible,
     outcome_of,
     outcome_of_skipped,
 )
-from specprefill_integrations.types import METADATA_KEY, Budget, Compression, TextHint
+from specprefill_integrations.types import Budget, Compression, TextHint
 
 
 class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
@@ -77,7 +79,7 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         if documents:
             data = self._recorded(documents, query, results)
             announce(data, ensure_config({"callbacks": callbacks}))
-        return list(_rewritten(documents, results))
+        return list(_rewritten(documents, query, results))
 
     async def acompress_documents(
         self,
@@ -98,7 +100,7 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         if documents:
             data = self._recorded(documents, query, results)
             await aannounce(data, ensure_config({"callbacks": callbacks}))
-        return list(_rewritten(documents, results))
+        return list(_rewritten(documents, query, results))
 
     def as_runnable(self) -> Runnable[dict[str, Any], list[Document]]:
         """Make a step of a chain, from `{"documents": ..., "query": ...}` to documents."""
@@ -117,9 +119,7 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         """Add a call to the metrics, and return the data of its event."""
         outcome = outcome_of_skipped(document.metadata for document in documents)
         if results:
-            outcome = outcome_of(
-                results, query_sources=("caller",) if (query or "").strip() else ()
-            )
+            outcome = outcome_of(results, query_sources=_sources(query))
         outcome.record(self.metrics)
         asked = list(outcome.query_sources)
         return event_data(outcome, documents=len(results), query_sources=asked)
@@ -137,7 +137,13 @@ def _is_open(document: Document) -> bool:
     return is_compressible(document.page_content, document.metadata)
 
 
-def _rewritten(documents: Sequence[Document], results: Sequence[Compression]) -> Iterator[Document]:
+def _sources(query: str | None) -> tuple[QuerySource, ...]:
+    return ("caller",) if (query or "").strip() else ()
+
+
+def _rewritten(
+    documents: Sequence[Document], query: str | None, results: Sequence[Compression]
+) -> Iterator[Document]:
     """The documents with their results; there is one for each open document."""
     remaining = iter(results)
     for document in documents:
@@ -145,7 +151,8 @@ def _rewritten(documents: Sequence[Document], results: Sequence[Compression]) ->
         if result is None or result.skipped_because:
             yield _copied(document)
         elif result.kept:
-            metadata = {**document.metadata, METADATA_KEY: result.as_metadata()}
+            ours = result.as_metadata(query_sources=_sources(query))
+            metadata = {**document.metadata, key_in(document.metadata): ours}
             yield Document(result.text, id=document.id, metadata=metadata)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from langchain_core.messages import BaseMessage, ToolMessage
 
+from specprefill_integrations._metadata import key_in, own_metadata
 from specprefill_integrations.tool_results import CompressedResult
-from specprefill_integrations.types import METADATA_KEY, SkipReason
+from specprefill_integrations.types import SkipReason
 
 MessageT = TypeVar("MessageT", bound=BaseMessage)
 
@@ -60,30 +61,26 @@ def with_result(message: MessageT, done: CompressedResult) -> MessageT:
         message: The message, which is not changed.
         done: The result of compressing its texts.
     """
-    metadata = {**message.response_metadata, METADATA_KEY: done.outcome.counts()}
+    key = key_in(message.response_metadata)
+    metadata = {**message.response_metadata, key: done.outcome.as_metadata()}
     content = with_texts(message.content, done.texts)
     return message.model_copy(update={"content": content, "response_metadata": metadata})
 
 
 def reason_to_skip(message: BaseMessage) -> SkipReason | None:
     """Return the reason to pass a message through that can be read from the message itself."""
-    counts = message.response_metadata.get(METADATA_KEY)
-    earlier_reason = counts.get("skipped_because") if isinstance(counts, dict) else None
-    if isinstance(counts, dict) and earlier_reason is None:
+    earlier = own_metadata(message.response_metadata)
+    if earlier is not None and earlier["skipped_because"] is None:
         return "already_compressed"
     if not isinstance(message, ToolMessage):
         return None
     if message.status == "error":
         return "tool_error"
     # Artifacts are lost where conversations are kept as plain messages; metadata is not.
-    if earlier_reason == "recalled" or _holds_original(message.artifact):
+    fetched = own_metadata(message.artifact) if isinstance(message.artifact, Mapping) else None
+    if any(one["skipped_because"] == "recalled" for one in (earlier, fetched) if one is not None):
         return "recalled"
     return "structured_output" if message.text.startswith(_STRUCTURED_OUTPUT) else None
-
-
-def _holds_original(artifact: object) -> bool:
-    """True for the artifact of a recall tool."""
-    return isinstance(artifact, dict) and METADATA_KEY in artifact
 
 
 def _text_of(block: str | dict[str, Any]) -> str | None:

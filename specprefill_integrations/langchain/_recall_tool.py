@@ -8,6 +8,7 @@ from langchain_core.tools import ArgsSchema, BaseTool
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from typing_extensions import Self
 
+from specprefill_integrations._metadata import METADATA_KEY, metadata_of
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.originals._recall import (
@@ -18,7 +19,6 @@ from specprefill_integrations.originals._recall import (
 )
 from specprefill_integrations.pipeline._token_counting import as_token_counter
 from specprefill_integrations.tool_results._recaller import Recaller, as_text
-from specprefill_integrations.types import METADATA_KEY
 
 
 class RecallInput(BaseModel):
@@ -85,4 +85,6 @@ class RecallTool(BaseTool):
 
 
 def _artifact(reference: str) -> dict[str, Any]:
-    return {METADATA_KEY: {"recalled": find_reference(reference)}}
+    found = find_reference(reference)
+    references = () if found is None else (found,)
+    return {METADATA_KEY: metadata_of(skipped_because="recalled", references=references)}

@@ -10,10 +10,10 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, convert_to_messages
 from langchain_core.outputs import ChatGeneration, LLMResult
 
+from specprefill_integrations._metadata import own_metadata
 from specprefill_integrations.langchain._conversation import last_user_text
 from specprefill_integrations.langchain._messages import texts_of
 from specprefill_integrations.observability._app_run import FoundText
-from specprefill_integrations.types import METADATA_KEY
 
 _QUESTIONS = ("query", "question", "input")
 _ANSWERS = ("answer", "output", "result", "response", "reply")
@@ -66,7 +66,9 @@ def texts_of_documents(documents: Sequence[Document]) -> list[FoundText]:
     """Return the texts that a retriever found."""
     return [
         FoundText(
-            document.page_content, _title(document.metadata), METADATA_KEY in document.metadata
+            document.page_content,
+            _title(document.metadata),
+            own_metadata(document.metadata) is not None,
         )
         for document in documents
     ]
@@ -85,7 +87,7 @@ def texts_of_output(output: object, tool: str | None) -> list[FoundText]:
             FoundText(
                 "\n\n".join(texts_of(message.content)),
                 message.name or tool,
-                METADATA_KEY in message.response_metadata,
+                own_metadata(message.response_metadata) is not None,
             )
             for message in messages
             if message.status != "error"

@@ -61,13 +61,16 @@ class ContextCompressionEndEvent(_CompressionEvent):
 
 
 class ContextCompressionSkippedEvent(_CompressionEvent):
-    """All texts of a call passed through unchanged."""
+    """All texts of a call passed through unchanged, or nothing of them was kept."""
 
-    reason: SkipReason
+    skipped_because: SkipReason
     """The reason."""
 
     original_tokens: int | None
-    """Tokens of all texts; None where they were not counted."""
+    """Tokens of all texts before; None where they were not counted."""
+
+    kept_tokens: int | None
+    """Tokens of all texts after; None where they were not counted."""
 
     elapsed_seconds: float
     """Wall-clock time of compressing; 0 where the compressor was not called."""
@@ -99,14 +102,14 @@ class CallEvents:
         """Send the event of the outcome."""
         fields = self._fields(outcome.query_sources) | {
             "original_tokens": outcome.original_tokens,
+            "kept_tokens": outcome.kept_tokens,
             "elapsed_seconds": outcome.elapsed_seconds,
         }
         if outcome.skipped_because is None:
-            end = ContextCompressionEndEvent(**fields, kept_tokens=outcome.kept_tokens or 0)
-            dispatcher.event(end)
+            dispatcher.event(ContextCompressionEndEvent(**fields))
         else:
-            skip = ContextCompressionSkippedEvent(**fields, reason=outcome.skipped_because)
-            dispatcher.event(skip)
+            reason = outcome.skipped_because
+            dispatcher.event(ContextCompressionSkippedEvent(**fields, skipped_because=reason))
 
     def _fields(self, query_sources: tuple[QuerySource, ...]) -> dict[str, Any]:
         return {

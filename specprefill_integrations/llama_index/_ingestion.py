@@ -126,13 +126,11 @@ class SpecPrefillTransform(ComponentWithCompressor, TransformComponent):
         """Return a copy of a node with its result, unless nothing would be kept."""
         copy = copied(node)
         outcome = outcome_of([result], query_sources=self._query_sources)
-        if not result.kept:
-            outcome = replace(
-                outcome, kept_tokens=outcome.original_tokens, skipped_because="nothing_kept"
-            )
+        if outcome.skipped_because:
+            outcome = replace(outcome, kept_tokens=outcome.original_tokens)
         self._report(events, outcome)
         if outcome.skipped_because is None:
-            write_result(result, copy, flat=True)
+            write_result(result, copy, self._query_sources, flat=True)
         return copy
 
     def _skipped(self, node: BaseNode) -> BaseNode:

@@ -109,10 +109,10 @@ class SpecPrefillMemoryBlock(WithCompressor, BaseMemoryBlock[str]):
         sources = (source,) if query else ()
         counter = as_token_counter(self.tokenizer_fn)
         [tokens] = await asyncio.to_thread(count_each, counter, [content])
-        unchanged = Outcome(original_tokens=tokens, kept_tokens=tokens, query_sources=sources)
+        left_out = Outcome(original_tokens=tokens, kept_tokens=0, query_sources=sources)
         room = tokens - tokens_to_truncate
         if room < 1:
-            self._report(_EVENTS, replace(unchanged, skipped_because="no_room"))
+            self._report(_EVENTS, replace(left_out, skipped_because="no_room"))
             return None
         compressor = self._counting(await self._aready_compressor())
         _EVENTS.start(sources)
@@ -120,9 +120,8 @@ class SpecPrefillMemoryBlock(WithCompressor, BaseMemoryBlock[str]):
             content, query, budget=Budget(max_tokens=room), hint=_TRANSCRIPT
         )
         outcome = outcome_of([result], query_sources=sources)
-        if not result.kept:
-            seconds = result.elapsed_seconds
-            outcome = replace(unchanged, skipped_because="nothing_kept", elapsed_seconds=seconds)
+        if outcome.skipped_because:
+            outcome = replace(outcome, kept_tokens=0)
         self._report(_EVENTS, outcome)
         return None if outcome.skipped_because else result.text
 

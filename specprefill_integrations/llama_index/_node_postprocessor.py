@@ -65,7 +65,7 @@ class SpecPrefillNodePostprocessor(ComponentWithCompressor, BaseNodePostprocesso
             hints=[hint_of(node) for node in opened],
         )
         self._report(events, outcome_of(results, query_sources=_sources(query)))
-        return list(_rewritten(nodes, results))
+        return list(_rewritten(nodes, query, results))
 
     async def _apostprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
@@ -83,18 +83,18 @@ class SpecPrefillNodePostprocessor(ComponentWithCompressor, BaseNodePostprocesso
             hints=[hint_of(node) for node in opened],
         )
         self._report(events, outcome_of(results, query_sources=_sources(query)))
-        return list(_rewritten(nodes, results))
+        return list(_rewritten(nodes, query, results))
 
     def _skipped(self, nodes: Sequence[NodeWithScore]) -> list[NodeWithScore]:
         """Return copies of nodes of which none is to be compressed."""
         if nodes:
             outcome = outcome_of_skipped(found.node.metadata for found in nodes)
             self._report(CallEvents(integration="node_postprocessor"), outcome)
-        return list(_rewritten(nodes, []))
+        return list(_rewritten(nodes, None, []))
 
 
 def _rewritten(
-    nodes: Sequence[NodeWithScore], results: Sequence[Compression]
+    nodes: Sequence[NodeWithScore], query: str | None, results: Sequence[Compression]
 ) -> Iterator[NodeWithScore]:
     """Copies of the nodes with their results; there is one for each open node."""
     remaining = iter(results)
@@ -104,7 +104,7 @@ def _rewritten(
         if result is None or result.skipped_because:
             yield copy
         elif result.kept or holds_media(found.node):
-            write_result(result, copy.node)
+            write_result(result, copy.node, _sources(query))
             yield copy
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from llama_index.core.schema import BaseNode, ImageNode, MetadataMode, Node, TextNode
 
+from specprefill_integrations._metadata import key_in
 from specprefill_integrations.splitting._hints import hint_from_metadata
-from specprefill_integrations.tool_results import is_compressible
-from specprefill_integrations.types import METADATA_KEY, Compression, TextHint
+from specprefill_integrations.tool_results import QuerySource, is_compressible
+from specprefill_integrations.types import Compression, TextHint
 
 
 def text_of(node: BaseNode) -> str:
@@ -37,21 +39,27 @@ def copied(node: BaseNode) -> BaseNode:
     return node.model_copy(update=update)
 
 
-def write_result(result: Compression, node: BaseNode, *, flat: bool = False) -> None:
+def write_result(
+    result: Compression,
+    node: BaseNode,
+    query_sources: Sequence[QuerySource],
+    *,
+    flat: bool = False,
+) -> None:
     """Write a result into a node. If its text changes, its embedding and offsets go.
 
     Args:
         result: The result for the node's text.
         node: A copy, which is changed.
+        query_sources: Sources of the question.
         flat: Write the metadata as one JSON text: many vector stores take texts and numbers only.
     """
-    metadata = {
-        **result.as_metadata(),
-        "start_char_idx": node.start_char_idx if isinstance(node, TextNode) else None,
-    }
-    node.metadata[METADATA_KEY] = json.dumps(metadata) if flat else metadata
-    node.excluded_llm_metadata_keys.append(METADATA_KEY)
-    node.excluded_embed_metadata_keys.append(METADATA_KEY)
+    start = node.start_char_idx if isinstance(node, TextNode) else None
+    metadata = result.as_metadata(query_sources=query_sources, start_char_idx=start)
+    key = key_in(node.metadata)
+    node.metadata[key] = json.dumps(metadata) if flat else metadata
+    node.excluded_llm_metadata_keys.append(key)
+    node.excluded_embed_metadata_keys.append(key)
     if result.text == text_of(node):
         return
     node.set_content(result.text)

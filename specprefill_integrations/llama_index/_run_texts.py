@@ -14,10 +14,10 @@ from llama_index.core.chat_engine.types import StreamingAgentChatResponse
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.tools import ToolOutput
 
+from specprefill_integrations._metadata import own_metadata
 from specprefill_integrations.llama_index._nodes import text_of
 from specprefill_integrations.llama_index._tool_output import texts_of
 from specprefill_integrations.observability._app_run import FoundText
-from specprefill_integrations.types import METADATA_KEY
 
 _STREAMS = (AsyncStreamingResponse, StreamingAgentChatResponse, StreamingResponse)
 
@@ -79,7 +79,9 @@ def texts_of_nodes(nodes: Sequence[NodeWithScore]) -> list[FoundText]:
     """Return the texts that a retriever found."""
     return [
         FoundText(
-            text_of(found.node), _title(found.node.metadata), METADATA_KEY in found.node.metadata
+            text_of(found.node),
+            _title(found.node.metadata),
+            own_metadata(found.node.metadata) is not None,
         )
         for found in nodes
     ]

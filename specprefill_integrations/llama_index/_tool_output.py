@@ -11,7 +11,7 @@ from llama_index.core.base.llms.types import ContentBlock, TextBlock
 from llama_index.core.schema import BaseNode, NodeWithScore
 from llama_index.core.tools import ToolOutput
 
-from specprefill_integrations.types import METADATA_KEY
+from specprefill_integrations._metadata import own_metadata
 
 
 def texts_of(output: ToolOutput) -> list[str]:
@@ -37,7 +37,7 @@ def holds_compressed_nodes(output: ToolOutput) -> bool:
     """True if the output is retrieved nodes of which some are compressed already."""
     nodes = output.raw_output if isinstance(output.raw_output, list) else []
     found = [node for node in nodes if isinstance(node, BaseNode | NodeWithScore)]
-    return any(METADATA_KEY in node.metadata for node in found)
+    return any(own_metadata(node.metadata) is not None for node in found)
 
 
 def _blocks(output: ToolOutput, texts: Sequence[str]) -> Iterator[ContentBlock]:

@@ -108,10 +108,8 @@ class TtftEventHandler(BaseEventHandler):
                 self._recorder.call_ended(run_id, usage_of(event.response))
             case ExceptionEvent() | SpanDropEvent():
                 self._recorder.call_failed(run_id)
-            case ContextCompressionEndEvent():
-                self._compressed(event, event.original_tokens - event.kept_tokens)
-            case ContextCompressionSkippedEvent():
-                self._compressed(event, 0)
+            case ContextCompressionEndEvent() | ContextCompressionSkippedEvent():
+                self._compressed(event)
 
     def _call_started(self, run_id: str, prompt: Prompt, about: Mapping[str, Any]) -> None:
         """Start the clock, unless a model calls itself."""
@@ -130,13 +128,16 @@ class TtftEventHandler(BaseEventHandler):
         _LAST_CALL.set((run_id, prompt))
 
     def _compressed(
-        self, event: ContextCompressionEndEvent | ContextCompressionSkippedEvent, saved_tokens: int
+        self, event: ContextCompressionEndEvent | ContextCompressionSkippedEvent
     ) -> None:
         """Note a compression, unless it was at ingestion, where no answer is waited for."""
         if event.integration == "ingestion":
             return
         app_run_id = self._tree.path_to(event.span_id or "")[0]
-        self._recorder.compressed(app_run_id, event.elapsed_seconds, saved_tokens)
+        saved = 0
+        if event.original_tokens is not None and event.kept_tokens is not None:
+            saved = event.original_tokens - event.kept_tokens
+        self._recorder.compressed(app_run_id, event.elapsed_seconds, saved)
         _LAST_COMPRESSION.set(app_run_id)
 
 

@@ -32,7 +32,8 @@ class MetricsTotals:
     """Wall-clock time spent on compression, waiting for the draft included."""
 
     skips: Mapping[str, int] = field(default_factory=dict)
-    """Calls whose texts were all passed through unchanged, by skip reason."""
+    """Calls whose texts were all passed through unchanged, by skip reason; with `nothing_kept`,
+    documents and nodes were left out instead."""
 
     @property
     def failures(self) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from specprefill_integrations._metadata import metadata_of, own_metadata
 from specprefill_integrations.observability import CompressionMetrics, process_metrics
 from specprefill_integrations.tool_results._question import QuerySource
-from specprefill_integrations.types import METADATA_KEY, Compression, SkipReason
+from specprefill_integrations.types import Compression, SkipReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,16 +28,21 @@ class Outcome:
     """Sources of the question; empty where there is none."""
 
     skipped_because: SkipReason | None = None
-    """Why all texts passed through unchanged; None where they were compressed."""
+    """Why all texts passed through unchanged or, with `nothing_kept`, why documents and nodes are
+    left out; None where they were compressed."""
 
-    def counts(self) -> dict[str, object]:
+    references: tuple[str, ...] = ()
+    """References to the originals, in the gap markers of the texts."""
+
+    def as_metadata(self) -> dict[str, object]:
         """Return the counts as plain values for JSON, without the time: stable bytes."""
-        return {
-            "original_tokens": self.original_tokens,
-            "kept_tokens": self.kept_tokens,
-            "query_sources": list(self.query_sources),
-            "skipped_because": self.skipped_because,
-        }
+        return metadata_of(
+            original_tokens=self.original_tokens,
+            kept_tokens=self.kept_tokens,
+            skipped_because=self.skipped_because,
+            query_sources=self.query_sources,
+            references=self.references,
+        )
 
     def record(self, metrics: CompressionMetrics | None) -> None:
         """Add the counts to metrics; None is those of the process."""
@@ -68,7 +74,7 @@ def outcome_of(
 
 def is_compressible(text: str, metadata: Mapping[str, object]) -> bool:
     """Return True if a document or node has text and was not compressed before."""
-    return METADATA_KEY not in metadata and bool(text.strip())
+    return bool(text.strip()) and own_metadata(metadata) is None
 
 
 def outcome_of_skipped(metadata: Iterable[Mapping[str, object]]) -> Outcome:
@@ -77,13 +83,13 @@ def outcome_of_skipped(metadata: Iterable[Mapping[str, object]]) -> Outcome:
     Args:
         metadata: The metadata of each.
     """
-    was_compressed = any(METADATA_KEY in one for one in metadata)
+    was_compressed = any(own_metadata(one) is not None for one in metadata)
     return Outcome(skipped_because="already_compressed" if was_compressed else "no_text")
 
 
 def _shared_reason(results: Sequence[Compression]) -> SkipReason | None:
-    """Why all texts passed through unchanged; None where one of them was compressed."""
+    """Why all texts passed through unchanged, or that nothing of them was kept; else None."""
     reasons = [r.skipped_because for r in results if r.skipped_because != "empty_text"]
     if None in reasons:
-        return None
+        return None if any(result.kept for result in results) else "nothing_kept"
     return reasons[0] if reasons else "no_text"

@@ -258,7 +258,7 @@ class ToolResultCompressor:
         outcome.record(self.metrics)
         if outcome.skipped_because is None and outcome.original_tokens is not None:
             self.thresholds.note(outcome.original_tokens, outcome.elapsed_seconds)
-        logger.debug("Tool result: %s", outcome.counts())
+        logger.debug("Tool result: %s", outcome.as_metadata())
         return done
 
 
@@ -303,14 +303,14 @@ class _Call:
         )
         if outcome.skipped_because:
             return self._unchanged(outcome), []
-        if not any(result.kept for result in results):
-            return self._unchanged(replace(outcome, skipped_because="nothing_kept")), []
         texts = self._texts(results)
         if not all(result.text for result in results):  # markers are not counted yet
             outcome = replace(outcome, kept_tokens=_count(texts, self.compressor))
         if (outcome.kept_tokens or 0) >= self.tokens:
             return self._unchanged(replace(outcome, skipped_because="not_shorter")), []
         cut = [index for index, result in enumerate(results) if result.skipped_because is None]
+        named = (self.references.named[index] for index in cut)
+        outcome = replace(outcome, references=tuple(filter(None, named)))
         return CompressedResult(texts=texts, outcome=outcome), cut
 
     def _unchanged(self, outcome: Outcome) -> CompressedResult:

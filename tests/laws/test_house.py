@@ -18,7 +18,7 @@ PACKAGE = "specprefill_integrations"
 ROOT = Path(specprefill_integrations.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-VALUES = {"types", "errors"}
+VALUES = {"types", "errors", "_metadata"}
 LAZY = "_lazy_names"
 
 # What the pipeline is made of; all pure.
@@ -39,10 +39,11 @@ BELOW_INTEGRATIONS = {*STEPS, "compressor", "observability", "originals", "tool_
 MAY_IMPORT = {
     "__init__": {*VALUES, LAZY, "splitting", "compressor"},
     "errors": set[str](),
+    "_metadata": set[str](),
     "_concurrency": set[str](),
     "_visible": set[str](),
     LAZY: set[str](),
-    "types": {"errors"},
+    "types": {"errors", "_metadata"},
     "splitting": {*VALUES, LAZY, "_concurrency", "_visible"},
     "scoring._span_scorer": {*VALUES, "_concurrency"},
     "pipeline": STEPS - {"pipeline"},

@@ -16,6 +16,7 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, MessagesState, StateGraph
 
 from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations._metadata import metadata_of
 from specprefill_integrations.langchain import RecallTool, ToolPolicy, compress_messages
 from specprefill_integrations.langchain import _history as history
 from specprefill_integrations.observability._metrics import CompressionMetrics
@@ -101,9 +102,9 @@ class TestWhatShrinks:
         "one",
         [
             result(1, status="error"),
-            result(1, artifact={"specprefill": {"recalled": "3f9a0c1b2d4e"}}),
-            result(1, response_metadata={"specprefill": {"skipped_because": "recalled"}}),
-            result(1, response_metadata={"specprefill": {"skipped_because": None}}),
+            result(1, artifact={"specprefill": metadata_of(skipped_because="recalled")}),
+            result(1, response_metadata={"specprefill": metadata_of(skipped_because="recalled")}),
+            result(1, response_metadata={"specprefill": metadata_of()}),
             result(1, f"Returning structured response: {LONG}"),
             result(1, "It rained."),
             result(1, [{"type": "image", "url": "x"}]),

@@ -15,6 +15,7 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ValidationError
 
 from specprefill_integrations import Budget, ContextCompressor, GapStyle, Span
+from specprefill_integrations._metadata import metadata_of
 from specprefill_integrations.langchain import SpecPrefillDocumentCompressor
 from specprefill_integrations.observability import CompressionMetrics
 from specprefill_integrations.splitting._rendering import render_kept
@@ -144,11 +145,24 @@ class TestTranslation:
                     "original_tokens": 20,
                     "kept_tokens": 16,
                     "skipped_because": None,
+                    "query_sources": ["caller"],
+                    "references": [],
+                    "start_char_idx": None,
                 },
             },
         )
         assert (second.id, second.page_content) == ("b", "The dog slept.")
         assert second.metadata["specprefill"]["kept"] == [[0, 14]]
+
+    @pytest.mark.parametrize("mine", ["mine", {}, {"kept": []}])
+    def test_what_an_app_keeps_under_our_key_stays(self, compressor, documents, mine) -> None:
+        documents[0].metadata["specprefill"] = mine
+        door = SpecPrefillDocumentCompressor(compressor=compressor, budget=Budget(max_tokens=20))
+        once = door.compress_documents(documents, "dog")
+        assert once[0].page_content == "[...] The dog barked at night. [...]"
+        assert once[0].metadata["specprefill"] == mine
+        assert once[0].metadata["specprefill_"]["kept"] == [[32, 56]]
+        assert door.compress_documents(once, "rain") == once
 
     def test_one_call_is_one_scoring_of_all_texts(self, compressor, scorer, documents) -> None:
         door = SpecPrefillDocumentCompressor(compressor=compressor, budget=HALF)
@@ -301,7 +315,7 @@ def no_shared_compressor(monkeypatch) -> None:
     ("documents", "reason"),
     [
         ([Document("  ")], "no_text"),
-        ([Document("A dog.", metadata={"specprefill": {}})], "already_compressed"),
+        ([Document("A dog.", metadata={"specprefill": metadata_of()})], "already_compressed"),
     ],
 )
 def test_documents_that_need_no_compressor_are_counted_too(documents, reason) -> None:

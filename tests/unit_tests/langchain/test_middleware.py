@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 import specprefill_integrations.langchain as doors
 from specprefill_integrations import Budget, ContextCompressor, TextHint
+from specprefill_integrations._metadata import metadata_of
 from specprefill_integrations.errors import DeadlineExceededError
 from specprefill_integrations.langchain import RecallTool, SpecPrefillMiddleware, ToolPolicy
 from specprefill_integrations.observability import CompressionMetrics, process_metrics
@@ -80,6 +81,9 @@ class TestCompression:
             "kept_tokens": 16,
             "query_sources": ["user_message"],
             "skipped_because": None,
+            "kept": None,
+            "references": [],
+            "start_char_idx": None,
         }
 
     def test_id_name_status_artifact_and_pairing_stay(self, middleware) -> None:
@@ -225,19 +229,32 @@ class TestSkips:
         assert self.reason(middleware, read) == "excluded_tool"
 
     def test_already_compressed(self, middleware) -> None:
-        done = {"specprefill": {"skipped_because": None}}
+        done = {"specprefill": metadata_of()}
         given = ToolMessage(LONG, tool_call_id="1", response_metadata=done)
         assert self.reason(middleware, returning(given)) == "already_compressed"
 
     def test_what_another_one_left_whole_is_not_compressed_yet(self, middleware) -> None:
-        done = {"specprefill": {"skipped_because": "excluded_tool"}}
+        done = {"specprefill": metadata_of(skipped_because="excluded_tool")}
         given = ToolMessage(LONG, tool_call_id="1", response_metadata=done)
         assert stamp(answer(middleware, returning(given)))["skipped_because"] is None
 
     def test_originals_that_were_fetched_back_by_whatever_tool(self, middleware) -> None:
-        recalled = (LONG, {"specprefill": {"recalled": "3f9a0c1b2d4e"}})
+        recalled = (LONG, {"specprefill": metadata_of(skipped_because="recalled")})
         one = returning(recalled, response_format="content_and_artifact")
         assert self.reason(middleware, one) == "recalled"
+
+    @pytest.mark.parametrize("mine", ["mine", {"skipped_because": None}, {"recalled": "3f9a"}])
+    def test_what_an_app_keeps_under_our_key_changes_nothing(self, middleware, mine) -> None:
+        metadata = {"specprefill": mine}
+        given = ToolMessage(LONG, tool_call_id="1", response_metadata=metadata, artifact=metadata)
+        message = answer(middleware, returning(given))
+        assert EVIDENCE in message.content
+        assert len(message.content) < len(LONG)
+        assert message.response_metadata["specprefill"] == mine
+        assert message.response_metadata["specprefill_"]["skipped_because"] is None
+        again = answer(middleware, returning(message))
+        assert stamp(again) == mine
+        assert again.response_metadata["specprefill_"]["skipped_because"] == "already_compressed"
 
     def test_nothing_is_never_shown(self, compressor) -> None:
         strict = SpecPrefillMiddleware(

@@ -15,6 +15,7 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ValidationError
 
+from specprefill_integrations._metadata import metadata_of
 from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.langchain import RecallTool
 from specprefill_integrations.originals import InMemoryOriginals, reference_of
@@ -261,7 +262,8 @@ class TestDoors:
         message = tool.invoke(call)
         assert isinstance(message, ToolMessage)
         assert message.status == "success"
-        assert message.artifact == {"specprefill": {"recalled": reference_of(LOG)}}
+        recalled = metadata_of(skipped_because="recalled", references=[reference_of(LOG)])
+        assert message.artifact == {"specprefill": recalled}
 
     def test_deep_copies_share_the_store(self, tool, originals) -> None:
         copied = copy.deepcopy(tool)

@@ -25,7 +25,7 @@ from specprefill_integrations.langchain import (
     SpecPrefillDocumentTransformer,
 )
 from specprefill_integrations.langchain._events import EVENT_NAME
-from specprefill_integrations.observability._metrics import process_metrics
+from specprefill_integrations.observability import CompressionMetrics, process_metrics
 
 QUESTION = "dog barked"
 KEPT = "The dog barked at night."
@@ -117,6 +117,17 @@ class TestContextualCompressionRetriever:
         after = process_metrics().totals()
         assert after.calls == before.calls + 2
         assert after.tokens_after == before.tokens_after + 2 * told["kept_tokens"]
+
+    def test_tells_that_nothing_was_kept(self, compressor, retriever) -> None:
+        recorder, metrics = Recorder(), CompressionMetrics()
+        strict = SpecPrefillDocumentCompressor(
+            compressor=compressor, budget=Budget(max_tokens=1), metrics=metrics
+        )
+        chain = ContextualCompressionRetriever(base_retriever=retriever, base_compressor=strict)
+        assert chain.invoke(QUESTION, config={"callbacks": [recorder]}) == []
+        [(_, told)] = recorder.events
+        assert (told["skipped_because"], told["kept_tokens"]) == ("nothing_kept", 0)
+        assert metrics.totals().skips == {"nothing_kept": 1}
 
     @pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset:DeprecationWarning")
     def test_works_on_a_keyword_index(self, door, documents) -> None:

@@ -60,7 +60,7 @@ class Recorder(BaseEventHandler):
 
     @property
     def reasons(self) -> list[str]:
-        return [event.reason for event in self.events if hasattr(event, "reason")]
+        return [e.skipped_because for e in self.events if hasattr(e, "skipped_because")]
 
 
 @contextmanager

@@ -104,6 +104,14 @@ def test_nodes_that_were_compressed_before_say_so(door, nodes) -> None:
     assert heard.reasons == ["already_compressed"]
 
 
+def test_nothing_kept_has_a_reason(compressor, nodes) -> None:
+    strict = SpecPrefillNodePostprocessor(compressor=compressor, budget=Budget(max_tokens=1))
+    with handling(Recorder()) as heard:
+        assert strict.postprocess_nodes(nodes, query_str="dog barked") == []
+    assert heard.reasons == ["nothing_kept"]
+    assert (heard.events[-1].original_tokens, heard.events[-1].kept_tokens) == (34, 0)
+
+
 def test_names_of_events_never_change() -> None:
     for event in (
         ContextCompressionStartEvent,

@@ -142,6 +142,8 @@ class TestStores:
             "original_tokens": 20,
             "kept_tokens": 16,
             "skipped_because": None,
+            "query_sources": ["setting"],
+            "references": [],
             "start_char_idx": 100,
         }
         assert node_to_metadata_dict(out, flat_metadata=True)["specprefill"]

@@ -196,6 +196,8 @@ class TestTranslation:
                 "original_tokens": 20,
                 "kept_tokens": 16,
                 "skipped_because": None,
+                "query_sources": ["caller"],
+                "references": [],
                 "start_char_idx": 100,
             },
         }
@@ -208,6 +210,17 @@ class TestTranslation:
         [(start, end)] = stamp["kept"]
         offset = stamp["start_char_idx"]
         assert source[offset + start : offset + end] == "The dog barked at night."
+
+    @pytest.mark.parametrize("mine", ["mine", {}, {"kept": []}])
+    def test_what_an_app_keeps_under_our_key_stays(self, compressor, nodes, mine) -> None:
+        nodes[0].node.metadata["specprefill"] = mine
+        door = SpecPrefillNodePostprocessor(compressor=compressor, budget=Budget(max_tokens=20))
+        once = door.postprocess_nodes(nodes, query_str="dog")
+        assert text_of(once[0]) == "[...] The dog barked at night. [...]"
+        assert once[0].metadata["specprefill"] == mine
+        assert once[0].metadata["specprefill_"]["kept"] == [[32, 56]]
+        assert "specprefill_" in once[0].node.excluded_llm_metadata_keys
+        assert door.postprocess_nodes(once, query_str="rain") == once
 
     async def test_one_call_is_one_scoring_of_all_texts(self, compressor, scorer, nodes) -> None:
         door = SpecPrefillNodePostprocessor(compressor=compressor, budget=HALF)

@@ -48,7 +48,7 @@ async def both(
     on_start = None if starts is None else starts.append
     done = compressor.compress(one, on_start)
     other = await compressor.acompress(one, on_start)
-    assert (other.texts, other.outcome.counts()) == (done.texts, done.outcome.counts())
+    assert (other.texts, other.outcome.as_metadata()) == (done.texts, done.outcome.as_metadata())
     return done
 
 
@@ -67,11 +67,14 @@ async def test_a_long_result_is_compressed(compressor) -> None:
     one = settings(compressor)
     done = await both(one, result(), starts)
     assert done.texts == ("[...] The dog barked at noon. [...]",)
-    assert done.outcome.counts() == {
+    assert done.outcome.as_metadata() == {
         "original_tokens": 186,
         "kept_tokens": 16,
         "query_sources": ["user_message"],
         "skipped_because": None,
+        "kept": None,
+        "references": [],
+        "start_char_idx": None,
     }
     assert starts == [("user_message",)] * 2
     assert one.metrics is not None
