@@ -13,7 +13,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.langchain._history import HistoryCompressor
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
-from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.originals._store_choice import Originals
 from specprefill_integrations.tool_results import MinTokens, ToolPolicy
 from specprefill_integrations.tool_results._question import QueryFunction
 from specprefill_integrations.tool_results._thresholds import DEFAULT_MIN_TOKENS
@@ -33,7 +33,7 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
     exclude_tools: Sequence[str] = (),
     tool_policies: Mapping[str, ToolPolicy] | None = None,
     query: str | QueryFunction | None = None,
-    originals: OriginalStore | None = None,
+    originals: Originals | None = None,
     metrics: CompressionMetrics | None = None,
     ttft_log: TtftLog | None = None,
 ) -> Runnable[MessagesLike, list[BaseMessage]]:
@@ -55,7 +55,8 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
         query: The question, or a function of the `ToolRequest` that a message answers. None or
             blank: the last human message.
         originals: Store of the originals: gap markers name references. The model needs a
-            `RecallTool` for it.
+            `RecallTool` for it. Or a function from LangGraph's `Runtime`, or None outside of a
+            graph, to the store of a run.
         metrics: Metrics to add counts to; None is `process_metrics()`.
         ttft_log: The calls of the model, as `TtftCallbackHandler` keeps them; for
             `min_tokens="auto"`.

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from cachetools import LRUCache
 from langchain_core.messages import AnyMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import RunnableConfig
 
-from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.langchain._conversation import (
     call_behind,
@@ -23,13 +20,21 @@ from specprefill_integrations.langchain._conversation import (
     tool_of,
 )
 from specprefill_integrations.langchain._events import aannounce, announce, message_event
+from specprefill_integrations.langchain._message_memory import MessageMemory, Remembered, key_of
 from specprefill_integrations.langchain._messages import (
     open_texts_of,
     reason_to_skip,
     with_result,
 )
+from specprefill_integrations.langchain._runtime import current_runtime
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
-from specprefill_integrations.originals import OriginalStore, reference_of
+from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.originals._store_choice import (
+    Originals,
+    astore_of,
+    check_originals,
+    store_of,
+)
 from specprefill_integrations.tool_results import (
     CompressedResult,
     MinTokens,
@@ -47,11 +52,6 @@ logger = logging.getLogger(__name__)
 
 CountMessageTokens = Callable[[Sequence[BaseMessage]], int]
 """Counts the tokens of a conversation."""
-
-# Messages whose results are remembered; the least recently used are forgotten first.
-_MAX_REMEMBERED = 10_000
-
-_Key = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,8 +91,9 @@ class HistoryCompressor:
     """The question, or a function of the `ToolRequest` that a message answers. None or blank: the
     last human message."""
 
-    originals: OriginalStore | None = None
-    """Store of the originals: gap markers name references, for a `RecallTool` of the model."""
+    originals: Originals | None = None
+    """Store of the originals: gap markers name references, for a `RecallTool` of the model. Or a
+    function from LangGraph's `Runtime`, or None outside of a graph, to the store of a run."""
 
     metrics: CompressionMetrics | None = None
     """Metrics to add counts to; None is `process_metrics()`."""
@@ -101,10 +102,11 @@ class HistoryCompressor:
     """The calls of the model, as `TtftCallbackHandler` keeps them; for `min_tokens="auto"`."""
 
     _results: ToolResultCompressor = field(init=False, repr=False)
-    _memory: _Memory = field(init=False, repr=False)
+    _memory: MessageMemory = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Start with nothing remembered; reject settings as `ToolResultCompressor` does."""
+        check_originals(self.originals)
         results = ToolResultCompressor(
             compressor=self.compressor,
             budget=self.budget,
@@ -112,12 +114,12 @@ class HistoryCompressor:
             exclude_tools=self.exclude_tools,
             tool_policies=self.tool_policies,
             query=self.query,
-            originals=self.originals,
+            originals=_as_chosen,
             metrics=self.metrics,
             ttft_log=self.ttft_log,
         )
         object.__setattr__(self, "_results", results)
-        object.__setattr__(self, "_memory", _Memory())
+        object.__setattr__(self, "_memory", MessageMemory())
 
     def compress(
         self,
@@ -136,11 +138,15 @@ class HistoryCompressor:
         Returns:
             As many messages, in the same order and with the same ids.
         """
-        shown = self._as_remembered(messages)
-        for index in self._due(messages, shown, count_tokens):
-            done = self._results.compress(_tool_result(messages, index))
+        try:
+            store = store_of(self.originals, current_runtime())
+        except Exception as error:  # noqa: BLE001 - no failure of ours may reach the agent
+            return self._without_store(messages, error)
+        shown = self._as_remembered(messages, store)
+        for index in self._due(messages, shown, count_tokens, store):
+            done = self._results.compress(_tool_result(messages, index, store))
             announce(message_event(done.outcome, messages[index]), config)
-            shown[index] = _shown(messages[index], self._remember(messages[index], done))
+            shown[index] = _shown(messages[index], self._remember(messages[index], done, store))
         return shown
 
     async def acompress(
@@ -151,14 +157,29 @@ class HistoryCompressor:
         config: RunnableConfig | None = None,
     ) -> list[BaseMessage]:
         """`compress`, off the event loop."""
-        shown = self._as_remembered(messages)
-        for index in self._due(messages, shown, count_tokens):
-            done = await self._results.acompress(_tool_result(messages, index))
+        try:
+            store = await astore_of(self.originals, current_runtime())
+        except Exception as error:  # noqa: BLE001 - see compress
+            return self._without_store(messages, error)
+        shown = self._as_remembered(messages, store)
+        for index in self._due(messages, shown, count_tokens, store):
+            done = await self._results.acompress(_tool_result(messages, index, store))
             await aannounce(message_event(done.outcome, messages[index]), config)
-            shown[index] = _shown(messages[index], self._remember(messages[index], done))
+            shown[index] = _shown(messages[index], self._remember(messages[index], done, store))
         return shown
 
-    def _as_remembered(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    def _without_store(
+        self, messages: Sequence[BaseMessage], error: Exception
+    ) -> list[BaseMessage]:
+        """The messages unchanged, or the error where the compressor is set to raise."""
+        if self.compressor is not None and self.compressor.on_error == "raise":
+            raise error
+        logger.warning("No store was chosen; passed messages through unchanged.", exc_info=error)
+        return list(messages)
+
+    def _as_remembered(
+        self, messages: Sequence[BaseMessage], store: OriginalStore | None
+    ) -> list[BaseMessage]:
         """The messages as they were shown before, except those that are to stay.
 
         A compressed message may be among the latest again: in a conversation that was rewound, or
@@ -166,7 +187,7 @@ class HistoryCompressor:
         """
         old = self._old(messages)
         return [
-            _shown(message, self._recollect(message)) if index in old else message
+            _shown(message, self._recollect(message, store)) if index in old else message
             for index, message in enumerate(messages)
         ]
 
@@ -175,11 +196,13 @@ class HistoryCompressor:
         messages: Sequence[BaseMessage],
         shown: Sequence[BaseMessage],
         count_tokens: CountMessageTokens,
+        store: OriginalStore | None,
     ) -> list[int]:
         """Indices of the messages to compress now."""
         if self.trigger_tokens and not self._is_long(shown, count_tokens):
             return []
-        return [index for index in sorted(self._old(messages)) if self._is_open(messages, index)]
+        old = sorted(self._old(messages))
+        return [index for index in old if self._is_open(messages, index, store)]
 
     def _is_long(self, shown: Sequence[BaseMessage], count_tokens: CountMessageTokens) -> bool:
         """True if a conversation has more than `trigger_tokens`; False if it cannot be counted."""
@@ -198,14 +221,18 @@ class HistoryCompressor:
         human = [i for i, m in enumerate(messages) if is_spoken(m)]
         return {*results[: max(0, len(results) - self.keep_results)], *human[:-1]}
 
-    def _is_open(self, messages: Sequence[BaseMessage], index: int) -> bool:
+    def _is_open(
+        self, messages: Sequence[BaseMessage], index: int, store: OriginalStore | None
+    ) -> bool:
         """True if nothing is decided about a message yet."""
         message = messages[index]
         if is_among(tool_of(message, messages), self.exclude_tools):
             return False
-        return reason_to_skip(message) is None and self._recollect(message) is None
+        return reason_to_skip(message) is None and self._recollect(message, store) is None
 
-    def _remember(self, message: BaseMessage, done: CompressedResult) -> CompressedResult:
+    def _remember(
+        self, message: BaseMessage, done: CompressedResult, store: OriginalStore | None
+    ) -> CompressedResult:
         """Remember a result, unless another try may do better.
 
         Returns:
@@ -213,12 +240,14 @@ class HistoryCompressor:
         """
         if done.outcome.skipped_because in FAILURES:
             return done
-        return self._memory.add(_key(message), done)
+        return self._memory.add(key_of(message), Remembered(store, done))
 
-    def _recollect(self, message: BaseMessage) -> CompressedResult | None:
+    def _recollect(
+        self, message: BaseMessage, store: OriginalStore | None
+    ) -> CompressedResult | None:
         if not isinstance(message, (HumanMessage, ToolMessage)):
             return None
-        return self._memory.get(_key(message))
+        return self._memory.get(key_of(message), store)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -243,38 +272,14 @@ class SpecPrefillContextEdit(HistoryCompressor):
         messages[:] = cast("list[AnyMessage]", shown)  # of the same types as before
 
 
-class _Memory:
-    """The results of messages. Safe to use from many threads; a copy has the same results."""
-
-    def __init__(self) -> None:
-        self._lock = ForkSafeLock(self._forget)
-        self._forget()
-
-    def get(self, key: _Key) -> CompressedResult | None:
-        with self._lock:
-            found: CompressedResult | None = self._results.get(key)
-            return found
-
-    def add(self, key: _Key, done: CompressedResult) -> CompressedResult:
-        """Add a result, unless there is one, and return the one that is kept."""
-        with self._lock:
-            return self._results.setdefault(key, done)
-
-    def _forget(self) -> None:
-        self._results: LRUCache[_Key, CompressedResult] = LRUCache(_MAX_REMEMBERED)
-
-    def __getstate__(self) -> list[tuple[_Key, CompressedResult]]:
-        """Return the results of one moment, although other threads may add some."""
-        with self._lock:
-            return list(self._results.items())
-
-    def __setstate__(self, state: list[tuple[_Key, CompressedResult]]) -> None:
-        """Restore the results."""
-        _Memory.__init__(self)
-        self._results.update(state)
+def _as_chosen(store: OriginalStore | None) -> OriginalStore | None:
+    """Return the store that was chosen for all messages of a run."""
+    return store
 
 
-def _tool_result(messages: Sequence[BaseMessage], index: int) -> ToolResult:
+def _tool_result(
+    messages: Sequence[BaseMessage], index: int, store: OriginalStore | None
+) -> ToolResult:
     message = messages[index]
     call = call_behind(message, messages)
     tool = tool_of(message, messages)
@@ -289,15 +294,10 @@ def _tool_result(messages: Sequence[BaseMessage], index: int) -> ToolResult:
         tool_name=call["name"] if call else tool,
         find_request=request,
         is_from_earlier_turn=True,
+        runtime=store,
     )
 
 
 def _shown(message: BaseMessage, done: CompressedResult | None) -> BaseMessage:
     """The message as it is shown: one that passes through unchanged has no metadata of ours."""
     return message if done is None or done.outcome.skipped_because else with_result(message, done)
-
-
-def _key(message: BaseMessage) -> _Key:
-    """Return the key of a message: its id and its texts, because others may edit it."""
-    call = message.tool_call_id if isinstance(message, ToolMessage) else ""
-    return message.id or call, reference_of(json.dumps(open_texts_of(message.content)))

@@ -24,7 +24,7 @@ from specprefill_integrations.langchain._messages import (
 )
 from specprefill_integrations.langchain._recall_tool import RecallTool
 from specprefill_integrations.observability import CompressionMetrics, TtftLog, process_metrics
-from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.originals._store_choice import Originals
 from specprefill_integrations.tool_results import (
     MinTokens,
     ToolPolicy,
@@ -67,7 +67,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         exclude_tools: Sequence[str] = (),
         tool_policies: Mapping[str, ToolPolicy] | None = None,
         query: str | QueryFunction | None = None,
-        originals: OriginalStore | None = None,
+        originals: Originals | None = None,
         metrics: CompressionMetrics | None = None,
         ttft_log: TtftLog | None = None,
         name: str | None = None,
@@ -86,7 +86,8 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
                 the last human message, the text before the call unless an argument such as `query`
                 says what is looked for, and the call with its arguments.
             originals: Store of the originals. The agent gets a `RecallTool` for it, and gap markers
-                name references.
+                name references. Or a function from the `ToolRuntime` of a call to its store, such
+                as that of a tenant; None for no store.
             metrics: Metrics to add counts to; None is `process_metrics()`.
             ttft_log: The calls of the agent's model, as `TtftCallbackHandler` keeps them; for
                 `min_tokens="auto"`.
@@ -163,6 +164,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             tool_name=request.tool_call["name"],
             find_request=lambda: request_of(request.tool_call, messages_of(request.state)),
             skip=_reason_to_skip(request, answer),
+            runtime=request.runtime,
             can_be_recalled=self._can_be_recalled(request),
         )
 

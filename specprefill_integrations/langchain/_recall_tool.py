@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from langchain_core.tools import ArgsSchema, BaseTool
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from langchain_core.tools import ArgsSchema, BaseTool, InjectedToolArg
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 from typing_extensions import Self
 
 from specprefill_integrations._metadata import METADATA_KEY, metadata_of
 from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.langchain._runtime import current_runtime
 from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.originals._recall import (
     AROUND_HELP,
@@ -17,6 +26,7 @@ from specprefill_integrations.originals._recall import (
     REFERENCE_HELP,
     find_reference,
 )
+from specprefill_integrations.originals._store_choice import is_chosen
 from specprefill_integrations.pipeline._token_counting import as_token_counter
 from specprefill_integrations.tool_results._recaller import Recaller, as_text
 
@@ -26,6 +36,12 @@ class RecallInput(BaseModel):
 
     reference: Annotated[str, BeforeValidator(as_text)] = Field(description=REFERENCE_HELP)
     around: Annotated[str, BeforeValidator(as_text)] = Field(default="", description=AROUND_HELP)
+
+
+class _RecallInputOfRuntime(RecallInput):
+    """The same, and the runtime that LangGraph adds; the model does not see it."""
+
+    runtime: Annotated[Any, InjectedToolArg] = None
 
 
 class RecallTool(BaseTool):
@@ -47,8 +63,9 @@ class RecallTool(BaseTool):
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_validation_error: Any = "Give the reference that the shortened text names."
 
-    originals: OriginalStore
-    """The store that the compressing side puts originals into."""
+    originals: OriginalStore | Callable[[Any], Any]
+    """The store that the compressing side puts originals into; or the function that chooses it,
+    which gets the `ToolRuntime` of the call."""
 
     max_tokens: int = Field(default=2000, ge=1)
     """Tokens of an answer."""
@@ -60,13 +77,27 @@ class RecallTool(BaseTool):
     """Counts tokens in place of the compressor: a function from a text to its number of tokens, a
     LangChain model, a tokenizer."""
 
-    def _run(self, reference: str, around: str = "") -> tuple[str, dict[str, Any]]:
-        """Fetch an original; the arguments are those of `RecallInput`."""
-        return self._recaller().answer(reference, around), _artifact(reference)
+    @model_validator(mode="after")
+    def _with_runtime(self) -> Self:
+        """Take the runtime as an argument where a function needs it."""
+        if is_chosen(self.originals) and self.args_schema is RecallInput:
+            self.args_schema = _RecallInputOfRuntime
+        return self
 
-    async def _arun(self, reference: str, around: str = "") -> tuple[str, dict[str, Any]]:
+    def _run(
+        self, reference: str, around: str = "", runtime: object = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Fetch an original; the arguments are those of `RecallInput`."""
+        runtime = runtime or current_runtime()
+        return self._recaller().answer(reference, around, runtime), _artifact(reference)
+
+    async def _arun(
+        self, reference: str, around: str = "", runtime: object = None
+    ) -> tuple[str, dict[str, Any]]:
         """`_run`, off the event loop."""
-        return await self._recaller().aanswer(reference, around), _artifact(reference)
+        runtime = runtime or current_runtime()
+        answer = await self._recaller().aanswer(reference, around, runtime)
+        return answer, _artifact(reference)
 
     def _recaller(self) -> Recaller:
         return Recaller(

@@ -8,10 +8,17 @@ from llama_index.core.bridge.pydantic import BaseModel, Field
 from llama_index.core.tools import FunctionTool, ToolMetadata
 
 from specprefill_integrations.compressor import ContextCompressor
-from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.originals._recall import AROUND_HELP, RECALL_HELP, REFERENCE_HELP
+from specprefill_integrations.originals._store_choice import (
+    Originals,
+    check_originals,
+    is_chosen,
+)
 from specprefill_integrations.pipeline._token_counting import as_token_counter
 from specprefill_integrations.tool_results._recaller import Recaller
+
+# Agents pass their context under this name, whatever the model filled in. It is in no schema.
+_RUNTIME = "runtime"
 
 
 class RecallInput(BaseModel):
@@ -29,10 +36,14 @@ class RecallTool(FunctionTool):
         self._recaller = recaller
         # LlamaIndex calls a tool with what the model filled in, whatever the schema says.
         super().__init__(fn=recaller.answer, async_fn=recaller.aanswer, metadata=metadata)
+        if is_chosen(recaller.originals):
+            self.requires_context = True
+            self.ctx_param_name = _RUNTIME
+            self.partial_params = {_RUNTIME: None}  # outside of an agent
 
     @property
-    def originals(self) -> OriginalStore:
-        """The store."""
+    def originals(self) -> Originals:
+        """The store, or the function that chooses it."""
         return self._recaller.originals
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -41,7 +52,7 @@ class RecallTool(FunctionTool):
 
 
 def recall_tool(
-    originals: OriginalStore,
+    originals: Originals,
     *,
     max_tokens: int = 2000,
     compressor: ContextCompressor | None = None,
@@ -55,7 +66,8 @@ def recall_tool(
     original, the answer says so and what to do instead.
 
     Args:
-        originals: The store that `compress_tool` puts originals into.
+        originals: The store that `compress_tool` puts originals into, or the function that
+            chooses it.
         max_tokens: Tokens of an answer.
         compressor: The compressor whose counter is used; None is the shared default, loaded at
             first use.
@@ -65,7 +77,9 @@ def recall_tool(
 
     Raises:
         TokenCounterError: `count_tokens` cannot count tokens.
+        TypeError: `originals` is neither a store nor a function.
     """
+    check_originals(originals)
     recaller = Recaller(
         originals=originals,
         max_tokens=max_tokens,

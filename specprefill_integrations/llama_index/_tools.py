@@ -26,7 +26,7 @@ from specprefill_integrations.llama_index._tool_output import (
     with_texts,
 )
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
-from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.originals._store_choice import Originals
 from specprefill_integrations.tool_results import (
     CompressedResult,
     MinTokens,
@@ -117,6 +117,7 @@ class CompressedTool(FunctionTool):
             tool_name=name,
             find_request=lambda: request,
             skip=self._reason_to_skip(output),
+            runtime=kwargs.get(self._context_name),
         )
         return result, CallEvents(integration="tool", tool_name=name, text_count=len(texts))
 
@@ -149,7 +150,7 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
     exclude_tools: Sequence[str] = (),
     tool_policies: Mapping[str, ToolPolicy] | None = None,
     query: str | QueryFunction | None = None,
-    originals: OriginalStore | None = None,
+    originals: Originals | None = None,
     metrics: CompressionMetrics | None = None,
     ttft_log: TtftLog | None = None,
 ) -> CompressedTool:
@@ -176,7 +177,9 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
         query: The question, or a function of the `ToolRequest` that returns it. None or blank: what
             the user asked the agent, and the call with its arguments.
         originals: Store of the originals: gap markers name references. The agent needs a
-            `recall_tool` for it, which `compress_tools` adds.
+            `recall_tool` for it, which `compress_tools` adds. Or a function, which may be
+            asynchronous, from the agent's context (None outside of an agent) to the store of a
+            call, such as that of a tenant.
         metrics: Metrics to add counts to; None is `process_metrics()`.
         ttft_log: The calls of the agent's model, as `TtftEventHandler` keeps them; for
             `min_tokens="auto"`.
@@ -209,7 +212,7 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
     exclude_tools: Sequence[str] = (),
     tool_policies: Mapping[str, ToolPolicy] | None = None,
     query: str | QueryFunction | None = None,
-    originals: OriginalStore | None = None,
+    originals: Originals | None = None,
     metrics: CompressionMetrics | None = None,
     ttft_log: TtftLog | None = None,
 ) -> list[BaseTool]:
@@ -263,7 +266,7 @@ def _unwrapped(tool: BaseTool) -> BaseTool:
     return tool.tool if isinstance(tool, CompressedTool) else tool
 
 
-def _fetches_from(tool: BaseTool, originals: OriginalStore) -> bool:
+def _fetches_from(tool: BaseTool, originals: Originals) -> bool:
     """True for a recall tool for this store."""
     inner = _unwrapped(tool)
     return isinstance(inner, RecallTool) and inner.originals is originals

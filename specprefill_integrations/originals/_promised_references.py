@@ -14,25 +14,37 @@ from specprefill_integrations.originals._original_store import (
     OriginalStore,
     reference_of,
 )
+from specprefill_integrations.originals._store_choice import Originals, astore_of, store_of
 
 
 class PromisedReferences:
     """References of some texts; those that are cut are put into the store afterwards."""
 
-    def __init__(self, texts: Sequence[str], store: OriginalStore | None) -> None:
+    def __init__(
+        self, texts: Sequence[str], originals: Originals | None, runtime: object = None
+    ) -> None:
         """Promise nothing yet.
 
         Args:
             texts: The texts.
-            store: Receives the texts that are cut; None if there is no store.
+            originals: The store that receives the texts that are cut, or a function that chooses
+                it; None if there is no store.
+            runtime: The argument of such a function.
         """
         self._texts = texts
-        self._store = store
+        self._originals = originals
+        self._runtime = runtime
+        self._store: OriginalStore | None = None
         self._named: list[str | None] = [None for _ in texts]
         self._put: set[int] = set()
 
     def promise(self) -> None:
-        """Name the reference of each text."""
+        """Choose the store, and name the reference of each text.
+
+        Raises:
+            Exception: The function that chooses the store failed; see `store_of`.
+        """
+        self._store = store_of(self._originals, self._runtime)
         if isinstance(self._store, NamesOriginals):
             self._named = [self._store.reference_of(text) for text in self._texts]
         elif self._store is not None:
@@ -40,10 +52,11 @@ class PromisedReferences:
 
     async def apromise(self) -> None:
         """Do the same as `promise` without blocking the event loop."""
+        self._store = await astore_of(self._originals, self._runtime)
         if isinstance(self._store, NamesOriginals):
             self._named = [await self._store.areference_of(text) for text in self._texts]
-        else:
-            await asyncio.to_thread(self.promise)
+        elif self._store is not None:
+            self._named = await asyncio.to_thread(list, map(reference_of, self._texts))
 
     @property
     def named(self) -> Sequence[str | None]:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
-from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.originals._recall import answer_recall, find_reference
+from specprefill_integrations.originals._store_choice import Originals, astore_of, store_of
 from specprefill_integrations.types import CountTokens
+
+logger = logging.getLogger(__name__)
+
+_NO_STORE = "The store of an original could not be asked."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Recaller:
     """Answers an agent that asks for an original."""
 
-    originals: OriginalStore
-    """The store."""
+    originals: Originals
+    """The store, or a function from the call's runtime to its store."""
 
     max_tokens: int
     """Tokens of an answer."""
@@ -29,21 +34,32 @@ class Recaller:
     count_tokens: CountTokens | None = None
     """Counts tokens in place of the compressor."""
 
-    def answer(self, reference: object, around: object = "") -> str:
+    def answer(self, reference: object, around: object = "", runtime: object = None) -> str:
         """Return the original or a part of it, or the reason why there is none.
 
         Args:
             reference: The reference, as the model wrote it.
             around: The part, as the model wrote it; blank for the whole.
+            runtime: What the framework knows of the call, for a function that chooses the store.
         """
         found = find_reference(as_text(reference))
-        text = None if found is None else self.originals.get(found)
+        text = None
+        try:
+            store = store_of(self.originals, _given_by_framework(runtime))
+            text = None if found is None or store is None else store.get(found)
+        except Exception:
+            logger.warning(_NO_STORE, exc_info=True)
         return self._write(reference, text, around)
 
-    async def aanswer(self, reference: object, around: object = "") -> str:
+    async def aanswer(self, reference: object, around: object = "", runtime: object = None) -> str:
         """`answer`, off the event loop."""
         found = find_reference(as_text(reference))
-        text = None if found is None else await self.originals.aget(found)
+        text = None
+        try:
+            store = await astore_of(self.originals, _given_by_framework(runtime))
+            text = None if found is None or store is None else await store.aget(found)
+        except Exception:
+            logger.warning(_NO_STORE, exc_info=True)
         return await asyncio.to_thread(self._write, reference, text, around)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Recaller:
@@ -62,6 +78,11 @@ class Recaller:
     def _count(self, texts: Sequence[str]) -> list[int]:
         count = self.count_tokens or (self.compressor or shared_compressor()).count_tokens
         return list(count(texts))
+
+
+def _given_by_framework(runtime: object) -> object:
+    """Return a runtime; None for plain JSON, which only a model fills in."""
+    return None if isinstance(runtime, str | int | float | list | dict) else runtime
 
 
 def as_text(value: object) -> str:

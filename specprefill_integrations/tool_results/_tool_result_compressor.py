@@ -13,8 +13,8 @@ from typing import Any
 
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
-from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.originals._promised_references import PromisedReferences
+from specprefill_integrations.originals._store_choice import Originals, check_originals
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._failures import FailureLog, reason_of
 from specprefill_integrations.pipeline._token_counting import count_each, estimated_tokens
@@ -67,6 +67,9 @@ class ToolResult:
     is_from_earlier_turn: bool = False
     """True if the conversation has moved on: the question is then the last user message alone."""
 
+    runtime: object = None
+    """What the framework knows of the call, for a function that chooses the store."""
+
     can_be_recalled: bool = True
     """False if the agent has no tool that fetches originals: then no gap marker names one."""
 
@@ -90,7 +93,7 @@ class ToolResultCompressor:
 
     Raises:
         BudgetError: `min_tokens="auto"` with a budget that names no share of a text.
-        TypeError: `exclude_tools` is a single text.
+        TypeError: `exclude_tools` is a single text, or `originals` is no store and no function.
         ValueError: `min_tokens` cannot be measured; see `Thresholds.check`.
     """
 
@@ -115,8 +118,9 @@ class ToolResultCompressor:
     """The question of every call, or a function of the `ToolRequest`. None or blank: ask the
     conversation, see `query_of`."""
 
-    originals: OriginalStore | None = None
-    """Store of the originals; the first gap marker of a text names the reference to fetch it."""
+    originals: Originals | None = None
+    """Store of the originals, or a function from the call's runtime to its store; the first gap
+    marker of a text names the reference to fetch it."""
 
     metrics: CompressionMetrics | None = None
     """Metrics to add counts to; None is `process_metrics()`."""
@@ -133,6 +137,7 @@ class ToolResultCompressor:
     def __post_init__(self) -> None:
         """Reject settings that cannot work, and keep them from changing later."""
         check_globs(self.exclude_tools)
+        check_originals(self.originals)
         object.__setattr__(self, "exclude_tools", tuple(self.exclude_tools))
         object.__setattr__(self, "tool_policies", dict(self.tool_policies or {}))
         object.__setattr__(self, "thresholds", Thresholds(self.ttft_log))
@@ -237,8 +242,8 @@ class ToolResultCompressor:
             return _unchanged(result, outcome)
         request = result.find_request()
         query = query_of(request, self.query, user_message_only=result.is_from_earlier_turn)
-        store = self.originals if result.can_be_recalled else None
-        references = PromisedReferences(result.texts, store)
+        originals = self.originals if result.can_be_recalled else None
+        references = PromisedReferences(result.texts, originals, result.runtime)
         return _Call(task, compressor, tokens, request, query, references)
 
     def _failed(self, result: ToolResult, error: Exception) -> CompressedResult:
