@@ -68,7 +68,7 @@ class ToolResult:
     """True if the conversation has moved on: the question is then the last user message alone."""
 
     runtime: object = None
-    """What the framework knows of the call, for a function that chooses the store."""
+    """The framework's runtime of the call, for a function that chooses the store."""
 
     can_be_recalled: bool = True
     """False if the agent has no tool that fetches originals: then no gap marker names one."""
