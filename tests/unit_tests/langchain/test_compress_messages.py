@@ -18,7 +18,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations._metadata import metadata_of
 from specprefill_integrations.langchain import RecallTool, ToolPolicy, compress_messages
-from specprefill_integrations.langchain import _history as history
+from specprefill_integrations.langchain import _message_memory as message_memory
 from specprefill_integrations.observability._metrics import CompressionMetrics
 from specprefill_integrations.originals import InMemoryOriginals
 from specprefill_integrations.testing import KeywordScorer
@@ -280,7 +280,7 @@ class TestMemory:
         assert contents(step.invoke(messages)) == [SHORT, SHORT, LONG]
 
     def test_the_longest_unused_is_forgotten_first(self, make, scorer, monkeypatch) -> None:
-        monkeypatch.setattr(history, "_MAX_REMEMBERED", 2)
+        monkeypatch.setattr(message_memory, "_MAX_REMEMBERED", 2)
         step = make(keep_results=0)
         step.invoke([result(1), result(2), HumanMessage(QUESTION)])
         step.invoke([result(1), HumanMessage(QUESTION)])
