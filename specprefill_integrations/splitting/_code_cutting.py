@@ -234,9 +234,9 @@ class CodeCutter:
     def _cut_flat(self, region: Region) -> None:
         """Split at lines if possible, else between nodes, else within them."""
         lines, others = self.lines.boundaries(region, self._block_chars)
-        start = region.start
-        while start < region.end:
-            end = self._next_boundary(start, region.end, lines, others)
+        start, last = region.start, trimmed(self.text, Span(region.start, region.end)).end
+        while start < last:
+            end = self._next_boundary(start, last, lines, others)
             unit = self._unit(start, end)
             if unit.end - unit.start <= self._block_chars:
                 self.units.extend([unit] if unit.start < unit.end else [])

@@ -7,9 +7,11 @@ Text that a parser leaves out thus stays with its line.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import cached_property
 from typing import NamedTuple
 
 from specprefill_integrations.splitting._code_languages import (
@@ -22,10 +24,13 @@ from specprefill_integrations.splitting._code_languages import (
     WRAPPERS,
 )
 from specprefill_integrations.splitting._code_tree import SyntaxNode, without_errors
+from specprefill_integrations.splitting._finer import trimmed
+from specprefill_integrations.types import Span
 
 _DEEPEST_WRAPPING = 8
 
 _WORD = re.compile(r"[^\W_]{2,}")
+_LINE_BREAK = re.compile(r"\n")
 
 
 class Kind(Enum):
@@ -69,21 +74,22 @@ class Region(NamedTuple):
         return Region(self.start, other.end, self.bits, kind)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lines:
     """Source code as the parser sees it."""
 
     source: str
 
+    @cached_property
+    def _breaks(self) -> list[int]:
+        """The positions of all line breaks: a line may be very long and hold many nodes."""
+        return [match.start() for match in _LINE_BREAK.finditer(self.source)]
+
     def bits(self, nodes: Iterable[SyntaxNode]) -> list[Bit]:
         """Nodes trimmed of white space, without error nodes and empty ones."""
         found = []
         for node in without_errors(nodes):
-            start, end = node.start_byte, node.end_byte
-            while end > start and self.source[end - 1].isspace():
-                end -= 1
-            while start < end and self.source[start].isspace():
-                start += 1
+            start, end = trimmed(self.source, Span(node.start_byte, node.end_byte))
             if start < end:
                 found.append(Bit(start, end, node))
         return found
@@ -100,11 +106,12 @@ class Lines:
 
     def spans_lines(self, start: int, end: int) -> bool:
         """True if there is a line break between two positions."""
-        return self.source.find("\n", start, end) >= 0
+        return bisect_left(self._breaks, start) < bisect_left(self._breaks, end)
 
     def line_start(self, position: int, least: int) -> int:
         """The start of the line of a position, but not before `least`."""
-        return self.source.rfind("\n", least, position) + 1 or least
+        before = bisect_left(self._breaks, position)
+        return max(least, self._breaks[before - 1] + 1) if before else least
 
     def regions(self, rows: Sequence[list[Bit]], start: int, end: int) -> list[Region]:
         """Split the text between two positions at the first line of each row."""
@@ -189,11 +196,14 @@ class Lines:
             comments are cut only if they are longer than `max_chars`.
         """
         lines, others = [], []
+        line = first = -1  # the start of a node's line, and its first character that is not blank
         waiting = region.bits[::-1]
         while waiting:
             start, end, node = waiting.pop()
-            line = self.line_start(start, region.start)
-            if self.source[line:start].strip() or line <= region.start < start:
+            if line < 0 or self.spans_lines(line, start):
+                line = self.line_start(start, region.start)
+                first = trimmed(self.source, Span(line, start)).start
+            if first < start or line <= region.start < start:
                 others.append(start)
             else:
                 lines.append(line)
@@ -211,10 +221,8 @@ class Lines:
 
     def _line_starts(self, start: int, end: int) -> Iterable[int]:
         """The starts of all lines between two positions."""
-        position = self.source.find("\n", start, end)
-        while position >= 0:
-            yield position + 1
-            position = self.source.find("\n", position + 1, end)
+        first, after = bisect_left(self._breaks, start), bisect_left(self._breaks, end)
+        return [line_end + 1 for line_end in self._breaks[first:after]]
 
 
 def definition_in(node: SyntaxNode) -> SyntaxNode | None:

@@ -32,7 +32,7 @@ _WHOLE = ("comment", "declaration", "definition", "_item", "specifier", "stateme
 _CHUNK_BYTES = 1 << 16
 
 _LONE_CARRIAGE_RETURN = re.compile(r"\r(?!\n)")
-_ROW = re.compile(r"([^\S\n]*)(\S[^\n]*)")
+_ROW = re.compile(r"^([^\S\n]*)(\S[^\n]*)", re.MULTILINE)
 _COMMENT = re.compile(r"#(?![!\[])|//|/\*|\*/?(?=\s|$)|--(?=\s)")
 _DECORATOR = re.compile(r"@\w|#\[|\[[A-Z]\w*(?:\(.*\))?\]$")
 _IMPORT = re.compile(r"(?:import|from|use|using|require|package)\b|#\s*include\b")

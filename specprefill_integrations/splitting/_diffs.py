@@ -16,7 +16,7 @@ _FILE_HEADER = re.compile(
 )
 _OLD_FILE = re.compile(r"\ufeff?--- \S")
 _NEW_FILE = re.compile(r"\+\+\+ \S")
-_HUNK = re.compile(r"\ufeff?@@+ -\d+(?:,(\d+))?(?: -\d+(?:,\d+)?)* \+\d+(?:,(\d+))? @@+")
+_HUNK = re.compile(r"\ufeff?@@+ -\d+(?:,(\d{1,9}))?(?: -\d+(?:,\d+)?)* \+\d+(?:,(\d{1,9}))? @@+")
 _BODY = re.compile(r"[ +\-\\\r\n]")
 _SIGNATURE = re.compile(r"-- \r?\n")
 
@@ -33,7 +33,8 @@ class DiffSplitter(OutlineSplitter):
 
     def parse(self, text: str) -> Outline:
         """Find the files and hunks of `text`."""
-        scan = _Scan(text, source_lines(text), self.max_unit_chars)
+        lines = source_lines(text, ends_at_returns=False)
+        scan = _Scan(text, lines, self.max_unit_chars)
         while scan.index < len(scan.lines):
             scan.take_block()
         return scan.outline

@@ -20,6 +20,9 @@ CUT = rf"(?:{_SPACE}+|(?![\p{{GCB=Extend}}\p{{GCB=SpacingMark}}\p{{GCB=ZWJ}}]))"
 
 _WORD = regex.compile(r"[^\s\x1c-\x1f]+")
 
+_LEADING_SPACE = regex.compile(rf"{_SPACE}+")
+_TRAILING_SPACE = regex.compile(rf"(?r){_SPACE}+")
+
 # Flags are matched in pairs: \X would recount all preceding flags for each one (quadratic).
 _ONE_CLUSTER = (
     r"(?:\p{GCB=Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]*+|\X)"
@@ -79,10 +82,13 @@ def cut_after(text: str, span: Span, boundary: regex.Pattern[str]) -> list[Span]
 def trimmed(text: str, span: Span) -> Span:
     """The span without white space at its ends; empty if it is all white space."""
     start, end = span
-    while start < end and text[start].isspace():
-        start += 1
-    while start < end and text[end - 1].isspace():
-        end -= 1
+    # Most spans have no white space there, and looking is faster than matching.
+    if start < end and text[start].isspace():
+        leading = _LEADING_SPACE.match(text, start, end)
+        start = leading.end() if leading else start
+    if start < end and text[end - 1].isspace():
+        trailing = _TRAILING_SPACE.match(text, start, end)
+        end = trailing.start() if trailing else end
     return Span(start, end)
 
 

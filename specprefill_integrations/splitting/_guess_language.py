@@ -14,6 +14,7 @@ from specprefill_integrations.splitting._code_languages import (
     FILE_NAMES,
     INTERPRETERS,
 )
+from specprefill_integrations.splitting._lines import source_lines
 
 # Only this much of a text is examined.
 _READ_CHARS = 20_000
@@ -75,7 +76,8 @@ def _by_shebang(text: str) -> str | None:
 
 
 def _by_lines(text: str) -> str | None:
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    lines = [text[line.start : line.end].rstrip() for line in source_lines(text)]
+    lines = [line for line in lines if line]
     if not lines or _IS_NO_CODE.search(text):
         return None
     if sum(map(bool, map(_LOOKS_LIKE_CODE.match, lines))) < _LEAST_LIKE_CODE * len(lines):

@@ -93,10 +93,17 @@ def _line_rank(line: str) -> int | None:
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
     """True if nothing else is on the span's line."""
-    before = text[text.rfind("\n", 0, start) + 1 : start]
-    line_end = text.find("\n", end)
-    after = text[end : line_end if line_end >= 0 else len(text)]
-    return "\n" not in text[start:end] and not before.strip() and not after.strip()
+    if "\n" in text[start:end]:
+        return False
+    while start > 0 and text[start - 1] != "\n":
+        start -= 1
+        if not text[start].isspace():
+            return False
+    while end < len(text) and text[end] != "\n":
+        if not text[end].isspace():
+            return False
+        end += 1
+    return True
 
 
 def _follows_a_blank_line(text: str, start: int) -> bool:

@@ -18,7 +18,7 @@ from cachetools import LRUCache
 
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.splitting._json_strings import sentences_in, written_text
-from specprefill_integrations.splitting._lines import LineSplitter
+from specprefill_integrations.splitting._lines import LineSplitter, filled_lines
 from specprefill_integrations.splitting._rendering import GapStyle
 from specprefill_integrations.splitting._splitter import SplitResult, Splitter, unit_chars
 from specprefill_integrations.types import CountTokens, Span
@@ -151,7 +151,7 @@ class JsonSplitter(Splitter[JsonValues]):
             return LineSplitter()(text)
         return [
             span
-            for leaf, _ in self._leaves(parsed.root, ())
+            for leaf in self._leaves(parsed.root)
             for span in self._sentences(text, leaf) or [leaf.span]
         ]
 
@@ -164,15 +164,18 @@ class JsonSplitter(Splitter[JsonValues]):
             return [()] * len(units)
         place = {unit: index for index, unit in enumerate(units)}
         links: list[tuple[int, ...]] = []
-        for leaf, records in self._leaves(root, ()):
-            named: list[int] = []
-            for record in records:
-                identities = _identities(text, record)
-                if leaf in identities:  # an identity needs no other
-                    break
-                named.extend(place[found.span] for found in identities if found.span in place)
-            after = bisect_left(units, (leaf.end, 0))  # one unit, or sentences
-            links += [tuple(named)] * (after - len(links))
+        waiting: list[tuple[_Node, tuple[int, ...]]] = [(root, ())]
+        while waiting:
+            node, needs = waiting.pop()
+            children = self._opened(node)
+            if not children:
+                after = bisect_left(units, (node.end, 0))  # one unit, or sentences
+                links += [needs] * (after - len(links))
+                continue
+            named = _identities(text, node) if node.bracket == "{" else []
+            below = (*needs, *(place[one.span] for one in named if one.span in place))
+            # An identity does not need the others.
+            waiting += [(one, needs if one in named else below) for one in reversed(children)]
         return links
 
     def refine(
@@ -248,17 +251,22 @@ class JsonSplitter(Splitter[JsonValues]):
             return "\n".join(text[span.start : span.end] for span in kept)
         return _Writer(text, kept, self.omitted_key, reference).write(root) or ""
 
-    def _leaves(
-        self, node: _Node, records: tuple[_Node, ...]
-    ) -> Iterator[tuple[_Node, tuple[_Node, ...]]]:
-        """Yield values that are not opened, each with its objects from the outermost in."""
-        is_lines = not node.bracket and node.children
-        if not node.children or (node.end - node.start <= self.max_unit_chars and not is_lines):
-            yield node, records
-            return
-        inside = (*records, node) if node.bracket == "{" else records
-        for child in node.children:
-            yield from self._leaves(child, inside)
+    def _leaves(self, root: _Node) -> Iterator[_Node]:
+        """Yield the values that are not opened, in order."""
+        waiting = [root]
+        while waiting:
+            node = waiting.pop()
+            children = self._opened(node)
+            if children:
+                waiting.extend(reversed(children))
+            else:
+                yield node
+
+    def _opened(self, node: _Node) -> Sequence[_Node]:
+        """The values in a large one; none of a value that is one unit."""
+        is_lines = not node.bracket
+        is_large = node.end - node.start > self.max_unit_chars
+        return node.children if is_large or is_lines else ()
 
     def _sentences(self, text: str, node: _Node) -> list[Span]:
         """Return the sentences of a string that may be cut; none of any other value."""
@@ -432,7 +440,7 @@ def _root(text: str) -> _Node | None:
     whole = _parsed_value(text, Span(0, len(text)))
     if whole is not None:
         return whole
-    lines = LineSplitter(max_unit_chars=len(text) or 1)(text)
+    lines = filled_lines(text)
     values = [_parsed_value(text, line) for line in lines]
     children = [value for value in values if value is not None and value.bracket]
     if len(children) < len(lines) or len(lines) < 2:  # noqa: PLR2004 - one line is no JSON lines

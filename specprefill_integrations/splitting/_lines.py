@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from specprefill_integrations.splitting._finer import cut_after, split_oversized, trimmed
+from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
-_LINE_END = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-
-# Line ends of file formats; form feeds and similar characters are part of a line.
+# Line ends of file formats. Those that only `str.splitlines` knows are part of a line: form feeds,
+# U+2028 and others occur in strings, cells and messages.
 _SOURCE_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+_FEED_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,20 +29,30 @@ class LineSplitter(Splitter[None]):
         """Split `text` into lines, which cover everything but white space."""
         return [
             piece
-            for line in cut_after(text, Span(0, len(text)), _LINE_END)
+            for line in filled_lines(text)
             for piece in split_oversized(text, line, self.max_unit_chars)
         ]
 
 
-def source_lines(text: str, span: Span | None = None) -> list[Span]:
+def source_lines(
+    text: str, span: Span | None = None, *, ends_at_returns: bool = True
+) -> list[Span]:
     """The lines of a text or a part of it, with their line ends, including blank lines.
 
     Args:
         text: The original.
         span: The part; None: the whole text.
+        ends_at_returns: True if a line also ends at a carriage return without a line feed.
     """
     start, end = span or (0, len(text))
-    return [Span(m.start(), m.end()) for m in _SOURCE_LINE.finditer(text, start, end)]
+    line = _SOURCE_LINE if ends_at_returns else _FEED_LINE
+    return [Span(m.start(), m.end()) for m in line.finditer(text, start, end)]
+
+
+def filled_lines(text: str) -> list[Span]:
+    """The lines that are not blank, without white space at their ends."""
+    lines = (trimmed(text, line) for line in source_lines(text))
+    return [line for line in lines if line.start < line.end]
 
 
 def without_blank_ends(text: str, span: Span) -> Span:

@@ -20,7 +20,7 @@ _LEVEL = (
 # Prefixes of `docker compose`, `kubectl logs`, syslog and others.
 _PREFIX = (
     r"\ufeff?(?:[\w./-]{1,60} {1,30}\| ?|\[pod/[^\]\s]{1,120}\] )?"
-    r"(?:[-*!>] |[A-Z]{2,12} +)?(?:<\d{1,3}>(?:\d )?)?[\[({]?"
+    r"(?:[-*!>] |[A-Z]{2,12} {1,30})?(?:<\d{1,3}>(?:\d )?)?[\[({]?"
 )
 
 _TIMESTAMPS = {
@@ -33,7 +33,7 @@ _TIMESTAMPS = {
     "compact": rf"\d{{8}}(?:[-T ]{_TIME}|[-T]\d{{6}}\b)|\d{{6}} \d{{6}}\b",
     "epoch": r"1\d{9}(?:\d{3}|\d{6}|\d{9})?(?:\.\d{1,9})?\b",
     "time": rf"{_TIME}|\d\d?:\d\d ?[AaPp][Mm]\b",
-    "uptime": r" *\d{1,7}\.\d{3,9}[\])]",
+    "uptime": r" {0,30}\d{1,7}\.\d{3,9}[\])]",
     "glog": rf"[IWEFD]\d{{4}} {_TIME}",
     "android": r"[VDIWEF]/[\w.$-]{1,60}[(:]",
     "level": rf"{_LEVEL}(?![\w-])",

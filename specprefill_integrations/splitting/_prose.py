@@ -128,7 +128,10 @@ def _word_ends(text: str, word: Span) -> str:
 
 
 def _unwrapped(text: str, block: Span) -> Iterator[Span]:
-    """The lines of a block, with wrapped lines joined."""
+    """The lines of a block, with wrapped lines joined.
+
+    In prose, unlike in file formats, a line also ends at a form feed, U+2028 and the like.
+    """
     start = position = block.start
     for line in text[block.start : block.end].splitlines(keepends=True):
         position += len(line)
