@@ -15,6 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypedDict, get_args
 
 from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
+from specprefill_integrations._deadline import Deadline, check_deadline, checked_deadline
 from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.pipeline import _steps as steps
 from specprefill_integrations.pipeline._failures import FailureLog
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from specprefill_integrations.scoring._draft_model import DraftSource
+    from specprefill_integrations.scoring._engine_limits import EngineLimits
 
 __all__ = ["ContextCompressor", "OnError", "Stages", "shared_compressor"]
 
@@ -74,6 +76,7 @@ class StageOptions(TypedDict, total=False):
     leave_whole: LeaveWhole | None
     fraction_of: Literal["tokens", "units"]
     count_tokens: Any
+    deadline_seconds: float | None
     on_error: OnError
 
 
@@ -112,6 +115,7 @@ class ContextCompressor:
         leave_whole: LeaveWhole | None = needs_every_word,
         fraction_of: Literal["tokens", "units"] = "tokens",
         count_tokens: Any = None,  # noqa: ANN401 - see as_token_counter
+        deadline_seconds: float | None = None,
         on_error: OnError = "pass_through",
     ) -> None:
         """Put the stages together.
@@ -134,13 +138,18 @@ class ContextCompressor:
                 cost a little more than that share of the tokens. `max_tokens` is never exceeded.
             count_tokens: Counts the tokens that budgets are about: a function, a LangChain or
                 LlamaIndex model, a tokenizer. None: the scorer's own tokens.
+            deadline_seconds: Maximum duration of a call, its time in the queue included; after that
+                its texts stay unchanged. Async calls keep to it within a tenth of a second; others
+                end when the text or step that they are at is done. None: no limit.
             on_error: `pass_through` logs and counts a failure and returns the text unchanged;
                 `raise` raises it.
 
         Raises:
             TokenCounterError: `count_tokens` cannot count tokens.
-            TypeError: `scorer` is not a scorer, or `splitter` is not a splitter.
-            ValueError: There is no such `fraction_of` or `on_error`.
+            TypeError: `scorer` is not a scorer, `splitter` is not a splitter, or `deadline_seconds`
+                is no number.
+            ValueError: There is no such `fraction_of` or `on_error`, or `deadline_seconds` is not
+                positive and finite.
         """
         _check_name("fraction_of", fraction_of, ("tokens", "units"))
         _check_name("on_error", on_error, get_args(OnError))
@@ -155,6 +164,7 @@ class ContextCompressor:
             leave_whole=leave_whole,
             fraction_of=fraction_of,
             count_tokens=counter,
+            deadline_seconds=checked_deadline(deadline_seconds),
         )
         self._hold(stages, on_error)
         vars(self)["_failures"] = FailureLog()
@@ -169,7 +179,7 @@ class ContextCompressor:
         scorer: Literal["readout", "published", "specprefill"] = "readout",
         kind: Literal["prose", "code"] = "prose",
         window_tokens: int | None = None,
-        deadline_seconds: float | None = None,
+        limits: EngineLimits | None = None,
         **stages: Unpack[StageOptions],
     ) -> Self:
         """Compress by the attention of a small language model.
@@ -188,10 +198,11 @@ class ContextCompressor:
                 `specprefill` is a deprecated alias of `published`.
             kind: The chunk length and gap marker of the published algorithm.
             window_tokens: Tokens of context that the draft reads at a time.
-            deadline_seconds: Seconds that the draft may take for a call, including its time in the
-                queue; after that the texts stay unchanged. None: no limit.
+            limits: Limits of the queue, the batches and the cache. Compressors with other limits
+                have a queue and a cache of their own, but share the weights.
             stages: Further keywords of `ContextCompressor`: `splitter`, `selector`, `gaps`,
-                `protect`, `leave_whole`, `fraction_of`, `count_tokens`, `on_error`.
+                `protect`, `leave_whole`, `fraction_of`, `count_tokens`, `deadline_seconds`,
+                `on_error`.
 
         Raises:
             MissingDependencyError: The extra `draft` is not installed.
@@ -221,7 +232,7 @@ class ContextCompressor:
             dtype=dtype,
             is_published=is_published,
             window_tokens=window_tokens,
-            deadline_seconds=deadline_seconds,
+            limits=limits,
         )
         defaults = _published_stages(engine, kind) if is_published else StageOptions()
         options: StageOptions = {**defaults, **stages}
@@ -351,17 +362,23 @@ class ContextCompressor:
             ValueError: The numbers of hints and texts differ.
             Exception: The failure of a stage, if the compressor has `on_error="raise"`.
         """
+        deadline = Deadline.after(self.stages.deadline_seconds)
         call = _call(texts, query, budget, hints)
         try:
-            found = self._split(call)
-            if not isinstance(found, Split):
-                return self._recorded(found)
-            with steps.failing_as("scorer_failed", found):
-                request = found.request
-                scores: Sequence[Sequence[float]] = []
-                if request.texts:
-                    scores = self.scorer.score_spans(request.query, request.texts, request.spans)
-            return self._recorded(self._render(found, scores))
+            with deadline.applied():
+                found = self._split(call)
+                if not isinstance(found, Split):
+                    return self._recorded(found)
+                with steps.failing_as("scorer_failed", found):
+                    check_deadline()
+                    scores: Sequence[Sequence[float]] = []
+                    request = found.request
+                    if request.texts:
+                        scores = self.scorer.score_spans(
+                            request.query, request.texts, request.spans
+                        )
+            with deadline.extended().applied():
+                return self._recorded(self._render(found, scores))
         except StepError as error:
             failure = error
         try:
@@ -393,19 +410,23 @@ class ContextCompressor:
 
         If the scorer has its own queue, as a `ScoringEngine` has, no thread waits for it.
         """
+        deadline = Deadline.after(self.stages.deadline_seconds)
         call = _call(texts, query, budget, hints)
         try:
-            found = await run_in_thread(lambda: self._split(call))
+            with steps.failing_as("counter_failed", call):
+                found = await deadline.wait_for(run_in_thread(lambda: self._split(call)))
             if not isinstance(found, Split):
                 return self._recorded(found)
             with steps.failing_as("scorer_failed", found):
-                request = found.request
                 scores: Sequence[Sequence[float]] = []
+                request = found.request
                 if request.texts:
-                    scores = await self.scorer.ascore_spans(
-                        request.query, request.texts, request.spans
+                    scores = await deadline.wait_for(
+                        self.scorer.ascore_spans(request.query, request.texts, request.spans)
                     )
-            return self._recorded(await run_in_thread(lambda: self._render(found, scores)))
+            with steps.failing_as("counter_failed", found):
+                rendering = run_in_thread(lambda: self._render(found, scores))
+                return self._recorded(await deadline.extended().wait_for(rendering))
         except StepError as error:
             failure = error
         try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from specprefill_integrations._deadline import check_deadline
 from specprefill_integrations.pipeline._selection import KeptUnits, Selector, best_first, with_needs
 from specprefill_integrations.pipeline._split_document import SplitDocument
 from specprefill_integrations.pipeline._token_counting import count_each
@@ -97,6 +98,7 @@ class BudgetFitter:
         allowance = token_limit
         seen: set[frozenset[int]] = set()
         for _ in range(_ROUNDS):
+            check_deadline()
             kept = self.selector(units, allowance, gap_tokens)
             if kept in seen:
                 return
@@ -128,6 +130,7 @@ class BudgetFitter:
         rendered, left = list(choice.rendered), token_limit - choice.tokens
         too_large: set[int] = set()
         for _ in range(_TRIES):
+            check_deadline()
             index = next(self._may_fit(ranked, kept, left, too_large), None)
             if index is None:
                 break

@@ -11,6 +11,7 @@ from specprefill_integrations.errors import (
     DraftModelDamagedError,
     DraftModelNotFoundError,
     DraftModelUnsupportedError,
+    EngineBusyError,
     ReadoutProfileError,
     TokenCounterError,
 )
@@ -42,6 +43,8 @@ def reason_of(error: Exception, otherwise: SkipReason) -> SkipReason:
     """
     if isinstance(error, DeadlineExceededError):
         return "deadline_exceeded"
+    if isinstance(error, EngineBusyError):
+        return "queue_full"
     if isinstance(error, TokenCounterError):
         return "counter_failed"
     return "draft_unavailable" if isinstance(error, _DRAFT_UNAVAILABLE) else otherwise

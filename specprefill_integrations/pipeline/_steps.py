@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from specprefill_integrations._deadline import check_deadline
 from specprefill_integrations.pipeline._budget_fitting import BudgetFitter, Fitted
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._failures import reason_of
@@ -67,6 +68,9 @@ class Stages:
 
     count_tokens: CountTokens
     """Counts the tokens that budgets are about."""
+
+    deadline_seconds: float | None
+    """Maximum duration of a call; None for no limit."""
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Count the tokens of each text; see `count_each`."""
@@ -216,9 +220,11 @@ class StepError(Exception):
 
 @contextmanager
 def failing_as(reason: SkipReason, reached: Call | Counted | Split) -> Iterator[None]:
-    """Turn any exception of the block into a `StepError`."""
+    """Turn any exception of the block into a `StepError`, unless it is one."""
     try:
         yield
+    except StepError:
+        raise
     except Exception as error:
         raise StepError(reason_of(error, reason), reached, error) from error
 
@@ -235,6 +241,7 @@ def split(counted: Counted, stages: Stages) -> Split:
     skipped: dict[int, SkipReason] = {}
     for index, text in enumerate(counted.call.readable):
         with failing_as("splitter_failed", Split(counted, documents, skipped)):
+            check_deadline()
             document = _split_text(text, counted.call, counted.call.hints[index], stages)
             if isinstance(document, SplitDocument):
                 documents[index] = document
@@ -255,6 +262,7 @@ def scored(found: Split, answers: Sequence[Sequence[float]]) -> Scored:
     """
     filled = [document for document in found.documents.values() if document.units]
     with failing_as("scorer_failed", found):
+        check_deadline()
         return Scored(
             found,
             [
@@ -323,6 +331,7 @@ def _priced(found: Split, stages: Stages) -> Split:
     costs: list[int] = []
     limit = found.limit
     for index, document in found.documents.items():
+        check_deadline()
         tokens = stages.count(document.found.parts)
         finer = document
         if not _counts_units(found.counted.call.budget, stages):

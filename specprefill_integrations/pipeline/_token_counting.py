@@ -15,6 +15,7 @@ from itertools import islice
 from numbers import Integral
 from typing import Any, TypeGuard, cast
 
+from specprefill_integrations._deadline import check_deadline, seconds_left
 from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.types import CountTokens
 
@@ -58,7 +59,11 @@ class _Counter:
 
     def __call__(self, texts: Sequence[str]) -> list[int]:
         """Count each text."""
-        return [self.count(text) for text in texts]
+        counts = []
+        for text in texts:
+            check_deadline()
+            counts.append(self.count(text))
+        return counts
 
 
 def count_each(count_tokens: CountTokens, texts: Sequence[str]) -> list[int]:
@@ -67,7 +72,18 @@ def count_each(count_tokens: CountTokens, texts: Sequence[str]) -> list[int]:
     Raises:
         TokenCounterError: The counter did not give one number for each text, or a number that
             cannot be right: below 0, or 0 for a text with eight or more letters and digits.
+        DeadlineExceededError: The call took too long; looked at before each text.
     """
+    if seconds_left() is None:
+        return _count_together(count_tokens, texts)
+    counts = []
+    for text in texts:
+        check_deadline()
+        counts += _count_together(count_tokens, [text])
+    return counts
+
+
+def _count_together(count_tokens: CountTokens, texts: Sequence[str]) -> list[int]:
     filled = [text for text in texts if text]
     found: object = count_tokens(filled)
     if not isinstance(found, Iterable):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer, ReadingPlan
 from specprefill_integrations.scoring._draft_model import DraftModel, DraftSource
 from specprefill_integrations.scoring._engine import ScoringEngine, shared_engine
+from specprefill_integrations.scoring._engine_limits import EngineLimits
 from specprefill_integrations.scoring.readouts._published import PublishedReadout
 
 
@@ -15,7 +16,7 @@ def draft_scorer(  # noqa: PLR0913 - mirrors from_draft_model
     dtype: str | None,
     is_published: bool,
     window_tokens: int | None,
-    deadline_seconds: float | None,
+    limits: EngineLimits | None,
 ) -> ScoringEngine:
     """Return a scorer that shares weights and queue with all others like it.
 
@@ -24,4 +25,4 @@ def draft_scorer(  # noqa: PLR0913 - mirrors from_draft_model
     model = DraftModel.from_source(draft, device=device, dtype=dtype)
     readout = PublishedReadout() if is_published else None
     scorer = AttentionScorer(model, readout, ReadingPlan(window_tokens=window_tokens))
-    return shared_engine(scorer).with_deadline(deadline_seconds)
+    return shared_engine(scorer, limits=limits)

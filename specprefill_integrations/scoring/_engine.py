@@ -15,7 +15,7 @@ from typing import Any, final
 from weakref import WeakValueDictionary
 
 from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
-from specprefill_integrations.errors import DeadlineExceededError
+from specprefill_integrations._deadline import Deadline, checked_deadline
 from specprefill_integrations.scoring._engine_limits import EngineLimits, EngineStatistics
 from specprefill_integrations.scoring._scoring_job import Answer, request_key
 from specprefill_integrations.scoring._scoring_worker import ScoringWorker
@@ -56,11 +56,15 @@ class ScoringEngine(ScorerWrapper):
             scorer: Scores, one batch at a time.
             limits: Limits of queue, batches and cache.
             deadline_seconds: Maximum duration of a call, waiting included; None for no limit.
+
+        Raises:
+            TypeError: `deadline_seconds` is no number.
+            ValueError: `deadline_seconds` is not positive and finite.
         """
         super().__init__(scorer)
         self.limits = limits or EngineLimits()
         """Limits of queue, batches and cache."""
-        self.deadline_seconds = deadline_seconds
+        self.deadline_seconds = checked_deadline(deadline_seconds)
         """Maximum duration of a call; None for no limit."""
         self._worker = ScoringWorker(self.scorer, self.limits)
         self._original: ScoringEngine | None = None  # kept alive, so that `shared_engine` finds it
@@ -70,10 +74,10 @@ class ScoringEngine(ScorerWrapper):
         """Return the same engine, queue and cache included, with another deadline."""
         if deadline_seconds == self.deadline_seconds:
             return self
-        other = ScoringEngine(self.scorer, limits=self.limits, deadline_seconds=deadline_seconds)
-        other._worker = self._worker
-        other._original = self
-        other._shared_for = self._shared_for
+        other = ScoringEngine.__new__(ScoringEngine)
+        vars(other).update(vars(self))
+        other.deadline_seconds = checked_deadline(deadline_seconds)
+        other._original = self  # noqa: SLF001 - the class's own
         return other
 
     def score_spans(
@@ -86,16 +90,18 @@ class ScoringEngine(ScorerWrapper):
             EngineBusyError: Too many calls are waiting.
             EngineClosedError: The engine was closed.
         """
+        deadline = Deadline.after(self.deadline_seconds)
         request = _request(query, texts, spans)
         answer = self._worker.submit(request, request_key(request))
         with self._left_if_interrupted(answer):
-            wait([answer], timeout=self.deadline_seconds)
-        return self._scores(answer)
+            wait([answer], timeout=deadline.seconds_left())
+        return self._scores(answer, deadline)
 
     async def ascore_spans(
         self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> list[list[float]]:
         """Do the same as `score_spans` without blocking; a cancelled call is not started."""
+        deadline = Deadline.after(self.deadline_seconds)
         request = _request(query, texts, spans)
         if sum(map(len, texts)) > _HASHED_ON_THE_LOOP:
             key = await run_in_thread(lambda: request_key(request))
@@ -105,8 +111,8 @@ class ScoringEngine(ScorerWrapper):
         waiting = asyncio.wrap_future(answer)
         try:
             with self._left_if_interrupted(answer):
-                await asyncio.wait([waiting], timeout=self.deadline_seconds)
-            return self._scores(answer)
+                await asyncio.wait([waiting], timeout=deadline.seconds_left())
+            return self._scores(answer, deadline)
         finally:
             waiting.cancel()  # otherwise asyncio reports a late error as never retrieved
 
@@ -119,12 +125,11 @@ class ScoringEngine(ScorerWrapper):
             self._worker.leave(answer, deadline_missed=False)
             raise
 
-    def _scores(self, answer: Answer) -> list[list[float]]:
+    def _scores(self, answer: Answer, deadline: Deadline) -> list[list[float]]:
         """Return the caller's own copy of the scores."""
         if not answer.done():
             self._worker.leave(answer, deadline_missed=True)
-            msg = f"Scoring exceeded its deadline of {self.deadline_seconds} seconds."
-            raise DeadlineExceededError(msg)
+            raise deadline.exceeded()
         return [list(found) for found in answer.result()]
 
     @property
@@ -160,29 +165,32 @@ class ScoringEngine(ScorerWrapper):
     def __reduce__(self) -> tuple[Any, ...]:
         """Take along the scorer, the limits and the deadline."""
         if self._shared_for is not None:
-            return _shared_engine, (self._shared_for, self.deadline_seconds)
+            return _shared_engine, (self._shared_for, self.limits, self.deadline_seconds)
         return _engine, (self.scorer, self.limits, self.deadline_seconds)
 
 
-def shared_engine(scorer: SpanScorer) -> ScoringEngine:
-    """Return the one engine of this process for all scorers equal to this one.
+def shared_engine(scorer: SpanScorer, *, limits: EngineLimits | None = None) -> ScoringEngine:
+    """Return the one engine of this process for all scorers equal to this one, and these limits.
 
     Two `AttentionScorer`s are equal if they have the same draft, readout and plan, and there is one
-    draft per (source, device, dtype): all compressors made alike meet in one queue. A closed engine
-    is replaced by a new one, since a program may be started twice in a process.
+    draft per (source, device, dtype): all compressors made alike meet in one queue. Engines with
+    other limits are others; if they have the same draft, they take turns at it, slice by slice. A
+    closed engine is replaced by a new one, since a program may be started twice in a process.
 
     Args:
         scorer: A hashable scorer.
+        limits: Limits of queue, batches and cache.
     """
+    key = scorer, limits or EngineLimits()
     with _shared_lock:
-        engine = _shared.get(scorer)
+        engine = _shared.get(key)
         if engine is None or engine.is_closed:
-            engine = _shared[scorer] = ScoringEngine(scorer)
+            engine = _shared[key] = ScoringEngine(scorer, limits=limits)
             engine._shared_for = scorer  # noqa: SLF001 - the module's own class
         return engine
 
 
-_shared: WeakValueDictionary[SpanScorer, ScoringEngine] = WeakValueDictionary()
+_shared: WeakValueDictionary[tuple[SpanScorer, EngineLimits], ScoringEngine] = WeakValueDictionary()
 _shared_lock = ForkSafeLock()
 
 
@@ -192,8 +200,10 @@ def _engine(
     return ScoringEngine(scorer, limits=limits, deadline_seconds=deadline_seconds)
 
 
-def _shared_engine(scorer: SpanScorer, deadline_seconds: float | None) -> ScoringEngine:
-    return shared_engine(scorer).with_deadline(deadline_seconds)
+def _shared_engine(
+    scorer: SpanScorer, limits: EngineLimits, deadline_seconds: float | None
+) -> ScoringEngine:
+    return shared_engine(scorer, limits=limits).with_deadline(deadline_seconds)
 
 
 def _request(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineLimits:
-    """Limits of a scoring engine."""
+    """Limits of a scoring engine.
+
+    Raises:
+        TypeError: A limit is no whole number.
+        ValueError: A limit is too low.
+    """
 
     max_waiting: int | None = 4_096
     """Maximum number of waiting requests; another one is refused with `EngineBusyError`. None: no
@@ -19,6 +25,19 @@ class EngineLimits:
 
     cache_entries: int = 256
     """Requests whose scores are kept; 0 for none."""
+
+    def __post_init__(self) -> None:
+        """Reject limits that mean nothing."""
+        for name, least in (("max_waiting", 1), ("max_batch_chars", 1), ("cache_entries", 0)):
+            limit = getattr(self, name)
+            if limit is None and name != "cache_entries":
+                continue
+            if isinstance(limit, bool) or not isinstance(limit, Integral):
+                msg = f"{name} must be a whole number; got {limit!r}."
+                raise TypeError(msg)
+            if limit < least:
+                msg = f"{name} must be at least {least}; got {limit!r}."
+                raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,6 +196,7 @@ class TestReplace:
             "leave_whole": None,
             "fraction_of": "units",
             "count_tokens": as_token_counter(len),
+            "deadline_seconds": 60.0,
         }
         assert changes.keys() == {one.name for one in dataclasses.fields(Stages)}
         for name, value in changes.items():

@@ -18,6 +18,7 @@ from specprefill_integrations.errors import (
     DraftModelError,
     DraftModelNotFoundError,
     DraftModelUnsupportedError,
+    EngineBusyError,
     ReadoutProfileError,
 )
 from specprefill_integrations.scoring._span_scorer import SpanScorer
@@ -56,6 +57,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
         (ReadoutProfileError("a"), "draft_unavailable", "draft_unavailable"),
         (DraftModelError("a score that is no number"), "scorer_failed", "counter_failed"),
         (DeadlineExceededError("a"), "deadline_exceeded", "deadline_exceeded"),
+        (EngineBusyError("a"), "queue_full", "queue_full"),
         (OSError("a"), "scorer_failed", "counter_failed"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,

@@ -25,6 +25,7 @@ from specprefill_integrations.scoring._draft_location import (
     locate_draft,
 )
 from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._engine_limits import EngineLimits
 from tests.tiny_models import save_tiny_draft, tiny_model, tiny_tokenizer
 
 
@@ -47,7 +48,10 @@ def test_a_folder_is_loaded_at_first_use(folder, caplog):
 
 def test_one_copy_of_the_weights_per_draft_device_and_dtype(folder):
     first = ContextCompressor.from_draft_model(folder).scorer.scorer.draft
-    published = ContextCompressor.from_draft_model(str(folder), scorer="published")
+    published = ContextCompressor.from_draft_model(
+        str(folder), scorer="published", limits=EngineLimits(max_waiting=7)
+    )
+    assert published.scorer.limits.max_waiting == 7
     second = published.scorer.scorer.draft
     other = DraftModel.from_source(folder, dtype="bfloat16")
     assert first is second

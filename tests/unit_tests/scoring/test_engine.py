@@ -607,6 +607,37 @@ class TestLife:
         assert shared_engine(KeywordScorer()) is engine
         assert shared_engine(GatedScorer()) is not engine
 
+    def test_equal_scorers_with_other_limits_have_engines_of_their_own(self):
+        few = EngineLimits(max_waiting=1)
+        engines = [
+            shared_engine(KeywordScorer(), limits=limits)
+            for limits in (None, EngineLimits(), few, EngineLimits(max_waiting=1))
+        ]
+        assert engines[0] is engines[1] is not engines[2] is engines[3]
+        assert engines[2].limits == few
+        hurried = engines[2].with_deadline(5)
+        other = pickle.loads(pickle.dumps(hurried))  # noqa: S301 - our own
+        calls = engines[2].statistics.calls
+        other.score_spans("cat", ["the cat"], SPANS)
+        assert (other.deadline_seconds, engines[2].statistics.calls) == (5, calls + 1)
+
+    @pytest.mark.parametrize(
+        ("limits", "error"),
+        [
+            ({"max_waiting": 0}, ValueError),
+            ({"max_waiting": 2.5}, TypeError),
+            ({"max_batch_chars": 0}, ValueError),
+            ({"max_batch_chars": "9"}, TypeError),
+            ({"cache_entries": -1}, ValueError),
+            ({"cache_entries": None}, TypeError),
+            ({"cache_entries": True}, TypeError),
+        ],
+    )
+    def test_limits_that_mean_nothing_are_refused(self, limits, error):
+        [name] = limits
+        with pytest.raises(error, match=name):
+            EngineLimits(**limits)
+
     def test_a_closed_engine_is_not_handed_out_again(self):
         first = shared_engine(KeywordScorer())
         with first.with_deadline(5):
