@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,10 @@ class EngineLimits:
     cache_entries: int = 256
     """Requests whose scores are kept; 0 for none."""
 
+    exit_seconds: float = 20.0
+    """Time that the slice being read gets when the program ends; after that it is abandoned. Ending
+    a program within native code may crash it."""
+
     def __post_init__(self) -> None:
         """Reject limits that mean nothing."""
         for name, least in (("max_waiting", 1), ("max_batch_chars", 1), ("cache_entries", 0)):
@@ -38,6 +43,12 @@ class EngineLimits:
             if limit < least:
                 msg = f"{name} must be at least {least}; got {limit!r}."
                 raise ValueError(msg)
+        if isinstance(self.exit_seconds, bool) or not isinstance(self.exit_seconds, Real):
+            msg = f"exit_seconds must be a number; got {self.exit_seconds!r}."
+            raise TypeError(msg)
+        if not 0 <= self.exit_seconds < math.inf:
+            msg = f"exit_seconds must be finite and at least 0; got {self.exit_seconds!r}."
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ Knows no event loop and no deadline: a caller gets a future and cancels it to le
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
@@ -15,6 +16,7 @@ import weakref
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
+from functools import cache
 
 from cachetools import LRUCache
 
@@ -62,6 +64,7 @@ class ScoringWorker:
         self._cache: LRUCache[bytes, Scores] = LRUCache(self._limits.cache_entries)
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self._ends = False
         self._counts: Counter[str] = Counter()
         self._scoring_seconds = 0.0
 
@@ -81,8 +84,7 @@ class ScoringWorker:
         """
         with self._lock:
             if self._is_closed:
-                msg = "The scoring engine is closed."
-                raise EngineClosedError(msg)
+                raise _closed()
             cached = self._cache.get(key)
             job = self._jobs.get(key)
             self._counts["cache_hits"] += cached is not None or job is not None
@@ -111,6 +113,26 @@ class ScoringWorker:
 
     def close(self) -> None:
         """Refuse waiting and future requests, and wait for the current batch."""
+        thread = self._refuse()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def end(self) -> threading.Thread | None:
+        """Refuse all requests from the end of the current slice on.
+
+        Returns:
+            The thread that reads it.
+        """
+        self._ends = True
+        return self._refuse()
+
+    @property
+    def exit_seconds(self) -> float:
+        """See `EngineLimits.exit_seconds`."""
+        return self._limits.exit_seconds
+
+    def _refuse(self) -> threading.Thread | None:
+        """Refuse waiting and future requests; return the thread."""
         with self._lock:
             self._is_closed = True
             refused = self._queue.clear()
@@ -118,9 +140,8 @@ class ScoringWorker:
                 del self._jobs[job.key]
             thread = self._thread
         for job in refused:
-            job.fail(EngineClosedError("The scoring engine was closed."))
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            job.fail(_closed())
+        return thread
 
     @property
     def is_closed(self) -> bool:
@@ -151,9 +172,9 @@ class ScoringWorker:
         self._jobs[job.key] = job
 
     def _started_thread(self) -> threading.Thread:
-        # Not a daemon: the interpreter waits for a forward pass at exit, since killing it within
-        # native code would crash. Nothing else is started then, as no caller waits.
-        thread = threading.Thread(target=self._run, name="specprefill-scoring")
+        # A daemon, since the interpreter would wait for ever for a scorer that hangs.
+        thread = threading.Thread(target=self._run, name="specprefill-scoring", daemon=True)
+        _end_workers_at_exit()
         thread.start()
         return thread
 
@@ -208,7 +229,7 @@ class ScoringWorker:
         started = time.perf_counter()
         try:
             scores = reading.read_on()
-            while scores is None and (self.is_closed or not self._queue.is_long(first)):
+            while scores is None and not self._may_pause(first):
                 scores = reading.read_on()
             return scores
         finally:
@@ -216,15 +237,22 @@ class ScoringWorker:
             with self._lock:
                 self._scoring_seconds += seconds
 
+    def _may_pause(self, job: ScoringJob) -> bool:
+        """Return True between slices of a long request, unless the engine is being closed."""
+        return self._ends or (self._queue.is_long(job) and not self.is_closed)
+
     def _pause(self, reading: BatchReading) -> None:
-        """Queue a long request again, unless its callers have left."""
-        [job] = reading.jobs
+        """Queue a long request again, unless its callers have left or the program ends."""
         with self._lock:
-            if job.is_wanted:
-                job.reading = reading
-                self._queue.put_back(job)
-            else:
-                del self._jobs[job.key]
+            for job in reading.jobs:
+                if job.is_wanted and not self._ends:
+                    job.reading = reading
+                    self._queue.put_back(job)
+                else:
+                    del self._jobs[job.key]
+        if self._ends:
+            for job in reading.jobs:
+                job.fail(_closed())
 
     def _after_failure(self, reading: BatchReading, error: Exception) -> list[list[ScoringJob]]:
         """Return the batches to be tried after a failure; the request at fault fails.
@@ -286,6 +314,10 @@ class ScoringWorker:
             job.fail(failure)
 
 
+def _closed() -> EngineClosedError:
+    return EngineClosedError("The scoring engine is closed.")
+
+
 def _batch_chars(scorer: SpanScorer, limits: EngineLimits) -> int:
     """Return the characters scored together; 0 if the scorer takes one request at a time."""
     if not scorer.batch_chars or limits.max_batch_chars is None:
@@ -308,6 +340,21 @@ def _release_memory(error: BaseException) -> None:
 
 
 _all_workers: weakref.WeakSet[ScoringWorker] = weakref.WeakSet()
+
+
+@cache
+def _end_workers_at_exit() -> None:
+    """Register `_end_workers`, before which the interpreter has waited for all other threads."""
+    atexit.register(_end_workers)
+
+
+def _end_workers() -> None:
+    """Await the current slices, since native code that is interrupted may crash the program."""
+    ended = [(worker.end(), worker.exit_seconds) for worker in list(_all_workers)]
+    started = time.monotonic()
+    for thread, seconds in ended:
+        if thread is not None:
+            thread.join(max(0.0, started + seconds - time.monotonic()))
 
 
 def _after_fork() -> None:

@@ -631,6 +631,9 @@ class TestLife:
             ({"cache_entries": -1}, ValueError),
             ({"cache_entries": None}, TypeError),
             ({"cache_entries": True}, TypeError),
+            ({"exit_seconds": -1}, ValueError),
+            ({"exit_seconds": math.inf}, ValueError),
+            ({"exit_seconds": "1"}, TypeError),
         ],
     )
     def test_limits_that_mean_nothing_are_refused(self, limits, error):
