@@ -152,11 +152,11 @@ def shortened(text: str) -> str:
 parser = argparse.ArgumentParser()
 parser.add_argument("--turns", type=int, default=len(TURNS), help="how many, counted from the last")
 parser.add_argument("--scorer", choices=["draft", "keyword"], default="draft")
-parser.add_argument("--keep-fraction", type=float, default=0.2, help="of a result")
+parser.add_argument("--keep", type=float, default=0.2, help="of a result")
 parser.add_argument("--max-tokens", type=int, default=600, help="of a result")
 options = parser.parse_args()
 console = Console(highlight=False)
-budget = Budget(keep_fraction=options.keep_fraction, max_tokens=options.max_tokens)
+budget = Budget(keep_fraction=options.keep, max_tokens=options.max_tokens)
 compressor = (
     ContextCompressor(KeywordScorer())
     if options.scorer == "keyword"

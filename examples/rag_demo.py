@@ -79,7 +79,7 @@ def parse_options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Retrieval with and without prompt compression.")
     parser.add_argument("--question", default=QUESTION, help="about the Python language")
-    parser.add_argument("--keep-fraction", type=float, default=0.2, help="kept / original tokens")
+    parser.add_argument("--keep", type=float, default=0.2, help="kept / original tokens")
     parser.add_argument("--passages", type=int, default=8, help="passages to retrieve")
     parser.add_argument("--draft", help="hub id, folder, GGUF file or package; default: embedded")
     parser.add_argument("--model", help="a model name for LangChain's init_chat_model")
@@ -97,7 +97,7 @@ def parse_options() -> argparse.Namespace:
 def run(options: argparse.Namespace) -> None:
     """Ask with and without compression in turn, and show the results."""
     started = time.perf_counter()
-    budget = Budget(keep_fraction=options.keep_fraction)
+    budget = Budget(keep_fraction=options.keep)
     console.print(Panel(Text(options.question, style="bold"), title="question", expand=False))
     with progress.status("reading Python's documentation ..."):
         passages = python_documentation()

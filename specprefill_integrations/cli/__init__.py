@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -18,6 +19,9 @@ else:
 
 __all__ = ["build_app", "main"]
 
+_INTERRUPTED = 130
+"""Exit code after Ctrl-C, as in a shell."""
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "compress": ("_compress", "Compress files to the parts that a question needs."),
     "evaluate": ("_evaluate", "Measure compression: evidence, answers, time and cost."),
@@ -32,12 +36,20 @@ def main() -> None:
     """Run the command line."""
     if _MISSING is not None:
         sys.exit(f"error: {_MISSING}")
-    build_app()()
+    try:
+        build_app()()
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            # Without waiting for threads that still read or call a model.
+            os._exit(_INTERRUPTED)
+        raise
 
 
 def build_app() -> typer.Typer:
     """Build the application without importing its commands."""
-    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    from specprefill_integrations.cli._terminal import new_app  # noqa: PLC0415 - needs typer
+
+    app = new_app(is_group=True)
     app.callback()(_common)
     forwarded = {
         "allow_extra_args": True,

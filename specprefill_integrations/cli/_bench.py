@@ -17,21 +17,18 @@ from specprefill_integrations.cli._options import (
     Device,
     Draft,
     Dtype,
+    Quiet,
     Scorer,
     WindowTokens,
 )
-from specprefill_integrations.cli._terminal import (
-    USAGE_ERROR,
-    clear_errors,
-    fail,
-    stderr_console,
-)
+from specprefill_integrations.cli._progress import working
+from specprefill_integrations.cli._terminal import USAGE_ERROR, clear_errors, fail, new_app
 from specprefill_integrations.evaluation._machine import describe_machine
 
 # A tool result or a few passages.
 _CALLERS_CHARS = 2_000
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = new_app()
 
 
 @app.command()
@@ -66,12 +63,13 @@ def bench(  # noqa: PLR0913 - one parameter per option
         typer.Option("--splitting", help="Measure the splitting of one megabyte of each kind."),
     ] = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Measure what scoring costs, compared with a plain forward pass of the draft."""
     if deadline is not None and concurrency is None:
         fail("--deadline goes with --concurrency", USAGE_ERROR)
-    with clear_errors(debug=debug), stderr_console().status("measuring ..."):
+    with clear_errors(debug=debug), working("measuring", quiet=quiet):
         if cold_start:
             found: dict[str, object] = {**benchmarks.measure_cold_start(repeats)}
         else:

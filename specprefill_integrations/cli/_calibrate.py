@@ -14,12 +14,21 @@ from rich.console import Console
 from rich.table import Table
 
 from specprefill_integrations.calibration import LabeledCase, probe_cases
-from specprefill_integrations.cli._options import AsJson, Debug, Device, Draft, Dtype, Limit
+from specprefill_integrations.cli._options import (
+    AsJson,
+    Debug,
+    Device,
+    Draft,
+    Dtype,
+    Limit,
+    Quiet,
+)
+from specprefill_integrations.cli._progress import progress_bar, working
 from specprefill_integrations.cli._terminal import (
     USAGE_ERROR,
     clear_errors,
     fail,
-    progress_bar,
+    new_app,
     quiet_libraries,
 )
 from specprefill_integrations.errors import EvaluationDataError
@@ -28,7 +37,7 @@ from specprefill_integrations.types import Span
 
 _FEWEST_CASES = 8
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = new_app()
 
 
 @app.command()
@@ -65,6 +74,7 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
         Path | None, typer.Option(help="Path of the profile. Default: in the user's cache folder.")
     ] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Fit a readout to a draft: find the heads that attend to what a question needs."""
@@ -82,7 +92,9 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
         from specprefill_integrations.scoring._profiles import fitted_folder  # noqa: PLC0415
 
         model = DraftModel.from_source(draft, device=device, dtype=dtype)
-        with progress_bar() as progress:
+        with working("loading the draft", quiet=quiet):
+            model.load()
+        with progress_bar(quiet=quiet) as progress:
             found = read_for_calibration(
                 model,
                 cases,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,42 +10,47 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.rule import Rule
-from rich.table import Table
-from rich.text import Text
 
+from specprefill_integrations.cli._compress_report import (
+    Report,
+    as_json_line,
+    as_plain_text,
+    format_budget,
+    print_highlighted,
+    summary,
+)
 from specprefill_integrations.cli._options import (
     AsJson,
     Debug,
     Device,
     Draft,
     Dtype,
+    KeepFraction,
+    Quiet,
     Scorer,
     ScorerName,
     WindowTokens,
+    check_max_tokens,
 )
+from specprefill_integrations.cli._progress import working
+from specprefill_integrations.cli._source_texts import Source, read_sources
 from specprefill_integrations.cli._terminal import (
     USAGE_ERROR,
     clear_errors,
     fail,
-    printable,
+    new_app,
     quiet_libraries,
     stderr_console,
     warn,
 )
-from specprefill_integrations.errors import BudgetError
 from specprefill_integrations.heat_map._token_scores import TokenHeatRecorder
 from specprefill_integrations.pipeline._encodable import encodable
-from specprefill_integrations.types import Budget, Compression, Kind, Span, TextHint
+from specprefill_integrations.types import Budget, Kind, Span, TextHint
 
 if TYPE_CHECKING:
     from specprefill_integrations.compressor import ContextCompressor
 
-_STDIN = "-"
-_KEPT_STYLE = "bold black on #fcad70"
-_BINARY_SHARE = 0.1
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = new_app()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,43 +76,13 @@ class DraftOptions:
     """Context tokens that it reads at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A text and where it came from."""
-
-    path: str
-    """Path as typed; `-` for standard input."""
-
-    text: str
-    """The text; bytes that are not UTF-8 are lone surrogates, and are written as the same bytes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """Everything that the views show."""
-
-    sources: Sequence[Source]
-    """The texts."""
-
-    results: Sequence[Compression]
-    """One result per text."""
-
-    query: str | None
-    """The question."""
-
-    budget: Budget
-    """Budget shared by all texts."""
-
-    draft: str
-    """Name of the draft."""
-
-    scorer: str
-    """Name of the scorer."""
-
-    @property
-    def elapsed_seconds(self) -> float:
-        """Duration of the call."""
-        return max(result.elapsed_seconds for result in self.results)
+def _check_encoding(encoding: str | None) -> str | None:
+    if encoding is not None:
+        try:
+            "".encode(encoding)
+        except LookupError:
+            fail(f"--encoding: there is no encoding {encoding!r}", USAGE_ERROR)
+    return encoding
 
 
 @app.command()
@@ -120,12 +94,10 @@ def compress(  # noqa: PLR0913 - one parameter per option
     query: Annotated[
         str | None, typer.Option(help="The question. Without one, the main points are kept.")
     ] = None,
-    keep_fraction: Annotated[
-        float | None,
-        typer.Option("--keep-fraction", "--keep", help="Kept tokens / original tokens, in (0, 1]."),
-    ] = None,
+    keep: KeepFraction = None,
     max_tokens: Annotated[
-        int | None, typer.Option(help="Most tokens to keep of all files together.")
+        int | None,
+        typer.Option(callback=check_max_tokens, help="Most tokens to keep of all files together."),
     ] = None,
     as_json: AsJson = False,
     html: Annotated[
@@ -139,9 +111,18 @@ def compress(  # noqa: PLR0913 - one parameter per option
     kind: Annotated[
         Kind | None, typer.Option(help="Kind of text. Default: detected for each file.")
     ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            callback=_check_encoding,
+            help="Encoding of the files and of the result. Default: UTF-8, or what a byte order "
+            "mark at the start of a file says; the result is then UTF-8.",
+        ),
+    ] = None,
     device: Device = None,
     dtype: Dtype = None,
     window_tokens: WindowTokens = None,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Compress files to the parts that a question needs, within one budget for all of them.
@@ -149,7 +130,9 @@ def compress(  # noqa: PLR0913 - one parameter per option
     In a terminal, the whole text is shown with the kept parts highlighted; in a pipe, only the kept
     parts are written.
     """
-    budget = _budget(keep_fraction, max_tokens)
+    if (keep is None) == (max_tokens is None):
+        fail("give either --keep or --max-tokens", USAGE_ERROR)
+    budget = Budget(keep_fraction=keep, max_tokens=max_tokens)
     options = DraftOptions(
         draft=draft,
         scorer=scorer,
@@ -161,12 +144,16 @@ def compress(  # noqa: PLR0913 - one parameter per option
     if html is not None:
         _check_writable(html)
     with clear_errors(debug=debug):
-        sources = _read(files)
+        sources = read_sources(files, encoding)
         with quiet_libraries(debug=debug):
-            report, page = _work(sources, query, budget, options, with_page=html is not None)
+            report, page = _work(
+                sources, query, budget, options, with_page=html is not None, quiet=quiet
+            )
         if html is not None:
             html.write_text(page, encoding="utf-8", newline="\n")
-        _show(report, as_json=as_json)
+        _show(report, as_json=as_json, encoding=encoding or "utf-8", quiet=quiet)
+        if not any(result.text for result in report.results):
+            warn(f"the result is empty: {report.why_nothing}")
 
 
 def build_compressor(options: DraftOptions) -> ContextCompressor:
@@ -190,15 +177,6 @@ def build_compressor(options: DraftOptions) -> ContextCompressor:
     )
 
 
-def _budget(keep_fraction: float | None, max_tokens: int | None) -> Budget:
-    if (keep_fraction is None) == (max_tokens is None):
-        fail("give either --keep-fraction or --max-tokens", USAGE_ERROR)
-    try:
-        return Budget(keep_fraction=keep_fraction, max_tokens=max_tokens)
-    except BudgetError as error:
-        fail(str(error), USAGE_ERROR)
-
-
 def _check_writable(path: Path) -> None:
     """Fail before the draft has read everything."""
     if path.is_dir():
@@ -207,39 +185,18 @@ def _check_writable(path: Path) -> None:
         fail(f"no such folder for --html: {str(path.parent)!r}", USAGE_ERROR)
 
 
-def _read(paths: Sequence[str]) -> list[Source]:
-    if paths.count(_STDIN) > 1:
-        fail("stdin can be read only once", USAGE_ERROR)
-    return [Source(path, _read_text(path)) for path in paths]
-
-
-def _read_text(path: str) -> str:
-    """Decode a file so that the same bytes can be written again."""
-    try:
-        data = sys.stdin.buffer.read() if path == _STDIN else Path(path).read_bytes()
-    except FileNotFoundError:
-        fail(f"no such file: {path!r}", USAGE_ERROR)
-    except IsADirectoryError:
-        fail(f"a folder, not a file: {path!r}", USAGE_ERROR)
-    text = data.decode("utf-8", "surrogateescape")
-    undecodable = sum("\udc80" <= character <= "\udcff" for character in text)
-    if undecodable > _BINARY_SHARE * len(text):
-        warn(f"{path!r} is not UTF-8 text; compressing it makes little sense")
-    return text
-
-
-def _work(
+def _work(  # noqa: PLR0913 - one parameter an option
     sources: Sequence[Source],
     query: str | None,
     budget: Budget,
     options: DraftOptions,
     *,
     with_page: bool,
+    quiet: bool,
 ) -> tuple[Report, str]:
     """Load the draft, compress, and make the heat map if wanted."""
     texts = [source.text for source in sources]
-    loading = f"loading {printable(options.draft or 'the draft')} ..."
-    with stderr_console().status(loading) as status:
+    with working(f"loading {options.draft or 'the draft'}", quiet=quiet) as change:
         compressor = build_compressor(options)
         scorer = compressor.scorer.unwrapped
         # A scorer without a draft (KeywordScorer) has nothing to load.
@@ -249,7 +206,7 @@ def _work(
         recorder = TokenHeatRecorder(compressor.scorer) if with_page else None
         if recorder is not None:
             compressor = compressor.replace(scorer=recorder)
-        status.update("scoring ...")
+        change("scoring")
         report = Report(
             sources=sources,
             results=compressor.compress_documents(
@@ -267,7 +224,7 @@ def _work(
             return report, ""
         unread = [text for text in map(encodable, texts) if text and not recorder.heat_of(text)]
         if unread:  # texts within the budget were not scored
-            status.update("scoring every token for the heat map ...")
+            change("scoring every token for the heat map")
             recorder.score_spans(query, unread, [[] for _ in unread])
     return report, _page(report, [recorder.heat_of(text) for text in texts])
 
@@ -281,7 +238,7 @@ def _page(report: Report, scores: Sequence[Sequence[tuple[Span, float]]]) -> str
 
     documents = [
         HeatMapDocument(
-            name=_title(source),
+            name=source.title,
             text=source.text,
             token_scores=token_scores,
             kept=result.kept,
@@ -295,108 +252,26 @@ def _page(report: Report, scores: Sequence[Sequence[tuple[Span, float]]]) -> str
         query=report.query,
         draft=report.draft,
         scorer=report.scorer,
-        budget=_format_budget(report.budget),
+        budget=format_budget(report.budget),
         elapsed_seconds=report.elapsed_seconds,
     )
     return render_heat_map(documents, heading)
 
 
-def _show(report: Report, *, as_json: bool) -> None:
+def _show(report: Report, *, as_json: bool, encoding: str, quiet: bool) -> None:
     if as_json:
-        _write_bytes(_as_json(report))
+        _write_bytes(as_json_line(report).encode())
     elif sys.stdout.isatty():
         console = Console(highlight=False)
         print_highlighted(console, report)
-        console.print(_summary(report))
+        if not quiet:
+            console.print(summary(report))
     else:
-        _write_bytes(_as_plain_bytes(report.results))
-        stderr_console().print(_summary(report))
-
-
-def print_highlighted(console: Console, report: Report) -> None:
-    """Print all texts with the kept parts highlighted and the rest dimmed."""
-    for source, result in zip(report.sources, report.results, strict=True):
-        console.print(Rule(Text(printable(_title(source))), align="left", style="dim"))
-        text = Text()
-        position = 0
-        for span in result.kept:
-            text.append(printable(source.text[position : span.start]), style="dim")
-            text.append(printable(source.text[span.start : span.end]), style=_KEPT_STYLE)
-            position = span.end
-        text.append(printable(source.text[position:]), style="dim")
-        console.print(text, soft_wrap=True)
-
-
-def _summary(report: Report) -> Table:
-    caption = f"draft {report.draft}, scorer {report.scorer}, {report.elapsed_seconds:.2f} s"
-    table = Table(caption=Text(printable(caption)), caption_justify="left")
-    table.add_column("text", overflow="fold")
-    for name in ("tokens before", "after", "kept"):
-        table.add_column(name, justify="right")
-    table.add_column("skip reason")
-    for source, result in zip(report.sources, report.results, strict=True):
-        reason = (result.skipped_because or "-").replace("_", " ")
-        title = Text(printable(_title(source)))
-        table.add_row(title, *_counts(result.original_tokens, result.kept_tokens), reason)
-    if len(report.results) > 1:
-        original = sum(result.original_tokens for result in report.results)
-        kept = sum(result.kept_tokens for result in report.results)
-        table.add_section()
-        table.add_row("all", *_counts(original, kept), "")
-    return table
-
-
-def _counts(original: int, kept: int) -> tuple[str, str, str]:
-    return f"{original:,}", f"{kept:,}", f"{kept / original:.1%}" if original else "-"
-
-
-def _as_json(report: Report) -> bytes:
-    """Encode the report as JSON in UTF-8; lone surrogates become escapes."""
-    document = {
-        "draft": report.draft,
-        "scorer": report.scorer,
-        "query": report.query,
-        "budget": {
-            "keep_fraction": report.budget.keep_fraction,
-            "max_tokens": report.budget.max_tokens,
-        },
-        "documents": [
-            {
-                "path": source.path,
-                "text": result.text,
-                "kept": result.kept,
-                "original_tokens": result.original_tokens,
-                "kept_tokens": result.kept_tokens,
-                "keep_fraction": result.keep_fraction,
-                "skipped_because": result.skipped_because,
-            }
-            for source, result in zip(report.sources, report.results, strict=True)
-        ],
-        "elapsed_seconds": report.elapsed_seconds,
-    }
-    return f"{json.dumps(document, ensure_ascii=False)}\n".encode("utf-8", "backslashreplace")
-
-
-def _as_plain_bytes(results: Sequence[Compression]) -> bytes:
-    """Join the compressed texts, with a line break between two of them."""
-    texts = [result.text for result in results if result.text]
-    joined = "".join(
-        text if text.endswith("\n") or last == len(texts) else f"{text}\n"
-        for last, text in enumerate(texts, start=1)
-    )
-    return joined.encode("utf-8", "surrogateescape")
+        _write_bytes(as_plain_text(report.results).encode(encoding))
+        if not quiet:
+            stderr_console().print(summary(report))
 
 
 def _write_bytes(data: bytes) -> None:
     sys.stdout.buffer.write(data)
     sys.stdout.flush()
-
-
-def _title(source: Source) -> str:
-    return "standard input" if source.path == _STDIN else source.path
-
-
-def _format_budget(budget: Budget) -> str:
-    if budget.max_tokens is not None:
-        return f"at most {budget.max_tokens:,} tokens"
-    return f"{100 * (budget.keep_fraction or 0):.4g}% of the tokens"

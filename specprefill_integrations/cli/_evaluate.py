@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import typer
-
 from specprefill_integrations.cli._evaluate_ab import ab
 from specprefill_integrations.cli._evaluate_break_even import break_even
 from specprefill_integrations.cli._evaluate_evidence import evidence
 from specprefill_integrations.cli._evaluate_limits import limits
 from specprefill_integrations.cli._evaluate_report import write_report
+from specprefill_integrations.cli._terminal import new_app
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = new_app(is_group=True)
 app.command()(ab)
 app.command()(break_even)
 app.command()(limits)

@@ -29,17 +29,17 @@ from specprefill_integrations.cli._options import (
     Draft,
     Dtype,
     Limit,
+    Quiet,
     WindowTokens,
 )
+from specprefill_integrations.cli._progress import progress_bar, working
 from specprefill_integrations.cli._terminal import (
     PIPE_COLUMNS,
     USAGE_ERROR,
     clear_errors,
     fail,
     printable,
-    progress_bar,
     quiet_libraries,
-    stderr_console,
     usage_errors,
     warn,
 )
@@ -135,6 +135,7 @@ def ab(  # noqa: PLR0913 - one parameter an option
     dtype: Dtype = None,
     window_tokens: WindowTokens = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Ask a model with full and with compressed prompts, and compare its answers."""
@@ -162,7 +163,7 @@ def ab(  # noqa: PLR0913 - one parameter an option
         path = resume or Path(f"specprefill-ab-{setup_digest(described)}.jsonl")
         target = named_target(model, base_url=base_url, options=setup.model_options)
         with quiet_libraries(debug=debug), open_run_log(path, described) as log:
-            with stderr_console().status(f"loading {printable(draft or 'the draft')} ..."):
+            with working(f"loading {draft or 'the draft'}", quiet=quiet):
                 lineup = build_lineup(
                     names,
                     setup.draft,
@@ -175,7 +176,7 @@ def ab(  # noqa: PLR0913 - one parameter an option
                 if len(short) < len(cases):
                     left_out["too_long"] = len(cases) - len(short)
                 cases = short
-            with progress_bar() as progress:
+            with progress_bar(quiet=quiet) as progress:
                 task = progress.add_task(printable(model), total=len(cases))
                 result = run_ab(
                     cases,
@@ -232,7 +233,7 @@ def _template(path: Path | None) -> str:
     if path is None:
         return DEFAULT_TEMPLATE
     try:
-        template = path.read_text("utf-8")
+        template = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         fail(f"--prompt cannot be read: {error}", USAGE_ERROR)
     check_template(template)

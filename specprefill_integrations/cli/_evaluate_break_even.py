@@ -12,7 +12,14 @@ from typing import Annotated
 import typer
 
 from specprefill_integrations.cli._evaluate_options import DraftPrice, Provider
-from specprefill_integrations.cli._options import AsJson, Debug, current_name
+from specprefill_integrations.cli._options import (
+    AsJson,
+    Debug,
+    KeepFraction,
+    Quiet,
+    check_max_tokens,
+    current_name,
+)
 from specprefill_integrations.cli._terminal import USAGE_ERROR, clear_errors, fail, stderr_console
 from specprefill_integrations.evaluation._break_even_log import LogTimes, read_log_times
 from specprefill_integrations.observability import BreakEven, ReadingSpeed, Unclear, reading_speed
@@ -43,10 +50,11 @@ class _Speed:
 
 def break_even(  # noqa: PLR0913 - one parameter an option
     *,
-    keep: Annotated[
-        float | None, typer.Option(metavar="FRACTION", help="Kept tokens / original tokens.")
+    keep: KeepFraction = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(callback=check_max_tokens, help="Most tokens to keep of a text."),
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Most tokens to keep of a text.")] = None,
     log: Annotated[
         list[Path] | None,
         typer.Option(
@@ -94,6 +102,7 @@ def break_even(  # noqa: PLR0913 - one parameter an option
         Path | None, typer.Option(help="Draw a picture: a .png or .svg file.")
     ] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Compute the text length above which compression pays off, in time or (with prices) cost."""
@@ -125,7 +134,9 @@ def break_even(  # noqa: PLR0913 - one parameter an option
             }
             typer.echo(json.dumps(answer, indent=2))
         else:
-            _print(found, draft, target)
+            typer.echo(found.verdict)
+            if not quiet:
+                _print_speeds(draft, target)
 
 
 @contextmanager
@@ -225,9 +236,8 @@ def _break_even(
     )
 
 
-def _print(found: BreakEven, draft: _Speed, target: _Speed | None) -> None:
-    """Print the verdict, and the measurements it is based on to stderr."""
-    typer.echo(found.verdict)
+def _print_speeds(draft: _Speed, target: _Speed | None) -> None:
+    """Print the measurements that the verdict is based on."""
     for name, speed in (("draft", draft), ("model", target)):
         if speed is not None and speed.measured is not None:
             stderr_console().print(f"{name}: {_format_speed(speed.measured)}", soft_wrap=True)

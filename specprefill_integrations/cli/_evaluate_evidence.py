@@ -29,21 +29,21 @@ from specprefill_integrations.cli._options import (
     Draft,
     Dtype,
     Limit,
+    Quiet,
     WindowTokens,
 )
+from specprefill_integrations.cli._progress import progress_bar, working
 from specprefill_integrations.cli._terminal import (
     PIPE_COLUMNS,
     USAGE_ERROR,
     clear_errors,
     fail,
     printable,
-    progress_bar,
     quiet_libraries,
-    stderr_console,
     usage_errors,
+    warn,
 )
 from specprefill_integrations.compressor import ContextCompressor
-from specprefill_integrations.errors import BudgetError
 from specprefill_integrations.evaluation import FieldNames, read_cases
 from specprefill_integrations.evaluation._ab_variants import keep_fractions_of
 from specprefill_integrations.evaluation._evidence import (
@@ -100,12 +100,13 @@ def evidence(  # noqa: PLR0913 - one parameter an option
         bool, typer.Option("--per-case", help="With --json: include the outcome of every case.")
     ] = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Measure evidence recall: the share of cases whose answer is still in the kept text."""
     if per_case and not as_json:
         fail("--per-case needs --json", USAGE_ERROR)
-    keep_fractions = _keep_fractions(keep)
+    keep_fractions = keep_fractions_of(keep)
     names = scorer_names(scorer or ["readout"])
     choice = DraftChoice(draft=draft, device=device, dtype=dtype, window_tokens=window_tokens)
     with clear_errors(debug=debug):
@@ -115,7 +116,7 @@ def evidence(  # noqa: PLR0913 - one parameter an option
             cases = [case for path in data for case in read_cases(path, limit, fields)]
             judged, _ = judgeable_cases(cases)
         with quiet_libraries(debug=debug):
-            with stderr_console().status(f"loading {printable(draft or 'the draft')} ..."):
+            with working(f"loading {draft or 'the draft'}", quiet=quiet):
                 lineup = build_lineup(
                     names,
                     choice,
@@ -124,20 +125,15 @@ def evidence(  # noqa: PLR0913 - one parameter an option
                     trust_remote_code=trust_remote_code,
                     kind=kind,
                 )
-            with _progress(len(judged), list(lineup.compressors)) as advance:
+            with _progress(len(judged), list(lineup.compressors), quiet=quiet) as advance:
                 found = measure_evidence(cases, lineup, keep_fractions, on_case=advance)
         if as_json:
             objects = found.as_json_objects(units=units, per_case=per_case)
             typer.echo(json.dumps(objects[0] if len(objects) == 1 else objects, indent=2))
         else:
             _print(found, units)
-
-
-def _keep_fractions(text: str) -> list[float]:
-    try:
-        return keep_fractions_of(text)
-    except BudgetError:
-        fail(f"--keep takes fractions in (0, 1], separated by commas; got {text!r}", USAGE_ERROR)
+        if not found.scorers:
+            warn("no scorer could be measured, so the result is empty")
 
 
 def _like(
@@ -153,9 +149,11 @@ def _like(
 
 
 @contextmanager
-def _progress(cases: int, scorers: Sequence[str]) -> Iterator[Callable[[str], None]]:
+def _progress(
+    cases: int, scorers: Sequence[str], *, quiet: bool
+) -> Iterator[Callable[[str], None]]:
     """A progress bar per scorer."""
-    with progress_bar() as progress:
+    with progress_bar(quiet=quiet) as progress:
         tasks = {name: progress.add_task(name, total=cases, start=False) for name in scorers}
 
         def advance(name: str) -> None:

@@ -11,14 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from specprefill_integrations.cli._evaluate_options import Keep
-from specprefill_integrations.cli._options import AsJson, Debug, Device, Draft, Dtype
-from specprefill_integrations.cli._terminal import (
-    clear_errors,
-    progress_bar,
-    quiet_libraries,
-    stderr_console,
-    usage_errors,
-)
+from specprefill_integrations.cli._options import AsJson, Debug, Device, Draft, Dtype, Quiet
+from specprefill_integrations.cli._progress import progress_bar, working
+from specprefill_integrations.cli._terminal import clear_errors, quiet_libraries
 from specprefill_integrations.evaluation._ab_variants import keep_fractions_of
 from specprefill_integrations.evaluation._limits import (
     ASKS,
@@ -41,20 +36,20 @@ def limits(  # noqa: PLR0913 - one parameter an option
     device: Device = None,
     dtype: Dtype = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Measure on generated texts which kinds of questions lose what they need."""
-    with usage_errors():
-        fractions = keep_fractions_of(keep)
+    fractions = keep_fractions_of(keep)
     choice = DraftChoice(draft=draft, device=device, dtype=dtype)
     with clear_errors(debug=debug), quiet_libraries(debug=debug):
         compressor = choice.compressor().replace(on_error="raise")
         if always_cut:
             compressor = compressor.replace(leave_whole=None)
-        with stderr_console().status("loading the draft ..."):
+        with working("loading the draft", quiet=quiet):
             load_draft(compressor)
         made = limit_cases(cases)
-        with progress_bar() as progress:
+        with progress_bar(quiet=quiet) as progress:
             task = progress.add_task("reading", total=len(made))
             found = measure_limits(
                 compressor, made, fractions, on_case=lambda: progress.advance(task)

@@ -12,6 +12,9 @@ from typing import Annotated
 import typer
 
 from specprefill_integrations.cli._options import known_name
+from specprefill_integrations.cli._terminal import USAGE_ERROR, fail
+from specprefill_integrations.errors import BudgetError
+from specprefill_integrations.evaluation._ab_variants import keep_fractions_of
 from specprefill_integrations.evaluation._lineup import ScorerName
 
 _MEASURED = tuple(name.value for name in ScorerName)
@@ -20,6 +23,19 @@ _MEASURED = tuple(name.value for name in ScorerName)
 def parse_measured(name: str) -> str:
     """Parse `--scorer` of commands that also measure baselines and peers."""
     return known_name(name, _MEASURED)
+
+
+def check_keep(fractions: str | None) -> str | None:
+    """Refuse anything but fractions, separated by commas."""
+    if fractions is not None:
+        try:
+            keep_fractions_of(fractions)
+        except BudgetError:
+            fail(
+                f"--keep takes fractions in (0, 1], separated by commas; got {fractions!r}",
+                USAGE_ERROR,
+            )
+    return fractions
 
 
 Data = Annotated[
@@ -35,7 +51,12 @@ Scorers = Annotated[
     ),
 ]
 Keep = Annotated[
-    str, typer.Option(metavar="FRACTIONS", help="Kept tokens / original tokens, comma-separated.")
+    str,
+    typer.Option(
+        metavar="FRACTIONS",
+        callback=check_keep,
+        help="Kept tokens / original tokens, in (0, 1], comma-separated.",
+    ),
 ]
 Fields = Annotated[
     list[str] | None,

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from specprefill_integrations.cli._evaluate_options import DraftPrice, Provider
-from specprefill_integrations.cli._options import Debug, current_name
+from specprefill_integrations.cli._evaluate_options import DraftPrice, Provider, check_keep
+from specprefill_integrations.cli._options import Debug, Quiet, current_name
+from specprefill_integrations.cli._progress import progress_bar
 from specprefill_integrations.cli._terminal import (
     USAGE_ERROR,
     clear_errors,
     fail,
     printable,
-    progress_bar,
     quiet_libraries,
     usage_errors,
 )
@@ -61,7 +61,11 @@ def write_report(  # noqa: PLR0913 - one parameter an option
     ] = None,
     keep: Annotated[
         str | None,
-        typer.Option(metavar="FRACTIONS", help="Keep fractions to include. Default: all."),
+        typer.Option(
+            metavar="FRACTIONS",
+            callback=check_keep,
+            help="Keep fractions to include. Default: all.",
+        ),
     ] = None,
     cases: Annotated[
         int, typer.Option(min=0, help="Changed cases per log to show with question and replies.")
@@ -81,6 +85,7 @@ def write_report(  # noqa: PLR0913 - one parameter an option
         typer.Option(min=0, help="Add costs, with this price of a million prompt tokens."),
     ] = None,
     draft_price: DraftPrice = 0.0,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Report on logs of `evaluate ab`: an HTML page, a Markdown page and pictures."""
@@ -112,7 +117,7 @@ def write_report(  # noqa: PLR0913 - one parameter an option
             heat=heat,
             command=typed_command(),
         )
-        with quiet_libraries(debug=debug), progress_bar() as progress:
+        with quiet_libraries(debug=debug), progress_bar(quiet=quiet) as progress:
             task = progress.add_task("heat maps", total=min(cases, heat) * len(logs))
             with usage_errors():
                 made = make_report(request, on_heat=lambda: progress.advance(task))

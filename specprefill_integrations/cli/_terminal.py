@@ -1,4 +1,4 @@
-"""Exit codes, one-line errors, quiet libraries and progress, shared by all commands."""
+"""Exit codes, one-line errors and quiet libraries, shared by all commands."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from typing import NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from specprefill_integrations.errors import BudgetError, EvaluationDataError
 
+# Parameters of the library whose names are also options, as they stand in its messages.
+_PARAMETERS = re.compile(
+    r"\b(draft|device|dtype|revision|trust_remote_code|window_tokens|max_tokens)="
+)
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 USAGE_ERROR = 2
@@ -25,9 +28,18 @@ USAGE_ERROR = 2
 FAILURE = 1
 """Exit code for any other error."""
 
-
 PIPE_COLUMNS = 200
 """Width of tables that are not printed to a terminal."""
+
+
+def new_app(*, is_group: bool = False) -> typer.Typer:
+    """Make the application of a command, or of a group of them."""
+    return typer.Typer(
+        no_args_is_help=is_group,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
 
 
 @contextmanager
@@ -45,7 +57,12 @@ def clear_errors(*, debug: bool = False) -> Iterator[None]:
         if debug:
             raise
         name = "" if type(error).__module__.startswith("specprefill") else type(error).__name__
-        fail(": ".join(part for part in (name, str(error)) if part))
+        fail(": ".join(part for part in (name, as_options(str(error))) if part))
+
+
+def as_options(message: str) -> str:
+    """Name the options of the command line instead of parameters: `--draft` for `draft=`."""
+    return _PARAMETERS.sub(lambda match: f"--{match[1].replace('_', '-')} ", message)
 
 
 @contextmanager
@@ -80,18 +97,6 @@ def quiet_libraries(*, debug: bool) -> Iterator[None]:
         if not debug:
             warnings.simplefilter("ignore")
         yield
-
-
-def progress_bar() -> Progress:
-    """Progress bar on stderr, if that is a terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=stderr_console(),
-        disable=not sys.stderr.isatty(),
-    )
 
 
 def stderr_console() -> Console:

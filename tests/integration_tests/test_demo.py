@@ -75,7 +75,7 @@ def test_the_demo(tmp_path: Path) -> None:
         (["--model", "nobody:nothing"], "nobody"),
         (["--draft", "./nowhere"], "There is no draft model at './nowhere'"),
         (
-            ["--keep-fraction", "0"],
+            ["--keep", "0"],
             "keep_fraction must be in (0, 1] (kept tokens / original tokens)",
         ),
     ],

@@ -17,7 +17,8 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from specprefill_integrations import Budget, ContextCompressor, cli
-from specprefill_integrations.cli import _compress
+from specprefill_integrations.cli import _compress, _compress_report
+from specprefill_integrations.cli._source_texts import Source
 from specprefill_integrations.errors import DraftModelNotFoundError, MissingDependencyError
 from specprefill_integrations.testing import KeywordScorer
 
@@ -54,7 +55,7 @@ def run(*args: object, stdin: bytes | None = None) -> Result:
 
 
 def run_compress(*args: object, stdin: bytes | None = None) -> Result:
-    return run("compress", *args, "--query", QUERY, "--keep-fraction", 0.4, stdin=stdin)
+    return run("compress", *args, "--query", QUERY, "--keep", 0.4, stdin=stdin)
 
 
 def expected(text: str, fraction: float = 0.4) -> str:
@@ -72,21 +73,13 @@ class TestPipe:
         assert "tokens before" in result.stderr
 
     @pytest.mark.parametrize(
-        "data",
-        [
-            b"\xff\xfe Ada keeps the lighthouse \x80. Nothing else here matters at all. Rain fell.",
-            b"Ada keeps the lighthouse\x00. Nothing else here matters at all. Rain fell today.",
-            "\ufeffAda keeps the lighthouse 👩‍👧.\r\nNothing else matters at all.\r\n".encode(),
-            b"",
-        ],
+        "data", ["Ada keeps the lighthouse 👩‍👧.\r\nNothing else matters.\r\n".encode(), b""]
     )
     def test_no_byte_is_changed(self, page: Path, data: bytes) -> None:
         page.write_bytes(data)
-        whole = run("compress", page, "--query", QUERY, "--keep-fraction", 1)
+        whole = run("compress", page, "--query", QUERY, "--keep", 1)
         assert whole.stdout_bytes == data
-        text = data.decode("utf-8", "surrogateescape")
-        kept = run_compress(page).stdout_bytes
-        assert kept == expected(text).encode("utf-8", "surrogateescape")
+        assert run_compress(page).stdout_bytes == expected(data.decode()).encode()
 
     def test_stdin(self) -> None:
         assert run_compress("-", stdin=TEXT.encode()).stdout_bytes == expected(TEXT).encode()
@@ -105,20 +98,14 @@ class TestPipe:
         )
         assert result.stdout == "Ada keeps a. [...]\nAda keeps b. [...]"
 
-    def test_binary_is_said_and_compressed(self, page: Path) -> None:
-        page.write_bytes(bytes(range(256)) * 4)
-        result = run_compress(page)
-        assert result.exit_code == 0
-        assert "not UTF-8" in result.stderr
-
 
 @pytest.mark.usefixtures("asked")
 class TestJson:
     def test_kept_spans_slice_the_file(self, page: Path) -> None:
-        page.write_bytes(TEXT.encode() + b"\xff Ada \x00 <lighthouse> again.")
-        result = run_compress(page, "--json")
+        page.write_bytes(f"{TEXT} Ada \x1b <lighthouse> again.".encode())
+        result = run_compress(page, "--json", "--quiet")
         report = json.loads(result.stdout_bytes)
-        source = page.read_bytes().decode("utf-8", "surrogateescape")
+        source = page.read_bytes().decode()
         [document] = report["documents"]
         kept = [source[start:end] for start, end in document["kept"]]
         assert kept
@@ -142,7 +129,7 @@ class TestJson:
         assert report["budget"] == {"keep_fraction": 0.4, "max_tokens": None}
         assert report["query"] == QUERY
         assert document["path"] == str(page)
-        assert document["skipped_because"] is None
+        assert document["skipped_because"] is document["reason"] is None
         assert document["keep_fraction"] == document["kept_tokens"] / document["original_tokens"]
 
     def test_several_files_share_one_budget(self, page: Path) -> None:
@@ -153,6 +140,27 @@ class TestJson:
         documents = json.loads(result.stdout)["documents"]
         assert [document["path"] for document in documents] == [str(page), str(page), "-"]
         assert 0 < sum(document["kept_tokens"] for document in documents) <= 25
+
+    def test_a_text_of_which_nothing_is_kept_has_a_reason(self, tmp_path: Path) -> None:
+        long = tmp_path / "long.txt"
+        long.write_text(f"{'Nobody knows who keeps it and it rains ' * 20}.")
+        result = run("compress", long, "--query", QUERY, "--max-tokens", 1, "--json")
+        [document] = json.loads(result.stdout)["documents"]
+        assert (document["text"], document["reason"]) == ("", "budget_too_small")
+        assert "warning: the result is empty: no part of the text fits at most 1 token" in (
+            result.stderr
+        )
+        short = tmp_path / "short.txt"
+        short.write_text("Ada keeps the lighthouse. Fish.")
+        both = run("compress", short, long, "--query", QUERY, "--max-tokens", 7, "--json")
+        reasons = [one["reason"] for one in json.loads(both.stdout)["documents"]]
+        assert reasons == [None, "budget_used_by_other_texts"]
+        assert "warning" not in both.stderr
+
+    def test_an_empty_text_is_said(self) -> None:
+        result = run_compress("-", "--quiet", stdin=b"")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == "warning: the result is empty: there is no text to compress\n"
 
     def test_no_query(self, page: Path) -> None:
         result = run("compress", page, "--max-tokens", 10, "--json")
@@ -178,10 +186,9 @@ class TestOptions:
             )
         ]
 
-    def test_keep_is_short_for_keep_fraction(
-        self, asked: list[_compress.DraftOptions], page: Path
-    ) -> None:
-        assert run("compress", page, "--query", QUERY, "--keep", 0.4).stdout == expected(TEXT)
+    def test_the_former_name_of_keep(self, asked: list[_compress.DraftOptions], page: Path) -> None:
+        result = run("compress", page, "--query", QUERY, "--keep-fraction", 0.4)
+        assert result.stdout == expected(TEXT)
         assert len(asked) == 1
 
     def test_the_former_name_of_the_published_algorithm_warns_in_one_line(
@@ -218,10 +225,10 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("args", "message"),
         [
-            ((), "either --keep-fraction or --max-tokens"),
-            (("--keep-fraction", 0.2, "--max-tokens", 5), "either --keep-fraction or --max-tokens"),
-            (("--keep-fraction", 1.5), "1.5"),
-            (("--keep-fraction", "nan"), "nan"),
+            ((), "either --keep or --max-tokens"),
+            (("--keep", 0.2, "--max-tokens", 5), "either --keep or --max-tokens"),
+            (("--keep", 1.5), "1.5"),
+            (("--keep", "nan"), "nan"),
             (("--max-tokens", 0), "at least 1"),
             (("--max-tokens", 9, "--html", "/no/such/folder/x.html"), "/no/such/folder"),
             (("--max-tokens", 9, "--html", "/tmp"), "not a folder"),  # noqa: S108
@@ -268,8 +275,8 @@ class TestHighlightedView:
         text = f"{TEXT}\x1b[2J evil \udc80 [bold]markup[/bold]"
         compressor = ContextCompressor(KeywordScorer())
         budget = Budget(keep_fraction=0.4)
-        report = _compress.Report(
-            sources=[_compress.Source("-", text)],
+        report = _compress_report.Report(
+            sources=[Source("-", text)],
             results=[compressor.compress(text, QUERY, budget=budget)],
             query=QUERY,
             budget=budget,
@@ -278,7 +285,7 @@ class TestHighlightedView:
         )
         shown = io.StringIO()
         console = Console(file=shown, force_terminal=True, color_system="truecolor", width=60)
-        _compress.print_highlighted(console, report)
+        _compress_report.print_highlighted(console, report)
         output = shown.getvalue()
         assert "standard input" in output
         assert "\x1b[2J" not in output
@@ -286,7 +293,7 @@ class TestHighlightedView:
         highlighted = re.findall(r"\x1b\[1;[\d;]*m([^\x1b]*)\x1b\[0m", output)
         assert highlighted == [text[kept.start : kept.end]]
         plain = io.StringIO()
-        _compress.print_highlighted(Console(file=plain, width=60), report)
+        _compress_report.print_highlighted(Console(file=plain, width=60), report)
         assert text.replace("\x1b", "\ufffd").replace("\udc80", "\ufffd") in plain.getvalue()
 
 
