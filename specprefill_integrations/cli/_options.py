@@ -63,7 +63,7 @@ def _check_device(device: str | None) -> str | None:
 
 
 def _check_dtype(dtype: str | None) -> str | None:
-    return _check_with("as_dtype", dtype, "--dtype")
+    return _check_with("check_dtype", dtype, "--dtype")
 
 
 def _check_with(function: str, value: str | None, option: str) -> str | None:

@@ -19,18 +19,13 @@ def check_device(device: str) -> None:
         raise ValueError(msg) from error
 
 
-def as_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """Resolve names such as "bfloat16" or "torch.bfloat16".
+def check_dtype(dtype: str) -> None:
+    """Check the name of a floating-point type, such as "bfloat16" or "torch.bfloat16".
 
     Raises:
-        ValueError: There is no such floating-point type.
+        ValueError: There is no such type.
     """
-    found = (
-        dtype
-        if isinstance(dtype, torch.dtype)
-        else getattr(torch, str(dtype).removeprefix("torch."), None)
-    )
+    found = getattr(torch, dtype.removeprefix("torch."), None)
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        msg = f"dtype must be a floating-point type such as 'float32' or 'bfloat16'; got {dtype!r}."
+        msg = f"a floating-point type such as 'float32' or 'bfloat16' is needed; got {dtype!r}"
         raise ValueError(msg)
-    return found

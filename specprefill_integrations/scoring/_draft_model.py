@@ -19,7 +19,6 @@ from transformers.utils import logging as transformers_logging
 
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.errors import DraftModelNotFoundError, DraftModelUnsupportedError
-from specprefill_integrations.scoring._devices import as_dtype
 from specprefill_integrations.scoring._draft_location import (
     THREE_WAYS,
     DraftLocation,
@@ -86,7 +85,7 @@ class DraftModel:
         if source is not None and Path(source).expanduser().exists():
             source = Path(source).expanduser().resolve()  # a pickle may be loaded in another folder
         where = _indexed(torch.device(device) if device is not None else _default_device())
-        kind = as_dtype(dtype) if dtype is not None else _default_dtype(where)
+        kind = _as_dtype(dtype) if dtype is not None else _default_dtype(where)
         return cls._shared(location, source, where, kind)
 
     @classmethod
@@ -266,6 +265,19 @@ def _indexed(device: torch.device) -> torch.device:
 
 def _default_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    """Resolve names such as "bfloat16" or "torch.bfloat16"."""
+    found = (
+        dtype
+        if isinstance(dtype, torch.dtype)
+        else getattr(torch, str(dtype).removeprefix("torch."), None)
+    )
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        msg = f"dtype must be a floating-point type such as 'float32' or 'bfloat16'; got {dtype!r}."
+        raise ValueError(msg)
+    return found
 
 
 def _load_pretrained(place: str | Path, dtype: torch.dtype, layers: int | None) -> Loaded:
