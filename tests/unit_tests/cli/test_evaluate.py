@@ -79,7 +79,7 @@ def run(*args: object) -> Result:
 
 
 def run_json(*args: object) -> Any:
-    result = run(*args, "--json")
+    result = run(*args, "--json", "--quiet")
     assert result.exit_code == 0, result.output
     assert result.stderr in {"", NOTHING_MEASURED}
     return json.loads(result.stdout)
@@ -182,7 +182,7 @@ class TestJson:
         ]
         alone = run_json(data, "--draft", draft, "--scorer", "provence")
         assert alone == skipped[1]
-        shown = run(data, "--draft", draft, "--scorer", "provence")
+        shown = run(data, "--draft", draft, "--scorer", "provence", "-q")
         assert (shown.exit_code, shown.stderr) == (0, NOTHING_MEASURED)
         assert f"skipped: provence: {skipped[1]['skipped']}" in shown.stdout
 
@@ -257,7 +257,7 @@ class TestOptions:
 
 class TestTable:
     def test_rows(self, data: Path, draft: str) -> None:
-        result = run(data, "--draft", draft, "--scorer", "bm25", "--scorer", "random")
+        result = run(data, "--draft", draft, "--scorer", "bm25", "--scorer", "random", "-q")
         assert result.exit_code == 0
         assert result.stderr == ""
         rows = [line for line in result.stdout.splitlines() if "keepers" in line]
