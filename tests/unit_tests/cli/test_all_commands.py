@@ -142,6 +142,7 @@ def start(*words: str, code: str, **options: Any) -> subprocess.Popen[bytes]:
 
 
 COMPRESSING = """
+import signal
 import sys
 from specprefill_integrations import ContextCompressor
 from specprefill_integrations.cli import _compress, main
@@ -154,6 +155,7 @@ class Slow(KeywordScorer):
         time.sleep({seconds})
         return super().score_spans(*args, **options)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in jobs of the background
 _compress.build_compressor = lambda _: ContextCompressor(Slow(), on_error="raise")
 main()
 """
@@ -187,5 +189,8 @@ def test_an_interrupt_ends_at_once_without_a_traceback(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert process.stderr.readline() == b"scoring\n"
         process.send_signal(signal.SIGINT)
-        written, errors = process.communicate()
+        try:
+            written, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, written, errors) == (130, b"", b"")
