@@ -9,7 +9,6 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any, TypeVar
 
 from specprefill_integrations.errors import DeadlineExceededError
@@ -107,24 +106,6 @@ def check_deadline() -> None:
     current = _current.get()
     if current is not None and current.seconds_left() == 0:
         raise current.exceeded()
-
-
-def checked_deadline(seconds: float | None) -> float | None:
-    """Return a caller's `deadline_seconds`.
-
-    Raises:
-        TypeError: It is no number.
-        ValueError: It is not a positive, finite number.
-    """
-    if seconds is None:
-        return None
-    if isinstance(seconds, bool) or not isinstance(seconds, Real):
-        msg = f"deadline_seconds must be a number of seconds, or None; got {seconds!r}."
-        raise TypeError(msg)
-    if not (seconds > 0 and math.isfinite(seconds)):
-        msg = f"deadline_seconds must be a positive, finite number; got {seconds!r}."
-        raise ValueError(msg)
-    return float(seconds)
 
 
 _current: ContextVar[Deadline | None] = ContextVar("specprefill_deadline", default=None)

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import FrozenInstanceError
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypedDict
 
+from specprefill_integrations._arguments import PositiveFloat, PositiveInt, check, checked
 from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
-from specprefill_integrations._deadline import Deadline, check_deadline, checked_deadline
+from specprefill_integrations._deadline import Deadline, check_deadline
 from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.pipeline import _steps as steps
 from specprefill_integrations.pipeline._failures import FailureLog
@@ -53,7 +54,7 @@ from specprefill_integrations.types import (
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from specprefill_integrations.scoring._draft_model import DraftSource
+    from specprefill_integrations.scoring._draft_model import Device, DraftSource, Dtype
     from specprefill_integrations.scoring._engine_limits import EngineLimits
 
 __all__ = ["ContextCompressor", "OnError", "Stages", "shared_compressor"]
@@ -104,6 +105,7 @@ class ContextCompressor:
     _skips: _SkipCounts
     _failures: FailureLog
 
+    @checked
     def __init__(  # noqa: PLR0913 - one keyword a stage
         self,
         scorer: SpanScorer | ScoresSpans,
@@ -115,7 +117,7 @@ class ContextCompressor:
         leave_whole: LeaveWhole | None = needs_every_word,
         fraction_of: Literal["tokens", "units"] = "tokens",
         count_tokens: Any = None,  # noqa: ANN401 - see as_token_counter
-        deadline_seconds: float | None = None,
+        deadline_seconds: PositiveFloat | None = None,
         on_error: OnError = "pass_through",
     ) -> None:
         """Put the stages together.
@@ -146,13 +148,10 @@ class ContextCompressor:
 
         Raises:
             TokenCounterError: `count_tokens` cannot count tokens.
-            TypeError: `scorer` is not a scorer, `splitter` is not a splitter, or `deadline_seconds`
-                is no number.
+            TypeError: Another argument has another type.
             ValueError: There is no such `fraction_of` or `on_error`, or `deadline_seconds` is not
                 positive and finite.
         """
-        _check_name("fraction_of", fraction_of, ("tokens", "units"))
-        _check_name("on_error", on_error, get_args(OnError))
         scorer = as_span_scorer(scorer)
         counter = scorer.count_tokens if count_tokens is None else as_token_counter(count_tokens)
         stages = Stages(
@@ -164,21 +163,22 @@ class ContextCompressor:
             leave_whole=leave_whole,
             fraction_of=fraction_of,
             count_tokens=counter,
-            deadline_seconds=checked_deadline(deadline_seconds),
+            deadline_seconds=deadline_seconds,
         )
         self._hold(stages, on_error)
         vars(self)["_failures"] = FailureLog()
 
     @classmethod
+    @checked
     def from_draft_model(  # noqa: PLR0913 - one keyword a choice
         cls,
         draft: DraftSource = None,
         *,
-        device: str | None = None,
-        dtype: str | None = None,
+        device: Device | None = None,
+        dtype: Dtype | None = None,
         scorer: Literal["readout", "published", "specprefill"] = "readout",
         kind: Literal["prose", "code"] = "prose",
-        window_tokens: int | None = None,
+        window_tokens: PositiveInt | None = None,
         limits: EngineLimits | None = None,
         **stages: Unpack[StageOptions],
     ) -> Self:
@@ -209,9 +209,9 @@ class ContextCompressor:
             DraftModelNotFoundError: `draft` is a path without a draft. What is wrong with a draft
                 on the hub shows at first use, see `on_error`.
             TokenCounterError: `count_tokens` cannot count tokens.
-            TypeError: There is no such keyword.
-            ValueError: There is no such `dtype`, `scorer` or `kind`; or a `device` or `dtype` was
-                given for a draft that is loaded already.
+            TypeError: There is no such keyword, or an argument has another type.
+            ValueError: There is no such `dtype`, `scorer` or `kind`; a number is out of range; or
+                a `device` or `dtype` was given for a draft that is loaded already.
             RuntimeError: PyTorch knows no such `device`.
         """
         # Imported here, so that a compressor with another scorer needs no torch.
@@ -225,7 +225,6 @@ class ContextCompressor:
             raise MissingDependencyError(error.name, "draft") from error
 
         is_published = _is_published(scorer)
-        _check_name("kind", kind, ("prose", "code"))
         engine = draft_scorer(
             draft,
             device=device,
@@ -330,8 +329,10 @@ class ContextCompressor:
             The kept parts and their places in the text.
 
         Raises:
+            TypeError: An argument has another type.
             Exception: The failure of a stage, if the compressor has `on_error="raise"`.
         """
+        _check_one(text, hint)
         [compression] = self.compress_documents([text], query, budget=budget, hints=[hint])
         return compression
 
@@ -359,6 +360,7 @@ class ContextCompressor:
             One result per text, in the same order.
 
         Raises:
+            TypeError: An argument has another type; a single text is no sequence of texts.
             ValueError: The numbers of hints and texts differ.
             Exception: The failure of a stage, if the compressor has `on_error="raise"`.
         """
@@ -395,6 +397,7 @@ class ContextCompressor:
         hint: TextHint | None = None,
     ) -> Compression:
         """`compress`, off the event loop."""
+        _check_one(text, hint)
         [compression] = await self.acompress_documents([text], query, budget=budget, hints=[hint])
         return compression
 
@@ -500,40 +503,32 @@ def shared_compressor() -> ContextCompressor:
     return ContextCompressor.from_draft_model()
 
 
+def _check_one(text: str, hint: TextHint | None) -> None:
+    check("text", text, str)
+    check("hint", hint, TextHint | None)
+
+
 def _call(
     texts: Sequence[str],
     query: str | None,
     budget: Budget,
     hints: Sequence[TextHint | None] | None,
 ) -> Call:
+    check("texts", texts, Sequence[str])
+    check("query", query, str | None)
+    check("budget", budget, Budget)
+    check("hints", hints, Sequence[TextHint | None] | None)
     if hints is not None and len(hints) != len(texts):
         msg = f"There must be as many hints as texts; got {len(hints)} for {len(texts)}."
         raise ValueError(msg)
     return Call.of(texts, query, budget, hints or [None] * len(texts))
 
 
-def _check_name(parameter: str, name: str, names: Sequence[str]) -> None:
-    """Reject an unknown name.
-
-    Raises:
-        ValueError: It is none of `names`.
-    """
-    if name not in names:
-        msg = f"{parameter} must be {' or '.join(map(repr, names))}; got {name!r}."
-        raise ValueError(msg)
-
-
 def _is_published(scorer: str) -> bool:
-    """Return True for the published algorithm, and False for a readout.
-
-    Raises:
-        ValueError: There is no such scorer.
-    """
+    """Return True for the published algorithm, and False for a readout."""
     if scorer == "specprefill":
         message = "scorer='specprefill' is now called scorer='published'."
-        warnings.warn(message, DeprecationWarning, stacklevel=3)
-    else:
-        _check_name("scorer", scorer, ("readout", "published"))
+        warnings.warn(message, DeprecationWarning, stacklevel=4)
     return scorer != "readout"
 
 

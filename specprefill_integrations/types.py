@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal, NamedTuple
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations._metadata import METADATA_KEY, metadata_of
 from specprefill_integrations.errors import BudgetError
 
@@ -95,6 +96,7 @@ class Span(NamedTuple):
     """One past the last character."""
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextHint:
     """Facts about a text besides the text."""

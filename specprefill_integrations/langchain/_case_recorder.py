@@ -12,6 +12,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
 from langchain_core.outputs import LLMResult
 
+from specprefill_integrations._arguments import PositiveInt, Share, checked
 from specprefill_integrations.langchain._run_texts import (
     question_in,
     reply_in,
@@ -40,13 +41,14 @@ class CaseRecorder(BaseCallbackHandler):
     # In an executor, callbacks would run late and out of order; these take microseconds.
     run_inline = True
 
+    @checked
     def __init__(
         self,
         path: str | Path,
         *,
         task: str = "recorded",
-        sample: float = 1.0,
-        max_cases: int | None = 1_000,
+        sample: Share = 1.0,
+        max_cases: PositiveInt | None = 1_000,
     ) -> None:
         """Create the file, or append to an existing one.
 
@@ -59,6 +61,7 @@ class CaseRecorder(BaseCallbackHandler):
         Raises:
             EvaluationDataError: The file holds something else.
             OSError: It cannot be created or written.
+            TypeError: An argument has another type.
             ValueError: A number is out of range.
         """
         self._file = CaseFile(path, max_cases)

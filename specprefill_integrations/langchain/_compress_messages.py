@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from langchain_core.messages import BaseMessage, convert_to_messages
@@ -10,6 +10,7 @@ from langchain_core.messages.utils import MessageLikeRepresentation
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
+from specprefill_integrations._arguments import NonNegativeInt, check
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.langchain._history import HistoryCompressor
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
@@ -27,10 +28,10 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
     *,
     compressor: ContextCompressor | None = None,
     budget: Budget,
-    trigger_tokens: int = 0,
-    keep_results: int = 3,
+    trigger_tokens: NonNegativeInt = 0,
+    keep_results: NonNegativeInt = 3,
     min_tokens: MinTokens = DEFAULT_MIN_TOKENS,
-    exclude_tools: Sequence[str] = (),
+    exclude_tools: Iterable[str] = (),
     tool_policies: Mapping[str, ToolPolicy] | None = None,
     query: str | QueryFunction | None = None,
     originals: Originals | None = None,
@@ -63,6 +64,11 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
 
     Returns:
         A step from messages, or a prompt's value, to as many messages.
+
+    Raises:
+        BudgetError: `min_tokens="auto"` with a budget that names no share of a text.
+        TypeError: An argument has another type.
+        ValueError: An argument is out of range.
     """
     history = HistoryCompressor(
         compressor=compressor,
@@ -89,7 +95,12 @@ class _Step:
     history: HistoryCompressor
 
     def compress(self, messages: MessagesLike, config: RunnableConfig) -> list[BaseMessage]:
-        return self.history.compress(convert_to_messages(messages), config=config)
+        return self.history.compress(_converted(messages), config=config)
 
     async def acompress(self, messages: MessagesLike, config: RunnableConfig) -> list[BaseMessage]:
-        return await self.history.acompress(convert_to_messages(messages), config=config)
+        return await self.history.acompress(_converted(messages), config=config)
+
+
+def _converted(messages: MessagesLike) -> list[BaseMessage]:
+    """Return messages; LangChain takes each letter of a text and each key of a state for one."""
+    return convert_to_messages(check("messages", messages, Sequence[object] | PromptValue))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.callbacks import Callbacks
@@ -11,6 +11,7 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.runnables import Runnable, RunnableLambda, ensure_config
 from pydantic import ConfigDict
 
+from specprefill_integrations._arguments import check
 from specprefill_integrations._metadata import key_in
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.langchain._events import EventData, aannounce, announce, event_data
@@ -68,7 +69,9 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         Raises:
             MissingDependencyError: No compressor is given, and the extra `draft`, which the default
                 needs, is not installed.
+            TypeError: `documents` is no sequence of documents, or `query` no text.
         """
+        _check(documents, query)
         texts = _open_texts(documents)
         results: list[Compression] = []
         if texts:
@@ -88,6 +91,7 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         callbacks: Callbacks | None = None,
     ) -> list[Document]:
         """`compress_documents`, off the event loop."""
+        _check(documents, query)
         texts = _open_texts(documents)
         results: list[Compression] = []
         if texts:
@@ -103,13 +107,16 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         return list(_rewritten(documents, query, results))
 
     def as_runnable(self) -> Runnable[dict[str, Any], list[Document]]:
-        """Make a step of a chain, from `{"documents": ..., "query": ...}` to documents."""
+        """Make a step of a chain, from `{"documents": ..., "query": ...}` to documents.
+
+        The step raises `TypeError` or `ValueError` if its input has another form.
+        """
 
         def compress(inputs: dict[str, Any]) -> list[Document]:
-            return self.compress_documents(inputs["documents"], inputs["query"])
+            return self.compress_documents(*_documents_and_query(inputs))
 
         async def acompress(inputs: dict[str, Any]) -> list[Document]:
-            return await self.acompress_documents(inputs["documents"], inputs["query"])
+            return await self.acompress_documents(*_documents_and_query(inputs))
 
         return RunnableLambda(compress, acompress, name=type(self).__name__)
 
@@ -123,6 +130,21 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         outcome.record(self.metrics)
         asked = list(outcome.query_sources)
         return event_data(outcome, documents=len(results), query_sources=asked)
+
+
+def _check(documents: Sequence[Document], query: str | None) -> None:
+    check("documents", documents, Sequence[Document])
+    check("query", query, str | None)
+
+
+def _documents_and_query(inputs: dict[str, Any]) -> tuple[Sequence[Document], str | None]:
+    """Return the parts of a step's input."""
+    check("The input of as_runnable()", inputs, Mapping[str, object])
+    missing = [name for name in ("documents", "query") if name not in inputs]
+    if missing:
+        msg = f"The input of as_runnable() needs documents and query; {missing} not in it."
+        raise ValueError(msg)
+    return inputs["documents"], inputs["query"]
 
 
 def _open_texts(documents: Sequence[Document]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from langchain_core.documents import BaseDocumentTransformer, Document
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.langchain._document_compressor import SpecPrefillDocumentCompressor
 from specprefill_integrations.observability import CompressionMetrics
@@ -19,6 +20,7 @@ class SpecPrefillDocumentTransformer(BaseDocumentTransformer):
     Documents are treated as by `SpecPrefillDocumentCompressor`.
     """
 
+    @checked
     def __init__(
         self,
         *,
@@ -35,6 +37,9 @@ class SpecPrefillDocumentTransformer(BaseDocumentTransformer):
             query: The question of calls that pass none; None keeps what matters for the texts as a
                 whole.
             metrics: Metrics to add counts to; None is `process_metrics()`.
+
+        Raises:
+            TypeError: An argument has another type.
         """
         self.query = query
         self._compressor = SpecPrefillDocumentCompressor(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -11,6 +11,7 @@ from langchain_core.messages import AnyMessage, BaseMessage, HumanMessage, ToolM
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import RunnableConfig
 
+from specprefill_integrations._arguments import NonNegativeInt, checked
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.langchain._conversation import (
     call_behind,
@@ -32,7 +33,6 @@ from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.originals._store_choice import (
     Originals,
     astore_of,
-    check_originals,
     store_of,
 )
 from specprefill_integrations.tool_results import (
@@ -54,6 +54,7 @@ CountMessageTokens = Callable[[Sequence[BaseMessage]], int]
 """Counts the tokens of a conversation."""
 
 
+@checked
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HistoryCompressor:
     """Compresses old tool results and old long human messages for the current question.
@@ -71,17 +72,17 @@ class HistoryCompressor:
     budget: Budget
     """The budget of each message."""
 
-    trigger_tokens: int = 0
+    trigger_tokens: NonNegativeInt = 0
     """Conversations of up to this many tokens pass through unchanged."""
 
-    keep_results: int = 3
+    keep_results: NonNegativeInt = 3
     """The number of latest tool results that stay."""
 
     min_tokens: MinTokens = DEFAULT_MIN_TOKENS
     """Messages of fewer tokens pass through unchanged. A `BreakEven` computes it, `"auto"` measures
     it, see `Thresholds`."""
 
-    exclude_tools: Sequence[str] = ()
+    exclude_tools: Iterable[str] = ()
     """Names or globs of tools whose results pass through unchanged."""
 
     tool_policies: Mapping[str, ToolPolicy] | None = None
@@ -106,7 +107,6 @@ class HistoryCompressor:
 
     def __post_init__(self) -> None:
         """Start with nothing remembered; reject settings as `ToolResultCompressor` does."""
-        check_originals(self.originals)
         results = ToolResultCompressor(
             compressor=self.compressor,
             budget=self.budget,
@@ -226,7 +226,7 @@ class HistoryCompressor:
     ) -> bool:
         """True if nothing is decided about a message yet."""
         message = messages[index]
-        if is_among(tool_of(message, messages), self.exclude_tools):
+        if is_among(tool_of(message, messages), self._results.exclude_tools):
             return False
         return reason_to_skip(message) is None and self._recollect(message, store) is None
 
@@ -250,6 +250,7 @@ class HistoryCompressor:
         return self._memory.get(key_of(message), store)
 
 
+@checked
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpecPrefillContextEdit(HistoryCompressor):
     """An edit for LangChain's `ContextEditingMiddleware`; see `HistoryCompressor`.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.langchain._conversation import messages_of, request_of
@@ -58,13 +59,14 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     A failure passes the result through unchanged, unless the compressor has `on_error="raise"`.
     """
 
+    @checked
     def __init__(  # noqa: PLR0913 - one keyword a choice
         self,
         *,
         compressor: ContextCompressor | None = None,
         budget: Budget,
         min_tokens: MinTokens = DEFAULT_MIN_TOKENS,
-        exclude_tools: Sequence[str] = (),
+        exclude_tools: Iterable[str] = (),
         tool_policies: Mapping[str, ToolPolicy] | None = None,
         query: str | QueryFunction | None = None,
         originals: Originals | None = None,
@@ -95,8 +97,8 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
         Raises:
             BudgetError: `min_tokens="auto"` with a budget that names no share of a text.
-            TypeError: `exclude_tools` is a single text.
-            ValueError: `min_tokens` cannot be measured; see `Thresholds.check`.
+            TypeError: An argument has another type.
+            ValueError: `min_tokens` is out of range, or cannot be measured; see `Thresholds.check`.
         """
         super().__init__()
         self.settings = ToolResultCompressor(

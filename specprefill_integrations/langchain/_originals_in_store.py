@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.originals._original_store import (
     KEY_BYTES,
     FailureLog,
@@ -45,6 +46,7 @@ class StoreOriginals:
     that delete entries by age (`supports_ttl`) do so.
     """
 
+    @checked
     def __init__(
         self,
         store: BaseStore,
@@ -67,6 +69,9 @@ class StoreOriginals:
         Raises:
             OriginalStoreError: A limit is not above 0.
         """
+        if not callable(getattr(store, "put", None)):
+            msg = f"store must be a BaseStore of LangGraph; got {store!r:.99}."
+            raise TypeError(msg)
         check_limits(max_text_chars=max_text_chars, max_age_seconds=max_age_seconds)
         self.store = store
         self.namespace = namespace

@@ -16,6 +16,7 @@ from pydantic import (
 )
 from typing_extensions import Self
 
+from specprefill_integrations._arguments import PositiveInt, check
 from specprefill_integrations._metadata import METADATA_KEY, metadata_of
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.langchain._runtime import current_runtime
@@ -44,6 +45,10 @@ class _RecallInputOfRuntime(RecallInput):
     runtime: Annotated[Any, InjectedToolArg] = None
 
 
+def _as_max_tokens(value: object) -> int:
+    return int(check("max_tokens", value, PositiveInt))  # type: ignore[call-overload, no-any-return]
+
+
 class RecallTool(BaseTool):
     """A tool that gives an agent the original of a compressed text, or a part of it.
 
@@ -67,7 +72,7 @@ class RecallTool(BaseTool):
     """The store that the compressing side puts originals into; or the function that chooses it,
     which gets the `ToolRuntime` of the call."""
 
-    max_tokens: int = Field(default=2000, ge=1)
+    max_tokens: Annotated[int, BeforeValidator(_as_max_tokens)] = 2000
     """Tokens of an answer."""
 
     compressor: ContextCompressor | None = None

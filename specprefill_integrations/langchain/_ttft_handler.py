@@ -17,6 +17,7 @@ from langchain_core.outputs import (
     LLMResult,
 )
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.langchain._events import EVENT_NAME
 from specprefill_integrations.observability import TokenUsage, TtftLog
@@ -45,6 +46,7 @@ class TtftCallbackHandler(BaseCallbackHandler):
     # In an executor, callbacks would run late and out of order; these take microseconds.
     run_inline = True
 
+    @checked
     def __init__(self, log: TtftLog | None = None) -> None:
         """Create a handler.
 

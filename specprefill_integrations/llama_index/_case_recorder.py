@@ -25,6 +25,7 @@ from llama_index.core.instrumentation.span import BaseSpan
 from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from llama_index.core.tools import BaseTool, ToolOutput
 
+from specprefill_integrations._arguments import PositiveInt, Share, checked
 from specprefill_integrations.llama_index import _handlers
 from specprefill_integrations.llama_index._run_texts import (
     is_stream,
@@ -63,13 +64,14 @@ class CaseRecorder(BaseEventHandler):
     _runs: AppRunRecorder = PrivateAttr()
     _spans: _SpanHandler = PrivateAttr()
 
+    @checked
     def __init__(
         self,
         path: str | Path,
         *,
         task: str = "recorded",
-        sample: float = 1.0,
-        max_cases: int | None = 1_000,
+        sample: Share = 1.0,
+        max_cases: PositiveInt | None = 1_000,
     ) -> None:
         """Create the file, or append to an existing one.
 
@@ -82,6 +84,7 @@ class CaseRecorder(BaseEventHandler):
         Raises:
             EvaluationDataError: The file holds something else.
             OSError: It cannot be created or written.
+            TypeError: An argument has another type.
             ValueError: A number is out of range.
         """
         super().__init__()

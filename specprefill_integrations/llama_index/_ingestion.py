@@ -11,6 +11,7 @@ from llama_index.core.bridge.pydantic import Field, model_validator
 from llama_index.core.schema import BaseNode, TransformComponent
 from typing_extensions import Self
 
+from specprefill_integrations._arguments import check
 from specprefill_integrations.llama_index._events import CallEvents
 from specprefill_integrations.llama_index._nodes import (
     copied,
@@ -88,10 +89,12 @@ class SpecPrefillTransform(ComponentWithCompressor, TransformComponent):
         Returns:
             As many nodes, in the same order.
         """
+        check("nodes", nodes, Sequence[BaseNode])
         return [self._compressed(node) if is_open(node) else self._skipped(node) for node in nodes]
 
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:  # noqa: ANN401, ARG002
         """`__call__`, off the event loop."""
+        check("nodes", nodes, Sequence[BaseNode])
         return [
             await self._acompressed(node) if is_open(node) else self._skipped(node)
             for node in nodes

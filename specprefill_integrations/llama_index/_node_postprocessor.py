@@ -8,6 +8,7 @@ from llama_index.core.bridge.pydantic import Field
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle
 
+from specprefill_integrations._arguments import check
 from specprefill_integrations.llama_index._events import CallEvents
 from specprefill_integrations.llama_index._nodes import (
     copied,
@@ -52,6 +53,7 @@ class SpecPrefillNodePostprocessor(ComponentWithCompressor, BaseNodePostprocesso
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
+        _check(nodes, query_bundle)
         opened = [found.node for found in nodes if is_open(found.node)]
         if not opened:
             return self._skipped(nodes)
@@ -70,6 +72,7 @@ class SpecPrefillNodePostprocessor(ComponentWithCompressor, BaseNodePostprocesso
     async def _apostprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
+        _check(nodes, query_bundle)
         opened = [found.node for found in nodes if is_open(found.node)]
         if not opened:
             return self._skipped(nodes)
@@ -106,6 +109,13 @@ def _rewritten(
         elif result.kept or holds_media(found.node):
             write_result(result, copy.node, _sources(query))
             yield copy
+
+
+def _check(nodes: Sequence[NodeWithScore], query_bundle: QueryBundle | None) -> None:
+    check("nodes", nodes, Sequence[NodeWithScore])
+    check("query_bundle", query_bundle, QueryBundle | None)
+    if query_bundle is not None:
+        check("query_str", query_bundle.query_str, str)
 
 
 def _start(opened: Sequence[BaseNode], query: str | None) -> CallEvents:

@@ -7,11 +7,11 @@ from typing import Any
 from llama_index.core.bridge.pydantic import BaseModel, Field
 from llama_index.core.tools import FunctionTool, ToolMetadata
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.originals._recall import AROUND_HELP, RECALL_HELP, REFERENCE_HELP
 from specprefill_integrations.originals._store_choice import (
     Originals,
-    check_originals,
     is_chosen,
 )
 from specprefill_integrations.pipeline._token_counting import as_token_counter
@@ -51,10 +51,11 @@ class RecallTool(FunctionTool):
         return type(self), (self._recaller, self.metadata)
 
 
+@checked
 def recall_tool(
     originals: Originals,
     *,
-    max_tokens: int = 2000,
+    max_tokens: PositiveInt = 2000,
     compressor: ContextCompressor | None = None,
     count_tokens: Any = None,  # noqa: ANN401 - see as_token_counter
     name: str = "recall_original",
@@ -77,9 +78,9 @@ def recall_tool(
 
     Raises:
         TokenCounterError: `count_tokens` cannot count tokens.
-        TypeError: `originals` is neither a store nor a function.
+        TypeError: Another argument has another type.
+        ValueError: `max_tokens` is below 1.
     """
-    check_originals(originals)
     recaller = Recaller(
         originals=originals,
         max_tokens=max_tokens,

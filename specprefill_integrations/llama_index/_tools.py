@@ -17,6 +17,7 @@ from llama_index.core.tools import (
 )
 from typing_extensions import Self
 
+from specprefill_integrations._arguments import check, checked
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.llama_index._events import CallEvents
 from specprefill_integrations.llama_index._recall_tool import RecallTool, recall_tool
@@ -141,13 +142,14 @@ class CompressedTool(FunctionTool):
         return _rebuilt, (tool, self.settings)
 
 
+@checked
 def compress_tool(  # noqa: PLR0913 - one keyword a choice
     tool: BaseTool,
     *,
     compressor: ContextCompressor | None = None,
     budget: Budget,
     min_tokens: MinTokens = DEFAULT_MIN_TOKENS,
-    exclude_tools: Sequence[str] = (),
+    exclude_tools: Iterable[str] = (),
     tool_policies: Mapping[str, ToolPolicy] | None = None,
     query: str | QueryFunction | None = None,
     originals: Originals | None = None,
@@ -186,8 +188,8 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
 
     Raises:
         BudgetError: `min_tokens="auto"` with a budget that names no share of a text.
-        TypeError: `exclude_tools` is a single text.
-        ValueError: `min_tokens` cannot be measured; see `Thresholds.check`.
+        TypeError: An argument has another type.
+        ValueError: `min_tokens` is out of range, or cannot be measured; see `Thresholds.check`.
     """
     settings = ToolResultCompressor(
         compressor=compressor,
@@ -203,13 +205,14 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
     return CompressedTool(_unwrapped(tool), settings)
 
 
+@checked
 def compress_tools(  # noqa: PLR0913 - one keyword a choice
     tools: Iterable[BaseTool],
     *,
     compressor: ContextCompressor | None = None,
     budget: Budget,
     min_tokens: MinTokens = DEFAULT_MIN_TOKENS,
-    exclude_tools: Sequence[str] = (),
+    exclude_tools: Iterable[str] = (),
     tool_policies: Mapping[str, ToolPolicy] | None = None,
     query: str | QueryFunction | None = None,
     originals: Originals | None = None,
@@ -248,7 +251,8 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
         metrics=metrics,
         ttft_log=ttft_log,
     )
-    wrapped: list[BaseTool] = [CompressedTool(_unwrapped(tool), settings) for tool in tools]
+    given = check("tools", list(tools), Sequence[BaseTool])
+    wrapped: list[BaseTool] = [CompressedTool(_unwrapped(tool), settings) for tool in given]
     if originals is not None:
         recall = recall_tool(originals, compressor=compressor)
         if not any(_fetches_from(tool, originals) for tool in wrapped):

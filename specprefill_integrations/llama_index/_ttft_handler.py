@@ -29,6 +29,7 @@ from llama_index.core.instrumentation.events.span import SpanDropEvent  # type: 
 from llama_index.core.instrumentation.span import BaseSpan
 from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.llama_index import _handlers
 from specprefill_integrations.llama_index._events import (
     ContextCompressionEndEvent,
@@ -63,6 +64,7 @@ class TtftEventHandler(BaseEventHandler):
     _tree: RunTree = PrivateAttr()
     _spans: _SpanHandler = PrivateAttr()
 
+    @checked
     def __init__(self, log: TtftLog | None = None) -> None:
         """Create a handler.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from cachetools import FIFOCache
 
+from specprefill_integrations._arguments import Share, checked
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.observability._app_run import AppRun, FoundText, LeftOutReason
 from specprefill_integrations.observability._case_file import CaseFile
@@ -56,7 +57,8 @@ class AppRunRecorder:
     writes to the same file and starts with nothing under way.
     """
 
-    def __init__(self, file: CaseFile, *, task: str, sample: float) -> None:
+    @checked
+    def __init__(self, file: CaseFile, *, task: str, sample: Share) -> None:
         """Start with nothing under way.
 
         Args:
@@ -67,9 +69,6 @@ class AppRunRecorder:
         Raises:
             ValueError: `sample` is not in (0, 1].
         """
-        if not 0 < sample <= 1:
-            msg = f"sample must be in (0, 1]; got {sample!r}."
-            raise ValueError(msg)
         self._file = file
         self._task = task
         self._sample = sample

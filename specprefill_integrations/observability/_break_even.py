@@ -11,6 +11,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from specprefill_integrations._arguments import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    checked,
+)
 from specprefill_integrations.errors import BudgetError
 from specprefill_integrations.observability._prices import Prices
 from specprefill_integrations.types import Budget
@@ -22,6 +28,7 @@ _GAINS = {"seconds": "shortens the time to first token", "money": "saves money"}
 _LOSSES = {"seconds": "takes longer than it saves", "money": "costs more than it saves"}
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakEven:
     """Cost of a text with and without compression, as a function of its length.
@@ -37,31 +44,28 @@ class BreakEven:
     budget: Budget
     """Budget of a text; assumed to be used up."""
 
-    target_per_token: float
+    target_per_token: NonNegativeFloat
     """Cost of a token read by the target model."""
 
-    draft_per_token: float
+    draft_per_token: NonNegativeFloat
     """Cost of a token read by the draft model."""
 
-    per_text: float = 0.0
+    per_text: NonNegativeFloat = 0.0
     """Cost of compressing a text that does not depend on its length, such as queueing."""
 
     def __post_init__(self) -> None:
-        """Validate budget and costs."""
+        """Validate the budget."""
         check_budget(self.budget)
-        for cost in (self.target_per_token, self.draft_per_token, self.per_text):
-            if not (math.isfinite(cost) and cost >= 0):
-                msg = f"A cost must be a finite number, at least 0; got {cost!r}."
-                raise ValueError(msg)
 
     @classmethod
+    @checked
     def in_seconds(
         cls,
         *,
         budget: Budget,
-        draft_tokens_per_second: float,
-        target_tokens_per_second: float,
-        overhead_seconds: float = 0.0,
+        draft_tokens_per_second: PositiveFloat,
+        target_tokens_per_second: PositiveFloat,
+        overhead_seconds: NonNegativeFloat = 0.0,
     ) -> BreakEven:
         """Compare times to first token.
 
@@ -79,20 +83,21 @@ class BreakEven:
         return cls(
             quantity="seconds",
             budget=budget,
-            target_per_token=1 / _speed(target_tokens_per_second),
-            draft_per_token=1 / _speed(draft_tokens_per_second),
+            target_per_token=1 / target_tokens_per_second,
+            draft_per_token=1 / draft_tokens_per_second,
             per_text=overhead_seconds,
         )
 
     @classmethod
+    @checked
     def in_money(
         cls,
         *,
         budget: Budget,
         prices: Prices,
-        draft_tokens_per_second: float,
-        overhead_seconds: float = 0.0,
-        later_reads: int = 0,
+        draft_tokens_per_second: PositiveFloat,
+        overhead_seconds: NonNegativeFloat = 0.0,
+        later_reads: NonNegativeInt = 0,
     ) -> BreakEven:
         """Compare costs of the provider and of the draft's machine.
 
@@ -113,7 +118,7 @@ class BreakEven:
             quantity="money",
             budget=budget,
             target_per_token=reads / 1_000_000,
-            draft_per_token=draft_per_second / _speed(draft_tokens_per_second),
+            draft_per_token=draft_per_second / draft_tokens_per_second,
             per_text=draft_per_second * overhead_seconds,
         )
 
@@ -191,12 +196,13 @@ def check_budget(budget: Budget) -> None:
         raise BudgetError(msg)
 
 
+@checked
 def least_tokens_that_pay(
     *,
     budget: Budget,
-    draft_tokens_per_second: float,
-    target_tokens_per_second: float,
-    overhead_seconds: float = 0.0,
+    draft_tokens_per_second: PositiveFloat,
+    target_tokens_per_second: PositiveFloat,
+    overhead_seconds: NonNegativeFloat = 0.0,
 ) -> int | None:
     """Compute the length above which compression shortens the time to first token.
 
@@ -215,10 +221,3 @@ def least_tokens_that_pay(
         target_tokens_per_second=target_tokens_per_second,
         overhead_seconds=overhead_seconds,
     ).least_tokens
-
-
-def _speed(tokens_per_second: float) -> float:
-    if not (math.isfinite(tokens_per_second) and tokens_per_second > 0):
-        msg = f"A speed must be finite and above 0; got {tokens_per_second!r} tokens per second."
-        raise ValueError(msg)
-    return tokens_per_second

@@ -14,6 +14,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.errors import EvaluationDataError
 
@@ -33,7 +34,8 @@ class CaseFile:
     A deep copy is the same object. It cannot be pickled, since a process needs a file for itself.
     """
 
-    def __init__(self, path: str | Path, max_cases: int | None) -> None:
+    @checked
+    def __init__(self, path: str | Path, max_cases: PositiveInt | None) -> None:
         """Create the file or continue one; an incomplete last line is cut off.
 
         Args:
@@ -46,9 +48,6 @@ class CaseFile:
             OSError: The file cannot be created or written.
             ValueError: `max_cases` is below 1.
         """
-        if max_cases is not None and max_cases < 1:
-            msg = f"max_cases must be at least 1; got {max_cases!r}."
-            raise ValueError(msg)
         self.path = Path(path)
         self._max_cases = max_cases
         self._lock = ForkSafeLock()  # held briefly, never during disk access

@@ -5,13 +5,14 @@ No network access: the table is part of the installed package.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 
+from specprefill_integrations._arguments import NonNegativeFloat, PositiveInt, checked
 from specprefill_integrations.errors import MissingDependencyError
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
     """Prices, all in the same currency.
@@ -20,26 +21,18 @@ class Prices:
         ValueError: A price is below 0 or not finite.
     """
 
-    input_per_million: float
+    input_per_million: NonNegativeFloat
     """Price of a million prompt tokens."""
 
-    cached_input_per_million: float | None = None
+    cached_input_per_million: NonNegativeFloat | None = None
     """Price of a million prompt tokens from the provider's prompt cache; None if they cost the
     same as others."""
 
-    output_per_million: float = 0.0
+    output_per_million: NonNegativeFloat = 0.0
     """Price of a million answer tokens."""
 
-    draft_per_hour: float = 0.0
+    draft_per_hour: NonNegativeFloat = 0.0
     """Price of an hour of the draft's machine while it works; 0 if it costs nothing extra."""
-
-    def __post_init__(self) -> None:
-        """Reject invalid prices."""
-        for field in fields(self):
-            price = getattr(self, field.name)
-            if price is not None and not (math.isfinite(price) and price >= 0):
-                msg = f"{field.name} must be a finite number, at least 0; got {price!r}."
-                raise ValueError(msg)
 
     @property
     def cached_input(self) -> float:
@@ -49,13 +42,14 @@ class Prices:
         return self.cached_input_per_million
 
     @classmethod
+    @checked
     def of_model(
         cls,
         model: str,
         *,
         provider: str | None = None,
-        prompt_tokens: int = 10_000,
-        draft_per_hour: float = 0.0,
+        prompt_tokens: PositiveInt = 10_000,
+        draft_per_hour: NonNegativeFloat = 0.0,
     ) -> Prices:
         """Look up a model's prices in US dollars in the installed table of genai-prices.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.errors import MissingDependencyError
 
 Unclear = Literal["too_few", "too_alike", "no_slower"]
@@ -49,6 +50,7 @@ class ReadingSpeed:
         return max(0.0, self.fixed_seconds)
 
 
+@checked
 def reading_speed(times: Iterable[tuple[int, float]]) -> ReadingSpeed | Unclear:
     """Fit a straight line to measured times.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.observability._reading_speed import (
     ReadingSpeed,
     Unclear,
@@ -12,6 +13,7 @@ from specprefill_integrations.observability._reading_speed import (
 from specprefill_integrations.observability._ttft_record import TtftRecord
 
 
+@checked
 def target_reading_speed(records: Iterable[TtftRecord]) -> ReadingSpeed | Unclear:
     """Estimate how fast a model reads prompts, from its times to first token.
 
@@ -29,6 +31,7 @@ def target_reading_speed(records: Iterable[TtftRecord]) -> ReadingSpeed | Unclea
     )
 
 
+@checked
 def target_tokens_per_second(records: Iterable[TtftRecord]) -> float | None:
     """Estimate `target_reading_speed` as a number.
 

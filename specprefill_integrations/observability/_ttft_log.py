@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.observability._ttft_record import TtftRecord
 from specprefill_integrations.observability._ttft_summary import TtftSummary, report_of
@@ -19,7 +20,8 @@ class TtftLog:
     A copy starts with the same records and is independent afterwards.
     """
 
-    def __init__(self, max_records: int = DEFAULT_MAX_RECORDS) -> None:
+    @checked
+    def __init__(self, max_records: PositiveInt = DEFAULT_MAX_RECORDS) -> None:
         """Start empty.
 
         Args:
@@ -28,11 +30,8 @@ class TtftLog:
         Raises:
             ValueError: `max_records` is below 1.
         """
-        if max_records < 1:
-            msg = f"max_records must be at least 1; got {max_records!r}."
-            raise ValueError(msg)
         self._lock = ForkSafeLock()
-        self._records: deque[TtftRecord] = deque(maxlen=max_records)
+        self._records: deque[TtftRecord] = deque(maxlen=int(max_records))
         self._failed_calls = 0
 
     def add(self, record: TtftRecord) -> None:

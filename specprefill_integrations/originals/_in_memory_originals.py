@@ -11,6 +11,7 @@ from typing import Any
 
 from cachetools import TTLCache
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.originals._original_store import check_limits, new_key, reference_of
 
@@ -34,6 +35,7 @@ class InMemoryOriginals:
     references and is independent afterwards.
     """
 
+    @checked
     def __init__(
         self,
         *,

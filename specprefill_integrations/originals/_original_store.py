@@ -13,6 +13,7 @@ import secrets
 import zlib
 from typing import Protocol, runtime_checkable
 
+from specprefill_integrations._arguments import PositiveFloat, check
 from specprefill_integrations._visible import visible
 from specprefill_integrations.errors import OriginalStoreError
 
@@ -153,10 +154,11 @@ def check_limits(**limits: float | None) -> None:
     Raises:
         OriginalStoreError: A limit is not above 0.
     """
-    for name, limit in limits.items():
-        if limit is not None and not limit > 0:
-            msg = f"{name} of a store of originals must be above 0; got {limit!r}."
-            raise OriginalStoreError(msg)
+    try:
+        for name, limit in limits.items():
+            check(name, limit, PositiveFloat | None)
+    except (TypeError, ValueError) as error:
+        raise OriginalStoreError(str(error)) from error
 
 
 def _encoded(text: str) -> bytes:

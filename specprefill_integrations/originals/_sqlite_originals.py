@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.errors import OriginalStoreError
 from specprefill_integrations.originals._original_store import (
     KEY_BYTES,
@@ -109,6 +110,7 @@ class SqliteOriginals:
     found, and the log says why. A file that can only be read is a store to which nothing is added.
     """
 
+    @checked
     def __init__(
         self,
         path: str | os.PathLike[str],

@@ -21,19 +21,6 @@ def is_chosen(originals: object) -> bool:
     return callable(originals) and not isinstance(originals, OriginalStore)
 
 
-def check_originals(originals: object) -> None:
-    """Reject what is neither a store, nor a function that chooses one, nor None.
-
-    Raises:
-        TypeError: It is something else.
-    """
-    if originals is not None and not isinstance(originals, OriginalStore):
-        if callable(originals):
-            return
-        msg = f"originals takes an OriginalStore or a function that returns one; got {originals!r}."
-        raise TypeError(msg)
-
-
 def store_of(originals: Originals | None, runtime: object) -> OriginalStore | None:
     """Return the store of a call.
 

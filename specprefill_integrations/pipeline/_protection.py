@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.types import Kind, Span
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class ProtectionRule:
     """Protects matching units in texts of some kinds and in results of some tools.
 
     Raises:
-        re.error: `pattern` is no regular expression.
+        ValueError: `pattern` is no regular expression.
     """
 
     pattern: str
@@ -30,7 +32,11 @@ class ProtectionRule:
 
     def __post_init__(self) -> None:
         """Reject an invalid pattern."""
-        self.expression  # noqa: B018 - compiled for its errors
+        try:
+            self.expression  # noqa: B018 - compiled for its errors
+        except re.error as error:
+            msg = f"pattern must be a regular expression; got {self.pattern!r:.99}: {error}."
+            raise ValueError(msg) from error
 
     @cached_property
     def expression(self) -> re.Pattern[str]:

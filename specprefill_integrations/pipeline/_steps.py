@@ -107,14 +107,7 @@ class Call:
         budget: Budget,
         hints: Sequence[TextHint | None],
     ) -> Call:
-        """Take the arguments of a call; a blank question is none.
-
-        Raises:
-            TypeError: A text is no `str`, or `texts` is a single one.
-        """
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            msg = f"compress takes a str, compress_documents a sequence of str; got {texts!r:.99}."
-            raise TypeError(msg)
+        """Take the arguments of a call; a blank question is none."""
         asked = encodable(query) if query and query.strip() else None
         return cls(texts, asked, budget, hints, [encodable(text) for text in texts])
 

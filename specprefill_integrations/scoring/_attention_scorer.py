@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.scoring._draft_layers import layers_needed
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
@@ -49,18 +50,19 @@ _QUESTION_START = "\n\nQuestion: "
 _QUESTION_END = "\nAnswer:"
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingPlan:
     """Sizes of windows, batches and questions."""
 
-    window_tokens: int | None = None
+    window_tokens: PositiveInt | None = None
     """Context tokens of a window, fewer if the draft has too few positions; None for the readout's
     own choice."""
 
-    batch_tokens: int | None = None
+    batch_tokens: PositiveInt | None = None
     """Context tokens of the windows read together; None for 32,768 on a GPU, 1,024 on a CPU."""
 
-    max_question_tokens: int = 512
+    max_question_tokens: PositiveInt = 512
     """The middle of longer questions is cut out, also if a question takes more than half of the
     draft's positions."""
 

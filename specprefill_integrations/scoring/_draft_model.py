@@ -237,6 +237,12 @@ class DraftModel:
 DraftSource = str | Path | tuple[Any, Any] | DraftModel | None
 """Anything that `DraftModel.from_source` takes."""
 
+Device = str | torch.device
+"""A device, or its name."""
+
+Dtype = str | torch.dtype
+"""A floating-point type, or its name."""
+
 _shared: WeakValueDictionary[tuple[Any, ...], DraftModel] = WeakValueDictionary()
 _shared_lock = ForkSafeLock()
 

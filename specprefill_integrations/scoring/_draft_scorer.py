@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer, ReadingPlan
-from specprefill_integrations.scoring._draft_model import DraftModel, DraftSource
+from specprefill_integrations.scoring._draft_model import Device, DraftModel, DraftSource, Dtype
 from specprefill_integrations.scoring._engine import ScoringEngine, shared_engine
 from specprefill_integrations.scoring._engine_limits import EngineLimits
 from specprefill_integrations.scoring.readouts._published import PublishedReadout
 
 
+@checked
 def draft_scorer(  # noqa: PLR0913 - mirrors from_draft_model
     draft: DraftSource,
     *,
-    device: str | None,
-    dtype: str | None,
+    device: Device | None,
+    dtype: Dtype | None,
     is_published: bool,
     window_tokens: int | None,
     limits: EngineLimits | None,

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from typing import Any, final
 from weakref import WeakValueDictionary
 
+from specprefill_integrations._arguments import PositiveFloat, checked
 from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
-from specprefill_integrations._deadline import Deadline, checked_deadline
+from specprefill_integrations._deadline import Deadline
 from specprefill_integrations.scoring._engine_limits import EngineLimits, EngineStatistics
 from specprefill_integrations.scoring._scoring_job import Answer, request_key
 from specprefill_integrations.scoring._scoring_worker import ScoringWorker
@@ -43,12 +44,13 @@ class ScoringEngine(ScorerWrapper):
     process starts with an empty queue and cache.
     """
 
+    @checked
     def __init__(
         self,
         scorer: SpanScorer,
         *,
         limits: EngineLimits | None = None,
-        deadline_seconds: float | None = None,
+        deadline_seconds: PositiveFloat | None = None,
     ) -> None:
         """Wrap a scorer. Its thread starts when there is work and ends when there is none.
 
@@ -64,19 +66,20 @@ class ScoringEngine(ScorerWrapper):
         super().__init__(scorer)
         self.limits = limits or EngineLimits()
         """Limits of queue, batches and cache."""
-        self.deadline_seconds = checked_deadline(deadline_seconds)
+        self.deadline_seconds = deadline_seconds
         """Maximum duration of a call; None for no limit."""
         self._worker = ScoringWorker(self.scorer, self.limits)
         self._original: ScoringEngine | None = None  # kept alive, so that `shared_engine` finds it
         self._shared_for: SpanScorer | None = None  # what `shared_engine` was called with
 
-    def with_deadline(self, deadline_seconds: float | None) -> ScoringEngine:
+    @checked
+    def with_deadline(self, deadline_seconds: PositiveFloat | None) -> ScoringEngine:
         """Return the same engine, queue and cache included, with another deadline."""
         if deadline_seconds == self.deadline_seconds:
             return self
         other = ScoringEngine.__new__(ScoringEngine)
         vars(other).update(vars(self))
-        other.deadline_seconds = checked_deadline(deadline_seconds)
+        other.deadline_seconds = deadline_seconds
         other._original = self  # noqa: SLF001 - the class's own
         return other
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from numbers import Integral, Real
+
+from specprefill_integrations._arguments import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    checked,
+)
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineLimits:
     """Limits of a scoring engine.
@@ -16,39 +22,20 @@ class EngineLimits:
         ValueError: A limit is too low.
     """
 
-    max_waiting: int | None = 4_096
+    max_waiting: PositiveInt | None = 4_096
     """Maximum number of waiting requests; another one is refused with `EngineBusyError`. None: no
     limit, every caller waits for its turn."""
 
-    max_batch_chars: int | None = None
+    max_batch_chars: PositiveInt | None = None
     """Characters of texts scored together; a longer request is scored alone. None: the scorer's own
     choice. 1: every request is scored alone, with exactly the same scores as without an engine."""
 
-    cache_entries: int = 256
+    cache_entries: NonNegativeInt = 256
     """Requests whose scores are kept; 0 for none."""
 
-    exit_seconds: float = 20.0
+    exit_seconds: NonNegativeFloat = 20.0
     """Time that the slice being read gets when the program ends; after that it is abandoned. Ending
     a program within native code may crash it."""
-
-    def __post_init__(self) -> None:
-        """Reject limits that mean nothing."""
-        for name, least in (("max_waiting", 1), ("max_batch_chars", 1), ("cache_entries", 0)):
-            limit = getattr(self, name)
-            if limit is None and name != "cache_entries":
-                continue
-            if isinstance(limit, bool) or not isinstance(limit, Integral):
-                msg = f"{name} must be a whole number; got {limit!r}."
-                raise TypeError(msg)
-            if limit < least:
-                msg = f"{name} must be at least {least}; got {limit!r}."
-                raise ValueError(msg)
-        if isinstance(self.exit_seconds, bool) or not isinstance(self.exit_seconds, Real):
-            msg = f"exit_seconds must be a number; got {self.exit_seconds!r}."
-            raise TypeError(msg)
-        if not 0 <= self.exit_seconds < math.inf:
-            msg = f"exit_seconds must be finite and at least 0; got {self.exit_seconds!r}."
-            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.splitting._chat import ChatSplitter
 from specprefill_integrations.splitting._code import CodeSplitter
 from specprefill_integrations.splitting._detection import guess_kind
@@ -68,6 +69,7 @@ _MAY_BE: Mapping[Kind, Callable[[str], object]] = {
 }
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitByKind(Splitter[SplitterChoice]):
     """Splits each text by its kind: from the hint, the file name, the MIME type, or the text."""

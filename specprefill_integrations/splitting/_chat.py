@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import regex
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.splitting._finer import CUT
 from specprefill_integrations.splitting._lines import source_lines
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
@@ -55,6 +56,7 @@ _NOT_SPEAKERS = frozenset(_OTHER_NAMES.split())
 _FEW_TURNS = 8
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatSplitter(OutlineSplitter):
     """Splits a transcript into turns, each with the lines below it.

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._code_cutting import CodeCutter, Scope
 from specprefill_integrations.splitting._code_regions import Lines
 from specprefill_integrations.splitting._code_tree import as_ascii, parse
@@ -18,6 +19,7 @@ from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeSplitter(Splitter[CodeCutter]):
     """Splits source code into units that a reader would not break.
@@ -33,18 +35,12 @@ class CodeSplitter(Splitter[CodeCutter]):
     language: str | None = None
     """The programming language, see `guess_language`; None: detected from the text."""
 
-    max_unit_chars: int = 1_200
+    max_unit_chars: PositiveInt = 1_200
     """Characters of a unit; a longer definition is opened. Consecutive statements are joined up to
     a third of this."""
 
     heads_stand_alone: ClassVar[bool] = True
     """A signature may be all that a question needs of a function."""
-
-    def __post_init__(self) -> None:
-        """Reject a size that no unit can have."""
-        if self.max_unit_chars < 1:
-            msg = f"max_unit_chars must be at least 1; got {self.max_unit_chars!r}."
-            raise ValueError(msg)
 
     def with_max_unit_chars(self, max_unit_chars: int) -> CodeSplitter:
         """Return this splitter with smaller units; itself if its units are no larger already."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._lines import source_lines
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
 from specprefill_integrations.types import Span
@@ -21,6 +22,7 @@ _BODY = re.compile(r"[ +\-\\\r\n]")
 _SIGNATURE = re.compile(r"-- \r?\n")
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffSplitter(OutlineSplitter):
     """Splits a diff into file headers and hunks; each hunk needs its file header.
@@ -28,7 +30,7 @@ class DiffSplitter(OutlineSplitter):
     The pieces of an oversized hunk need its `@@` line.
     """
 
-    max_unit_chars: int = 1_000
+    max_unit_chars: PositiveInt = 1_000
     """Characters of a unit; longer hunks are split at lines."""
 
     def parse(self, text: str) -> Outline:

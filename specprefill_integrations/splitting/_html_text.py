@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import regex
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._headings import OpenHeadings
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
@@ -38,6 +39,7 @@ _CONTINUES_A_CLUSTER = regex.compile(r"[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=
 _STARTS_A_CLUSTER = regex.compile(r"\p{GCB=Prepend}")
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HtmlSplitter(OutlineSplitter):
     """Splits HTML at the borders of blocks and keeps the tags.

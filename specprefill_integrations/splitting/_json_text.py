@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from cachetools import LRUCache
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.splitting._json_strings import sentences_in, written_text
 from specprefill_integrations.splitting._lines import LineSplitter, filled_lines
@@ -112,11 +113,12 @@ class JsonValues:
     """Characters of the text."""
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonSplitter(Splitter[JsonValues]):
     """Splits JSON, or JSON lines, into members and elements."""
 
-    max_unit_chars: int = 400
+    max_unit_chars: PositiveInt = 400
     """Characters of an object or array up to which it is one unit; larger ones are opened."""
 
     omitted_key: str | None = "omitted"

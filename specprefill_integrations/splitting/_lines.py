@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
@@ -15,11 +16,12 @@ _SOURCE_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _FEED_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineSplitter(Splitter[None]):
     """Splits a text into its lines, without blank ones."""
 
-    max_unit_chars: int = 600
+    max_unit_chars: PositiveInt = 600
     """Characters of a unit; longer lines are split at sentences, clauses, then words."""
 
     def parse(self, text: str) -> None:

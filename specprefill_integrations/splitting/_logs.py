@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._lines import source_lines
 from specprefill_integrations.splitting._log_starts import entry_starts
@@ -27,6 +28,7 @@ _GOROUTINE = re.compile(r"goroutine \d+ \[")
 _HEAD_CHARS = 200
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSplitter(OutlineSplitter):
     """Splits a log into its entries.
@@ -36,7 +38,7 @@ class LogSplitter(OutlineSplitter):
     oversized entry need its first line.
     """
 
-    max_unit_chars: int = 2_000
+    max_unit_chars: PositiveInt = 2_000
     """Characters of a unit; longer entries are split at lines."""
 
     heads_stand_alone: ClassVar[bool] = True

@@ -14,6 +14,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._headings import OpenHeadings
 from specprefill_integrations.splitting._lines import source_lines, without_blank_ends
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
@@ -29,6 +30,7 @@ _FRONT_MATTER = re.compile(
 )
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkdownSplitter(OutlineSplitter):
     """Splits markdown into sentences, list items, table rows and code blocks.
@@ -44,14 +46,18 @@ class MarkdownSplitter(OutlineSplitter):
     language: str = "en"
     """ISO 639-1 code of the language of the sentence rules."""
 
-    max_item_chars: int = 300
+    max_item_chars: PositiveInt = 300
     """Characters of a list item with its contents up to which it is one unit."""
 
-    max_code_chars: int = 1_000
+    max_code_chars: PositiveInt = 1_000
     """Characters of a code block, table row or HTML block; longer ones are split."""
 
     code: Splitter[Any] | None = None
     """Splits the contents of a long code block; None: at lines."""
+
+    def __post_init__(self) -> None:
+        """Reject an unknown language at once."""
+        ProseSplitter(language=self.language)
 
     def parse(self, text: str) -> Outline:
         """Find the blocks of `text` and their headings."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._lines import split_at_lines, without_blank_ends
 from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
@@ -105,6 +106,7 @@ class Outline:
         ]
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutlineSplitter(Splitter[Outline]):
     """Splits a text into the units of its outline.
@@ -113,14 +115,8 @@ class OutlineSplitter(Splitter[Outline]):
         ValueError: `max_unit_chars` is less than 1.
     """
 
-    max_unit_chars: int = 600
+    max_unit_chars: PositiveInt = 600
     """Characters of a unit; longer ones are split at lines, sentences, clauses, then words."""
-
-    def __post_init__(self) -> None:
-        """Reject an impossible limit."""
-        if self.max_unit_chars < 1:
-            msg = f"max_unit_chars must be at least 1; got {self.max_unit_chars!r}."
-            raise ValueError(msg)
 
     def with_max_unit_chars(self, max_unit_chars: int) -> OutlineSplitter:
         """Return this splitter with smaller units; itself if its units are no larger already."""

@@ -18,6 +18,7 @@ import regex
 import sentence_splitter
 from sentence_splitter import SentenceSplitter, SentenceSplitterException
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.errors import UnknownLanguageError
 from specprefill_integrations.splitting._finer import CUT, cut_after, split_oversized, trimmed
 from specprefill_integrations.splitting._headings import heading_links
@@ -55,6 +56,7 @@ _WORD_END_CHARS = 32
 _WORD = re.compile(r"\S+")
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProseSplitter(Splitter[None]):
     """Splits a text into sentences.
@@ -67,15 +69,12 @@ class ProseSplitter(Splitter[None]):
     language: str = "en"
     """ISO 639-1 code of the language of the sentence rules."""
 
-    max_unit_chars: int = 600
+    max_unit_chars: PositiveInt = 600
     """Characters of a unit; longer sentences are split at clauses, then words, then graphemes."""
 
     def __post_init__(self) -> None:
         """Load the rules, to reject an unknown language at once."""
         _rules(self.language)
-        if self.max_unit_chars < 1:
-            msg = f"max_unit_chars must be at least 1; got {self.max_unit_chars!r}."
-            raise ValueError(msg)
 
     def parse(self, text: str) -> None:
         """Parse nothing: sentences need no parse."""

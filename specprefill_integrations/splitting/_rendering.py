@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.types import Span
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapStyle:
     """The look of a gap."""

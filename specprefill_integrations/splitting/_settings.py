@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._lines import source_lines, without_blank_ends
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
@@ -22,6 +23,7 @@ _SNIFFED_CHARS = 20_000
 _HEAD_CHARS = 400
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsSplitter(OutlineSplitter):
     """Splits YAML or TOML into entries; nested entries need the ones that enclose them.
@@ -30,7 +32,7 @@ class SettingsSplitter(OutlineSplitter):
     need its first line.
     """
 
-    max_unit_chars: int = 400
+    max_unit_chars: PositiveInt = 400
     """Characters of a block up to which it is one unit; larger ones are opened."""
 
     form: Literal["yaml", "toml"] | None = None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._rendering import GapStyle, merge_adjacent, render_kept
 from specprefill_integrations.types import CountTokens, Kind, Span, TextHint
@@ -204,6 +205,7 @@ class Splitter(ABC, Generic[ParsedT]):
         return render_kept(text, kept, gaps, reference)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class FunctionSplitter(Splitter[None]):
     """Adapts a plain function from a text to its units."""

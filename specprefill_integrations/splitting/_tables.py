@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._lines import source_lines
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
@@ -33,11 +34,12 @@ _LEAST_SHARE = 0.5
 _ROW_LINES = 100
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSplitter(OutlineSplitter):
     """Splits a table into rows; each needs the header row and the rule below it."""
 
-    max_unit_chars: int = 2_000
+    max_unit_chars: PositiveInt = 2_000
     """Characters of a unit; longer rows are split at sentences, clauses, then words."""
 
     form: Literal["delimited", "markdown"] | None = None

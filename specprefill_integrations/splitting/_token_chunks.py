@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
@@ -16,6 +17,7 @@ CODE_CHUNK_TOKENS = 128
 """Tokens of a chunk of code (arXiv:2603.02631)."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class TokenChunkSplitter(Splitter[None]):
     """Splits a text into chunks of `chunk_tokens` tokens; the last may be shorter."""
@@ -23,7 +25,7 @@ class TokenChunkSplitter(Splitter[None]):
     token_spans: Callable[[str], list[Span]]
     """Returns the spans of the tokens of a text."""
 
-    chunk_tokens: int = PROSE_CHUNK_TOKENS
+    chunk_tokens: PositiveInt = PROSE_CHUNK_TOKENS
     """Tokens of a chunk."""
 
     def parse(self, text: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from specprefill_integrations._arguments import check, checked
+
 QuerySource = Literal["setting", "caller", "user_message", "assistant_message", "tool_call"]
 """Source of a part of the question: the integration's `query=`, the caller of a retriever or
 engine, the last message of the user, the assistant's text before the tool call, the call itself."""
@@ -38,6 +40,7 @@ _SEARCH_ARGUMENTS = {
 }
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolRequest:
     """A tool call and what was said before it."""
@@ -87,7 +90,7 @@ def query_of(
         setting: The question, or a function that returns it.
         user_message_only: Ask for nothing but the user's message.
     """
-    text = setting(request) if callable(setting) else setting
+    text = check("query", setting(request) if callable(setting) else setting, str | None)
     if text and text.strip():
         return Query(text=text, sources=("setting",))
     parts: dict[QuerySource, str | None] = {"user_message": request.user_message}

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from typing import Literal
 
+from specprefill_integrations._arguments import NonNegativeInt, checked
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.observability._break_even import BreakEven, check_budget
 from specprefill_integrations.observability._reading_speed import (
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_MIN_TOKENS = 500
 """There is little to save on shorter texts."""
 
-MinTokens = int | Literal["auto"] | BreakEven
+MinTokens = NonNegativeInt | Literal["auto"] | BreakEven
 """The least number of tokens of a text to compress: a number, the break-even length computed from
 given figures, or `"auto"`, the break-even length measured in this process."""
 
@@ -34,6 +35,7 @@ _STEP_TOKENS = 100
 """A measured length is rounded up to hundreds: it is not more exact, and changes less often."""
 
 
+@checked
 class Thresholds:
     """The least number of tokens to compress, measured while an app runs. Thread-safe.
 
@@ -55,6 +57,7 @@ class Thresholds:
         self._asked_since = 0  # the last text was compressed
         self._logged: dict[Budget, int | None] = {}
 
+    @checked
     def check(self, min_tokens: MinTokens, budget: Budget) -> None:
         """Reject settings for which no length could be found later.
 
@@ -64,13 +67,12 @@ class Thresholds:
 
         Raises:
             BudgetError: `"auto"` with a budget that does not fix the share of a text that is kept.
-            ValueError: Another text than `"auto"`, or `"auto"` without a log of the model's calls.
+            TypeError: A setting of another type.
+            ValueError: A number below 0, another text than `"auto"`, or `"auto"` without a log of
+                the model's calls.
         """
         if not isinstance(min_tokens, str):
             return
-        if min_tokens != "auto":
-            msg = f'min_tokens is a number, a BreakEven or "auto"; got {min_tokens!r}.'
-            raise ValueError(msg)
         if self._ttft_log is None:
             msg = 'min_tokens="auto" needs ttft_log=, which shows how fast the model reads.'
             raise ValueError(msg)

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.tool_results._thresholds import MinTokens
 from specprefill_integrations.types import Budget, Kind
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolPolicy:
     """Settings for the results of some tools; None is the setting of all other tools."""
@@ -38,14 +40,3 @@ def policy_for(tool: str, policies: Mapping[str, ToolPolicy]) -> ToolPolicy:
 def is_among(tool: str, globs: Iterable[str]) -> bool:
     """True if a tool's name matches one of the globs."""
     return bool(tool) and any(fnmatchcase(tool, glob) for glob in globs)
-
-
-def check_globs(globs: object) -> None:
-    """Reject a single text, which would be read as one glob a letter.
-
-    Raises:
-        TypeError: It is a text.
-    """
-    if isinstance(globs, (str, bytes)):
-        msg = f"exclude_tools takes a sequence of names or globs: [{globs!r}], not {globs!r}."
-        raise TypeError(msg)

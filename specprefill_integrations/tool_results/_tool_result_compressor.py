@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from specprefill_integrations._arguments import check, checked
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
 from specprefill_integrations.originals._promised_references import PromisedReferences
-from specprefill_integrations.originals._store_choice import Originals, check_originals
+from specprefill_integrations.originals._store_choice import Originals
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._failures import FailureLog, reason_of
 from specprefill_integrations.pipeline._token_counting import count_each, estimated_tokens
@@ -36,7 +37,6 @@ from specprefill_integrations.tool_results._thresholds import (
 )
 from specprefill_integrations.tool_results._tool_policy import (
     ToolPolicy,
-    check_globs,
     is_among,
     policy_for,
 )
@@ -85,6 +85,7 @@ class CompressedResult:
     """Counts and skip reason."""
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ToolResultCompressor:
     """Settings and policy of an agent integration.
@@ -93,8 +94,8 @@ class ToolResultCompressor:
 
     Raises:
         BudgetError: `min_tokens="auto"` with a budget that names no share of a text.
-        TypeError: `exclude_tools` is a single text, or `originals` is no store and no function.
-        ValueError: `min_tokens` cannot be measured; see `Thresholds.check`.
+        TypeError: A setting has another type, such as a single text for `exclude_tools`.
+        ValueError: `min_tokens` is out of range, or cannot be measured; see `Thresholds.check`.
     """
 
     compressor: ContextCompressor | None = None
@@ -108,7 +109,7 @@ class ToolResultCompressor:
     """Results of fewer tokens, by the compressor's counter, pass through unchanged. A `BreakEven`
     computes it; `"auto"` measures it, see `Thresholds`."""
 
-    exclude_tools: Sequence[str] = ()
+    exclude_tools: Iterable[str] = ()
     """Names or globs of tools whose results pass through unchanged."""
 
     tool_policies: Mapping[str, ToolPolicy] | None = None
@@ -136,9 +137,8 @@ class ToolResultCompressor:
 
     def __post_init__(self) -> None:
         """Reject settings that cannot work, and keep them from changing later."""
-        check_globs(self.exclude_tools)
-        check_originals(self.originals)
-        object.__setattr__(self, "exclude_tools", tuple(self.exclude_tools))
+        globs = check("exclude_tools", tuple(self.exclude_tools), tuple[str, ...])
+        object.__setattr__(self, "exclude_tools", globs)
         object.__setattr__(self, "tool_policies", dict(self.tool_policies or {}))
         object.__setattr__(self, "thresholds", Thresholds(self.ttft_log))
         for policy in (ToolPolicy(), *(self.tool_policies or {}).values()):

@@ -18,7 +18,7 @@ PACKAGE = "specprefill_integrations"
 ROOT = Path(specprefill_integrations.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-VALUES = {"types", "errors", "_metadata"}
+VALUES = {"types", "errors", "_arguments", "_metadata"}
 LAZY = "_lazy_names"
 
 # What the pipeline is made of; all pure.
@@ -40,12 +40,13 @@ BELOW_INTEGRATIONS = {*STEPS, "compressor", "observability", "originals", "tool_
 MAY_IMPORT = {
     "__init__": {*VALUES, LAZY, "splitting", "compressor"},
     "errors": set[str](),
+    "_arguments": set[str](),
     "_metadata": set[str](),
     "_concurrency": set[str](),
     "_deadline": {"errors"},
     "_visible": set[str](),
     LAZY: set[str](),
-    "types": {"errors", "_metadata"},
+    "types": {"errors", "_arguments", "_metadata"},
     "splitting": {*VALUES, LAZY, "_concurrency", "_visible"},
     "scoring._span_scorer": {*VALUES, "_concurrency"},
     "pipeline": STEPS - {"pipeline"},

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from specprefill_integrations._arguments import NonNegativeInt, PositiveInt, checked
 from specprefill_integrations.scoring.readouts._readout import (
     DraftLayers,
     PromptLayout,
@@ -25,6 +26,7 @@ from specprefill_integrations.scoring.readouts._readout import (
 )
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibratedDifferenceReadout:
     """Mean attention of all question rows and all heads of middle layers, minus that for "N/A"."""
@@ -41,10 +43,10 @@ class CalibratedDifferenceReadout:
     last_depth: float = 0.85
     """Layers from this share of the depth on are not read."""
 
-    window_tokens: int = 1024
+    window_tokens: PositiveInt = 1024
     """Context tokens read at a time."""
 
-    around_tokens: int = 128
+    around_tokens: NonNegativeInt = 128
     """Tokens on both sides of a span that belong to its neighborhood."""
 
     around_weight: float = 1.0

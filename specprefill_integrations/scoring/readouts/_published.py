@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.scoring.readouts._readout import (
     DraftLayers,
     PromptLayout,
@@ -23,14 +24,15 @@ from specprefill_integrations.scoring.readouts._readout import (
 )
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedReadout:
     """The published aggregation: pool over positions, maximum over heads, mean over rows."""
 
-    rows: int = 8
+    rows: PositiveInt = 8
     """N: the last prompt token and N - 1 generated ones."""
 
-    pool_kernel: int = 13
+    pool_kernel: PositiveInt = 13
     """Positions of the average pooling; odd, stride 1, zeros beyond the ends counted."""
 
     @property

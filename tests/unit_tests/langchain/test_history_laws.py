@@ -18,6 +18,7 @@ from langchain_core.messages import (
 )
 
 from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations._metadata import own_metadata
 from specprefill_integrations.langchain import compress_messages
 from specprefill_integrations.langchain._messages import open_texts_of
 from specprefill_integrations.originals import InMemoryOriginals
@@ -107,7 +108,9 @@ def without_texts(message: BaseMessage) -> dict[str, Any]:
     """Everything of a message but the texts that may change and our metadata."""
     found = message.model_dump()
     found["response_metadata"] = {
-        key: value for key, value in found["response_metadata"].items() if key != "specprefill"
+        key: value
+        for key, value in found["response_metadata"].items()
+        if own_metadata({key: value}) is None
     }
     if isinstance(message.content, str):
         return {**found, "content": None}

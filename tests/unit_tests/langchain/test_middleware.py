@@ -137,7 +137,7 @@ class TestCompression:
             SpecPrefillMiddleware(compressor, BUDGET)
         with pytest.raises(TypeError, match="budget"):
             SpecPrefillMiddleware(compressor=compressor)
-        with pytest.raises(TypeError, match=r"exclude_tools takes a sequence .* \['re\*'\]"):
+        with pytest.raises(TypeError, match=r"exclude_tools must be a sequence .* \['re\*'\]"):
             SpecPrefillMiddleware(compressor=compressor, budget=BUDGET, exclude_tools="re*")
 
 

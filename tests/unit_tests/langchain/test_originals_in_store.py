@@ -140,5 +140,5 @@ async def test_the_event_loop_is_never_held_up(store) -> None:
 
 @pytest.mark.parametrize("limits", [{"max_text_chars": 0}, {"max_age_seconds": -1}])
 def test_limits_that_mean_nothing_are_refused(store, limits) -> None:
-    with pytest.raises(OriginalStoreError, match="must be above 0"):
+    with pytest.raises(OriginalStoreError, match="must be a number above 0"):
         StoreOriginals(store, **limits)

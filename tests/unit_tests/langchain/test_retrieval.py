@@ -217,7 +217,7 @@ class TestChains:
         assert recorder.runs == ["SpecPrefillDocumentCompressor"] * 2
 
     def test_a_forgotten_question_is_an_error(self, door, documents) -> None:
-        with pytest.raises(KeyError, match="query"):
+        with pytest.raises(ValueError, match="query"):
             door.as_runnable().invoke({"documents": documents})
 
     async def test_only_compressed_text_reaches_the_model(self, door, retriever) -> None:

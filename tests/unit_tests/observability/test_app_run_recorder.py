@@ -225,7 +225,7 @@ class TestLimits:
 
     @pytest.mark.parametrize("sample", [0, -1, 1.1, float("nan")])
     def test_a_share_that_means_nothing(self, path, sample) -> None:
-        with pytest.raises(ValueError, match="sample must be in"):
+        with pytest.raises(ValueError, match="sample must be a number in"):
             AppRunRecorder(CaseFile(path, None), task="t", sample=sample)
 
 

@@ -211,7 +211,7 @@ def test_a_full_disk_ends_the_recording_and_not_the_app(
 
 
 def test_what_cannot_be_is_said_at_once(path: Path) -> None:
-    with pytest.raises(ValueError, match="max_cases must be at least 1"):
+    with pytest.raises(ValueError, match="max_cases must be a whole number of at least 1"):
         CaseFile(path, 0)
     with pytest.raises(FileNotFoundError):
         CaseFile(path / "no folder" / "cases.jsonl", None)

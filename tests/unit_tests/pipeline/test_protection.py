@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from specprefill_integrations import Budget, ContextCompressor, TextHint
@@ -90,7 +88,7 @@ def test_rules_are_about_kinds_and_tools() -> None:
 
 
 def test_a_pattern_that_is_none_is_an_error_at_once() -> None:
-    with pytest.raises(re.error):
+    with pytest.raises(ValueError, match="pattern must be a regular expression"):
         ProtectionRule(pattern="(")
 
 

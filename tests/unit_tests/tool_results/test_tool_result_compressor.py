@@ -129,7 +129,7 @@ def test_the_metrics_of_the_process_are_the_default(compressor) -> None:
 
 
 def test_a_single_text_is_no_list_of_globs(compressor) -> None:
-    with pytest.raises(TypeError, match=r"exclude_tools takes a sequence of names or globs"):
+    with pytest.raises(TypeError, match=r"must be a sequence of str; got 'read'. Write \['read'\]"):
         settings(compressor, exclude_tools="read")
 
 

@@ -1,0 +1,418 @@
+"""Law of arguments: what a public call cannot mean is refused when it is made, by name.
+
+The table is made from the signatures: a parameter of a new kind fails until it is entered here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from langchain_core.documents import Document
+from langchain_core.messages import HumanMessage
+from langchain_core.tools import BaseTool
+from langgraph.store.memory import InMemoryStore
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from llama_index.core.tools import FunctionTool
+
+from specprefill_integrations import Budget, ContextCompressor, GapStyle, TextHint
+from specprefill_integrations.langchain import (
+    SpecPrefillDocumentCompressor,
+    SpecPrefillDocumentTransformer,
+    compress_messages,
+)
+from specprefill_integrations.llama_index import SpecPrefillNodePostprocessor, SpecPrefillTransform
+from specprefill_integrations.observability import BreakEven, Prices, TtftLog
+from specprefill_integrations.originals import InMemoryOriginals
+from specprefill_integrations.testing import KeywordScorer
+from specprefill_integrations.tool_results import ToolPolicy
+from tests.laws.test_public_names import PUBLIC
+
+BUDGET = Budget(keep_fraction=0.5)
+COMPRESSOR = ContextCompressor(KeywordScorer(), on_error="raise")
+
+# What the library hands out: callers read these, and make none.
+RESULTS = {
+    *("AbResult", "Answer", "Compression", "CompressedResult", "ConcurrencyResult"),
+    *("ContextCompressionEndEvent", "ContextCompressionSkippedEvent", "EngineStatistics"),
+    *("ContextCompressionStartEvent", "EvidenceResult", "KeptTexts", "LimitResult", "Lineup"),
+    *("MemoryResult", "MetricsTotals", "Outcome", "Percentiles", "ReadingSpeed", "Span"),
+    *("SplitResult", "SplittingResult", "Stages", "TimesResult", "TtftRecord", "TtftSummary"),
+    *("Calibration", "DraftLayers", "PromptLayout", "SpanReadings", "TokenUsage", "Unit"),
+}
+# Those that extensions of ours are made of, or that only our own integrations call.
+FOR_EXTENSIONS = {
+    *("FunctionSplitter", "Outline", "OutlineSplitter", "ScoreRequest", "SplitterChoice"),
+    *("ToolResult", "is_compressible", "outcome_of", "outcome_of_skipped", "Thresholds"),
+    *("select_best", "select_covering", "asks_about_whole_text", "needs_every_word"),
+    *("process_metrics", "shared_compressor", "CompressionMetrics", "build_app", "main"),
+    *("reference_of", "shared_engine", "as_token_counter"),
+    *("AttentionScorer", "DraftModel", "LinearReadout", "ReadoutProfile"),
+}
+# Tools of developers, and the evaluation: their commands check their options.
+MEASURING = ("bench", "calibration", "evaluation")
+
+NO_TEXT: list[Any] = [7, b"text", ["text"], HumanMessage("text")]
+NO_NUMBER: list[Any] = ["500", True, None, [1], math.nan]
+NO_COUNT: list[Any] = [*NO_NUMBER, 1.5, -1]
+NOTHING: list[Any] = [0.2, "name", object()]
+
+# Wrong values by the name of the parameter, which means the same wherever it occurs.
+WRONG: dict[str, list[Any]] = {
+    "arguments": ["text", 7],
+    "around_tokens": NO_COUNT,
+    "around_weight": NO_NUMBER,
+    "assistant_message": NO_TEXT,
+    "attention_mass": ["0.2", True, 0, 1.1, math.nan],
+    "batch_tokens": ["500", True, 0, 1.5],
+    "budget": [*NOTHING, None],
+    "cache_entries": NO_COUNT,
+    "cached_input_per_million": ["1", -0.1, True],
+    "clock": ["now", 7],
+    "code": [7, "lines"],
+    "compressor": NOTHING,
+    "compressor_name": [7, ["text"]],
+    "count_tokens": ["gpt2", 7],
+    "cut_texts": ["text", [1]],
+    "cuts_long_texts": ["yes", 1, None],
+    "deadline_seconds": ["1", True, 0, math.nan],
+    "device": [7, ["cpu"]],
+    "draft": [7, ["a"]],
+    "draft_per_hour": [*NO_NUMBER, -1],
+    "draft_per_token": [*NO_NUMBER, -1],
+    "draft_tokens_per_second": [*NO_NUMBER, 0, -1, math.inf],
+    "dtype": ["float3", 7],
+    "exit_seconds": [*NO_NUMBER, -1, math.inf],
+    "exclude_tools": ["write_*", b"a", [7], 7, None],
+    "first_depth": NO_NUMBER,
+    "form": ["xml", 7],
+    "fraction_of": ["words", 7, None],
+    "gaps": ["[...]", 7, GapStyle],
+    "heads": ["all", [1], 7, None],
+    "input_per_million": [*NO_NUMBER, -1],
+    "json": ["invalid", 7, None],
+    "keep_fraction": ["0.2", True, 0, 1.1, math.nan],
+    "keep_results": NO_COUNT,
+    "kind": ["novel", 7],
+    "kinds": ["log", [7], None],
+    "language": [7, ["en"]],
+    "last_depth": NO_NUMBER,
+    "leave_whole": ["never", 7],
+    "limits": NOTHING,
+    "log": NOTHING,
+    "mark_ends": ["no", 0, None],
+    "marker": [*NO_TEXT, None],
+    "max_age_seconds": ["1", True, 0, -1, math.nan],
+    "max_batch_chars": ["500", True, 0, 1.5],
+    "max_bytes": [*NO_NUMBER, 0],
+    "max_cases": ["1", True, 0, 1.5],
+    "max_chars": [*NO_NUMBER, 0],
+    "max_code_chars": [*NO_COUNT, 0],
+    "max_item_chars": [*NO_COUNT, 0],
+    "max_question_tokens": [*NO_COUNT, 0],
+    "max_records": [*NO_COUNT, 0],
+    "max_text_chars": [*NO_NUMBER, 0],
+    "max_tokens": ["500", True, 1.5, 0, -1],
+    "max_unit_chars": [*NO_COUNT, 0],
+    "max_waiting": ["500", True, 0, 1.5],
+    "metrics": NOTHING,
+    "mime_type": NO_TEXT,
+    "min_tokens": ["500", True, 1.5, -1, [1], math.nan],
+    "name": NO_TEXT,
+    "namespace": ["specprefill", [7], None],
+    "null_question": [*NO_TEXT, None],
+    "omitted_key": NO_TEXT,
+    "on_error": ["skip", 7, None],
+    "originals": ["store", 7],
+    "output_per_million": [*NO_NUMBER, -1],
+    "overhead_seconds": [*NO_NUMBER, -1],
+    "path": [7, None],
+    "pattern": ["(", 7, None],
+    "per_text": [*NO_NUMBER, -1],
+    "pool_kernel": [*NO_COUNT, 0],
+    "protect": ["error", ["error"], 7, None],
+    "quantity": ["tokens", 7, None],
+    "query": [7, ["text"], HumanMessage("text")],
+    "records": ["text", 7, None],
+    "reference": NO_TEXT,
+    "reference_note": [*NO_TEXT, None],
+    "rows": [*NO_COUNT, 0],
+    "sample": [*NO_NUMBER, 0, 1.1],
+    "scorer": ["readout", 7, None, KeywordScorer],
+    "selector": ["best", 7],
+    "splitter": ["lines", 7],
+    "splitters": ["lines", {"novel": len}, {"log": "lines"}, None],
+    "store": ["store", 7, None],
+    "target_per_token": [*NO_NUMBER, -1],
+    "target_tokens_per_second": [*NO_NUMBER, 0, -1, math.inf],
+    "task": [7, None],
+    "times": ["text", 7, None],
+    "tokenizer_fn": ["gpt2", 7, None],
+    "tool": NO_TEXT,
+    "tool_name": [7, None],
+    "tool_policies": ["a", {"a": BUDGET}, {7: ToolPolicy()}, [ToolPolicy()]],
+    "tools": ["read", ["read"], [len], 7, None],
+    "transcripts": ["text", {"a": "text"}, None],
+    "trigger_tokens": NO_COUNT,
+    "ttft_log": NOTHING,
+    "user_message": NO_TEXT,
+    "window_tokens": ["500", True, 0, 1.5],
+}
+# Where the name of a parameter means something else.
+OF_ONE: dict[str, list[Any]] = {
+    "compress_tool.tool": [len, "read", None],
+    "ProseSplitter.language": ["klingon", 7, None],
+    "MarkdownSplitter.language": ["klingon", 7, None],
+    "SpecPrefillMemoryBlock.name": [7, None],
+    "recall_tool.name": [7, None],
+    "ToolPolicy.budget": NOTHING,
+    "ProtectionRule.tools": ["bash", [7], None],
+    "from_draft_model.scorer": ["mine", 7, None],
+    "CalibratedDifferenceReadout.window_tokens": [*NO_COUNT, 0],
+    "recall_tool.originals": ["store", 7, None],
+    "RecallTool.originals": ["store", 7, None],
+    "RecallTool.count_tokens": ["gpt2", 7],
+}
+# Parameters that frameworks define, for all classes of a kind.
+OF_FRAMEWORKS = {
+    "SpecPrefillMemoryBlock": {"description", "priority", "accept_short_term_memory"},
+    "SpecPrefillNodePostprocessor": {"callback_manager"},
+    "RecallTool": {
+        *inspect.signature(BaseTool).parameters,
+        "response_format",
+    },
+}
+
+
+def read(name: str) -> str:
+    """Read a page."""
+    return name
+
+
+VALID: dict[str, Any] = {
+    "budget": BUDGET,
+    "draft_per_token": 1e-5,
+    "draft_tokens_per_second": 1e4,
+    "input_per_million": 1.0,
+    "keep_fraction": 0.5,
+    "originals": InMemoryOriginals(),
+    "pattern": "error",
+    "compressor": COMPRESSOR,
+    "quantity": "seconds",
+    "records": [],
+    "scorer": KeywordScorer(),
+    "splitter": KeywordScorer().token_spans,
+    "store": InMemoryStore(),
+    "target_per_token": 1e-4,
+    "target_tokens_per_second": 1e3,
+    "times": [],
+    "tool": FunctionTool.from_defaults(read),
+    "tools": [],
+    "compressor_name": "keywords",
+}
+
+
+def public_callables() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Every public function and class that callers call."""
+    seen: list[object] = []
+    for module in PUBLIC:
+        folder = module.split(".")[-1]
+        for name in getattr(import_module(module), "__all__", ()):
+            one = getattr(import_module(module), name)
+            is_error = isinstance(one, type) and issubclass(one, BaseException)
+            is_abstract = inspect.isabstract(one) or getattr(one, "_is_protocol", False)
+            is_called = inspect.isroutine(one) or isinstance(one, type)
+            is_left_out = folder in MEASURING or name in RESULTS | FOR_EXTENSIONS or one in seen
+            if is_called and not is_error and not is_abstract and not is_left_out:
+                seen.append(one)
+                yield f"{folder}.{name}", one
+
+
+CALLED = {
+    **dict(public_callables()),
+    "observability.BreakEven.in_seconds": BreakEven.in_seconds,
+    "compressor.from_draft_model": ContextCompressor.from_draft_model,
+}
+
+
+def parameters_of(name: str) -> list[inspect.Parameter]:
+    """The parameters of a callable that a caller fills in by name."""
+    of_framework = OF_FRAMEWORKS.get(name.rsplit(".", maxsplit=1)[-1], ())
+    variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    parameters = inspect.signature(CALLED[name]).parameters.values()
+    return [one for one in parameters if one.name not in of_framework and one.kind not in variable]
+
+
+def wrong_values(name: str, parameter: str) -> list[Any] | None:
+    """What a parameter cannot mean; None if it is not entered above."""
+    return OF_ONE.get(f"{name.rsplit('.', maxsplit=1)[-1]}.{parameter}", WRONG.get(parameter))
+
+
+CASES = [(name, one.name) for name in CALLED for one in parameters_of(name)]
+
+
+def valid_arguments(name: str, folder: Path) -> dict[str, Any]:
+    """Arguments with which a callable can be called."""
+    needed = [one.name for one in parameters_of(name) if one.default is one.empty]
+    if "compressor_name" in inspect.signature(CALLED[name]).parameters:
+        needed += ["compressor", "compressor_name"]
+    if name.endswith(".Budget"):
+        needed.append("keep_fraction")
+    return {one: folder / "file" if one == "path" else VALID[one] for one in needed}
+
+
+def test_every_parameter_is_entered() -> None:
+    assert [case for case in CASES if wrong_values(*case) is None] == []
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_valid_arguments_are_taken(name: str, tmp_path: Path) -> None:
+    """Else the next test would show nothing."""
+    CALLED[name](**valid_arguments(name, tmp_path))
+
+
+@pytest.mark.parametrize(("name", "parameter"), CASES, ids=[".".join(case) for case in CASES])
+def test_what_a_parameter_cannot_mean_is_refused(name: str, parameter: str, tmp_path: Path) -> None:
+    valid = valid_arguments(name, tmp_path)
+    for wrong in wrong_values(name, parameter) or ():
+        with pytest.raises((TypeError, ValueError)) as found:
+            CALLED[name](**{**valid, parameter: wrong})
+        assert parameter in str(found.value), (wrong, found.value)
+        assert len(str(found.value)) < 900
+    assert list(tmp_path.iterdir()) == []
+
+
+DOOR = SpecPrefillDocumentCompressor(compressor=COMPRESSOR, budget=BUDGET)
+TRANSFORMER = SpecPrefillDocumentTransformer(compressor=COMPRESSOR, budget=BUDGET)
+POSTPROCESSOR = SpecPrefillNodePostprocessor(compressor=COMPRESSOR, budget=BUDGET)
+INGESTION = SpecPrefillTransform(
+    compressor=COMPRESSOR, compressor_name="keywords", budget=BUDGET, query="dog"
+)
+STEP = compress_messages(compressor=COMPRESSOR, budget=BUDGET)
+TEXT = "The dog barked. It rained. Nobody came."
+DOCUMENTS = [Document(TEXT)]
+
+NO_QUESTION: list[Any] = [["dog"], HumanMessage("dog"), 7]
+# The caller, what it is called with, the parameter that is wrong, wrong values.
+CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
+    (COMPRESSOR.compress, {"text": TEXT, "budget": BUDGET}, "text", [*NO_TEXT, None]),
+    (COMPRESSOR.compress, {"text": TEXT, "budget": BUDGET}, "query", NO_QUESTION),
+    (COMPRESSOR.compress, {"text": TEXT, "budget": BUDGET}, "budget", WRONG["budget"]),
+    (COMPRESSOR.compress, {"text": TEXT, "budget": BUDGET}, "hint", ["log", 7]),
+    (
+        COMPRESSOR.compress_documents,
+        {"texts": [TEXT], "budget": BUDGET},
+        "texts",
+        [TEXT, b"text", {TEXT}, {"a": TEXT}, [b"text"], [None], None, 7],
+    ),
+    (
+        COMPRESSOR.compress_documents,
+        {"texts": [TEXT], "budget": BUDGET},
+        "hints",
+        ["log", ["log"], TextHint(), [TextHint()] * 2],
+    ),
+    (COMPRESSOR.replace, {}, "on_error", WRONG["on_error"]),
+    (COMPRESSOR.replace, {}, "gaps", WRONG["gaps"]),
+    (
+        DOOR.compress_documents,
+        {"documents": DOCUMENTS, "query": "dog"},
+        "documents",
+        [TEXT, [TEXT], DOCUMENTS[0], None],
+    ),
+    (DOOR.compress_documents, {"documents": DOCUMENTS, "query": "dog"}, "query", NO_QUESTION),
+    (DOOR.compress_documents, {"documents": [], "query": "dog"}, "query", NO_QUESTION),
+    (TRANSFORMER.transform_documents, {"documents": DOCUMENTS}, "query", NO_QUESTION),
+    (TRANSFORMER.transform_documents, {"documents": DOCUMENTS}, "documents", [TEXT, [TEXT]]),
+    (DOOR.as_runnable().invoke, {}, "input", [TEXT, [TEXT], {"documents": DOCUMENTS}, {}]),
+    (STEP.invoke, {}, "input", [TEXT, {"messages": []}, 7]),
+    (INGESTION, {}, "nodes", [TEXT, [TEXT], TextNode(text=TEXT), None]),
+    (
+        POSTPROCESSOR.postprocess_nodes,
+        {"nodes": [NodeWithScore(node=TextNode(text=TEXT))]},
+        "nodes",
+        [[TextNode(text=TEXT)], [TEXT]],
+    ),
+    (
+        POSTPROCESSOR.postprocess_nodes,
+        {"nodes": [NodeWithScore(node=TextNode(text=TEXT))]},
+        "query_bundle",
+        ["dog", QueryBundle(["dog"]), QueryBundle(HumanMessage("dog"))],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "valid", "parameter", "wrongs"),
+    CALLS,
+    ids=[f"{n}-{c[2]}" for n, c in enumerate(CALLS)],
+)
+def test_what_a_call_cannot_mean_is_refused_whatever_on_error_says(
+    call: Callable[..., Any], valid: dict[str, Any], parameter: str, wrongs: list[Any]
+) -> None:
+    if valid:
+        call(**valid)
+    named = {"input": "messages|input", "query_bundle": "query"}.get(parameter, parameter)
+    for wrong in wrongs:
+        with pytest.raises((TypeError, ValueError), match=named):
+            call(**{**valid, parameter: wrong})
+
+
+async def test_asynchronous_calls_refuse_the_same() -> None:
+    forgiving = COMPRESSOR.replace(on_error="pass_through")
+    with pytest.raises(TypeError, match="text must be a text"):
+        await forgiving.acompress(b"text", budget=BUDGET)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="texts must be a sequence of str"):
+        await forgiving.acompress_documents(TEXT, budget=BUDGET)
+    with pytest.raises(TypeError, match="query must be a text"):
+        await DOOR.acompress_documents(DOCUMENTS, NO_QUESTION)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="needs documents and query"):
+        await DOOR.as_runnable().ainvoke({"query": "dog"})
+    assert forgiving.skip_counts == {}
+
+
+def test_messages_say_what_to_write() -> None:
+    def refusal(call: Callable[..., Any], **given: Any) -> str:
+        with pytest.raises((TypeError, ValueError)) as found:
+            call(**{"compressor": COMPRESSOR, "budget": BUDGET, **given})
+        return str(found.value)
+
+    assert refusal(compress_messages, budget=0.2) == (
+        "budget must be a Budget; got 0.2. Write Budget(keep_fraction=0.2)."
+    )
+    assert refusal(compress_messages, exclude_tools="write_*") == (
+        "exclude_tools must be a sequence of str; got 'write_*'. Write ['write_*']."
+    )
+    assert refusal(compress_messages, min_tokens=-1) == (
+        "min_tokens must be a whole number of at least 0 or 'auto' or a BreakEven; got -1."
+    )
+    assert "Write ToolPolicy(budget=Budget(max_tokens=800))." in refusal(
+        compress_messages, tool_policies={"a": BUDGET}
+    )
+    assert refusal(GapStyle, marker=7) == (
+        "GapStyle.__init__() got an unexpected keyword argument 'compressor'"
+    )
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    Budget(max_tokens=np.int64(9), keep_fraction=np.float32(0.5))
+    Prices(input_per_million=np.float32(1), output_per_million=np.int16(2))
+    TtftLog(np.uint8(9))
+    compress_messages(
+        compressor=COMPRESSOR,
+        budget=BUDGET,
+        min_tokens=np.int64(100),
+        keep_results=np.int32(0),
+        exclude_tools={"write_*"},
+    )
+
+
+def test_the_table_names_what_there_is() -> None:
+    public = {name for module in PUBLIC for name in getattr(import_module(module), "__all__", ())}
+    assert sorted((RESULTS | FOR_EXTENSIONS) - public) == []
+    assert sorted(WRONG.keys() - {parameter for _, parameter in CASES}) == []
