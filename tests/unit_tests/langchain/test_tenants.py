@@ -240,5 +240,5 @@ async def test_a_function_that_fails_passes_texts_through(compressor, of, caplog
 @pytest.mark.parametrize("wrong", ["originals.db", {}, 5])
 def test_what_is_neither_a_store_nor_a_function(compressor, wrong) -> None:
     for make in (SpecPrefillMiddleware, compress_messages, SpecPrefillContextEdit):
-        with pytest.raises(TypeError, match="originals takes an OriginalStore or a function"):
+        with pytest.raises(TypeError, match="originals must be an OriginalStore or a function"):
             make(compressor=compressor, budget=BUDGET, originals=wrong)

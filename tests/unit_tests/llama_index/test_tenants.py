@@ -116,5 +116,5 @@ async def test_outside_of_an_agent_the_context_is_none(compressor, stores) -> No
     wrapped = compress_tool(recall, compressor=compressor, budget=BUDGET)
     assert wrapped.call(reference=reference).content == LONG
     assert set(asked) == {None}
-    with pytest.raises(TypeError, match="originals takes an OriginalStore or a function"):
+    with pytest.raises(TypeError, match="originals must be an OriginalStore or a function"):
         recall_tool("originals.db")
