@@ -24,11 +24,11 @@ from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._evidence import nothing_to_judge
 from specprefill_integrations.evaluation._judging import Judge, MetricName
 from specprefill_integrations.evaluation._lineup import Lineup
-from specprefill_integrations.evaluation._masking import masked
 from specprefill_integrations.evaluation._run_log import RunLog
 from specprefill_integrations.evaluation._run_session import DataFile, RunSession, check_scorers
 from specprefill_integrations.evaluation._settings import DraftChoice
 from specprefill_integrations.evaluation._targets import ChatTarget
+from specprefill_integrations.observability._masking import masked
 from specprefill_integrations.types import CountTokens
 
 

@@ -36,6 +36,13 @@ _IN_LANGSMITH = ("inputs", "outputs", "reference_outputs", "metadata")
 _LONGEST_CELL = 2**31 - 1
 
 
+MAX_LINE_BYTES = 128 * 2**20
+"""The longest line of a file of JSON lines."""
+
+MAX_EXPANDED_BYTES = 4096 * 2**20
+"""The most bytes that a compressed file may expand to."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldNames:
     """Names of the fields in a row, a line or an export's record; dots lead into objects.
@@ -138,7 +145,8 @@ def _holds_a_list(path: Path) -> bool:
 def _cases_of_lines(path: Path, limit: int | None, names: FieldNames) -> list[EvaluationCase]:
     try:
         with _opened(path) as lines:
-            filled = ((n, line) for n, line in enumerate(lines, start=1) if line.strip())
+            numbered = enumerate(_bounded(path, lines), start=1)
+            filled = ((n, line) for n, line in numbered if line.strip())
             return [_case_of_line(path, n, line, names) for n, line in islice(filled, limit)]
     except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(path, error) from error
@@ -147,6 +155,25 @@ def _cases_of_lines(path: Path, limit: int | None, names: FieldNames) -> list[Ev
 def _opened(path: Path) -> BinaryIO:
     packed = path.suffix == ".gz"
     return cast("BinaryIO", gzip.open(path, "rb")) if packed else path.open("rb")
+
+
+def _bounded(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file, none of which fills the memory.
+
+    Raises:
+        EvaluationDataError: A line, or what a compressed file expands to, is too large.
+    """
+    total = 0
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        total += len(line)
+        if len(line) > MAX_LINE_BYTES:
+            msg = f"{str(path)!r} has a line of more than {MAX_LINE_BYTES // 2**20} MiB"
+            raise EvaluationDataError(msg)
+        if path.suffix == ".gz" and total > MAX_EXPANDED_BYTES:
+            limit = f"{MAX_EXPANDED_BYTES // 2**20} MiB"
+            msg = f"{str(path)!r} expands to more than {limit}; expand it yourself to read it"
+            raise EvaluationDataError(msg)
+        yield line
 
 
 def _case_of_line(path: Path, number: int, line: bytes, names: FieldNames) -> EvaluationCase:

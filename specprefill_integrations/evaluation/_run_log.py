@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.observability._masking import masked_texts
 
 _SETUP = "run"
 
@@ -35,8 +36,8 @@ class RunLog:
         """Records of earlier runs, in their order."""
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Append a record; it is on the disk when this returns."""
-        line = f"{json.dumps(record)}\n".encode("ascii")
+        """Append a record, secrets in its texts masked; it is on the disk when this returns."""
+        line = f"{json.dumps(masked_texts(record))}\n".encode("ascii")
         with self._lock:
             self._file.write(line)
             self._file.flush()

@@ -15,7 +15,7 @@ from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._judging import JudgeBy
 from specprefill_integrations.evaluation._lineup import Lineup
 from specprefill_integrations.evaluation._machine import describe_machine
-from specprefill_integrations.evaluation._masking import masked_command
+from specprefill_integrations.observability._masking import masked, masked_command
 
 _SESSION = "session"
 
@@ -112,8 +112,9 @@ class RunSession:
         )
 
     def as_record(self) -> dict[str, Any]:
-        """The log's record."""
-        return {_SESSION: asdict(self)}
+        """The log's record, secrets masked."""
+        record = masked(asdict(self))
+        return {_SESSION: {**record, "command": masked_command(self.command)}}
 
 
 def describe_data(path: Path, cases: int) -> DataFile:
@@ -153,12 +154,13 @@ def check_scorers(
     Raises:
         EvaluationDataError: One has other settings, which would mix results under one name.
     """
+    now = masked(scorers)
     for record in records:
         then = record.get(_SESSION, {}).get("scorers", {})
-        for name in then.keys() & scorers.keys():
-            if then[name] != scorers[name]:
+        for name in then.keys() & now.keys():
+            if then[name] != now[name]:
                 msg = (
                     f"the scorer {name} has other settings in the log: "
-                    f"{then[name]} there, {scorers[name]} now"
+                    f"{then[name]} there, {now[name]} now"
                 )
                 raise EvaluationDataError(msg)

@@ -1,6 +1,7 @@
 """A file of evaluation cases that grows while an app runs.
 
-Append-only, readable by its owner alone. Knows nothing about the content of cases.
+Append-only, readable by its owner alone. Knows nothing about the content of cases, except that
+secrets in their texts are masked.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.observability._masking import masked_texts
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +89,7 @@ class CaseFile:
         return not self._has_failed and (self._max_cases is None or self._cases < self._max_cases)
 
     def _append(self, case: Mapping[str, Any]) -> bool:
-        line = f"{json.dumps(case)}\n".encode("ascii")
+        line = f"{json.dumps(masked_texts(case))}\n".encode("ascii")
         try:
             with self._disk_lock:
                 self._write(line)

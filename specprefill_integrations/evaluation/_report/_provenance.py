@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from specprefill_integrations.evaluation._masking import masked, masked_command
 from specprefill_integrations.evaluation._report._findings import Findings
 from specprefill_integrations.evaluation._report._sections import count
 from specprefill_integrations.evaluation._run_session import DataFile, told, without_folders
+from specprefill_integrations.observability._masking import masked, masked_command
 
 NOT_RECORDED = "not recorded"
 """Value of a fact that the log does not hold."""
@@ -42,7 +42,8 @@ def facts(findings: Findings, data: Sequence[DataFile], command: Sequence[str]) 
         data: Data files of the report.
         command: Words of the command that made the report.
     """
-    run, sessions = findings.run, findings.run.sessions
+    run = findings.run
+    sessions = [{**masked(one), "command": one.get("command")} for one in findings.run.sessions]
     setup = masked(run.setup)
     metrics = ", ".join(findings.summary.all.metrics) or NOT_RECORDED
     draft = setup.get("draft") or {}
@@ -51,7 +52,7 @@ def facts(findings: Findings, data: Sequence[DataFile], command: Sequence[str]) 
         "model": [str(setup.get("model", NOT_RECORDED))],
         "server": [str(setup.get("base_url") or "provider's default")],
         "model options": [_format(setup.get("model_options"))],
-        "draft": _distinct(_of(sessions, "draft") or _of([run.setup.get("draft") or {}], "draft")),
+        "draft": _distinct(_of(sessions, "draft") or _of([draft], "draft")),
         "draft options": [_format(told(given))],
         "replies judged by": [f"{metrics}: {findings.judge.meaning}"],
         "version": [f"specprefill {setup.get('version', NOT_RECORDED)}"],

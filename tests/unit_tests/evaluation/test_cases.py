@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from specprefill_integrations.errors import EvaluationDataError
+from specprefill_integrations.evaluation import _case_files
 from specprefill_integrations.evaluation._case_files import FieldNames, read_cases
 from specprefill_integrations.evaluation._cases import EvaluationCase
 
@@ -34,6 +35,33 @@ def a_file(folder: Path, *records: Any, name: str = "cases.jsonl") -> Path:
     data = "".join(f"{json.dumps(record)}\n" for record in records).encode()
     path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     return path
+
+
+class TestLimits:
+    def test_a_compressed_file_that_expands_to_one_endless_line(self, tmp_path: Path) -> None:
+        path = tmp_path / "bomb.jsonl.gz"
+        with gzip.open(path, "wb", compresslevel=1) as file:
+            for _ in range(130):
+                file.write(b" " * 2**20)
+        assert path.stat().st_size < 2**20
+        with pytest.raises(EvaluationDataError, match=r"bomb.*a line of more than 128 MiB"):
+            read_cases(path)
+
+    @pytest.mark.parametrize("filling", [b"\n", b"          \n"])
+    def test_a_compressed_file_that_expands_to_too_much(
+        self, tmp_path: Path, filling: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_case_files, "MAX_EXPANDED_BYTES", 2**20)
+        line = f"{json.dumps(RECORD)}\n".encode()
+        data = line + filling * (2**20 // len(filling))
+        path = tmp_path / "bomb.jsonl.gz"
+        path.write_bytes(gzip.compress(data))
+        with pytest.raises(EvaluationDataError, match=r"bomb.*expands to more than 1 MiB"):
+            read_cases(path)
+        assert len(read_cases(path, limit=1)) == 1
+        plain = tmp_path / "large.jsonl"
+        plain.write_bytes(data)
+        assert len(read_cases(plain)) == 1
 
 
 class TestReading:

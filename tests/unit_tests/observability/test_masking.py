@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from specprefill_integrations.evaluation._masking import masked, masked_address, masked_command
+from specprefill_integrations.observability._masking import masked, masked_command, masked_text
 
 
 def test_only_keys_are_masked() -> None:
@@ -37,11 +37,16 @@ def test_only_keys_are_masked() -> None:
             "https://host/v1?api-key=***&version=2&KEY=***#x",
         ),
         ("me@host?key=1", "me@host?key=1"),
+        (
+            "https://host/a?sig=sk&v=1#access_token=sk",
+            "https://host/a?sig=***&v=1#access_token=***",
+        ),
+        ("https://host/?X-Amz-Signature=ab", "https://host/?X-Amz-Signature=***"),
         ("https://bücher.example/?q=1", "https://bücher.example/?q=1"),
     ],
 )
 def test_addresses(address: str, told: str) -> None:
-    assert masked_address(address) == told
+    assert masked_text(address) == told
 
 
 def test_words_of_a_command_stay_as_they_were_typed_but_for_keys() -> None:
