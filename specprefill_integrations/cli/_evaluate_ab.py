@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from specprefill_integrations import __version__
+from specprefill_integrations._visible import visible
 from specprefill_integrations.cli._evaluate_options import (
     Data,
     Fields,
@@ -255,7 +256,7 @@ def _print(console: Console, result: AbResult) -> None:
     for task, found in result.groups().items():
         for variant in result.variants:
             cells = _cells(found, variant, result.margin)
-            table.add_row(Text(printable(task)), variant.name, *cells)
+            table.add_row(Text(visible(task)), variant.name, *cells)
         table.add_section()
     console.print(table)
     for line in _notes(result):

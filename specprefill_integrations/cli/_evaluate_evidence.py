@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from specprefill_integrations._visible import visible
 from specprefill_integrations.cli._evaluate_options import (
     Data,
     Fields,
@@ -196,7 +197,7 @@ def _recall_table(found: EvidenceResult, keys: Sequence[str]) -> Table:
         for scorer, summaries in by_scorer.items():
             summary = summaries[task]
             cells = [_format_recall(summary, key) for key in keys]
-            table.add_row(Text(printable(task)), scorer, f"{summary.cases:,}", *cells)
+            table.add_row(Text(visible(task)), scorer, f"{summary.cases:,}", *cells)
         table.add_section()
     if len(tasks) > 1:
         for scorer, summaries in by_scorer.items():

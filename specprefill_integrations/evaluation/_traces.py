@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from specprefill_integrations._visible import visible
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._cases import EvaluationCase, case_of_record
 from specprefill_integrations.observability._app_run import AppRun, FoundText
@@ -75,7 +76,7 @@ def cases_of_spans(name: str, spans: Iterable[TraceSpan], task: str) -> list[Eva
         msg = f"{name!r}: no run in this trace can become a case: {why or 'it contains no runs'}"
         raise EvaluationDataError(msg)
     if why:
-        logger.warning("skipped runs in %r: %s", name, why)
+        logger.warning("skipped runs in %s: %s", visible(name), visible(why))
     return cases
 
 

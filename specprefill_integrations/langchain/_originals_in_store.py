@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -11,19 +12,22 @@ from typing import TYPE_CHECKING, Any
 from specprefill_integrations._arguments import checked
 from specprefill_integrations.originals._original_store import (
     KEY_BYTES,
-    FailureLog,
     check_limits,
     new_key,
     pack_text,
     reference_of,
     unpack_text,
 )
+from specprefill_integrations.pipeline._failures import FailureLog
 
 if TYPE_CHECKING:
     from langgraph.store.base import BaseStore, Item
 
-_NOT_KEPT = "No original could be kept in the store"
-_NOT_READ = "No original could be read from the store"
+logger = logging.getLogger(__name__)
+
+_STORE = "LangGraph's store"
+_NOT_KEPT = "no original could be kept"
+_NOT_READ = "no original could be read"
 
 # Not a reference, so no text ever has this key.
 _KEY_ENTRY = "specprefill_key"
@@ -99,7 +103,7 @@ class StoreOriginals:
             entry = self._entry(text, self._found_key())
             self.store.put(**entry)
         except Exception as error:  # noqa: BLE001 - whatever the store raises
-            self._failures.note(_NOT_KEPT, error)
+            self._failures.add(logger, _STORE, _NOT_KEPT, error)
             return None
         return str(entry["key"])
 
@@ -108,7 +112,7 @@ class StoreOriginals:
         try:
             return self._text_of(self.store.get(**self._place(reference)), reference)
         except Exception as error:  # noqa: BLE001 - whatever the store raises
-            self._failures.note(_NOT_READ, error)
+            self._failures.add(logger, _STORE, _NOT_READ, error)
             return None
 
     def reference_of(self, text: str) -> str | None:
@@ -118,7 +122,7 @@ class StoreOriginals:
         try:
             return reference_of(text, self._key or self._found_key())
         except Exception as error:  # noqa: BLE001 - whatever the store raises
-            self._failures.note(_NOT_KEPT, error)
+            self._failures.add(logger, _STORE, _NOT_KEPT, error)
             return None
 
     async def aput(self, text: str) -> str | None:
@@ -129,7 +133,7 @@ class StoreOriginals:
             entry = await asyncio.to_thread(self._entry, text, await self._afound_key())
             await self.store.aput(**entry)
         except Exception as error:  # noqa: BLE001 - whatever the store raises
-            self._failures.note(_NOT_KEPT, error)
+            self._failures.add(logger, _STORE, _NOT_KEPT, error)
             return None
         return str(entry["key"])
 
@@ -139,7 +143,7 @@ class StoreOriginals:
             item = await self.store.aget(**self._place(reference))
             return await asyncio.to_thread(self._text_of, item, reference)
         except Exception as error:  # noqa: BLE001 - whatever the store raises
-            self._failures.note(_NOT_READ, error)
+            self._failures.add(logger, _STORE, _NOT_READ, error)
             return None
 
     async def areference_of(self, text: str) -> str | None:
@@ -150,7 +154,7 @@ class StoreOriginals:
             key = self._key or await self._afound_key()
             return await asyncio.to_thread(reference_of, text, key)
         except Exception as error:  # noqa: BLE001 - whatever the store raises
-            self._failures.note(_NOT_KEPT, error)
+            self._failures.add(logger, _STORE, _NOT_KEPT, error)
             return None
 
     def _found_key(self) -> bytes:

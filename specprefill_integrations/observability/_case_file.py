@@ -17,6 +17,7 @@ from typing import Any
 
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations._concurrency import ForkSafeLock
+from specprefill_integrations._visible import visible
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.observability._masking import masked_texts
 
@@ -97,7 +98,7 @@ class CaseFile:
             with self._lock:
                 self._has_failed = True
                 self._cases -= 1
-            logger.warning("Recording of cases stopped: %s", error.strerror)
+            logger.warning("Recording of cases stopped: %s", visible(str(error.strerror)))
             return False
         return True
 

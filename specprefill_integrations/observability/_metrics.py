@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from specprefill_integrations._concurrency import ForkSafeLock
+from specprefill_integrations._visible import visible
 from specprefill_integrations.types import FAILURES
 
 
@@ -135,8 +137,11 @@ def _prometheus_lines(totals: MetricsTotals) -> Iterator[str]:
         yield from _head(name, meaning)
         yield f"specprefill_{name}_total {value}"
     yield from _head("skips", "Calls whose texts were all passed through unchanged, by reason.")
-    for reason, count in sorted(totals.skips.items()):
-        yield f'specprefill_skips_total{{reason="{_escaped(reason)}"}} {count}'
+    shown: Counter[str] = Counter()
+    for reason, count in totals.skips.items():
+        shown[_escaped(reason)] += count
+    for label, count in sorted(shown.items()):
+        yield f'specprefill_skips_total{{reason="{label}"}} {count}'
 
 
 def _head(name: str, meaning: str) -> Iterator[str]:
@@ -145,5 +150,5 @@ def _head(name: str, meaning: str) -> Iterator[str]:
 
 
 def _escaped(value: str) -> str:
-    """Escape a label value."""
-    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    """Escape a label value; line ends of any sort and control characters become visible."""
+    return visible(value).replace("\\", "\\\\").replace('"', '\\"')

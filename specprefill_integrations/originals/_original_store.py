@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 import secrets
 import zlib
 from typing import Protocol, runtime_checkable
 
 from specprefill_integrations._arguments import PositiveFloat, check
-from specprefill_integrations._visible import visible
 from specprefill_integrations.errors import OriginalStoreError
-
-logger = logging.getLogger(__name__)
 
 REFERENCE_CHARS = 12
 """Hexadecimal digits of a reference: short enough for a gap marker, and two texts share one with
@@ -121,28 +117,6 @@ class DamagedOriginalError(ValueError):
     def __init__(self, reference: str) -> None:
         """Name the reference."""
         super().__init__(f"the original {reference} is damaged")
-
-
-class FailureLog:
-    """Logs the first failure of each sort as a warning, later ones at level DEBUG."""
-
-    def __init__(self) -> None:
-        """Start with no failure."""
-        self._seen: set[tuple[str, str]] = set()
-
-    def note(self, message: str, error: Exception) -> None:
-        """Log a failure.
-
-        Args:
-            message: The consequence, without a full stop.
-            error: The cause.
-        """
-        kind = type(error).__name__
-        is_new = (message, kind) not in self._seen
-        self._seen.add((message, kind))
-        level = logging.WARNING if is_new else logging.DEBUG
-        logger.log(level, "%s (%s: %s).", visible(message), kind, visible(str(error)))
-        logger.debug("The failure in full:", exc_info=error)
 
 
 def check_limits(**limits: float | None) -> None:

@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Sequence
 
+from specprefill_integrations._visible import visible
 from specprefill_integrations.originals._excerpts import ExcerptWriter, Wanted
 from specprefill_integrations.originals._numbered_text import NumberedText
 from specprefill_integrations.originals._original_store import REFERENCE_CHARS
@@ -138,9 +139,7 @@ def _no_original(words: str) -> str:
 
 
 def _quoted(words: str) -> str:
-    if len(words) > _QUOTED_CHARS:
-        words = f"{words[:_QUOTED_CHARS]}..."
-    return f'"{words}"'
+    return f'"{visible(words, _QUOTED_CHARS)}"'
 
 
 def _count_bytes(texts: Sequence[str]) -> list[int]:

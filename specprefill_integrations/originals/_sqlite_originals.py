@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import sqlite3
@@ -19,15 +20,20 @@ from specprefill_integrations._arguments import checked
 from specprefill_integrations.errors import OriginalStoreError
 from specprefill_integrations.originals._original_store import (
     KEY_BYTES,
-    FailureLog,
     check_limits,
     pack_text,
     reference_of,
     unpack_text,
 )
+from specprefill_integrations.pipeline._failures import FailureLog
+
+logger = logging.getLogger(__name__)
 
 # Wait for another writer.
 _BUSY_SECONDS = 10.0
+
+# Wait for another writer to note the use of a text.
+_NOTE_MS = 200
 
 # Raise the number in the names when the columns change. `used` is a counter, so that recency does
 # not depend on a clock; `packed` comes last, so that the other columns are read without it.
@@ -74,9 +80,8 @@ _KEY = "SELECT key FROM specprefill_store_1"
 _PACKED = "SELECT packed FROM specprefill_originals_1 WHERE reference = ?"
 _NEXT_USE = "(SELECT coalesce(max(used), 0) + 1 FROM specprefill_originals_1)"
 
-_NOT_KEPT = "No original could be kept in {}"
-_NOT_READ = "No original could be read from {}"
-_NOT_NOTED = "The use of an original was not noted in {}"
+_NOT_KEPT = "no original could be kept"
+_NOT_READ = "no original could be read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +166,7 @@ class SqliteOriginals:
             with self._transaction() as opened:
                 return self._put(opened, text, packed)
         except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
-            self._failures.note(_NOT_KEPT.format(self.path), error)
+            self._note(_NOT_KEPT, error)
             return None
 
     def get(self, reference: str) -> str | None:
@@ -173,7 +178,7 @@ class SqliteOriginals:
                 ).fetchone()
             text = None if row is None else unpack_text(row[0], reference, opened.key or b"")
         except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
-            self._failures.note(_NOT_READ.format(self.path), error)
+            self._note(_NOT_READ, error)
             return None
         if text is not None:
             self._note_use(reference)
@@ -185,7 +190,7 @@ class SqliteOriginals:
             with self._connection() as opened:
                 key = opened.key if opened.can_write else None
         except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
-            self._failures.note(_NOT_KEPT.format(self.path), error)
+            self._note(_NOT_KEPT, error)
             return None
         return None if key is None else reference_of(text, key)
 
@@ -222,13 +227,19 @@ class SqliteOriginals:
         try:
             with self._connection() as opened:
                 if opened.can_write:
+                    # The caller for a text does not wait until another writer is done.
+                    opened.connection.execute(f"PRAGMA busy_timeout = {_NOTE_MS}")
                     opened.connection.execute(
                         f"UPDATE specprefill_originals_1 SET used = {_NEXT_USE} "  # noqa: S608
                         "WHERE reference = ?",
                         (reference,),
                     )
-        except Exception as error:  # noqa: BLE001 - the text was found all the same
-            self._failures.note(_NOT_NOTED.format(self.path), error)
+                    opened.connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000:.0f}")
+        except Exception:  # the text was found all the same
+            logger.debug("The use of an original was not noted.", exc_info=True)
+
+    def _note(self, failure: str, error: Exception) -> None:
+        self._failures.add(logger, f"Store {self.path}", failure, error)
 
     def _put(self, opened: _Opened, text: str, packed: bytes) -> str:
         """Keep a text within the open transaction, and read it back: the file may be damaged."""

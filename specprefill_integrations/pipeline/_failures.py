@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import textwrap
 
 from specprefill_integrations._concurrency import ForkSafeLock
+from specprefill_integrations._visible import visible
 from specprefill_integrations.errors import (
     DeadlineExceededError,
     DraftModelDamagedError,
@@ -25,7 +25,7 @@ _DRAFT_UNAVAILABLE = (
 )
 
 # Errors of the draft and missing packages name their cure themselves.
-_CURES: dict[SkipReason, str] = {
+_CURES: dict[str, str] = {
     "counter_failed": "Check count_tokens=.",
     "deadline_exceeded": "Allow more with deadline_seconds=, or compress less at a time.",
 }
@@ -58,23 +58,23 @@ class FailureLog:
 
     def __init__(self) -> None:
         """Start without failures."""
-        self._warned: set[tuple[SkipReason, type[Exception]]] = set()
+        self._warned: set[tuple[str, type[Exception]]] = set()
         self._lock = ForkSafeLock()
 
-    def add(self, logger: logging.Logger, what: str, reason: SkipReason, error: Exception) -> None:
+    def add(self, logger: logging.Logger, what: str, reason: str, error: Exception) -> None:
         """Log a failure in one line.
 
         Args:
             logger: The logger of the module that caught the error.
             what: What happened to the texts.
-            reason: Their skip reason.
+            reason: Their skip reason, or another short name of the failure.
             error: The error.
         """
         kind = (reason, type(error))
         with self._lock:
             is_first = kind not in self._warned
             self._warned.add(kind)
-        line = f"{what}: {reason} ({_described(error)})."
+        line = f"{visible(what)}: {reason} ({_described(error)})."
         if is_first:
             cure = _CURES.get(reason)
             advice = f"{cure} {_QUIET}" if cure else _QUIET
@@ -88,6 +88,5 @@ class FailureLog:
 
 def _described(error: Exception) -> str:
     """Return type and message of an error as one line without control characters."""
-    message = "".join(char if char.isprintable() else " " for char in str(error))
-    message = textwrap.shorten(message, _MAX_ERROR_CHARS, placeholder=" ...").rstrip(".")
+    message = visible(" ".join(str(error).split()), _MAX_ERROR_CHARS).rstrip(".")
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -18,6 +18,7 @@ from cachetools import LRUCache
 
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations._concurrency import ForkSafeLock
+from specprefill_integrations._visible import visible
 from specprefill_integrations.splitting._json_strings import sentences_in, written_text
 from specprefill_integrations.splitting._lines import LineSplitter, filled_lines
 from specprefill_integrations.splitting._rendering import GapStyle
@@ -251,7 +252,8 @@ class JsonSplitter(Splitter[JsonValues]):
         root = (parsed or self.parse(text)).root
         if root is None or not kept:
             return "\n".join(text[span.start : span.end] for span in kept)
-        return _Writer(text, kept, self.omitted_key, reference).write(root) or ""
+        shown = None if reference is None else visible(reference)
+        return _Writer(text, kept, self.omitted_key, shown).write(root) or ""
 
     def _leaves(self, root: _Node) -> Iterator[_Node]:
         """Yield the values that are not opened, in order."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from specprefill_integrations._arguments import checked
+from specprefill_integrations._visible import visible
 from specprefill_integrations.types import Span
 
 
@@ -35,7 +36,7 @@ class GapStyle:
         marker = self.marker.replace("{lines}", "1 line" if lines == 1 else f"{lines} lines")
         if reference is None:
             return marker
-        return f"{marker} {self.reference_note.replace('{reference}', reference)}"
+        return f"{marker} {self.reference_note.replace('{reference}', visible(reference))}"
 
     def in_place_of(self, text: str, reference: str | None = None) -> str:
         """The replacement for a text of which nothing is kept: a marker, or the text if shorter.

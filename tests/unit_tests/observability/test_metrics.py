@@ -91,7 +91,7 @@ def test_each_metric_is_described_once_before_its_samples(metrics: CompressionMe
 def test_a_label_is_escaped() -> None:
     metrics = CompressionMetrics()
     metrics.record(skipped_because='a "b"\\\n')
-    assert 'specprefill_skips_total{reason="a \\"b\\"\\\\\\n"} 1\n' in metrics.to_prometheus()
+    assert 'specprefill_skips_total{reason="a \\"b\\"\\\\\\\\n"} 1\n' in metrics.to_prometheus()
 
 
 def test_threads_lose_nothing() -> None:
