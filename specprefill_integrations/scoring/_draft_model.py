@@ -6,27 +6,27 @@ Knows nothing about questions, windows or attention.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
-import transformers
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
 from specprefill_integrations._concurrency import ForkSafeLock
-from specprefill_integrations.errors import DraftModelNotFoundError, DraftModelUnsupportedError
+from specprefill_integrations.scoring import _draft_loading as loading
+from specprefill_integrations.scoring._draft_device import resolved_device, resolved_dtype
+from specprefill_integrations.scoring._draft_files import state_of
 from specprefill_integrations.scoring._draft_location import (
-    THREE_WAYS,
     DraftLocation,
     FolderModel,
     GgufModel,
+    HubModel,
     locate_draft,
 )
-from specprefill_integrations.scoring._gguf_cache import Loaded, converted_folder
+from specprefill_integrations.scoring._draft_state import DraftParts, DraftState
+from specprefill_integrations.scoring._gguf_cache import Loaded, converted_folder, copy_of
+from specprefill_integrations.scoring._hub_download import cached_folder, hub_folder
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +34,22 @@ logger = logging.getLogger(__name__)
 class DraftModel:
     """A causal language model and its tokenizer, loaded at first use and shared.
 
-    A process has one copy of the weights per (draft, device, dtype, layers). Copies are the same
-    object; a pickle holds the source, not the weights.
+    A process has one copy of the weights per (draft, revision, device, dtype, layers). Copies are
+    the same object; a pickle holds the source, not the weights. Config, tokenizer and weights are
+    loaded apart, so that tokens can be counted with a draft whose weights are damaged.
+
+    A failure to load is remembered: the next use raises it again at once, until the files change.
+    If it may pass (`DraftModelError.may_pass`), it is tried again after five minutes.
     """
 
     def __init__(
-        self, name: str, device: torch.device, dtype: torch.dtype, layers: int | None = None
+        self,
+        name: str,
+        device: torch.device,
+        dtype: torch.dtype,
+        layers: int | None = None,
+        *,
+        trust_remote_code: bool = False,
     ) -> None:
         """Use `from_source` or `from_pair` instead."""
         self.name = name
@@ -47,12 +57,14 @@ class DraftModel:
         self.dtype = dtype
         self.layers = layers
         """Number of layers loaded, without an output head; None for the whole model."""
+        self.trust_remote_code = trust_remote_code
+        """True if Python code that comes with the draft may run."""
         self.lock = ForkSafeLock()
         """Held while the model runs: one forward pass at a time."""
         self._location: DraftLocation | None = None
         self._source: str | Path | None = None
-        self._loaded: Loaded | None = None
-        self._config: Any = None  # of the whole model
+        self._parts = DraftParts()
+        self._whole: DraftModel | None = None  # of a cut one; it has config and tokenizer
 
     @classmethod
     def from_source(
@@ -61,6 +73,8 @@ class DraftModel:
         *,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
     ) -> DraftModel:
         """Find a draft without loading it.
 
@@ -70,90 +84,118 @@ class DraftModel:
                 embedded draft if it is installed, else its hub id.
             device: The device; by default CUDA if available, else the CPU.
             dtype: The floating-point type; by default bfloat16 on CUDA, float32 elsewhere.
+            revision: The branch, tag or commit of a draft on the hub; by default its main branch.
+            trust_remote_code: Run Python code that comes with the draft. Only for drafts whose
+                code you have read: it can do whatever your process can.
 
         Raises:
             DraftModelNotFoundError: `source` is a path without a model.
-            ValueError: Unknown dtype; or a device or dtype was given for a loaded model.
+            ValueError: Unknown dtype; an option was given for a loaded model; or a revision for a
+                draft that is not on the hub.
             RuntimeError: PyTorch does not know the device.
         """
         if isinstance(source, DraftModel | tuple):
-            if device is not None or dtype is not None:
-                msg = "device= and dtype= do not apply to a loaded model; move it yourself."
+            if device is not None or dtype is not None or revision is not None or trust_remote_code:
+                msg = (
+                    "device=, dtype=, revision= and trust_remote_code= do not apply to a loaded "
+                    "model; move it yourself."
+                )
                 raise ValueError(msg)
             return source if isinstance(source, DraftModel) else cls.from_pair(*source)
-        location = locate_draft(source)
+        location = locate_draft(source, revision)
         if source is not None and Path(source).expanduser().exists():
             source = Path(source).expanduser().resolve()  # a pickle may be loaded in another folder
-        where = _indexed(torch.device(device) if device is not None else _default_device())
-        kind = _as_dtype(dtype) if dtype is not None else _default_dtype(where)
-        return cls._shared(location, source, where, kind)
+        where = resolved_device(device)
+        kind = resolved_dtype(dtype, where)
+        return cls._shared(location, source, where, kind, trust_remote_code=trust_remote_code)
 
     @classmethod
-    def _shared(
+    def _shared(  # noqa: PLR0913 - what makes a draft another one
         cls,
         location: DraftLocation,
         source: str | Path | None,
         device: torch.device,
         dtype: torch.dtype,
         layers: int | None = None,
+        *,
+        trust_remote_code: bool,
     ) -> DraftModel:
         """Return the process's draft of this kind."""
-        place = location.path if isinstance(location, FolderModel) else location.name
-        key = (place, device, dtype, layers)
+        place = location.name if isinstance(location, GgufModel) else location
+        key = (place, device, dtype, layers, trust_remote_code)
         with _shared_lock:
             shared = _shared.get(key)
             if shared is None or shared._location != location:  # noqa: SLF001 - changed on disk
-                shared = _shared[key] = cls(_name_of(location), device, dtype, layers)
+                name = _name_of(location)
+                shared = cls(name, device, dtype, layers, trust_remote_code=trust_remote_code)
                 shared._location = location
                 shared._source = source
+                _shared[key] = shared
             return shared
 
     @classmethod
     def from_pair(cls, model: Any, tokenizer: Any) -> DraftModel:  # noqa: ANN401 - transformers' own
-        """Wrap a loaded model and its tokenizer; they stay on their device."""
+        """Wrap a loaded model and its tokenizer; they stay on their device.
+
+        Raises:
+            DraftModelDamagedError: The tokenizer has more tokens than the model has embeddings.
+        """
         name = getattr(model.config, "_name_or_path", "") or type(model).__name__
+        loading.check_vocabulary(model, tokenizer, name)
         draft = cls(name, model.device, model.dtype)
-        draft._loaded = (model.eval(), tokenizer)
+        draft._parts = DraftParts(model=model.eval(), tokenizer=tokenizer, config=model.config)
         return draft
 
     def first_layers(self, layers: int) -> DraftModel:
         """Return the same draft with only its first layers and no output head.
 
-        A draft made from a loaded pair returns itself.
+        A draft made from a loaded pair returns itself, as does one whose converted copy could not
+        be kept.
+
+        Raises:
+            DraftModelError: The draft cannot be found.
         """
-        if self._location is None:
+        if self._location is None or isinstance(self._place(), tuple):
             return self
-        return DraftModel._shared(self._location, self._source, self.device, self.dtype, layers)
+        return self._cut(layers)
+
+    def _cut(self, layers: int) -> DraftModel:
+        assert self._location is not None
+        cut = DraftModel._shared(
+            self._location,
+            self._source,
+            self.device,
+            self.dtype,
+            layers,
+            trust_remote_code=self.trust_remote_code,
+        )
+        cut._whole = self._whole or self  # noqa: SLF001 - of the same class
+        return cut
 
     @property
     def model(self) -> Any:  # noqa: ANN401 - transformers' classes are not typed
         """The model, loaded if necessary."""
-        return self.load()[0]
+        return self._part("model", self._load_model)
 
     @property
     def tokenizer(self) -> Any:  # noqa: ANN401
-        """The tokenizer, loaded if necessary."""
-        return self.load()[1]
+        """The tokenizer, loaded if necessary; the weights are not."""
+        return self._part("tokenizer", self._load_tokenizer)
 
     def load(self) -> Loaded:
         """Load model and tokenizer, once for all threads.
 
         Raises:
             DraftModelNotFoundError: There is no such model, or the hub cannot be reached.
+            DraftModelDamagedError: A file is missing or damaged.
             DraftModelUnsupportedError: transformers cannot load it as a causal language model.
         """
-        if self._loaded is None:
-            with self.lock:
-                if self._loaded is None:
-                    self._loaded = self._load()
-        return self._loaded
+        return self.model, self.tokenizer
 
     @property
     def config(self) -> Any:  # noqa: ANN401 - transformers' classes are not typed
         """Config of the whole model's text part, read without the weights where possible."""
-        if self._config is None:
-            self._config = self._loaded[0].config if self._loaded else self._read_config()
-        return self._config.get_text_config()
+        return self._part("config", self._load_config).get_text_config()
 
     @property
     def max_positions(self) -> int | None:
@@ -171,48 +213,96 @@ class DraftModel:
             return ()
         return tuple(found) if isinstance(found, Sequence) else (int(found),)
 
-    def _load(self) -> Loaded:
-        logger.info("Loading draft %s on %s as %s", self.name, self.device, self.dtype)
+    @property
+    def state(self) -> DraftState:
+        """The state of the draft; asking for it loads nothing."""
+        model = self._parts.loaded("model")
+        return DraftState(
+            location="a loaded pair" if self._location is None else str(self._location),
+            device=str(self.device),
+            dtype=str(self.dtype).removeprefix("torch."),
+            layers=self.layers,
+            weight_bytes=None if model is None else _bytes_of(model),
+            failure=self._parts.failure,
+        )
+
+    def _part(self, name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401
+        parts = self._parts
+        if self._whole is not None and name != "model":
+            parts = self._whole._parts  # noqa: SLF001 - of the same class
+        return parts.get(name, load, self._files)
+
+    def _files(self) -> str:
+        """Return the state of the draft's files: a failure is forgotten when they change."""
+        location = self._location
+        if isinstance(location, FolderModel):
+            return state_of(location.path)
+        if isinstance(location, GgufModel):
+            own = state_of(location.path) if location.path else ""
+            return f"{own} {state_of(copy_of(location))}"
+        cached = cached_folder(location) if location else None
+        return state_of(cached) if cached else ""
+
+    def _load_model(self) -> Any:  # noqa: ANN401
         place = self._place()
         if isinstance(place, tuple):
-            model, tokenizer = place
-        else:
-            with self._explained_errors(), _quiet_transformers():
-                model, tokenizer = _load_pretrained(place, self.dtype, self.layers)
-        return model.to(device=self.device, dtype=self.dtype).eval(), tokenizer
+            return place[0].to(device=self.device, dtype=self.dtype).eval()
+        logger.info("Loading draft %s on %s as %s", self.name, self.device, self.dtype)
+        tokenizer = self.tokenizer  # first, and the config before it: they fail at once
+        with (
+            loading.visible_if_long(self.name),
+            loading.explained_errors(self.name, place),
+            loading.quiet_transformers(),
+        ):
+            model = loading.load_weights(
+                place, self.dtype, self.layers, trust_remote_code=self.trust_remote_code
+            )
+            loading.check_vocabulary(model, tokenizer, str(place))
+            return model.to(device=self.device, dtype=self.dtype).eval()
 
-    def _read_config(self) -> Any:  # noqa: ANN401
+    def _load_tokenizer(self) -> Any:  # noqa: ANN401
         place = self._place()
-        if isinstance(place, tuple):  # the config came with the weights
-            self._loaded = place[0].to(device=self.device, dtype=self.dtype).eval(), place[1]
-            return place[0].config
-        with self._explained_errors():
-            return AutoConfig.from_pretrained(place)
+        if isinstance(place, tuple):
+            return place[1]
+        self._part("config", self._load_config)
+        with loading.explained_errors(self.name, place, "tokenizer"), loading.quiet_transformers():
+            return loading.load_tokenizer(place, trust_remote_code=self.trust_remote_code)
 
-    def _place(self) -> str | Path | Loaded:
-        """Return what transformers loads from: a hub id or folder, or the loaded pair itself."""
+    def _load_config(self) -> Any:  # noqa: ANN401
+        place = self._place()
+        if isinstance(place, tuple):
+            return place[0].config
+        with loading.explained_errors(self.name, place, "config"), loading.quiet_transformers():
+            return loading.load_config(place, trust_remote_code=self.trust_remote_code)
+
+    def _place(self) -> Path | Loaded:
+        """Return the folder that transformers loads from, or the loaded pair itself."""
+        found: Path | Loaded = self._part("place", self._find_place)
+        return found
+
+    def _find_place(self) -> Path | Loaded:
         location = self._location
         assert location is not None, "a draft without a location is loaded"
-        if isinstance(location, GgufModel):
-            with self._explained_errors(), _quiet_transformers():
-                return converted_folder(location, _load_gguf)
-        return location.path if isinstance(location, FolderModel) else location.name
-
-    @contextmanager
-    def _explained_errors(self) -> Iterator[None]:
-        """Turn errors of transformers into ours, with the ways to get a draft."""
-        try:
-            yield
-        except OSError as error:
-            msg = f"The draft model {self.name!r} could not be loaded: {error}\n{THREE_WAYS}"
-            raise DraftModelNotFoundError(msg) from error
-        except ValueError as error:
-            msg = f"The draft model {self.name!r} cannot be used: {error}"
-            raise DraftModelUnsupportedError(msg) from error
+        if isinstance(location, FolderModel):
+            return location.path
+        if isinstance(location, HubModel):
+            return hub_folder(location, with_code=self.trust_remote_code)
+        with loading.explained_errors(self.name, location.path), loading.quiet_transformers():
+            return converted_folder(location, loading.load_gguf)
 
     def __repr__(self) -> str:
-        """Name, device and dtype."""
-        return f"DraftModel({self.name!r}, device={self.device}, dtype={self.dtype})"
+        """Name, device, dtype, and further options where they are set."""
+        options = "".join(f", {name}={value!r}" for name, value in self._options().items())
+        return f"DraftModel({self.name!r}, device={self.device}, dtype={self.dtype}{options})"
+
+    def _options(self) -> dict[str, Any]:
+        """Return the options of `from_source` that are rarely used, where they are."""
+        options: dict[str, Any] = {}
+        if isinstance(self._location, HubModel) and self._location.revision is not None:
+            options["revision"] = self._location.revision
+        if self.trust_remote_code:
+            options["trust_remote_code"] = True
+        return options
 
     def __copy__(self) -> DraftModel:
         """Return the same object: weights have one owner."""
@@ -231,7 +321,8 @@ class DraftModel:
         if self._location is None:
             msg = "A draft made from a loaded model cannot be pickled: name its source instead."
             raise TypeError(msg)
-        return _from_source, (self._source, str(self.device), str(self.dtype), self.layers)
+        kind = str(self.device), str(self.dtype), self.layers, self._options()
+        return _from_source, (self._source, *kind)
 
 
 DraftSource = str | Path | tuple[Any, Any] | DraftModel | None
@@ -248,91 +339,20 @@ _shared_lock = ForkSafeLock()
 
 
 def _from_source(
-    source: str | Path | None, device: str, dtype: str, layers: int | None
+    source: str | Path | None,
+    device: str,
+    dtype: str,
+    layers: int | None,
+    options: dict[str, Any],
 ) -> DraftModel:
-    draft = DraftModel.from_source(source, device=device, dtype=dtype)
-    return draft if layers is None else draft.first_layers(layers)
+    draft = DraftModel.from_source(source, device=device, dtype=dtype, **options)
+    return draft if layers is None else draft._cut(layers)  # noqa: SLF001 - loads nothing
 
 
 def _name_of(location: DraftLocation) -> str:
     return str(location.path) if isinstance(location, FolderModel) else location.name
 
 
-def _default_device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _indexed(device: torch.device) -> torch.device:
-    """Resolve `cuda` to the current device, so that both names share one copy of the weights."""
-    if device.type == "cuda" and device.index is None:
-        return torch.device("cuda", torch.cuda.current_device())
-    return device
-
-
-def _default_dtype(device: torch.device) -> torch.dtype:
-    return torch.bfloat16 if device.type == "cuda" else torch.float32
-
-
-def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """Resolve names such as "bfloat16" or "torch.bfloat16"."""
-    found = (
-        dtype
-        if isinstance(dtype, torch.dtype)
-        else getattr(torch, str(dtype).removeprefix("torch."), None)
-    )
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        msg = f"dtype must be a floating-point type such as 'float32' or 'bfloat16'; got {dtype!r}."
-        raise ValueError(msg)
-    return found
-
-
-def _load_pretrained(place: str | Path, dtype: torch.dtype, layers: int | None) -> Loaded:
-    """Load a model, whole or cut, and its tokenizer in transformers' format."""
-    model = _first_layers(place, dtype, layers) if layers else None
-    if model is None:
-        model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype)
-    return model, AutoTokenizer.from_pretrained(place)
-
-
-def _first_layers(place: str | Path, dtype: torch.dtype, layers: int) -> Any:  # noqa: ANN401
-    """Load a model's first layers without its head; None if it is not a text-only model."""
-    config = AutoConfig.from_pretrained(place)
-    if config.get_text_config() is not config:
-        return None
-    _cut_config(config, layers)
-    return AutoModel.from_pretrained(place, config=config, dtype=dtype)
-
-
-def _cut_config(config: Any, layers: int) -> None:  # noqa: ANN401
-    """Cut a config to its first layers, per-layer lists included."""
-    depth = config.num_hidden_layers
-    for name, value in vars(config).items():
-        if isinstance(value, list) and len(value) == depth:
-            setattr(config, name, value[:layers])
-    config.num_hidden_layers = min(layers, depth)
-
-
-def _load_gguf(path: Path) -> Loaded:
-    """Load a model, unpacked to float32, and its tokenizer from a GGUF file."""
-    # Newer versions of transformers keep the weights packed by default; older ones lack the class.
-    config_class = getattr(transformers, "GgufConfig", None)
-    options = {"quantization_config": config_class(dequantize=True)} if config_class else {}
-    model = AutoModelForCausalLM.from_pretrained(
-        path.parent, gguf_file=path.name, dtype=torch.float32, **options
-    )
-    return model, AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Silence transformers' progress bars and its list of unused weights."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    level = transformers_logging.get_verbosity()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if shown:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+def _bytes_of(model: Any) -> int:  # noqa: ANN401
+    """Return the memory of a model's weights; tied ones count once."""
+    return sum(weights.numel() * weights.element_size() for weights in model.parameters())

@@ -16,6 +16,8 @@ def draft_scorer(  # noqa: PLR0913 - mirrors from_draft_model
     *,
     device: Device | None,
     dtype: Dtype | None,
+    revision: str | None,
+    trust_remote_code: bool,
     is_published: bool,
     window_tokens: int | None,
     limits: EngineLimits | None,
@@ -24,7 +26,13 @@ def draft_scorer(  # noqa: PLR0913 - mirrors from_draft_model
 
     See `ContextCompressor.from_draft_model`.
     """
-    model = DraftModel.from_source(draft, device=device, dtype=dtype)
+    model = DraftModel.from_source(
+        draft,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
     readout = PublishedReadout() if is_published else None
     scorer = AttentionScorer(model, readout, ReadingPlan(window_tokens=window_tokens))
     return shared_engine(scorer, limits=limits)

@@ -37,6 +37,12 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else user_cache_path("specprefill-integrations")
 
 
+def copy_of(gguf: GgufModel) -> Path:
+    """Return the path of the converted copy of a GGUF model, made or not."""
+    digest = hashlib.sha256(f"{_FORMAT} {gguf.identity}".encode()).hexdigest()[:16]
+    return cache_folder() / f"{gguf.name.removesuffix('.gguf')}-{digest}"
+
+
 def converted_folder(gguf: GgufModel, load: Callable[[Path], Loaded]) -> Path | Loaded:
     """Return the converted copy of a GGUF model, made now if missing.
 
@@ -48,8 +54,7 @@ def converted_folder(gguf: GgufModel, load: Callable[[Path], Loaded]) -> Path | 
         A folder in transformers' format; if the cache cannot be written, the model and the
         tokenizer.
     """
-    digest = hashlib.sha256(f"{_FORMAT} {gguf.identity}".encode()).hexdigest()[:16]
-    final = cache_folder() / f"{gguf.name.removesuffix('.gguf')}-{digest}"
+    final = copy_of(gguf)
     if final.is_dir():
         return final
     try:
@@ -69,7 +74,13 @@ def _convert(gguf: GgufModel, load: Callable[[Path], Loaded], final: Path) -> Pa
     """Write the copy beside its final path, then rename it. The lock must be held."""
     for leftover in final.parent.glob(f"{final.name}.*.part"):  # left by killed processes
         shutil.rmtree(leftover, ignore_errors=True)
-    logger.info("Converting %s once; the copy is kept in %s", gguf.name, final)
+    # A warning, so that it shows where logging is not set up: the caller waits.
+    logger.warning(
+        "Converting the draft model %s, once: this takes about half a minute. "
+        "The copy is kept in %s",
+        gguf.name,
+        final,
+    )
     part = Path(tempfile.mkdtemp(dir=final.parent, prefix=f"{final.name}.", suffix=".part"))
     try:
         loaded = load(_ready_file(gguf, part))

@@ -148,7 +148,7 @@ def test_a_missing_path_names_the_three_ways():
 
 def test_an_unreachable_hub_model_names_the_three_ways():
     draft = DraftModel.from_source("nobody/no-such-draft")
-    with pytest.raises(DraftModelNotFoundError, match="three ways"):
+    with pytest.raises(DraftModelNotFoundError, match="Three ways"):
         draft.load()
 
 

@@ -1,0 +1,40 @@
+"""The device and the dtype of a draft."""
+
+from __future__ import annotations
+
+import torch
+
+
+def resolved_device(device: str | torch.device | None) -> torch.device:
+    """Return a device, by default CUDA if available, else the CPU.
+
+    `cuda` becomes the current device, so that both names share one copy of the weights.
+
+    Raises:
+        RuntimeError: PyTorch does not know the device.
+    """
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    found = torch.device(device)
+    if found.type == "cuda" and found.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return found
+
+
+def resolved_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
+    """Return a dtype from a name such as "bfloat16"; by default bfloat16 on CUDA, else float32.
+
+    Raises:
+        ValueError: It is no floating-point type.
+    """
+    if dtype is None:
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    found = (
+        dtype
+        if isinstance(dtype, torch.dtype)
+        else getattr(torch, str(dtype).removeprefix("torch."), None)
+    )
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        msg = f"dtype must be a floating-point type such as 'float32' or 'bfloat16'; got {dtype!r}."
+        raise ValueError(msg)
+    return found

@@ -1,0 +1,226 @@
+"""Loading the config, tokenizer and weights of a draft with transformers; its errors in our words.
+
+Knows nothing about sharing, failures that are remembered, or devices.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import textwrap
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from specprefill_integrations.errors import (
+    DraftModelDamagedError,
+    DraftModelError,
+    DraftModelNotFoundError,
+    DraftModelUnsupportedError,
+)
+from specprefill_integrations.scoring._draft_files import Part, find_damage, weights_file
+from specprefill_integrations.scoring._draft_location import THREE_WAYS
+from specprefill_integrations.scoring._gguf_cache import Loaded
+
+logger = logging.getLogger(__name__)
+
+_VISIBLE_AFTER_SECONDS = 1.0
+
+
+def load_config(folder: Path, *, trust_remote_code: bool) -> Any:  # noqa: ANN401 - transformers' classes are not typed
+    """Load the config of a model in transformers' format."""
+    return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+
+
+def load_tokenizer(folder: Path, *, trust_remote_code: bool) -> Any:  # noqa: ANN401
+    """Load the tokenizer of a model in transformers' format."""
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+
+
+def load_weights(
+    folder: Path, dtype: torch.dtype, layers: int | None, *, trust_remote_code: bool
+) -> Any:  # noqa: ANN401
+    """Load a model in transformers' format.
+
+    Args:
+        folder: The model's folder.
+        dtype: The type of its weights.
+        layers: Load the first layers only, without output head, if it is a text-only model
+            without Python code of its own.
+        trust_remote_code: Let Python code of the model run.
+
+    Raises:
+        DraftModelDamagedError: Some weights are missing or have another shape.
+    """
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    model_class: Any = AutoModelForCausalLM
+    if layers:
+        config = load_config(folder, **options)
+        if config.get_text_config() is config and not getattr(config, "auto_map", None):
+            _cut_config(config, layers)
+            model_class = AutoModel
+            options["config"] = config
+    # Otherwise transformers fills what does not fit with random numbers, or reports it as a table.
+    options.update(output_loading_info=True, ignore_mismatched_sizes=True)
+    model, found = model_class.from_pretrained(folder, dtype=dtype, **options)
+    _check_weights(found, weights_file(folder))
+    return model
+
+
+def load_gguf(path: Path) -> Loaded:
+    """Load a model, unpacked to float32, and its tokenizer from a GGUF file.
+
+    Raises:
+        DraftModelDamagedError: Some weights are missing.
+    """
+    # Newer versions of transformers keep the weights packed by default; older ones lack the class.
+    config_class = getattr(transformers, "GgufConfig", None)
+    options: dict[str, Any] = {"gguf_file": path.name, "trust_remote_code": False}
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, **options)
+    if config_class:
+        options["quantization_config"] = config_class(dequantize=True)
+    model_class: Any = AutoModelForCausalLM
+    model, found = model_class.from_pretrained(
+        path.parent, dtype=torch.float32, output_loading_info=True, **options
+    )
+    _check_weights(found, path)
+    return model, tokenizer
+
+
+def check_vocabulary(model: Any, tokenizer: Any, where: str) -> None:  # noqa: ANN401
+    """Check that a model has a vector for every token that a text may contain.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer. Special tokens do not count: texts are encoded without them, and
+            some models have no vectors for those of images.
+        where: The tokenizer's place, for people.
+
+    Raises:
+        DraftModelDamagedError: The tokenizer is that of another model.
+    """
+    if not hasattr(tokenizer, "get_vocab"):  # not of transformers
+        return
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    largest = max(set(tokenizer.get_vocab().values()) - special, default=0)
+    rows = model.get_input_embeddings().weight.shape[0]
+    if largest >= rows:
+        msg = (
+            f"The tokenizer in {where!r} does not belong to the draft model: it has "
+            f"{largest + 1} tokens, and the model has embeddings of {rows}."
+        )
+        raise DraftModelDamagedError(msg)
+
+
+@contextmanager
+def explained_errors(name: str, place: Path | None, part: Part = "weights") -> Iterator[None]:
+    """Turn the errors of loading into ours, in one line; the traceback is logged as DEBUG.
+
+    Args:
+        name: The draft's name.
+        place: Its folder or file.
+        part: The part that is loaded from a folder.
+    """
+    try:
+        yield
+    except DraftModelError:
+        raise
+    except Exception as error:
+        logger.debug("The draft %s could not be loaded", name, exc_info=error)
+        raise _explained(error, name, place, part) from None
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence transformers' progress bars and its list of unused weights."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    level = transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if shown:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def visible_if_long(name: str) -> Iterator[None]:
+    """Log a line that shows without any settings if the block takes more than a second."""
+    line = "Loading the draft model %s, once per process ..."
+    timer = threading.Timer(_VISIBLE_AFTER_SECONDS, logger.warning, (line, name))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _explained(error: Exception, name: str, place: Path | None, part: Part) -> DraftModelError:
+    told = textwrap.shorten(str(error).strip().partition("\n")[0], 300, placeholder=" ...")
+    told = (told or type(error).__name__).rstrip(".")
+    if "trust_remote_code" in str(error):
+        return DraftModelUnsupportedError(
+            f"The draft model {name!r} comes with Python code of its own, which is not run. "
+            "If you trust its author, allow it with trust_remote_code=."
+        )
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        failure = DraftModelUnsupportedError(
+            f"The draft model {name!r} does not fit into memory: {told}."
+        )
+        failure.may_pass = True
+        return failure
+    damage = _damage(error, place, part)
+    if damage is not None:
+        return DraftModelDamagedError(f"The draft model {name!r} is damaged: {damage}.")
+    if isinstance(error, OSError):
+        return DraftModelNotFoundError(
+            f"The draft model {name!r} could not be loaded: {told}. {THREE_WAYS}"
+        )
+    return DraftModelUnsupportedError(f"The draft model {name!r} cannot be used: {told}.")
+
+
+def _damage(error: Exception, place: Path | None, part: Part) -> str | None:
+    if place is not None and place.is_dir():
+        return find_damage(place, part)
+    if isinstance(error, struct.error | EOFError) or _comes_from(error, "gguf"):
+        return f"{str(place)!r} is cut off or no GGUF file ({error})"
+    return None
+
+
+def _comes_from(error: Exception, package: str) -> bool:
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__", "").startswith(f"{package}.") for frame, _ in frames)
+
+
+def _check_weights(found: dict[str, Any], file: Path) -> None:
+    """Check what transformers says about the weights that it loaded.
+
+    Raises:
+        DraftModelDamagedError: Weights are missing, or do not fit the config.
+    """
+    for key, meaning in (("missing_keys", "lacks"), ("mismatched_keys", "has another shape of")):
+        names = sorted(map(str, found.get(key) or ()))
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            msg = f"The draft model is damaged: {str(file)!r} {meaning} {names[0]}{more}."
+            raise DraftModelDamagedError(msg)
+
+
+def _cut_config(config: Any, layers: int) -> None:  # noqa: ANN401
+    """Cut a config to its first layers, per-layer lists included."""
+    depth = config.num_hidden_layers
+    for name, value in vars(config).items():
+        if isinstance(value, list) and len(value) == depth:
+            setattr(config, name, value[:layers])
+    config.num_hidden_layers = min(layers, depth)
