@@ -6,12 +6,13 @@ A selector adds up the costs of units; a tokenizer does not, because tokens merg
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 from specprefill_integrations._deadline import check_deadline
+from specprefill_integrations.pipeline._further_units import FurtherUnits
 from specprefill_integrations.pipeline._selection import KeptUnits, Selector, best_first, with_needs
 from specprefill_integrations.pipeline._split_document import SplitDocument
 from specprefill_integrations.pipeline._token_counting import count_each
@@ -20,8 +21,10 @@ from specprefill_integrations.types import CountTokens, Span, Unit
 
 _ROUNDS = 4
 
-# Attempts to spend the rest of a limit on further units.
+# Attempts to spend the rest of a limit on further units. Each writes and counts a text again, so
+# long texts get fewer.
 _TRIES = 64
+_TRIED_CHARS = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,44 +128,34 @@ class BudgetFitter:
 
     def _topped_up(self, units: Sequence[Unit], choice: _Choice, token_limit: int) -> list[Fitted]:
         """Add further units, best first, until none fits into the rest of the limit."""
-        ranked = best_first(units)
         kept = KeptUnits(units, self._gap_tokens, choice.kept)
+        further = FurtherUnits(kept, self._gap_tokens, [*map(self._slack, self.documents)])
         rendered, left = list(choice.rendered), token_limit - choice.tokens
-        too_large: set[int] = set()
-        for _ in range(_TRIES):
+        tries, chars = _TRIES, _TRIED_CHARS
+        while tries > 0 and chars > 0:
             check_deadline()
-            index = next(self._may_fit(ranked, kept, left, too_large), None)
+            index = further.best_that_may_fit(left)
             if index is None:
                 break
             number = units[index].document
+            tries, chars = tries - 1, chars - len(self.documents[number].text)
             trial = with_needs(units, [index]) | kept.indices
-            [again] = self._render_spans({number: self._spans(units, trial)[number]})
+            of_document = (i for i in trial if units[i].document == number)
+            [again] = self._render_spans({number: self._spans(units, of_document)[number]})
             cost = again.tokens - rendered[number].tokens
             if cost > left:
-                too_large.add(index)
+                further.reject(index)
                 continue
             rendered[number] = again
             left -= cost
-            kept = KeptUnits(units, self._gap_tokens, trial)
+            further.keep(index)
             if cost < 0:  # it closed a gap, so more is left than before
-                too_large.clear()
+                further.reconsider()
         return rendered
 
-    def _may_fit(
-        self, ranked: Sequence[int], kept: KeptUnits, left: int, too_large: Collection[int]
-    ) -> Iterator[int]:
-        """Yield units whose estimated cost may fit into the rest, best first."""
-        for index in ranked:
-            room = left + self._slack(kept.units[index].document)
-            # A unit can at best close a gap.
-            if index in kept.indices or kept.units[index].tokens - self._gap_tokens > room:
-                continue
-            if index not in too_large and kept.cost_of(index) <= room:
-                yield index
-
-    def _slack(self, number: int) -> int:
+    def _slack(self, document: SplitDocument) -> int:
         """Return by how many tokens one more unit may cost less than estimated."""
-        return self.documents[number].splitter.estimate_slack(self._gap_tokens)
+        return document.splitter.estimate_slack(self._gap_tokens)
 
     def _cut_best(self, units: Sequence[Unit], token_limit: int) -> list[Fitted]:
         """Keep as many leading words of the best unit that may be cut as fit, perhaps none."""

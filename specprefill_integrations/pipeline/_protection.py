@@ -97,7 +97,7 @@ DEFAULT_PROTECTION: tuple[ProtectionRule, ...] = (
         kinds=(*_OUTPUT, "csv", "markdown"),
     ),
     ProtectionRule(
-        pattern=r"^=+ .*\b(?:passed|failed|errors?)\b.* =+$|^Tests?(?: Suites)?: +\d+ "
+        pattern=r"^=+ (?=.*\b(?:passed|failed|errors?)\b).* =+$|^Tests?(?: Suites)?: +\d+ "
         r"|^Ran \d+ tests? ",
         kinds=_OUTPUT,
     ),

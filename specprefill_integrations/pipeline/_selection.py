@@ -262,8 +262,16 @@ class KeptUnits:
         self.tokens = 0
         self._gap_tokens = gap_tokens
         self._in_document: Counter[int] = Counter()
+        self.add(indices)
+
+    def add(self, indices: Iterable[int]) -> None:
+        """Keep units, whatever they cost."""
         for index in indices:
             self._add(index)
+
+    def has_of(self, document: int) -> bool:
+        """Return True if a unit of a document is kept."""
+        return self._in_document[document] > 0
 
     def try_to_add(self, indices: Iterable[int], token_limit: int) -> bool:
         """Keep units and the units that they need, if that stays within the limit.

@@ -174,7 +174,7 @@ EVIDENCE = {
         r"namespace [\w:]+ *\{$",
         r"(?:public|private|protected):$",
         r".*\bstd::\w+.*[;{,)]$",
-        r".*\w+::~?\w+\(.*\).*\{$",
+        r"(?=.*\{$).*\w::~?\w+\(.*\)",
         r"(?:class|struct) \w+ (?:final )?: (?:public|private) ",
     ),
     "go": (

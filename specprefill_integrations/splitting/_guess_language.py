@@ -19,6 +19,9 @@ from specprefill_integrations.splitting._lines import source_lines
 # Only this much of a text is examined.
 _READ_CHARS = 20_000
 
+# The patterns take superlinear time, and nothing typical is longer.
+_LINE_END_CHARS = 200
+
 # Minimum share of lines typical of the language, minimum number of different patterns that match,
 # and minimum lead over the second language.
 _LEAST_SHARE = 0.08
@@ -76,8 +79,8 @@ def _by_shebang(text: str) -> str | None:
 
 
 def _by_lines(text: str) -> str | None:
-    lines = [text[line.start : line.end].rstrip() for line in source_lines(text)]
-    lines = [line for line in lines if line]
+    whole = (text[line.start : line.end].rstrip() for line in source_lines(text))
+    lines = [_ends(line) for line in whole if line]
     if not lines or _IS_NO_CODE.search(text):
         return None
     if sum(map(bool, map(_LOOKS_LIKE_CODE.match, lines))) < _LEAST_LIKE_CODE * len(lines):
@@ -90,6 +93,15 @@ def _by_lines(text: str) -> str | None:
         second = sorted(typical, key=typical.__getitem__, reverse=True)[2]
     is_clear = typical[best] >= max(_LEAST_LEAD * typical[second], _LEAST_SHARE * len(lines))
     return best if is_clear and _count_ways(best, lines) >= _LEAST_WAYS else None
+
+
+def _ends(line: str) -> str:
+    """A line, or the two ends of a long one."""
+    return (
+        line
+        if len(line) <= 2 * _LINE_END_CHARS
+        else line[:_LINE_END_CHARS] + line[-_LINE_END_CHARS:]
+    )
 
 
 def _count(way: re.Pattern[str], lines: Sequence[str]) -> int:

@@ -24,6 +24,9 @@ _BLOCK_NAMES = (
 _BLOCKS = frozenset(_BLOCK_NAMES.split())
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 
+# Further header rows of a table are rows: each row needs all of its header.
+_MOST_NEEDS = 40
+
 # Within a row, only these tags split.
 _CUTS_ROWS = frozenset({"table", "tr", "thead", "tbody", "tfoot"})
 
@@ -174,6 +177,7 @@ class _Scan:
             self._headings.open(ranks[0], index)
         elif table.is_in_row and not table.is_in_body and _is_header(block, table):
             table.header = self.outline.add_heading(span, needs, self._max_chars)
+            table.is_in_body = len(table.header) > _MOST_NEEDS
         else:
             table.is_in_body |= table.is_in_row
             self.outline.add_all(split_oversized(self._text, span, self._max_chars), needs)

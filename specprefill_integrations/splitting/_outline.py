@@ -16,6 +16,9 @@ from specprefill_integrations.types import Span
 Needs = tuple[int, ...]
 """Indices of units, ascending; includes what those units need themselves."""
 
+# Of a heading that is cut into more pieces, other units need only the first ones.
+_HEADING_PIECES = 32
+
 
 class Outline:
     """A collector of the units of a text, in order."""
@@ -52,13 +55,15 @@ class Outline:
         self.add_all(split_at_lines(self.text, span, max_chars), needs)
 
     def add_heading(self, span: Span, needs: Needs, max_chars: int) -> Needs:
-        """Add lines that other units need; each piece of long ones needs the pieces before it.
+        """Add lines that other units need; each piece of long ones needs the first pieces.
 
         Returns:
             The needs of units below it.
         """
-        for piece in split_at_lines(self.text, span, max_chars):
+        pieces = split_at_lines(self.text, span, max_chars)
+        for piece in pieces[:_HEADING_PIECES]:
             needs = self.add(piece, needs)
+        self.add_all(pieces[_HEADING_PIECES:], needs)
         return needs
 
     def add_headed(self, head: Span, end: int, needs: Needs, max_chars: int) -> None:
