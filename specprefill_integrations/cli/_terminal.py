@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -17,9 +18,7 @@ from rich.text import Text
 from specprefill_integrations.errors import BudgetError, EvaluationDataError
 
 # Parameters of the library whose names are also options, as they stand in its messages.
-_PARAMETERS = re.compile(
-    r"\b(draft|device|dtype|revision|trust_remote_code|window_tokens|max_tokens)="
-)
+_PARAMETERS = re.compile(r"\b(draft|device|dtype|revision|window_tokens|max_tokens)=([^\s.,;)]?)")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 USAGE_ERROR = 2
@@ -62,7 +61,9 @@ def clear_errors(*, debug: bool = False) -> Iterator[None]:
 
 def as_options(message: str) -> str:
     """Name the options of the command line instead of parameters: `--draft` for `draft=`."""
-    return _PARAMETERS.sub(lambda match: f"--{match[1].replace('_', '-')} ", message)
+    return _PARAMETERS.sub(
+        lambda match: f"--{match[1].replace('_', '-')} {match[2]}".rstrip(), message
+    )
 
 
 @contextmanager
@@ -93,10 +94,16 @@ def quiet_libraries(*, debug: bool) -> Iterator[None]:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    # Its line about a long load: commands show their own progress.
+    loading = logging.getLogger("specprefill_integrations.scoring._draft_loading")
     with warnings.catch_warnings(), redirect_stdout(sys.stderr):
         if not debug:
             warnings.simplefilter("ignore")
-        yield
+            loading.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            loading.setLevel(logging.NOTSET)
 
 
 def stderr_console() -> Console:

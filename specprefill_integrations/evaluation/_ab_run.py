@@ -80,14 +80,16 @@ class AbRun:
                 self._ask_about(case, in_turn(self.variants, turn))
                 on_case()
 
-        with ThreadPoolExecutor(self.limits.concurrency) as pool:
-            futures = [pool.submit(work, turn, case) for turn, case in enumerate(cases)]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:  # such as Ctrl-C: start no further case
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        pool = ThreadPoolExecutor(self.limits.concurrency)
+        futures = [pool.submit(work, turn, case) for turn, case in enumerate(cases)]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException as error:
+            # Start no further case; after Ctrl-C, do not wait for a model that may never answer.
+            pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+            raise
+        pool.shutdown()
         return self._switch.reason
 
     def _ask_about(self, case: EvaluationCase, variants: Sequence[Variant]) -> None:

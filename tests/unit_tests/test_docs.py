@@ -7,6 +7,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -17,8 +18,7 @@ import typer
 
 import specprefill_integrations
 from specprefill_integrations import ContextCompressor, langchain, llama_index
-from specprefill_integrations.cli import _bench, _calibrate, _compress
-from specprefill_integrations.cli import _evaluate as evaluate
+from specprefill_integrations.cli import COMMANDS
 from specprefill_integrations.compressor import shared_compressor
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import SkipReason
@@ -103,12 +103,13 @@ def options_of(command: Any) -> set[str]:
 
 def command_line_options() -> dict[str, set[str]]:
     """The options of each of our commands, and of the demo."""
-    modules = {"bench": _bench, "calibrate": _calibrate, "compress": _compress}
-    found = {
-        name: options_of(typer.main.get_command(module.app)) for name, module in modules.items()
-    }
-    for name, command in typer.main.get_command(evaluate.app).commands.items():
-        found[f"evaluate {name}"] = options_of(command)
+    found: dict[str, set[str]] = {}
+    for name, (module, _) in COMMANDS.items():
+        app = import_module(f"specprefill_integrations.cli.{module}").app
+        command = typer.main.get_command(app)
+        inner = getattr(command, "commands", None)
+        commands = {f"{name} {one}": inner[one] for one in inner} if inner else {name: command}
+        found |= {words: options_of(one) for words, one in commands.items()}
     demo = (ROOT / "examples" / "rag_demo.py").read_text("utf-8")
     found["rag_demo.py"] = set(re.findall(r'add_argument\("(--[a-z-]+)"', demo))
     return found

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -320,6 +325,43 @@ def test_it_stops_where_it_should(data: Path, server: ChatServer) -> None:
     assert result.exit_code == 1
     assert "stopped because the model kept failing" in result.stdout
     assert len(server.requests) == 10
+
+
+def test_an_interrupt_does_not_wait_for_the_model(data: Path) -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    def wait(_: str) -> str:
+        asked.set()
+        ended.wait(100)
+        return "Ada"
+
+    code = (
+        "import signal\n"
+        "from specprefill_integrations import ContextCompressor\n"
+        "from specprefill_integrations.cli import main\n"
+        "from specprefill_integrations.testing import KeywordScorer\n"
+        "compressor = ContextCompressor(KeywordScorer())\n"
+        "ContextCompressor.from_draft_model = lambda *_, **__: compressor\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "main()"
+    )
+    root = str(Path(__file__).parents[3])
+    with serve_chat(wait) as server:
+        words = ["evaluate", "ab", str(data), "--model", "tiny", "--base-url", server.url, "-q"]
+        with subprocess.Popen(  # noqa: S603 - our own code
+            [sys.executable, "-c", code, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": root},
+        ) as process:
+            try:
+                assert asked.wait(100)
+                process.send_signal(signal.SIGINT)
+                written, errors = process.communicate(timeout=60)
+                assert not ended.is_set()
+            finally:
+                ended.set()
+    assert (process.returncode, written, errors) == (130, b"", b"")
 
 
 def test_csv_metrics_and_a_prompt_of_ones_own(server: ChatServer, tmp_path: Path) -> None:
