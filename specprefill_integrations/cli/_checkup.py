@@ -282,18 +282,27 @@ def _why_not_writable(folder: Path) -> str | None:
 def _check_memory(model: DraftModel | None) -> Finding:
     free = psutil.virtual_memory().available
     used = psutil.Process().memory_info().rss
-    weights = 0
+    weights, on_device = 0, None
     if model is not None:
+        from specprefill_integrations.scoring._draft_device import free_bytes  # noqa: PLC0415
+
         parameters = model.model.parameters()
         weights = sum(one.numel() * one.element_size() for one in parameters)
-    enough = free > _LITTLE_MEMORY
+        on_device = free_bytes(model.device)
+    enough = min(free, free if on_device is None else on_device) > _LITTLE_MEMORY
+    also = "" if on_device is None else f" ({_format_bytes(on_device)} on the device)"
     return Finding(
         name="memory",
         result="ok" if enough else "warning",
-        told=f"{_format_bytes(free)} free; this process holds {_format_bytes(used)}, of which the "
-        f"draft's weights are {_format_bytes(weights)}",
+        told=f"{_format_bytes(free)} free{also}; this process holds {_format_bytes(used)}, "
+        f"of which the draft's weights are {_format_bytes(weights)}",
         cure="" if enough else "free some, or use a smaller --draft or --dtype bfloat16",
-        details={"free_bytes": free, "process_bytes": used, "weight_bytes": weights},
+        details={
+            "free_bytes": free,
+            "device_free_bytes": on_device,
+            "process_bytes": used,
+            "weight_bytes": weights,
+        },
     )
 
 

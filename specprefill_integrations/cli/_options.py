@@ -59,24 +59,34 @@ def _check_draft(source: str | None) -> str | None:
 
 
 def _check_device(device: str | None) -> str | None:
-    return _check_with("check_device", device, "--device")
-
-
-def _check_dtype(dtype: str | None) -> str | None:
-    return _check_with("check_dtype", dtype, "--dtype")
-
-
-def _check_with(function: str, value: str | None, option: str) -> str | None:
-    if value is not None:
+    if device is not None:
         try:
-            from specprefill_integrations.scoring import _devices  # noqa: PLC0415
+            from specprefill_integrations.scoring._draft_device import (  # noqa: PLC0415
+                check_device,
+            )
 
-            getattr(_devices, function)(value)
+            check_device(device)
         except ModuleNotFoundError as error:
             fail(str(MissingDependencyError(str(error.name), "draft")))
         except ValueError as error:
-            fail(f"{option}: {error}", USAGE_ERROR)
-    return value
+            fail(f"--device: {error}", USAGE_ERROR)
+    return device
+
+
+def _check_dtype(dtype: str | None) -> str | None:
+    if dtype is not None:
+        try:
+            from specprefill_integrations.scoring._draft_device import (  # noqa: PLC0415
+                resolved_device,
+                resolved_dtype,
+            )
+
+            resolved_dtype(dtype, resolved_device("cpu"))
+        except ModuleNotFoundError as error:
+            fail(str(MissingDependencyError(str(error.name), "draft")))
+        except ValueError as error:
+            fail(f"--dtype: {str(error).removeprefix('dtype ')}", USAGE_ERROR)
+    return dtype
 
 
 def _check_keep(keep_fraction: float | None) -> float | None:

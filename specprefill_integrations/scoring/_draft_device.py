@@ -38,3 +38,22 @@ def resolved_dtype(dtype: str | torch.dtype | None, device: torch.device) -> tor
         msg = f"dtype must be a floating-point type such as 'float32' or 'bfloat16'; got {dtype!r}."
         raise ValueError(msg)
     return found
+
+
+def check_device(device: str) -> None:
+    """Check that PyTorch can compute on a device of this machine.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    try:
+        torch.zeros(1, device=device).item()  # some devices fail only when they are used
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        first, *_ = str(error).splitlines() or [""]
+        msg = f"{device!r} cannot be used here: {first}"
+        raise ValueError(msg) from error
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Return the free memory of a CUDA device; None for any other."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
