@@ -30,7 +30,7 @@ _FOR_DEVELOPERS = {"all", "demo"}
 _LITTLE_MEMORY = 500_000_000
 
 _QUERY = "Where is the spare key of the boathouse?"
-_ANSWER = "hangs behind the blue door"
+_ANSWER = "hangs behind the blue shutter"
 _TEXT = f"""\
 The harbor office opens at eight on weekdays and at ten on Sundays. Ferries to the island leave
 from the northern pier every two hours. In winter the last ferry leaves before dark, and the
