@@ -47,16 +47,16 @@ class Finding:
     """Result of one check."""
 
     name: str
-    """What was checked."""
+    """Name of the check."""
 
     result: Result
-    """Whether it is as it should be; `warning`: compression works, but could be better."""
+    """`warning`: compression works, but could be better."""
 
     told: str
-    """What was found."""
+    """Description of the state that was found."""
 
     cure: str = ""
-    """What can be done about it."""
+    """Remedy; empty if none is needed."""
 
     details: Mapping[str, object] = field(default_factory=dict)
     """The same as values for JSON."""
