@@ -1,4 +1,4 @@
-"""Measurements of what scoring costs: time, memory, concurrency and splitting."""
+"""Measurements of what scoring costs and stands: time, memory, concurrency, splitting, faults."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from specprefill_integrations.bench._concurrency import (
     concurrent_requests,
     measure_concurrency,
 )
+from specprefill_integrations.bench._faults import FaultsResult, measure_faults
 from specprefill_integrations.bench._scoring import (
     MemoryResult,
     TimesResult,
@@ -19,12 +20,14 @@ from specprefill_integrations.bench._splitting import SplittingResult, measure_s
 
 __all__ = [
     "ConcurrencyResult",
+    "FaultsResult",
     "MemoryResult",
     "SplittingResult",
     "TimesResult",
     "concurrent_requests",
     "measure_cold_start",
     "measure_concurrency",
+    "measure_faults",
     "measure_memory",
     "measure_splitting",
     "measure_times",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
@@ -62,6 +63,15 @@ def bench(  # noqa: PLR0913 - one parameter per option
         bool,
         typer.Option("--splitting", help="Measure the splitting of one megabyte of each kind."),
     ] = False,
+    faults: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="CALLS",
+            help="Make concurrent calls of a scorer with faults instead, without a draft; exit 1 "
+            "if one is lost or gets another's scores.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -69,9 +79,13 @@ def bench(  # noqa: PLR0913 - one parameter per option
     """Measure what scoring costs, compared with a plain forward pass of the draft."""
     if deadline is not None and concurrency is None:
         fail("--deadline goes with --concurrency", USAGE_ERROR)
+    is_sound = True
     with clear_errors(debug=debug), working("measuring", quiet=quiet):
         if cold_start:
             found: dict[str, object] = {**benchmarks.measure_cold_start(repeats)}
+        elif faults is not None:
+            under_faults = benchmarks.measure_faults(calls=faults)
+            found, is_sound = asdict(under_faults), under_faults.is_sound
         else:
             passes = benchmarks.prepare_passes(
                 tokens=tokens,
@@ -102,6 +116,12 @@ def bench(  # noqa: PLR0913 - one parameter per option
                 memory = benchmarks.measure_memory(passes)
                 found |= {"tokens": passes.tokens, **asdict(memory)}
                 found |= {} if memory_only else asdict(benchmarks.measure_times(passes, repeats))
+    _print(found, as_json=as_json)
+    if not is_sound:
+        fail("calls were lost, answered twice, or got the scores of others")
+
+
+def _print(found: Mapping[str, object], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -100,6 +101,15 @@ def test_the_command_measures_callers_and_splitting(draft):
     assert 0 < found["wait_p50_seconds"] <= found["wait_p99_seconds"]
     found = run("--draft", draft, "--concurrency", 2, "--deadline", 60, "--repeats", 1)
     assert (found["deadline_seconds"], found["deadline_misses"]) == (60, 0)
+
+
+@pytest.mark.parametrize("is_sound", [True, False])
+def test_the_command_fails_if_a_call_is_lost(monkeypatch, is_sound):
+    found = replace(bench.measure_faults(calls=300), lost=0 if is_sound else 1)
+    monkeypatch.setattr(bench, "measure_faults", lambda **_: found)
+    result = CliRunner().invoke(build_app(), ["bench", "--faults", "300", "--json"])
+    assert result.exit_code == (0 if is_sound else 1)
+    assert json.loads(result.stdout)["calls"] == 300
 
 
 def test_a_deadline_without_callers_is_refused():
