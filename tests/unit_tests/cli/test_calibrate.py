@@ -162,6 +162,6 @@ def test_what_cannot_be_fitted_to_is_a_usage_error(tmp_path, options, words):
 
 
 def test_a_draft_that_is_not_there_is_named(tmp_path):
-    result = run("--draft", tmp_path / "nowhere", "--probe", 8, code=1)
+    result = run("--draft", tmp_path / "nowhere", "--probe", 8, code=2)
     assert "nowhere" in result.output
     assert "Traceback" not in result.output

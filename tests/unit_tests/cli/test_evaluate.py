@@ -317,8 +317,9 @@ class TestErrors:
 
     def test_a_missing_draft(self, data: Path, tmp_path: Path) -> None:
         result = run(data, "--draft", tmp_path / "none")
-        self.check(result, 1, "no draft model at")
-        debug = run(data, "--draft", tmp_path / "none", "--debug")
+        self.check(result, 2, "no draft model at")
+        self.check(run(data, "--draft", "nobody/nothing", "-q"), 1, "'nobody/nothing'")
+        debug = run(data, "--draft", "nobody/nothing", "--debug")
         assert type(debug.exception).__name__ == "DraftModelNotFoundError"
 
 

@@ -381,8 +381,8 @@ def test_csv_metrics_and_a_prompt_of_ones_own(server: ChatServer, tmp_path: Path
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--keep", "2"], "keep_fraction must be in (0, 1]"),
-        (["--keep", "x"], "fractions in (0, 1] are needed"),
+        (["--keep", "2"], "--keep takes fractions in (0, 1]"),
+        (["--keep", "x"], "--keep takes fractions in (0, 1]"),
         (["--model-options", "[]"], "--model-options takes a JSON object"),
         (["--field", "who=x"], "--field takes query, texts"),
         (["--prompt", "nowhere.txt"], "--prompt cannot be read"),
