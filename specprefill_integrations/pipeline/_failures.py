@@ -88,5 +88,5 @@ class FailureLog:
 
 def _described(error: Exception) -> str:
     """Return type and message of an error as one line without control characters."""
-    message = visible(" ".join(str(error).split()), _MAX_ERROR_CHARS).rstrip(".")
+    message = visible(" ".join(str(error).split()).removesuffix("."), _MAX_ERROR_CHARS)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

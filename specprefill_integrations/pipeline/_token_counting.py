@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -22,6 +22,9 @@ from specprefill_integrations.types import CountTokens
 __all__ = ["as_token_counter", "count_each", "estimated_tokens"]
 
 _CHARS_PER_TOKEN = 4
+
+# A tokenizer is faster for many texts at once; between such parts a deadline is checked.
+_COUNTED_AT_ONCE = 20_000
 
 # Rough counters, such as words or characters / 4, rightly give 0 for shorter texts.
 _NEVER_FREE = 8
@@ -72,15 +75,24 @@ def count_each(count_tokens: CountTokens, texts: Sequence[str]) -> list[int]:
     Raises:
         TokenCounterError: The counter did not give one number for each text, or a number that
             cannot be right: below 0, or 0 for a text with eight or more letters and digits.
-        DeadlineExceededError: The call took too long; looked at before each text.
+        DeadlineExceededError: The call took too long; looked at before every 20,000 characters.
     """
-    if seconds_left() is None:
-        return _count_together(count_tokens, texts)
     counts = []
-    for text in texts:
+    for part in _parts(texts) if seconds_left() is not None else [texts]:
         check_deadline()
-        counts += _count_together(count_tokens, [text])
+        counts += _count_together(count_tokens, part)
     return counts
+
+
+def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield texts in parts that are counted at once; a long text is a part of its own."""
+    start = chars = 0
+    for index, text in enumerate(texts):
+        if chars and chars + len(text) > _COUNTED_AT_ONCE:
+            yield texts[start:index]
+            start, chars = index, 0
+        chars += len(text)
+    yield texts[start:]
 
 
 def _count_together(count_tokens: CountTokens, texts: Sequence[str]) -> list[int]:
