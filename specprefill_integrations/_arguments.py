@@ -46,15 +46,29 @@ class Within:
         return bool(is_above and value <= self.most and value < math.inf)
 
 
+@dataclass(frozen=True, slots=True)
+class NotEmpty:
+    """Marks a collection that must have items, in an `Annotated`."""
+
+    words: str = "that is not empty"
+    """The condition in words."""
+
+    def __contains__(self, value: Any) -> bool:  # noqa: ANN401 - a collection of any kind
+        """Return True if a collection has items."""
+        return len(value) > 0
+
+
 PositiveInt = Annotated[int, Within("of at least 1", 1)]
 NonNegativeInt = Annotated[int, Within("of at least 0", 0)]
 PositiveFloat = Annotated[float, Within("above 0", 0, is_open=True)]
 NonNegativeFloat = Annotated[float, Within("of at least 0", 0)]
 Share = Annotated[float, Within("in (0, 1]", 0, 1, is_open=True)]
+Shares = Annotated[Sequence[Share], NotEmpty()]
 
 _NUMBERS: Mapping[Any, type] = {int: Integral, float: Real}
 _NAMES = {
     bool: "True or False",
+    bytes: "bytes",
     float: "a number",
     int: "a whole number",
     str: "a text (str)",
@@ -142,9 +156,9 @@ def _fits(value: object, hint: object, *, any_value: bool = False) -> bool:
         is_nan = hint is float and value != value  # noqa: PLR0124 - as only NaN does
         return _is_instance(value, hint) and (any_value or not is_nan)
     if origin is Annotated:
-        ranges = [one for one in args[1:] if isinstance(one, Within) and not any_value]
+        conditions = () if any_value else args[1:]
         fits = _fits(value, args[0], any_value=any_value)
-        return fits and all(value in one for one in ranges)
+        return fits and all(value in one for one in conditions)
     if origin is Literal:
         return any(isinstance(value, type(one)) and (any_value or value == one) for one in args)
     if origin in (Union, UnionType):
@@ -202,7 +216,10 @@ def _described(hint: Any) -> str:  # noqa: ANN401 - any type
 
 def _noun(hint: Any) -> str:  # noqa: ANN401
     """Return a type of items in words, without an article."""
-    return hint.__name__ if isinstance(hint, type) else _described(hint)
+    if get_origin(hint) is Annotated:
+        kind, *conditions = get_args(hint)
+        return " ".join([_noun(kind), *(one.words for one in conditions)])
+    return _described(hint) if get_origin(hint) else str(hint.__name__)
 
 
 def _advice(described: str, value: object, hint: object) -> str:

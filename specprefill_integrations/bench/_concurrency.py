@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
+from specprefill_integrations._arguments import PositiveFloat, PositiveInt, checked
 from specprefill_integrations.bench._sample_texts import documentation
 from specprefill_integrations.errors import DeadlineExceededError
 from specprefill_integrations.scoring._engine import ScoringEngine
@@ -69,7 +70,8 @@ class ConcurrencyResult:
     """Calls of all runs that reached the limit; their texts would pass through unchanged."""
 
 
-def concurrent_requests(calls: int, mean_chars: int) -> list[ScoreRequest]:
+@checked
+def concurrent_requests(calls: PositiveInt, mean_chars: PositiveInt) -> list[ScoreRequest]:
     """Make requests of different texts, lengths and questions.
 
     Args:
@@ -88,13 +90,14 @@ def concurrent_requests(calls: int, mean_chars: int) -> list[ScoreRequest]:
     return requests
 
 
+@checked
 def measure_concurrency(
     scorer: SpanScorer,
     requests: Sequence[ScoreRequest],
     *,
-    callers: int,
-    repeats: int,
-    deadline_seconds: float | None = None,
+    callers: PositiveInt,
+    repeats: PositiveInt,
+    deadline_seconds: PositiveFloat | None = None,
 ) -> ConcurrencyResult:
     """Time one caller and many callers alternately, after a warm-up and without a cache.
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.errors import DeadlineExceededError
 from specprefill_integrations.scoring._engine import ScoringEngine
 from specprefill_integrations.scoring._engine_limits import EngineLimits
@@ -251,7 +252,10 @@ class _Callers:
             self.outcomes.end(call, request, outcome, is_hasty=is_hasty)
 
 
-def measure_faults(*, calls: int, seed: int = 0, scorer: SpanScorer | None = None) -> FaultsResult:
+@checked
+def measure_faults(
+    *, calls: PositiveInt, seed: int = 0, scorer: SpanScorer | None = None
+) -> FaultsResult:
     """Make calls from 16 threads and 32 tasks of two event loops, and count what becomes of them.
 
     Args:

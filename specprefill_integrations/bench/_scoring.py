@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from specprefill_integrations._arguments import PositiveInt, check, checked
 from specprefill_integrations.bench._sample_texts import documentation
 
 if TYPE_CHECKING:
@@ -64,14 +65,15 @@ class TimesResult:
     """Tokens scored per second."""
 
 
+@checked
 def prepare_passes(  # noqa: PLR0913 - mirrors from_draft_model
     *,
-    tokens: int,
+    tokens: PositiveInt,
     draft: str | None = None,
     scorer: ScorerName = "readout",
     device: str | None = None,
     dtype: str | None = None,
-    window_tokens: int | None = None,
+    window_tokens: PositiveInt | None = None,
 ) -> BenchPasses:
     """Load a draft and prepare a text of documentation to measure with.
 
@@ -102,18 +104,21 @@ def measure_memory(passes: BenchPasses) -> MemoryResult:
 
     Memory that was freed before is reused without showing: call this first.
     """
+    _check_passes(passes)
     with _peak_memory(passes) as peak:
         seconds = _seconds(passes.score, passes.wait)
     return MemoryResult(peak_bytes_above_weights=peak[0], first_score_seconds=seconds)
 
 
-def measure_times(passes: BenchPasses, repeats: int) -> TimesResult:
+@checked
+def measure_times(passes: BenchPasses, repeats: PositiveInt) -> TimesResult:
     """Time scoring and plain forward passes alternately, after a warm-up.
 
     Args:
         passes: The prepared text.
         repeats: Runs of each.
     """
+    _check_passes(passes)
     runs = [passes.score, passes.forward, passes.forward_windows]
     for run in runs:
         run()
@@ -130,7 +135,8 @@ def measure_times(passes: BenchPasses, repeats: int) -> TimesResult:
     )
 
 
-def measure_cold_start(repeats: int) -> dict[str, float]:
+@checked
+def measure_cold_start(repeats: PositiveInt) -> dict[str, float]:
     """Time fresh processes: imports only, and from start to the first score.
 
     The default draft must be in the cache already.
@@ -155,6 +161,12 @@ def measure_cold_start(repeats: int) -> dict[str, float]:
         "difference_seconds": statistics.median(row[1] - row[0] for row in times),
         "repeats": repeats,
     }
+
+
+def _check_passes(passes: object) -> None:
+    from specprefill_integrations.bench._passes import BenchPasses  # noqa: PLC0415 - slow to import
+
+    check("passes", passes, BenchPasses)
 
 
 def _process_seconds(code: str) -> float:

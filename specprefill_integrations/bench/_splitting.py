@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from specprefill_integrations._arguments import PositiveFloat, PositiveInt, checked
 from specprefill_integrations.bench._sample_texts import SAMPLED_KINDS, sample_text
 from specprefill_integrations.splitting._by_kind import SplitByKind
 from specprefill_integrations.types import Kind
@@ -38,11 +39,12 @@ class SplittingResult:
     """`split_seconds` / `score_seconds`."""
 
 
+@checked
 def measure_splitting(
     *,
-    tokens_per_second: float,
-    chars: int = 1_000_000,
-    repeats: int = 3,
+    tokens_per_second: PositiveFloat,
+    chars: PositiveInt = 1_000_000,
+    repeats: PositiveInt = 3,
     kinds: Sequence[Kind] | None = None,
     seed: int = 0,
 ) -> list[SplittingResult]:
@@ -54,16 +56,7 @@ def measure_splitting(
         repeats: Runs; medians are reported.
         kinds: Kinds to measure; None for all.
         seed: Random seed of the texts.
-
-    Raises:
-        ValueError: `tokens_per_second`, `chars` or `repeats` is not positive.
     """
-    if min(tokens_per_second, chars, repeats) <= 0:
-        msg = (
-            "tokens_per_second, chars and repeats must be positive; "
-            f"got {tokens_per_second!r}, {chars!r} and {repeats!r}."
-        )
-        raise ValueError(msg)
     return [
         _measured(kind, sample_text(kind, chars, seed), tokens_per_second, repeats)
         for kind in kinds or SAMPLED_KINDS

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.types import Span
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabeledCase:
     """A question, its texts, and the evidence in them.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 
+from specprefill_integrations._arguments import NonNegativeInt, PositiveInt, checked
 from specprefill_integrations.calibration._labeled_cases import LabeledCase
 from specprefill_integrations.calibration._probe_texts._chat import chat
 from specprefill_integrations.calibration._probe_texts._documents import (
@@ -30,7 +31,10 @@ _MAKERS = {
 _OTHER_KINDS = [kind for kind in _MAKERS if kind != "facts"]
 
 
-def probe_cases(count: int, *, seed: int = 0, chars: int = 5_000) -> list[LabeledCase]:
+@checked
+def probe_cases(
+    count: NonNegativeInt, *, seed: int = 0, chars: PositiveInt = 5_000
+) -> list[LabeledCase]:
     """Make questions with texts and evidence, to fit a readout to.
 
     Every other case is of the kind `facts`; the other kinds take turns. A larger `count` extends

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from specprefill_integrations._arguments import NonNegativeInt, PositiveInt, Share, checked
 from specprefill_integrations.calibration._fitting import (
     LabeledUnits,
     all_heads,
@@ -72,8 +73,9 @@ class Calibration:
         """Cross-validated evidence recall of the readout on all cases, by keep fraction."""
         return _recall(self.units, self.scores)
 
+    @checked
     def compare(
-        self, scorers: Mapping[str, SpanScorer], count: int, track: Track = _untracked
+        self, scorers: Mapping[str, SpanScorer], count: NonNegativeInt, track: Track = _untracked
     ) -> Iterator[tuple[str, Mapping[str, float]]]:
         """Measure the evidence recall of the readout and of other scorers on the same cases.
 
@@ -114,12 +116,13 @@ class Calibration:
         )
 
 
+@checked
 def read_for_calibration(  # noqa: PLR0913 - mirrors the options
     draft: DraftModel,
     cases: Sequence[LabeledCase],
     *,
-    last_depth: float = 0.65,
-    window_tokens: int = 1024,
+    last_depth: Share = 0.65,
+    window_tokens: PositiveInt = 1024,
     lookahead: bool = False,
     track: Track = _untracked,
 ) -> Calibration:
@@ -154,6 +157,7 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
     return Calibration(draft=draft, readout=readout, cases=cases, units=units, scores=scores)
 
 
+@checked
 def unfitted_scorers(draft: DraftModel) -> dict[str, SpanScorer]:
     """Build the scorers that need no fitting, by name.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from specprefill_integrations._arguments import Shares, checked
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._ab_limits import AbLimits, StopReason
@@ -14,6 +15,7 @@ from specprefill_integrations.evaluation._ab_prompts import DEFAULT_TEMPLATE, Pr
 from specprefill_integrations.evaluation._ab_run import AbRun, case_key
 from specprefill_integrations.evaluation._ab_summary import (
     AbSummary,
+    Margin,
     TaskSummary,
     VariantSummary,
     summarize_ab,
@@ -186,14 +188,15 @@ def cases_within(
     return found
 
 
+@checked
 def run_ab(  # noqa: PLR0913 - one keyword a choice
     cases: Iterable[EvaluationCase],
     target: ChatTarget,
     compressors: Lineup | ContextCompressor | Mapping[str, ContextCompressor | CaseCompressor],
-    keep_fractions: Sequence[float],
+    keep_fractions: Shares,
     log: RunLog,
     *,
-    margin: float = 0.05,
+    margin: Margin = 0.05,
     judge: Judge | None = None,
     template: str = DEFAULT_TEMPLATE,
     limits: AbLimits | None = None,
@@ -211,7 +214,7 @@ def run_ab(  # noqa: PLR0913 - one keyword a choice
         cases: The cases; those that cannot be asked about or judged are left out and counted.
         target: The model.
         compressors: One compressor, several by name, or a line-up of `build_lineup`.
-        keep_fractions: Kept tokens / original tokens, each in (0, 1].
+        keep_fractions: Kept tokens / original tokens, each in (0, 1]; at least one.
         log: Receives the replies; see `open_run_log`.
         margin: Largest acceptable loss of score, in (0, 1).
         judge: Scores replies; by right answers if None.

@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
+from specprefill_integrations._arguments import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    checked,
+)
 from specprefill_integrations.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -26,24 +32,25 @@ _TRANSIENT_STATUS = {
 _LONGEST_WAIT_SECONDS = 60.0
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbLimits:
     """Limits of one measurement."""
 
-    concurrency: int = 1
+    concurrency: PositiveInt = 1
     """Cases at a time; the variants of one case are asked one after the other."""
 
-    retries: int = 2
+    retries: NonNegativeInt = 2
     """Retries of a call that failed for a transient reason."""
 
-    max_input_tokens: int | None = None
+    max_input_tokens: PositiveInt | None = None
     """A case is not started if it would exceed this many input tokens, earlier runs of the log
     included. Estimated with the line-up's token counter; corrected by the model's own count."""
 
-    max_failures: int = 10
+    max_failures: PositiveInt = 10
     """Failed calls in a row that end the measurement."""
 
-    first_wait_seconds: float = 1.0
+    first_wait_seconds: NonNegativeFloat = 1.0
     """Longest wait before the first retry; doubles with each further one, up to a minute."""
 
     def retrying(self, may_spend: Callable[[], bool]) -> Retrying:

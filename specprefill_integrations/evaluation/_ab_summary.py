@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any
+from typing import Annotated, Any
 
+from specprefill_integrations._arguments import Within, checked
 from specprefill_integrations.evaluation._ab_run import case_key
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME
 from specprefill_integrations.evaluation._cases import EvaluationCase
@@ -15,6 +17,9 @@ from specprefill_integrations.evaluation._judging import Judge, MetricName, Scor
 from specprefill_integrations.evaluation._statistics import PairedComparison, compare_pairs
 
 _Record = Mapping[str, Any]
+
+Margin = Annotated[float, Within("in (0, 1)", 0, math.nextafter(1, 0), is_open=True)]
+"""Largest acceptable loss of score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +89,13 @@ class AbSummary:
     """Messages of the calls that failed last, with their number."""
 
 
+@checked
 def summarize_ab(
     cases: Sequence[EvaluationCase],
     records: Iterable[_Record],
     variants: Sequence[str],
     *,
-    margin: float,
+    margin: Margin,
     judge: Judge | None = None,
 ) -> AbSummary:
     """Judge replies and compare variants.

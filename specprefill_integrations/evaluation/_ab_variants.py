@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from specprefill_integrations._arguments import Share, Shares, checked
 from specprefill_integrations.errors import BudgetError
 from specprefill_integrations.evaluation._evidence import keep_key
 from specprefill_integrations.types import Budget
@@ -13,6 +14,7 @@ FULL_NAME = "full"
 """Name of the variant that all others are compared with."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Variant:
     """One way to ask: with the full texts, or with what a scorer keeps of them."""
@@ -20,7 +22,7 @@ class Variant:
     scorer: str | None = None
     """Name of the scorer; None for the full texts."""
 
-    keep_fraction: float = 1.0
+    keep_fraction: Share = 1.0
     """Kept tokens / original tokens, in (0, 1]."""
 
     @property
@@ -41,7 +43,8 @@ class Variant:
         return cls(scorer, float(keep_fraction))
 
 
-def variants_of(scorers: Sequence[str], keep_fractions: Sequence[float]) -> list[Variant]:
+@checked
+def variants_of(scorers: Sequence[str], keep_fractions: Shares) -> list[Variant]:
     """The full prompt first, then every scorer at every fraction."""
     return [Variant(), *(Variant(scorer, keep) for scorer in scorers for keep in keep_fractions)]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._logged_run import LoggedRun, read_logged_run
 
@@ -27,6 +28,7 @@ class LogTimes:
     prompt is about as long in all calls."""
 
 
+@checked
 def read_log_times(paths: Sequence[Path], scorer: str) -> LogTimes:
     """Read logs of `specprefill evaluate ab` with one model and one draft, finished or not.
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._token_counting import count_each
@@ -19,6 +20,7 @@ from specprefill_integrations.types import Budget, CountTokens, Span
 _Call = tuple[str | None, tuple[str, ...], tuple[tuple[Span, ...], ...]]
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptTexts:
     """The compressed texts of a case."""
@@ -33,6 +35,7 @@ class KeptTexts:
     """Part of it that serves every fraction of the case; None if each fraction is read anew."""
 
 
+@runtime_checkable
 class CaseCompressor(Protocol):
     """Compresses the texts of a case to a fraction of their tokens."""
 

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._cases import EvaluationCase, case_of_record
 from specprefill_integrations.evaluation._trace_formats import (
@@ -43,6 +44,7 @@ MAX_EXPANDED_BYTES = 4096 * 2**20
 """The most bytes that a compressed file may expand to."""
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldNames:
     """Names of the fields in a row, a line or an export's record; dots lead into objects.
@@ -102,8 +104,9 @@ class FieldNames:
         return dataclasses.replace(cls(), **changes)
 
 
+@checked
 def read_cases(
-    path: Path | str, limit: int | None = None, fields: FieldNames | None = None
+    path: Path | str, limit: PositiveInt | None = None, fields: FieldNames | None = None
 ) -> list[EvaluationCase]:
     """Read the cases of a file in any supported format.
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.splitting._json_text import is_json
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationCase:
     """A question about some texts, and its right answers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.observability import TtftRecord
 from specprefill_integrations.observability._prices import Prices
 
@@ -63,6 +64,7 @@ def cost_of(record: TtftRecord, prices: Prices) -> Cost:
     )
 
 
+@checked
 def total_cost(records: Iterable[TtftRecord], prices: Prices) -> Cost:
     """The cost of calls together.
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any, Literal
 
+from specprefill_integrations._arguments import Shares, checked
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._case_compressor import (
@@ -225,10 +226,11 @@ def nothing_to_judge(left_out: Mapping[Any, int]) -> EvaluationDataError:
     return EvaluationDataError(f"no case can be judged: {why}")
 
 
+@checked
 def measure_evidence(
     cases: Iterable[EvaluationCase],
     compressors: Lineup | ContextCompressor | Mapping[str, ContextCompressor | CaseCompressor],
-    keep_fractions: Sequence[float] = (0.05, 0.1, 0.2, 0.3),
+    keep_fractions: Shares = (0.05, 0.1, 0.2, 0.3),
     *,
     count_tokens: CountTokens | None = None,
     on_case: Callable[[str], object] = lambda _: None,

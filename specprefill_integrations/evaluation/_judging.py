@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 import regex
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.errors import EvaluationDataError, MissingDependencyError
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.scoring._lexical import UNSPACED_SCRIPTS
@@ -59,6 +60,7 @@ _NAMED_LETTER = re.compile(r"\b(?i:answer|option|choice)(?:\s+is|:)?\W{0,4}([A-Z
 _LONE_CAPITAL = re.compile(r"\b([A-Z])\b")
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
     """Scores the replies of one measurement."""

@@ -12,6 +12,7 @@ from random import Random
 from statistics import fmean
 from typing import Any
 
+from specprefill_integrations._arguments import Shares, checked
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.types import Budget, Compression, Kind, Span, TextHint
 
@@ -256,10 +257,11 @@ class LimitResult:
         return [asdict(summary) for summary in self.summaries]
 
 
+@checked
 def measure_limits(
     compressor: ContextCompressor,
     cases: Sequence[LimitCase] | None = None,
-    keep_fractions: Sequence[float] = (0.1, 0.2, 0.3, 0.5),
+    keep_fractions: Shares = (0.1, 0.2, 0.3, 0.5),
     *,
     on_case: Callable[[], object] = lambda: None,
 ) -> LimitResult:
@@ -268,7 +270,7 @@ def measure_limits(
     Args:
         compressor: The compressor.
         cases: The cases; ten of each kind if None.
-        keep_fractions: Kept tokens / original tokens.
+        keep_fractions: Kept tokens / original tokens, each in (0, 1]; at least one.
         on_case: Called after each case.
     """
     found: dict[tuple[str, float], list[tuple[LimitCase, Compression]]] = {}

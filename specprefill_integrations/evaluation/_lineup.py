@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._case_compressor import CaseCompressor, SpanCompressor
@@ -157,6 +158,7 @@ class Lineup:
         )
 
 
+@checked
 def build_lineup(  # noqa: PLR0913 - one keyword a choice
     names: Iterable[str],
     draft: DraftChoice | None = None,

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.observability._masking import masked_texts
 
@@ -44,6 +45,7 @@ class RunLog:
             os.fsync(self._file.fileno())
 
 
+@checked
 @contextmanager
 def open_run_log(path: Path | str, setup: Mapping[str, Any]) -> Iterator[RunLog]:
     """Start a log, or continue one with the same setup.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.types import CountTokens
 
@@ -16,6 +17,7 @@ DraftScorerName = Literal["readout", "published"]
 """Scorers that read with a draft."""
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftChoice:
     """The draft of a measurement; fields as in `ContextCompressor.from_draft_model`."""
@@ -29,7 +31,7 @@ class DraftChoice:
     dtype: str | None = None
     """Data type of its weights."""
 
-    window_tokens: int | None = None
+    window_tokens: PositiveInt | None = None
     """Tokens of context that it reads at a time."""
 
     def compressor(

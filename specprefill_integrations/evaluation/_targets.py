@@ -10,8 +10,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from specprefill_integrations._arguments import check, checked
 from specprefill_integrations.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _LLAMA_INDEX = "llama_index."
 _NO_KEY = "none"
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A chat model's answer to a prompt."""
@@ -44,6 +46,7 @@ class Answer:
     """Tokens of the answer, likewise."""
 
 
+@runtime_checkable
 class ChatTarget(Protocol):
     """A chat model; thread-safe."""
 
@@ -58,6 +61,12 @@ class LangChainTarget:
 
     model: BaseChatModel
     """Called by `stream`, which reveals the first token."""
+
+    def __post_init__(self) -> None:
+        """Check the model."""
+        from langchain_core.language_models import BaseChatModel  # noqa: PLC0415 - slow to import
+
+        check("model", self.model, BaseChatModel)
 
     def answer(self, prompt: str) -> Answer:
         """See `ChatTarget.answer`."""
@@ -80,6 +89,12 @@ class LlamaIndexTarget:
     model: LLM
     """Called by `stream_complete`, which reveals the first token."""
 
+    def __post_init__(self) -> None:
+        """Check the model."""
+        from llama_index.core.llms import LLM  # noqa: PLC0415 - slow to import
+
+        check("model", self.model, LLM)
+
     def answer(self, prompt: str) -> Answer:
         """See `ChatTarget.answer`."""
         clock = _StreamClock()
@@ -92,6 +107,7 @@ class LlamaIndexTarget:
         return clock.answer(None, None)
 
 
+@checked
 def named_target(
     model: str, *, base_url: str | None = None, options: Mapping[str, Any] | None = None
 ) -> ChatTarget:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from specprefill_integrations._arguments import NonNegativeFloat, NonNegativeInt, checked
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations._visible import visible
 from specprefill_integrations.types import FAILURES
@@ -60,12 +61,13 @@ class CompressionMetrics:
         self._lock = ForkSafeLock()
         self._totals = MetricsTotals()
 
+    @checked
     def record(
         self,
         *,
-        tokens_before: int = 0,
-        tokens_after: int = 0,
-        draft_seconds: float = 0.0,
+        tokens_before: NonNegativeInt = 0,
+        tokens_after: NonNegativeInt = 0,
+        draft_seconds: NonNegativeFloat = 0.0,
         skipped_because: str | None = None,
     ) -> None:
         """Add one call.

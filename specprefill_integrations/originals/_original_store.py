@@ -12,7 +12,7 @@ import secrets
 import zlib
 from typing import Protocol, runtime_checkable
 
-from specprefill_integrations._arguments import PositiveFloat, check
+from specprefill_integrations._arguments import PositiveFloat, check, checked
 from specprefill_integrations.errors import OriginalStoreError
 
 REFERENCE_CHARS = 12
@@ -66,6 +66,7 @@ class NamesOriginals(Protocol):
         """Do the same as `reference_of` without blocking the event loop."""
 
 
+@checked
 def reference_of(text: str, key: bytes = b"") -> str:
     """Return a reference of a text.
 

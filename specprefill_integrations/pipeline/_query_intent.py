@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import regex
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.types import Kind
 
 _ASKS_FOR_ALL = regex.compile(
@@ -23,6 +24,7 @@ _ASKS_FOR_ALL = regex.compile(
 )
 
 
+@checked
 def asks_about_whole_text(query: str | None) -> bool:
     """Return True if a question needs something of every part of a text.
 
@@ -81,6 +83,7 @@ _LONG_SPACE = re.compile(r"\s{3,}")
 _CODE: frozenset[Kind] = frozenset({"code", "diff"})
 
 
+@checked
 def needs_every_word(query: str | None, kind: Kind) -> bool:
     """Return True if an answer needs all of a text.
 

@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heapreplace
+from typing import Annotated
 
+from specprefill_integrations._arguments import Within, check
 from specprefill_integrations.types import Unit
 
 Selector = Callable[[Sequence[Unit], int, int], frozenset[int]]
@@ -66,6 +68,7 @@ def select_covering(
     Returns:
         Indices into `units`, including the units that selected ones need.
     """
+    check("floor", floor, Annotated[float, Within("in [0, 1]", 0, 1)])
     chosen = KeptUnits(units, gap_tokens)
     chosen.add_protected(int(_PROTECTED_SHARE * token_limit))
     whole = _as_part(units)

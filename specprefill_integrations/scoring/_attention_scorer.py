@@ -81,6 +81,7 @@ class _WindowPrompt:
     """The draft's prompt."""
 
 
+@checked
 @dataclass(frozen=True)
 class AttentionScorer(SpanScorer):
     """Scores spans by a draft model's attention to them from the question."""

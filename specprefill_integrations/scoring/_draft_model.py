@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 import torch
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.scoring import _draft_loading as loading
 from specprefill_integrations.scoring._draft_device import resolved_device, resolved_dtype
@@ -67,6 +68,7 @@ class DraftModel:
         self._whole: DraftModel | None = None  # of a cut one; it has config and tokenizer
 
     @classmethod
+    @checked
     def from_source(
         cls,
         source: DraftSource = None,

@@ -172,6 +172,7 @@ class ScoringEngine(ScorerWrapper):
         return _engine, (self.scorer, self.limits, self.deadline_seconds)
 
 
+@checked
 def shared_engine(scorer: SpanScorer, *, limits: EngineLimits | None = None) -> ScoringEngine:
     """Return the one engine of this process for all scorers equal to this one, and these limits.
 

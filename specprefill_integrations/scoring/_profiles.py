@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from specprefill_integrations._arguments import checked
 from specprefill_integrations.errors import ReadoutProfileError
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._gguf_cache import cache_folder
@@ -48,6 +49,7 @@ _SHAPE = (
 )
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadoutProfile:
     """A fitted readout and its origin."""
@@ -70,6 +72,7 @@ class ReadoutProfile:
     note: str = ""
     """Remarks for the reader."""
 
+    @checked
     def save(self, path: Path) -> None:
         """Write the profile as JSON, with weights rounded to five digits."""
         content = {"format": _FORMAT, **asdict(self)}
@@ -83,6 +86,7 @@ class ReadoutProfile:
         path.write_text(_LIST.sub(_on_one_line, written) + "\n", encoding="utf-8")
 
     @classmethod
+    @checked
     def load(cls, path: Path) -> ReadoutProfile:
         """Read a profile.
 

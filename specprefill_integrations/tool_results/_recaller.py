@@ -11,6 +11,7 @@ from typing import Any
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.originals._recall import answer_recall, find_reference
 from specprefill_integrations.originals._store_choice import Originals, astore_of, store_of
+from specprefill_integrations.pipeline._token_counting import count_each
 from specprefill_integrations.types import CountTokens
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Recaller:
 
     def _count(self, texts: Sequence[str]) -> list[int]:
         count = self.count_tokens or (self.compressor or shared_compressor()).count_tokens
-        return list(count(texts))
+        return count_each(count, texts)
 
 
 def _given_by_framework(runtime: object) -> object:

@@ -48,6 +48,7 @@ OnStart = Callable[[tuple[QuerySource, ...]], None]
 """Called just before compression starts, with the sources of the question."""
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolResult:
     """The texts of one tool result, or of one message of a conversation."""

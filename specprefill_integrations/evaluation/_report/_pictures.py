@@ -14,6 +14,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
+from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.evaluation._ab_summary import TaskSummary, VariantSummary
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME
@@ -368,8 +369,9 @@ _QUANTITIES = {
 }
 
 
+@checked
 def draw_break_even(
-    break_even: BreakEven, path: Path | str, *, max_tokens: int | None = None
+    break_even: BreakEven, path: Path | str, *, max_tokens: PositiveInt | None = None
 ) -> None:
     """Draw the cost of a text by its length, with and without compression.
 

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from specprefill_integrations._arguments import NonNegativeInt, PositiveInt, checked
 from specprefill_integrations.scoring.readouts._readout import (
     DraftLayers,
     PromptLayout,
@@ -28,6 +29,7 @@ LOG_FLOOR = 1e-3
 """Added to attention before the logarithm; uniform attention is 1."""
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearReadout:
     """A weighted sum over passes and heads, of a span's own attention and its neighborhood's.
@@ -37,7 +39,7 @@ class LinearReadout:
     whatever the length.
     """
 
-    heads: tuple[tuple[int, int], ...]
+    heads: tuple[tuple[NonNegativeInt, NonNegativeInt], ...]
     """(layer, head) of each head to read, counted from 0, ascending."""
 
     passes: tuple[ReadingPass, ...]
@@ -53,13 +55,13 @@ class LinearReadout:
     lexical_weights: tuple[float, float] = (0.0, 0.0)
     """Weights of the share of the question's words in the span and in its neighborhood."""
 
-    window_tokens: int = 1024
+    window_tokens: PositiveInt = 1024
     """Context tokens read at a time."""
 
-    around_tokens: int = 128
+    around_tokens: NonNegativeInt = 128
     """Tokens on both sides of a span that belong to its neighborhood."""
 
-    lookahead_tokens: int = 0
+    lookahead_tokens: NonNegativeInt = 0
     """Tokens generated after the question."""
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -113,6 +113,7 @@ class Reduction(Protocol):
         """Return the features of the context's tokens. Shape: (batch, context_tokens, features)."""
 
 
+@runtime_checkable
 class Readout(Protocol):
     """Chooses the rows and layers of attention to read and turns them into scores."""
 

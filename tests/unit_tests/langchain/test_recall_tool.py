@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 import threading
+from unittest.mock import Mock
 
 import pytest
 from blockbuster import blockbuster_ctx
@@ -201,12 +202,10 @@ class TestTokens:
         )
         assert recall(both) == recall(tool)
 
-    def test_where_counting_fails_bytes_count(self, originals, caplog) -> None:
-        def fail(text: str) -> int:
-            msg = "no tokenizer"
-            raise OSError(msg)
-
-        tool = RecallTool(originals=originals, count_tokens=fail, max_tokens=300)
+    @pytest.mark.parametrize("count", [0, -1, 1.5, OSError("no tokenizer")])
+    def test_where_counting_fails_bytes_count(self, originals, caplog, count) -> None:
+        counter = Mock(side_effect=[count] * 9)
+        tool = RecallTool(originals=originals, count_tokens=counter, max_tokens=300)
         answer = recall(tool)
         assert answer.startswith("[lines 1-")
         assert 250 < len(answer.encode()) <= 300
