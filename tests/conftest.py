@@ -3,8 +3,11 @@
 `make nightly` looks longer, and elsewhere every time; what it prints of a failure reproduces it.
 """
 
+import logging
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -23,3 +26,25 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("laws")
+
+# What transformers says of some tiny models, whoever calls them.
+_OF_MODELS = (
+    "RoPE scaling factor",
+    "falling back to its reference PyTorch",
+    "fast path is not available",
+)
+
+
+@pytest.fixture
+def no_advice_of_transformers() -> Iterator[None]:
+    """Fail where transformers logs a warning: its deprecations do not all come as warnings."""
+    heard: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("transformers")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+    assert [advice for advice in heard if not any(word in advice for word in _OF_MODELS)] == []

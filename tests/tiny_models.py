@@ -10,6 +10,8 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedModel
 
+from specprefill_integrations.scoring._transformers_versions import attention_for
+
 SMALL: dict[str, Any] = {
     "vocab_size": 300,
     "hidden_size": 64,
@@ -96,7 +98,7 @@ def tiny_model(
     model_class = transformers.AutoModelForCausalLM
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        options = {} if attention is None else {"attn_implementation": attention}
+        options = attention_for(config) if attention is None else {"attn_implementation": attention}
         model = model_class.from_config(config, **options)
         # The grouped matrix product of experts knows no float64.
         model.set_experts_implementation("eager")

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
@@ -29,6 +28,7 @@ from specprefill_integrations.errors import (
 from specprefill_integrations.scoring._draft_files import Part, find_damage, weights_file
 from specprefill_integrations.scoring._draft_location import THREE_WAYS
 from specprefill_integrations.scoring._gguf_cache import Loaded
+from specprefill_integrations.scoring._transformers_versions import attention_for, unpacked_gguf
 
 logger = logging.getLogger(__name__)
 
@@ -62,12 +62,12 @@ def load_weights(
     """
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     model_class: Any = AutoModelForCausalLM
-    if layers:
-        config = load_config(folder, **options)
-        if config.get_text_config() is config and not getattr(config, "auto_map", None):
-            _cut_config(config, layers)
-            model_class = AutoModel
-            options["config"] = config
+    config = load_config(folder, **options)
+    options.update(attention_for(config))
+    if layers and config.get_text_config() is config and not getattr(config, "auto_map", None):
+        _cut_config(config, layers)
+        model_class = AutoModel
+        options["config"] = config
     # Otherwise transformers fills what does not fit with random numbers, or reports it as a table.
     options.update(output_loading_info=True, ignore_mismatched_sizes=True)
     model, found = model_class.from_pretrained(folder, dtype=dtype, **options)
@@ -81,12 +81,9 @@ def load_gguf(path: Path) -> Loaded:
     Raises:
         DraftModelDamagedError: Some weights are missing.
     """
-    # Newer versions of transformers keep the weights packed by default; older ones lack the class.
-    config_class = getattr(transformers, "GgufConfig", None)
     options: dict[str, Any] = {"gguf_file": path.name, "trust_remote_code": False}
     tokenizer = AutoTokenizer.from_pretrained(path.parent, **options)
-    if config_class:
-        options["quantization_config"] = config_class(dequantize=True)
+    options.update(unpacked_gguf())
     model_class: Any = AutoModelForCausalLM
     model, found = model_class.from_pretrained(
         path.parent, dtype=torch.float32, output_loading_info=True, **options

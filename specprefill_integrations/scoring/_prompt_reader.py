@@ -21,6 +21,7 @@ from specprefill_integrations.errors import DraftModelUnsupportedError
 from specprefill_integrations.scoring._attention_capture import capture_attention
 from specprefill_integrations.scoring._draft_layers import all_attend, draft_layers
 from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._transformers_versions import cache_name
 from specprefill_integrations.scoring.readouts import (
     PromptLayout,
     ReadingPass,
@@ -301,7 +302,8 @@ class PromptReader:
             options["position_ids"] = positions.clamp_min(0)[:, -ids.shape[1] :]  # (batch, ids)
         if model is self._draft.model and model is not model.base_model:
             options["logits_to_keep"] = 1
-        return model(input_ids=ids, past_key_values=batch.cache, use_cache=True, **options)
+        options[cache_name(model)] = batch.cache
+        return model(input_ids=ids, use_cache=True, **options)
 
     def _padded(self, questions: Sequence[Sequence[int]]) -> Tensor:
         """Pad questions on the right, where no earlier token sees it. Shape: (batch, ids)."""

