@@ -164,7 +164,8 @@ def _fits(value: object, hint: object, *, any_value: bool = False) -> bool:
     if origin in (Union, UnionType):
         return any(_fits(value, one, any_value=any_value) for one in args)
     if origin is Callable:
-        return callable(value)
+        # A class is callable too, but was meant to be made: `InMemoryOriginals()`.
+        return callable(value) and not isinstance(value, type)
     items = [one for one in args if one is not ...]
     return _holds(value, origin, [partial(_fits, hint=one, any_value=any_value) for one in items])
 
@@ -177,6 +178,8 @@ def _is_instance(value: object, hint: Any) -> bool:  # noqa: ANN401 - a class or
     if hint in _NUMBERS:
         return isinstance(value, _NUMBERS[hint]) and not isinstance(value, bool)
     is_class = isinstance(hint, type) and getattr(hint, "_is_runtime_protocol", True)
+    if is_class and getattr(hint, "_is_protocol", False) and isinstance(value, type):
+        return False
     return hint is Any or not is_class or isinstance(value, hint)
 
 
@@ -187,6 +190,8 @@ def _holds(value: Any, origin: type, fits: Sequence[Callable[[object], bool]]) -
     if isinstance(value, (str, bytes)) or not isinstance(value, kind):
         return False
     if isinstance(value, Mapping):
+        if not issubclass(origin, Mapping):
+            return False
         key_fits, value_fits = fits
         return all(key_fits(key) and value_fits(one) for key, one in value.items())
     if not isinstance(value, (Sequence, AbstractSet)):

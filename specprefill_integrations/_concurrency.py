@@ -1,4 +1,4 @@
-"""Locks that survive a fork, and work that leaves the event loop."""
+"""Locks that survive a fork, and threads for work that leaves the event loop."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from contextvars import copy_context
+from queue import SimpleQueue
 from types import MethodType, TracebackType
 from typing import Any, TypeVar
 from weakref import WeakMethod, WeakSet
 
 ResultT = TypeVar("ResultT")
+
+# As many as asyncio's own.
+_MAX_THREADS = min(32, (os.cpu_count() or 1) + 4)
 
 
 class ForkSafeLock:
@@ -70,21 +76,71 @@ def _reference(function: Callable[[], None]) -> Callable[[], Callable[[], None] 
     return lambda: function
 
 
+class _DaemonThreads:
+    """A few threads that run work and do not keep the interpreter from ending.
+
+    The threads of `concurrent.futures` do: the interpreter waits for them when it ends, and for
+    ever if a scorer or counter of the caller hangs.
+    """
+
+    def __init__(self) -> None:
+        """Start without threads: at first, and in a forked process."""
+        self._lock = threading.Lock()
+        self._waiting: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._threads = 0
+
+    def submit(self, work: Callable[[], ResultT]) -> Future[ResultT]:
+        """Run work with the context variables of the caller."""
+        answer: Future[ResultT] = Future()
+        context = copy_context()
+
+        def run() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
+            try:
+                answer.set_result(context.run(work))
+            except BaseException as error:  # noqa: BLE001 - it is passed on to the caller
+                answer.set_exception(error)
+
+        self._waiting.put(run)
+        if not self._idle.acquire(blocking=False):
+            self._add_thread()
+        return answer
+
+    def _add_thread(self) -> None:
+        with self._lock:
+            if self._threads == _MAX_THREADS:
+                return
+            self._threads += 1
+            name = f"specprefill-{self._threads}"
+            threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._waiting.get()()
+            self._idle.release()
+
+
 async def run_in_thread(work: Callable[[], ResultT]) -> ResultT:
     """Run `work` in a thread and wait for it, whatever it raises.
 
     An asyncio future cannot hold a `StopIteration`, such as one from a mock without answers left:
-    its caller would wait for ever. It becomes a `RuntimeError`, as in any coroutine.
+    its caller would wait for ever. A `CancelledError` that the work raises itself would look as if
+    the caller were cancelled. Both become a `RuntimeError`.
     """
 
     def work_or_fail() -> ResultT:
         try:
             return work()
-        except StopIteration as error:
-            msg = "A scorer or counter raised StopIteration."
+        except (StopIteration, asyncio.CancelledError, CancelledError) as error:
+            msg = f"A scorer or counter raised {type(error).__name__}."
             raise RuntimeError(msg) from error
 
-    return await asyncio.to_thread(work_or_fail)
+    return await asyncio.wrap_future(_threads.submit(work_or_fail))
+
+
+_threads = _DaemonThreads()
 
 
 _all_locks: WeakSet[ForkSafeLock] = WeakSet()
@@ -93,6 +149,7 @@ _all_locks: WeakSet[ForkSafeLock] = WeakSet()
 def _after_fork() -> None:
     for lock in list(_all_locks):
         lock._renew()  # noqa: SLF001 - the module's own class
+    _DaemonThreads.__init__(_threads)
 
 
 if hasattr(os, "register_at_fork"):  # Windows cannot fork

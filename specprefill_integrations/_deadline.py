@@ -72,6 +72,7 @@ class Deadline:
 
         Raises:
             DeadlineExceededError: The time is over.
+            RuntimeError: The work raised `CancelledError`, although nobody cancelled it.
         """
         if self.seconds_left() is None:
             return await work
@@ -80,10 +81,13 @@ class Deadline:
         try:
             await asyncio.wait([task], timeout=self.extended().seconds_left())
         finally:
-            if not task.done():
-                task.cancel()
-        if task.cancelled() or not task.done():
+            is_late = not task.done()
+            task.cancel()
+        if is_late:
             raise self.exceeded()
+        if task.cancelled():
+            msg = "A scorer cancelled itself."
+            raise RuntimeError(msg)
         return task.result()
 
     @property

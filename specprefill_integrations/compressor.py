@@ -424,18 +424,18 @@ class ContextCompressor:
         deadline = Deadline.after(self.stages.deadline_seconds)
         call = _call(texts, query, budget, hints)
         try:
-            with steps.failing_as("counter_failed", call):
+            with steps.failing_as("counter_failed", call, is_awaited=True):
                 found = await deadline.wait_for(run_in_thread(lambda: self._split(call)))
             if not isinstance(found, Split):
                 return self._recorded(found)
-            with steps.failing_as("scorer_failed", found):
+            with steps.failing_as("scorer_failed", found, is_awaited=True):
                 scores: Sequence[Sequence[float]] = []
                 request = found.request
                 if request.texts:
                     scores = await deadline.wait_for(
                         self.scorer.ascore_spans(request.query, request.texts, request.spans)
                     )
-            with steps.failing_as("counter_failed", found):
+            with steps.failing_as("counter_failed", found, is_awaited=True):
                 rendering = run_in_thread(lambda: self._render(found, scores))
                 return self._recorded(await deadline.extended().wait_for(rendering))
         except StepError as error:

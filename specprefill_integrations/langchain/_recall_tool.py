@@ -49,6 +49,10 @@ def _as_max_tokens(value: object) -> int:
     return int(check("max_tokens", value, PositiveInt))  # type: ignore[call-overload, no-any-return]
 
 
+def _as_originals(value: object) -> object:
+    return check("originals", value, OriginalStore | Callable[[Any], Any])
+
+
 class RecallTool(BaseTool):
     """A tool that gives an agent the original of a compressed text, or a part of it.
 
@@ -68,7 +72,7 @@ class RecallTool(BaseTool):
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_validation_error: Any = "Give the reference that the shortened text names."
 
-    originals: OriginalStore | Callable[[Any], Any]
+    originals: Annotated[OriginalStore | Callable[[Any], Any], BeforeValidator(_as_originals)]
     """The store that the compressing side puts originals into; or the function that chooses it,
     which gets the `ToolRuntime` of the call."""
 

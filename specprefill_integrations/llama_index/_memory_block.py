@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -14,6 +13,7 @@ from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.memory import BaseMemoryBlock
 from llama_index.core.utils import get_tokenizer
 
+from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.llama_index._events import CallEvents
 from specprefill_integrations.llama_index._with_compressor import WithCompressor
@@ -108,7 +108,7 @@ class SpecPrefillMemoryBlock(WithCompressor, BaseMemoryBlock[str]):
         source: QuerySource = "setting" if setting else "user_message"
         sources = (source,) if query else ()
         counter = as_token_counter(self.tokenizer_fn)
-        [tokens] = await asyncio.to_thread(count_each, counter, [content])
+        [tokens] = await run_in_thread(lambda: count_each(counter, [content]))
         left_out = Outcome(original_tokens=tokens, kept_tokens=0, query_sources=sources)
         room = tokens - tokens_to_truncate
         if room < 1:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
+from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations.originals._original_store import OriginalStore
 
 ChooseStore: TypeAlias = Callable[[Any], OriginalStore | Awaitable[OriginalStore | None] | None]
@@ -46,7 +46,7 @@ async def astore_of(originals: Originals | None, runtime: object) -> OriginalSto
     """`store_of`, off the event loop; the function may be asynchronous."""
     if originals is None or isinstance(originals, OriginalStore):
         return originals
-    found = await asyncio.to_thread(originals, runtime)
+    found = await run_in_thread(lambda: originals(runtime))
     return _checked(await found if inspect.isawaitable(found) else found)
 
 

@@ -7,6 +7,7 @@ it can be awaited. A step that fails raises `StepError`, which carries the last 
 from __future__ import annotations
 
 import time
+from asyncio import CancelledError
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -212,12 +213,25 @@ class StepError(Exception):
 
 
 @contextmanager
-def failing_as(reason: SkipReason, reached: Call | Counted | Split) -> Iterator[None]:
-    """Turn any exception of the block into a `StepError`, unless it is one."""
+def failing_as(
+    reason: SkipReason, reached: Call | Counted | Split, *, is_awaited: bool = False
+) -> Iterator[None]:
+    """Turn any exception of the block into a `StepError`, unless it is one.
+
+    Args:
+        reason: The skip reason of the texts, unless the error has its own.
+        reached: The last value reached.
+        is_awaited: True if the caller may be cancelled in the block.
+    """
     try:
         yield
     except StepError:
         raise
+    except CancelledError as error:
+        if is_awaited:
+            raise
+        failure = RuntimeError("A scorer, splitter or counter raised CancelledError.")
+        raise StepError(reason, reached, failure) from error
     except Exception as error:
         raise StepError(reason_of(error, reason), reached, error) from error
 

@@ -195,7 +195,8 @@ class ScoringWorker:
         try:
             self._answer(jobs)
         except BaseException as error:
-            logger.exception("A batch of %d requests was lost", len(jobs))
+            # The caller of a request that is lost twice gets an error, which its compressor logs.
+            logger.debug("%r interrupted %d requests", error, len(jobs), exc_info=error)
             self._recover(jobs, error)
 
     def _answer(self, jobs: Sequence[ScoringJob]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.originals._recall import answer_recall, find_reference
 from specprefill_integrations.originals._store_choice import Originals, astore_of, store_of
@@ -61,7 +61,7 @@ class Recaller:
             text = None if found is None or store is None else await store.aget(found)
         except Exception:
             logger.warning(_NO_STORE, exc_info=True)
-        return await asyncio.to_thread(self._write, reference, text, around)
+        return await run_in_thread(lambda: self._write(reference, text, around))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Recaller:
         """Return the same object: copies share its store."""

@@ -5,13 +5,15 @@ A framework translates its tool outputs and messages to `ToolResult`s and back.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from specprefill_integrations._arguments import check, checked
+from specprefill_integrations._concurrency import run_in_thread
+from specprefill_integrations._deadline import Deadline
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
 from specprefill_integrations.originals._promised_references import PromisedReferences
@@ -160,8 +162,9 @@ class ToolResultCompressor:
             Exception: A failure, where the compressor has `on_error="raise"`.
         """
         try:
-            task = self._task(result)
-            done = _skipped_uncounted(task) or self._compress(task, on_start)
+            with self._deadline.applied():
+                task = self._task(result)
+                done = _skipped_uncounted(task) or self._compress(task, on_start)
         except Exception as error:  # noqa: BLE001 - no failure of ours may reach the agent
             done = self._failed(result, error)
         return self._recorded(done)
@@ -172,10 +175,18 @@ class ToolResultCompressor:
         """`compress`, off the event loop."""
         try:
             task = self._task(result)
-            done = _skipped_uncounted(task) or await self._acompress(task, on_start)
+            done = _skipped_uncounted(task)
+            if done is None:
+                done = await self._deadline.wait_for(self._acompress(task, on_start))
         except Exception as error:  # noqa: BLE001 - see compress
             done = self._failed(result, error)
         return self._recorded(done)
+
+    @property
+    def _deadline(self) -> Deadline:
+        """The deadline of a call that begins now; counting tokens comes before compressing."""
+        compressor = self.compressor
+        return Deadline.after(None if compressor is None else compressor.stages.deadline_seconds)
 
     def _task(self, result: ToolResult) -> _Task:
         """Look up the settings of the result's tool."""
@@ -217,7 +228,7 @@ class ToolResultCompressor:
 
     async def _acompress(self, task: _Task, on_start: OnStart | None) -> CompressedResult:
         # Counts tokens, and may load the draft.
-        call = await asyncio.to_thread(self._prepare, task)
+        call = await run_in_thread(lambda: self._prepare(task))
         if isinstance(call, CompressedResult):
             return call
         if on_start:
@@ -227,7 +238,7 @@ class ToolResultCompressor:
             results = await call.compressor.acompress_documents(
                 task.result.texts, call.query.text, budget=task.budget, hints=call.hints()
             )
-            done, cut = await asyncio.to_thread(call.finish, results)
+            done, cut = await run_in_thread(partial(call.finish, results))
             if await call.references.aput(cut):
                 return done
 

@@ -225,8 +225,9 @@ class TestTokens:
             RecallTool(originals=originals, max_tokens=0)
         with pytest.raises(TokenCounterError):
             RecallTool(originals=originals, count_tokens="gpt")
-        with pytest.raises(ValidationError, match="originals"):
-            RecallTool(originals={})
+        for wrong in ({}, InMemoryOriginals):
+            with pytest.raises(TypeError, match="originals"):
+                RecallTool(originals=wrong)
         with pytest.raises(ValidationError, match="max_token"):
             RecallTool(originals=originals, max_token=5)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import copy
 import logging
 import math
 import pickle
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -125,3 +128,36 @@ def test_it_names_the_cure(scorer, cure, caplog) -> None:
     ContextCompressor(scorer).compress(TEXT, "cat", budget=BUDGET)
     [warned] = warnings(caplog)
     assert cure in warned.message
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, concurrent.futures.CancelledError])
+@pytest.mark.parametrize("step", ["score_spans", "count_tokens"])
+@pytest.mark.parametrize("deadline_seconds", [None, 60])
+async def test_a_scorer_that_cancels_itself_has_failed(kind, step, deadline_seconds) -> None:
+    def cancelled(*_: object) -> None:
+        raise kind
+
+    scorer = type("Cancelling", (KeywordScorer,), {step: cancelled})()
+    compressor = ContextCompressor(scorer, deadline_seconds=deadline_seconds)
+    reason = "scorer_failed" if step == "score_spans" else "counter_failed"
+    assert compressor.compress(TEXT, "cat", budget=BUDGET).skipped_because == reason
+    result = await compressor.acompress(TEXT, "cat", budget=BUDGET)
+    assert (result.text, result.skipped_because) == (TEXT, reason)
+
+
+async def test_a_cancelled_caller_is_cancelled() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    class Waiting(KeywordScorer):
+        def score_spans(self, *_: object) -> list[list[float]]:
+            begun.set()
+            ended.wait(60)
+            return []
+
+    call = ContextCompressor(Waiting()).acompress(TEXT, "cat", budget=BUDGET)
+    task = asyncio.ensure_future(call)
+    await asyncio.to_thread(begun.wait, 60)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    ended.set()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 START = """
 import sys, threading, time
 from contextlib import suppress
@@ -40,7 +42,10 @@ PATIENCE = 120  # seconds, most of them for imports on a busy machine
 
 
 def end_of(read: str, seconds: float) -> tuple[int, str, str]:
-    script = START + read + END.replace("SECONDS", str(seconds))
+    return run(START + read + END.replace("SECONDS", str(seconds)))
+
+
+def run(script: str) -> tuple[int, str, str]:
     found = subprocess.run(  # noqa: S603 - Python itself
         [sys.executable, "-c", script],
         capture_output=True,
@@ -57,3 +62,22 @@ def test_a_scorer_that_hangs_is_abandoned() -> None:
 
 def test_a_slice_is_awaited_and_no_further_one_begun() -> None:
     assert end_of("def read(): time.sleep(0.5)", PATIENCE) == (7, "read\n", "")
+
+
+@pytest.mark.parametrize("step", ["score_spans", "count_tokens"])
+def test_an_abandoned_asynchronous_call_does_not_keep_the_program(step: str) -> None:
+    script = f"""
+import asyncio, sys, threading
+from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations.testing import KeywordScorer
+
+class Hanging(KeywordScorer):
+    def {step}(self, *_):
+        threading.Event().wait()
+
+compressor = ContextCompressor(Hanging(), deadline_seconds=0.3)
+found = asyncio.run(compressor.acompress("a " * 400, "a", budget=Budget(max_tokens=9)))
+print(found.skipped_because)
+sys.exit(7)
+"""
+    assert run(script)[:2] == (7, "deadline_exceeded\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 from typing import Any
 
 import pytest
@@ -186,3 +187,17 @@ async def test_a_failure_is_heard_once_and_the_size_is_estimated(
         )
     [record] = caplog.records
     assert record.message.startswith(f"Passed the result of read through unchanged: {reason} (")
+
+
+async def test_the_deadline_holds_while_tokens_are_counted(compressor) -> None:
+    """They are counted before the compressor is called."""
+    may_end = threading.Event()
+
+    def count(text: str) -> int:
+        may_end.wait(60)
+        return len(text.split())
+
+    late = compressor.replace(on_error="pass_through", count_tokens=count, deadline_seconds=0.2)
+    done = await settings(late).acompress(result())
+    may_end.set()
+    assert (done.texts, done.outcome.skipped_because) == ((LONG,), "deadline_exceeded")
