@@ -215,10 +215,9 @@ class ContextCompressor:
                 on the hub shows at first use, see `on_error`.
             TokenCounterError: `count_tokens` cannot count tokens.
             TypeError: There is no such keyword, or an argument has another type.
-            ValueError: There is no such `dtype`, `scorer` or `kind`; a number is out of range; or
-                a `device` or `dtype` was given for a draft that is loaded already, or a `revision`
-                for one that is not on the hub.
-            RuntimeError: PyTorch knows no such `device`.
+            ValueError: There is no such `dtype`, `scorer` or `kind`; the `device` is unknown or
+                cannot be used here; a number is out of range; or a `device` or `dtype` was given
+                for a draft that is loaded already, or a `revision` for one that is not on the hub.
         """
         # Imported here, so that a compressor with another scorer needs no torch.
         try:
@@ -454,7 +453,7 @@ class ContextCompressor:
         return steps.unchanged(found, "within_budget") if found.needs_no_cut else found
 
     def _render(self, found: Split, scores: Sequence[Sequence[float]]) -> list[Compression]:
-        return steps.render(steps.select(steps.scored(found, scores), self.stages))
+        return steps.render(steps.select(steps.scored(found, scores, self.scorer), self.stages))
 
     def _failed(self, failure: StepError) -> list[Compression]:
         """Return all texts unchanged, or raise the error if the caller asked for it."""

@@ -12,6 +12,7 @@ SpecPrefillError
 │   ├── DraftModelUnsupportedError           a draft whose attention or tokenizer cannot be read
 │   └── ReadoutProfileError                  a file that is no readout profile
 ├── DeadlineExceededError     (TimeoutError) scoring took too long
+├── ScoreError                (ValueError)   a score that is no finite number
 ├── ScoringEngineError                       a scoring engine that lost a request
 │   ├── EngineBusyError                      too many requests are waiting
 │   └── EngineClosedError                    the engine was closed
@@ -35,6 +36,7 @@ __all__ = [
     "MissingDependencyError",
     "OriginalStoreError",
     "ReadoutProfileError",
+    "ScoreError",
     "ScoringEngineError",
     "SpecPrefillError",
     "TokenCounterError",
@@ -91,6 +93,10 @@ class ReadoutProfileError(DraftModelError):
 
 class DeadlineExceededError(SpecPrefillError, TimeoutError):
     """Scoring took longer than allowed, including its time in the queue."""
+
+
+class ScoreError(SpecPrefillError, ValueError):
+    """A scorer gave a score that is no finite number."""
 
 
 class ScoringEngineError(SpecPrefillError):

@@ -69,7 +69,7 @@ def _check_device(device: str | None) -> str | None:
         except ModuleNotFoundError as error:
             fail(str(MissingDependencyError(str(error.name), "draft")))
         except ValueError as error:
-            fail(f"--device: {error}", USAGE_ERROR)
+            fail(f"--device: {str(error).removeprefix('device=')}", USAGE_ERROR)
     return device
 
 

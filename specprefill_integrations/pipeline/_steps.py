@@ -261,7 +261,7 @@ def split(counted: Counted, stages: Stages) -> Split:
         return _priced(found, stages)
 
 
-def scored(found: Split, answers: Sequence[Sequence[float]]) -> Scored:
+def scored(found: Split, answers: Sequence[Sequence[float]], scorer: SpanScorer) -> Scored:
     """Take the scorer's answer to `Split.request`.
 
     Raises:
@@ -273,7 +273,7 @@ def scored(found: Split, answers: Sequence[Sequence[float]]) -> Scored:
         return Scored(
             found,
             [
-                finite_score(score)
+                finite_score(score, scorer)
                 for document, scores in zip(filled, answers, strict=True)
                 for _, score in zip(document.units, scores, strict=True)
             ],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 
@@ -11,12 +14,21 @@ def resolved_device(device: str | torch.device | None) -> torch.device:
     `cuda` becomes the current device, so that both names share one copy of the weights.
 
     Raises:
-        RuntimeError: PyTorch does not know the device.
+        ValueError: PyTorch does not know the device, or cannot use it here.
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    found = torch.device(device)
-    if found.type == "cuda" and found.index is None:
+    with _refusing(device):
+        found = torch.device(device)
+        if found.type != "cuda":
+            _compute_on(found)
+            return found
+    # Counting the devices takes no memory of them.
+    count = torch.cuda.device_count()
+    if (found.index or 0) >= count:
+        msg = f"device={str(device)!r} cannot be used here: PyTorch finds {count} CUDA devices."
+        raise ValueError(msg)
+    if found.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return found
 
@@ -46,14 +58,26 @@ def check_device(device: str) -> None:
     Raises:
         ValueError: It cannot.
     """
-    try:
-        torch.zeros(1, device=device).item()  # some devices fail only when they are used
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        first, *_ = str(error).splitlines() or [""]
-        msg = f"{device!r} cannot be used here: {first}"
-        raise ValueError(msg) from error
+    found = resolved_device(device)
+    with _refusing(device):
+        _compute_on(found)
 
 
 def free_bytes(device: torch.device) -> int | None:
     """Return the free memory of a CUDA device; None for any other."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+
+def _compute_on(device: torch.device) -> None:
+    torch.zeros(1, device=device).item()  # some devices fail only when they are used
+
+
+@contextmanager
+def _refusing(device: str | torch.device) -> Iterator[None]:
+    """Turn PyTorch's errors about a device into one `ValueError`."""
+    try:
+        yield
+    except (RuntimeError, AssertionError, ImportError) as error:
+        first, *_ = str(error).splitlines() or [""]
+        msg = f"device={str(device)!r} cannot be used here: {first}"
+        raise ValueError(msg) from error

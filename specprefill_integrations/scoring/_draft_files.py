@@ -13,19 +13,29 @@ _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _TOKENIZERS = ("tokenizer.json", "*vocab*", "*.model", "*.tiktoken")
 
+# Magic, version, and the numbers of tensors and of metadata.
+_GGUF_HEADER_BYTES = 24
+
 Part = Literal["config", "tokenizer", "weights"]
 """A part of a draft that is loaded by itself."""
 
 
-def missing_file(folder: Path) -> str | None:
-    """Return the name of a file without which a draft cannot be loaded; None if all are there."""
-    return _missing_config(folder) or _missing_weights(folder) or _missing_tokenizer(folder)
+def missing_file(folder: Path, *, with_code: bool) -> str | None:
+    """Return the name of a file without which a draft cannot be loaded; None if all are there.
+
+    Args:
+        folder: The draft's folder.
+        with_code: True if its own Python files are needed as well.
+    """
+    missing = _missing_config(folder) or _missing_weights(folder) or _missing_tokenizer(folder)
+    return missing or (_missing_code(folder) if with_code else None)
 
 
 def find_damage(folder: Path, part: Part) -> str | None:
     """Say which file of a part of a draft is damaged or missing; None if none can be found."""
     texts = ["config.json"]
     missing = _missing_config(folder)
+    code = _missing_code(folder)
     weights: list[Path] = []
     if part == "tokenizer":
         texts = ["*token*.json", "vocab.json"]
@@ -38,8 +48,16 @@ def find_damage(folder: Path, part: Part) -> str | None:
         (_json_problem(path) for pattern in texts for path in sorted(folder.glob(pattern))),
         [f"{str(folder / missing)!r} is missing"] if missing else [],
         map(_weights_problem, weights),
+        [f"{str(folder / code)!r} is missing"] if code else [],
     )
     return next(filter(None, problems), None)
+
+
+def is_gguf(path: Path) -> bool:
+    """Return True if a file starts as a GGUF file does; a cheap check, which reads the header."""
+    with path.open("rb") as file:
+        header = file.read(_GGUF_HEADER_BYTES)
+    return header.startswith(b"GGUF") and len(header) == _GGUF_HEADER_BYTES
 
 
 def weights_file(folder: Path) -> Path:
@@ -64,6 +82,18 @@ def _missing_tokenizer(folder: Path) -> str | None:
     return None if found else _TOKENIZERS[0]
 
 
+def _missing_code(folder: Path) -> str | None:
+    """Return a missing Python file that a config names; code of other models does not count."""
+    references: list[object] = []
+    for name in ("config.json", "tokenizer_config.json"):
+        named = _json_object(folder / name).get("auto_map")
+        for one in named.values() if isinstance(named, dict) else ():
+            references += one if isinstance(one, list) else [one]
+    own = [str(one) for one in references if isinstance(one, str) and "--" not in one]
+    names = [f"{one.partition('.')[0]}.py" for one in own]
+    return next((name for name in names if not (folder / name).is_file()), None)
+
+
 def _missing_weights(folder: Path) -> str | None:
     indexes = [folder / name for name in _INDEXES if (folder / name).is_file()]
     if any((folder / name).is_file() for name in _WEIGHTS):
@@ -80,12 +110,21 @@ def _shards(index: Path) -> list[str]:
         return [index.name]
 
 
+def _json_object(path: Path) -> dict[str, object]:
+    """Return a JSON object; an empty one if the file holds none."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _json_problem(path: Path) -> str | None:
     try:
-        json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         return f"{str(path)!r} is not valid JSON ({error})"
-    return None
+    return None if isinstance(found, dict) else f"{str(path)!r} is not a JSON object"
 
 
 def _weights_problem(path: Path) -> str | None:

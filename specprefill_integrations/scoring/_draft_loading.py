@@ -25,12 +25,15 @@ from specprefill_integrations.errors import (
     DraftModelNotFoundError,
     DraftModelUnsupportedError,
 )
-from specprefill_integrations.scoring._draft_files import Part, find_damage, weights_file
+from specprefill_integrations.scoring._draft_files import Part, find_damage, is_gguf, weights_file
 from specprefill_integrations.scoring._draft_location import THREE_WAYS
 from specprefill_integrations.scoring._gguf_cache import Loaded
 from specprefill_integrations.scoring._transformers_versions import attention_for, unpacked_gguf
 
 logger = logging.getLogger(__name__)
+
+# Errors of transformers' own code when a value of a config means nothing to it.
+_OF_VALUES = (ArithmeticError, AttributeError, LookupError, TypeError)
 
 _VISIBLE_AFTER_SECONDS = 1.0
 
@@ -90,6 +93,17 @@ def load_gguf(path: Path) -> Loaded:
     )
     _check_weights(found, path)
     return model, tokenizer
+
+
+def check_gguf_header(path: Path) -> None:
+    """Check the header of a GGUF file, before the long work of converting it.
+
+    Raises:
+        DraftModelDamagedError: It has none.
+    """
+    if not is_gguf(path):
+        msg = f"The draft model is damaged: {str(path)!r} is cut off or no GGUF file."
+        raise DraftModelDamagedError(msg)
 
 
 def check_vocabulary(model: Any, tokenizer: Any, where: str) -> None:  # noqa: ANN401
@@ -164,8 +178,7 @@ def visible_if_long(name: str) -> Iterator[None]:
 
 
 def _explained(error: Exception, name: str, place: Path | None, part: Part) -> DraftModelError:
-    told = textwrap.shorten(str(error).strip().partition("\n")[0], 300, placeholder=" ...")
-    told = (told or type(error).__name__).rstrip(".")
+    told = _told(error)
     if "trust_remote_code" in str(error):
         return DraftModelUnsupportedError(
             f"The draft model {name!r} comes with Python code of its own, which is not run. "
@@ -184,7 +197,20 @@ def _explained(error: Exception, name: str, place: Path | None, part: Part) -> D
         return DraftModelNotFoundError(
             f"The draft model {name!r} could not be loaded: {told}. {THREE_WAYS}"
         )
-    return DraftModelUnsupportedError(f"The draft model {name!r} cannot be used: {told}.")
+    about = ""
+    of_config = part == "config" or (part == "weights" and isinstance(error, _OF_VALUES))
+    if of_config and place is not None and place.is_dir():
+        about = f" with {str(place / 'config.json')!r}"
+    return DraftModelUnsupportedError(f"The draft model {name!r} cannot be used{about}: {told}.")
+
+
+def _told(error: Exception) -> str:
+    """Return what an error says first, in one line; the type where the message is no sentence."""
+    first, _, _ = str(error).strip().partition("\n")
+    found = str(error) if first.endswith(":") else first
+    if not found or isinstance(error, _OF_VALUES):
+        found = f"{type(error).__name__}: {found}".removesuffix(": ")
+    return textwrap.shorten(found, 300, placeholder=" ...").rstrip(".")
 
 
 def _damage(error: Exception, place: Path | None, part: Part) -> str | None:
@@ -206,11 +232,15 @@ def _check_weights(found: dict[str, Any], file: Path) -> None:
     Raises:
         DraftModelDamagedError: Weights are missing, or do not fit the config.
     """
-    for key, meaning in (("missing_keys", "lacks"), ("mismatched_keys", "has another shape of")):
-        names = sorted(map(str, found.get(key) or ()))
-        if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            msg = f"The draft model is damaged: {str(file)!r} {meaning} {names[0]}{more}."
+    lacking = sorted(map(str, found.get("missing_keys") or ()))
+    other = [
+        f"{name} in the shape {list(shape)} instead of {list(expected)}"
+        for name, shape, expected in sorted(found.get("mismatched_keys") or (), key=str)
+    ]
+    for verb, problems in (("lacks", lacking), ("has", other)):
+        if problems:
+            more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+            msg = f"The draft model is damaged: {str(file)!r} {verb} {problems[0]}{more}."
             raise DraftModelDamagedError(msg)
 
 

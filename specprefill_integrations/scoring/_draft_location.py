@@ -73,7 +73,7 @@ def locate_draft(source: str | Path | None, revision: str | None = None) -> Draf
         revision: A branch, tag or commit of a model on the hub.
 
     Raises:
-        DraftModelNotFoundError: `source` is a path without a loadable model.
+        DraftModelNotFoundError: `source` is empty, or a path without a loadable model.
         ValueError: `revision` was given for a source that is not on the hub.
     """
     location = _located(source)
@@ -88,6 +88,9 @@ def locate_draft(source: str | Path | None, revision: str | None = None) -> Draf
 def _located(source: str | Path | None) -> DraftLocation:
     if source is None:
         return _in_package(EMBEDDED_PACKAGE) or HubModel(DEFAULT_HUB_ID)
+    if isinstance(source, str) and not source.strip():
+        msg = f"The name of the draft model is empty: {source!r}. {THREE_WAYS}"
+        raise DraftModelNotFoundError(msg)
     path = Path(source).expanduser()
     if path.is_dir():
         return _in_folder(path)

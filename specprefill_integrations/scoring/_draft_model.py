@@ -91,10 +91,10 @@ class DraftModel:
                 code you have read: it can do whatever your process can.
 
         Raises:
-            DraftModelNotFoundError: `source` is a path without a model.
-            ValueError: Unknown dtype; an option was given for a loaded model; or a revision for a
-                draft that is not on the hub.
-            RuntimeError: PyTorch does not know the device.
+            DraftModelNotFoundError: `source` is empty, or a path without a model.
+            TypeError: A pair is no model and tokenizer.
+            ValueError: Unknown dtype; a device that is unknown or cannot be used here; an option
+                was given for a loaded model; or a revision for a draft that is not on the hub.
         """
         if isinstance(source, DraftModel | tuple):
             if device is not None or dtype is not None or revision is not None or trust_remote_code:
@@ -141,7 +141,13 @@ class DraftModel:
 
         Raises:
             DraftModelDamagedError: The tokenizer has more tokens than the model has embeddings.
+            TypeError: They are no model of transformers and its tokenizer.
         """
+        is_model = isinstance(model, torch.nn.Module) and hasattr(model, "config")
+        if not is_model or isinstance(tokenizer, torch.nn.Module) or not callable(tokenizer):
+            kinds = f"{type(model).__name__}, {type(tokenizer).__name__}"
+            msg = f"A draft pair must be a loaded model and its tokenizer; got ({kinds})."
+            raise TypeError(msg)
         name = getattr(model.config, "_name_or_path", "") or type(model).__name__
         loading.check_vocabulary(model, tokenizer, name)
         draft = cls(name, model.device, model.dtype)
@@ -290,6 +296,8 @@ class DraftModel:
         if isinstance(location, HubModel):
             return hub_folder(location, with_code=self.trust_remote_code)
         with loading.explained_errors(self.name, location.path), loading.quiet_transformers():
+            if location.path is not None:
+                loading.check_gguf_header(location.path)
             return converted_folder(location, loading.load_gguf)
 
     def __repr__(self) -> str:

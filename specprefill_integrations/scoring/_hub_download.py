@@ -6,6 +6,10 @@ hub can be reached, since a download tries again for up to a minute.
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from http import HTTPStatus
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
@@ -15,14 +19,16 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.hf_api import ModelInfo
 
 from specprefill_integrations.errors import DraftModelNotFoundError
 from specprefill_integrations.scoring._draft_files import missing_file
 from specprefill_integrations.scoring._draft_location import THREE_WAYS, HubModel
 
 HUB_TIMEOUT_SECONDS = 4
-"""Time that the hub has for its first answer."""
+"""Time that the hub has for its first answer, name look-up and other requests included."""
 
+_BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _SMALL_FILES = {".jinja", ".json", ".model", ".tiktoken", ".txt"}
 
 
@@ -43,27 +49,70 @@ def hub_folder(model: HubModel, *, with_code: bool) -> Path:
         with_code: True to download its Python files as well.
 
     Raises:
-        DraftModelNotFoundError: There is no such model; or the hub cannot be reached.
+        DraftModelNotFoundError: There is no such model, the hub does not give it, or the hub cannot
+            be reached.
     """
     cached = cached_folder(model)
-    if cached is not None and missing_file(cached) is None:
+    if cached is not None and missing_file(cached, with_code=with_code) is None:
         return cached
     try:
-        info = HfApi().model_info(model.name, revision=model.revision, timeout=HUB_TIMEOUT_SECONDS)
+        info = _first_answer(model)
         names = _needed([file.rfilename for file in info.siblings or ()], with_code=with_code)
         return Path(snapshot_download(model.name, revision=model.revision, allow_patterns=names))
-    except GatedRepoError:
-        why, may_pass = "it is gated: accept its terms on the hub and log in", False
-    except (HFValidationError, RepositoryNotFoundError):
-        why, may_pass = "there is no such model, or it is private", False
-    except RevisionNotFoundError:
-        why, may_pass = f"there is no revision {model.revision!r}", False
     except Exception as error:  # noqa: BLE001 - whatever the network raises
-        why, may_pass = f"the hub could not be reached ({type(error).__name__})", True
+        why, may_pass = _explained(error, model)
     msg = f"The draft model {model.name!r} cannot be had from the hub: {why}. {THREE_WAYS}"
     failure = DraftModelNotFoundError(msg)
     failure.may_pass = may_pass
     raise failure
+
+
+def _explained(error: Exception, model: HubModel) -> tuple[str, bool]:
+    """Return why a model cannot be had, and True if that may pass."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    may_pass = False
+    if isinstance(error, RevisionNotFoundError):
+        why = f"there is no revision {model.revision!r}"
+    elif isinstance(error, GatedRepoError):
+        why = "it is gated: accept its terms on the hub and log in"
+    elif isinstance(error, HFValidationError) or status == HTTPStatus.NOT_FOUND:
+        why = "there is no such model"
+    elif isinstance(error, RepositoryNotFoundError) or status == HTTPStatus.UNAUTHORIZED:
+        # The hub does not tell these apart for those who may not know.
+        why = "there is no such model, or it is private or gated: log in to use it"
+    elif status == HTTPStatus.FORBIDDEN:
+        why = "it is private or gated, and your login gives no access"
+    elif status is not None:
+        why = f"the hub answers with {status}"
+        may_pass = status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    elif isinstance(error, FutureTimeoutError):
+        why, may_pass = f"the hub gave no answer within {HUB_TIMEOUT_SECONDS:g} seconds", True
+    else:
+        why, may_pass = f"the hub could not be reached ({type(error).__name__})", True
+    return why, may_pass
+
+
+def _first_answer(model: HubModel) -> ModelInfo:
+    """Ask for a model's files.
+
+    The request runs in a thread that is left behind after some time: the time limit of the request
+    itself holds for each of its steps, and not for the requests that huggingface_hub makes before.
+
+    Raises:
+        TimeoutError: The hub did not answer in time.
+        Exception: The error of the request.
+    """
+    answer: Future[ModelInfo] = Future()
+
+    def ask() -> None:
+        try:
+            api, limit = HfApi(), HUB_TIMEOUT_SECONDS
+            answer.set_result(api.model_info(model.name, revision=model.revision, timeout=limit))
+        except Exception as error:  # noqa: BLE001 - raised where the answer is awaited
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, name="specprefill-hub", daemon=True).start()
+    return answer.result(HUB_TIMEOUT_SECONDS)
 
 
 def _needed(names: list[str], *, with_code: bool) -> list[str]:

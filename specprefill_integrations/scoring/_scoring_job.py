@@ -105,6 +105,7 @@ class BatchReading:
         """
         self.jobs = jobs
         """The jobs."""
+        self._scorer = scorer
         self.was_given_up = False
         """True if reading stopped because no caller was waiting."""
         self._slices = scorer.score_in_slices(
@@ -119,7 +120,7 @@ class BatchReading:
 
         Raises:
             CancelledError: No caller waits.
-            DraftModelError: A score is no finite number.
+            ScoreError: A score is no finite number.
             ScoringEngineError: There is not one score for each span.
         """
         if not self._is_wanted():
@@ -128,7 +129,7 @@ class BatchReading:
             next(self._slices)
         except StopIteration as end:
             return [
-                _checked_scores(scores, job.request)
+                _checked_scores(scores, job.request, self._scorer)
                 for scores, job in zip(end.value, self.jobs, strict=True)
             ]
         return None
@@ -150,12 +151,14 @@ def request_key(request: ScoreRequest) -> bytes:
     return digest.digest()
 
 
-def _checked_scores(scores: Sequence[Sequence[float]], request: ScoreRequest) -> Scores:
+def _checked_scores(
+    scores: Sequence[Sequence[float]], request: ScoreRequest, scorer: SpanScorer
+) -> Scores:
     """Return an immutable copy of a scorer's answer."""
     if list(map(len, scores)) != list(map(len, request.spans)):
         msg = "The scorer did not return one score for each span."
         raise ScoringEngineError(msg)
-    return tuple(tuple(map(finite_score, found)) for found in scores)
+    return tuple(tuple(finite_score(score, scorer) for score in found) for found in scores)
 
 
 def _framed(text: str) -> bytes:

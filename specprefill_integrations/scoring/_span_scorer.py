@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from specprefill_integrations._concurrency import run_in_thread
-from specprefill_integrations.errors import DraftModelError
+from specprefill_integrations.errors import ScoreError
 from specprefill_integrations.types import Span
 
 
@@ -246,13 +246,20 @@ def as_span_scorer(scorer: SpanScorer | ScoresSpans) -> SpanScorer:
     raise TypeError(msg)
 
 
-def finite_score(score: float) -> float:
+def finite_score(score: float, scorer: SpanScorer) -> float:
     """Return a score by which units can be sorted.
 
+    Args:
+        score: The score.
+        scorer: The scorer that gave it, for the message.
+
     Raises:
-        DraftModelError: It is NaN or infinite.
+        ScoreError: It is NaN or infinite.
     """
     if not math.isfinite(score):
-        msg = f"The scorer gave a score that is not a finite number: {score!r}."
-        raise DraftModelError(msg)
+        source: object = scorer.scorer if isinstance(scorer, DuckTypedScorer) else scorer
+        draft = getattr(source, "draft", None)
+        name = type(source).__name__ if draft is None else f"The draft model {draft.name!r}"
+        msg = f"{name} gave a score that is not a finite number: {score!r}."
+        raise ScoreError(msg)
     return score

@@ -25,7 +25,7 @@ def test_no_call_is_lost_and_no_answer_is_crossed(seed):
     assert found.failures.keys() <= {
         "CancelledError",  # of callers
         "DeadlineExceededError",
-        "DraftModelError",  # NaN
+        "ScoreError",  # NaN
         "InjectedError",
         "MemoryError",
         "PoisonError",

@@ -10,10 +10,15 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from specprefill_integrations import Budget, ContextCompressor
-from specprefill_integrations.errors import DraftModelDamagedError, DraftModelUnsupportedError
+from specprefill_integrations.errors import (
+    DraftModelDamagedError,
+    DraftModelUnsupportedError,
+    ScoreError,
+)
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
 from tests.tiny_models import save_tiny_draft, tiny_model, tiny_tokenizer
@@ -74,6 +79,14 @@ def shrink_the_embedding(folder: Path) -> Path:
     return folder / "model.safetensors"
 
 
+def write_list(name: str) -> Callable[[Path], Path]:
+    def damage(folder: Path) -> Path:
+        (folder / name).write_text("[]")
+        return folder / name
+
+    return damage
+
+
 SHARD = "model-00002-of-00006.safetensors"
 INDEX = "model.safetensors.index.json"
 OF_WEIGHTS = {
@@ -88,6 +101,8 @@ OF_WEIGHTS = {
 OF_TOKENIZER = {
     "tokenizer cut off": cut("tokenizer.json"),
     "tokenizer missing": delete("tokenizer.json"),
+    "tokenizer is a list": write_list("tokenizer.json"),
+    "tokenizer's config is a list": write_list("tokenizer_config.json"),
     "tokenizer's config cut off": cut("tokenizer_config.json"),
 }
 
@@ -186,3 +201,55 @@ def test_a_gguf_file_of_another_architecture_is_not_damaged(tmp_path, monkeypatc
     writer.close()
     with pytest.raises(DraftModelUnsupportedError):
         DraftModel.from_source(tmp_path / "other.gguf").load()
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"num_attention_heads": 0}, "ZeroDivisionError"),
+        ({"num_attention_heads": "x"}, "expected int"),
+        ({"hidden_act": "nope"}, "KeyError: 'nope'"),
+        ({"model_type": "nope"}, "nope"),
+    ],
+)
+def test_a_config_that_transformers_cannot_use_is_named(whole, tmp_path, values, told):
+    folder = shutil.copytree(whole, tmp_path / "draft")
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    with pytest.raises(DraftModelUnsupportedError, match=told) as caught:
+        DraftModel.from_source(folder).load()
+    assert repr(str(path)) in str(caught.value)
+
+
+def test_weights_of_another_shape_are_told_in_one_readable_line(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "draft")
+    shrink_the_embedding(folder)
+    with pytest.raises(DraftModelDamagedError) as caught:
+        DraftModel.from_source(folder).load()
+    told = "has lm_head.weight in the shape [300, 64] instead of [200, 64], and 1 more."
+    assert str(caught.value).endswith(told)
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF", b"GGUF" + bytes(19), b"no GGUF file" * 99])
+def test_what_does_not_start_as_gguf_is_not_converted(tmp_path, monkeypatch, content, caplog):
+    monkeypatch.setenv("SPECPREFILL_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(content)
+    with pytest.raises(DraftModelDamagedError, match="cut off or no GGUF file") as caught:
+        DraftModel.from_source(path).load()
+    assert repr(str(path)) in str(caught.value)
+    assert not [m for m in caplog.messages if m.startswith("Converting")]
+
+
+def test_scores_that_are_no_numbers_name_the_draft(tmp_path):
+    model = tiny_model("llama")
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.fill_(float("nan"))
+    model.config._name_or_path = "some/draft"
+    compressor = ContextCompressor.from_draft_model((model, tiny_tokenizer()))
+    result = compressor.compress(TEXT, "cat", budget=BUDGET)
+    assert result.skipped_because == "scorer_failed"
+    strict = compressor.replace(on_error="raise")
+    with pytest.raises(ScoreError, match=r"^The draft model 'some/draft' gave a score"):
+        strict.compress(TEXT, "cat", budget=BUDGET)

@@ -125,6 +125,7 @@ def test_a_ready_model_stays_where_it_is():
 def test_device_and_dtype(folder, monkeypatch, has_cuda, asked, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_cuda)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     device, dtype = asked
     draft = DraftModel.from_source(folder, device=device, dtype=dtype)
     assert (draft.device.type, draft.dtype) == expected
@@ -211,3 +212,34 @@ def test_a_package_without_a_model_is_a_hub_name():
 
 def test_a_changed_folder_is_another_location(folder):
     assert locate_draft(folder) == FolderModel(folder.resolve())
+
+
+@pytest.mark.parametrize(
+    "device", ["gpu", "", "cuda:99", "cuda:2", "cpu:x", "meta", torch.device("cuda:7")]
+)
+@pytest.mark.parametrize("make", [DraftModel.from_source, ContextCompressor.from_draft_model])
+def test_a_device_that_cannot_be_used_is_refused(folder, monkeypatch, make, device):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match=f"^device='{device}' cannot be used here: "):
+        make(folder, device=device)
+    assert str(DraftModel.from_source(folder, device="cuda:1").device) == "cuda:1"
+
+
+def test_without_cuda_it_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    for device in ("cuda", "cuda:0"):
+        with pytest.raises(ValueError, match=f"^device='{device}' cannot .* 0 CUDA devices"):
+            DraftModel.from_source(folder, device=device)
+
+
+def test_a_pair_is_a_model_and_a_tokenizer():
+    model, tokenizer = tiny_model("llama"), tiny_tokenizer()
+    for pair in [("a", "b"), (model, "b"), (tokenizer, model), (model, model)]:
+        with pytest.raises(TypeError, match="model and its tokenizer"):
+            ContextCompressor.from_draft_model(pair)
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_no_draft(name):
+    with pytest.raises(DraftModelNotFoundError, match=f"name .* is empty: '{name}'"):
+        ContextCompressor.from_draft_model(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import shutil
@@ -13,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+import httpx
 import huggingface_hub
 import pytest
-from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 from transformers import dynamic_module_utils
 
 from specprefill_integrations import Budget, ContextCompressor
@@ -28,7 +30,7 @@ from specprefill_integrations.scoring import _draft_loading as loading
 from specprefill_integrations.scoring import _draft_model as draft_model
 from specprefill_integrations.scoring import _draft_state as draft_state
 from specprefill_integrations.scoring import _hub_download as hub_download
-from specprefill_integrations.scoring._draft_location import THREE_WAYS
+from specprefill_integrations.scoring._draft_location import THREE_WAYS, HubModel
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_state import RETRY_SECONDS
 from tests.tiny_models import save_tiny_draft
@@ -145,6 +147,47 @@ class TestHub:
             assert not caught.value.may_pass
             clock[0] += 10 * RETRY_SECONDS
         assert hub.requests == 1
+
+    @pytest.mark.parametrize(
+        ("status", "told", "may_pass"),
+        [
+            (401, "no such model, or it is private or gated", False),
+            (403, "it is private or gated", False),
+            (404, "there is no such model[.]", False),
+            (429, "the hub answers with 429", True),
+            (451, "the hub answers with 451", False),
+            (503, "the hub answers with 503", True),
+        ],
+    )
+    def test_an_answer_is_told_from_none(self, hub, status, told, may_pass):
+        response = httpx.Response(status, request=httpx.Request("GET", "https://hub.test/api"))
+        hub.error = HfHubHTTPError("from the hub", response=response)
+        with pytest.raises(DraftModelNotFoundError, match=told) as caught:
+            DraftModel.from_source(NAME).load()
+        assert caught.value.may_pass == may_pass
+
+    def test_a_hub_that_never_answers_is_left(self, hub, monkeypatch):
+        is_over = threading.Event()
+        monkeypatch.setattr(hub_download, "HUB_TIMEOUT_SECONDS", 0.01)
+        monkeypatch.setattr(hub, "model_info", lambda *_, **__: is_over.wait())
+        with pytest.raises(DraftModelNotFoundError, match="no answer within") as caught:
+            DraftModel.from_source(NAME).load()
+        is_over.set()
+        assert caught.value.may_pass
+
+    @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+    def test_a_copy_without_its_code_is_not_complete(self, hub, cache, folder, name):
+        snapshot = put_into(cache, folder, MAIN, "main")
+        own = {"AutoConfig": "own_code.Own", "AutoTokenizer": [None, "else/where--other.Other"]}
+        content = json.loads((snapshot / name).read_text())
+        (snapshot / name).write_text(json.dumps({**content, "auto_map": own}))
+        model = HubModel(NAME)
+        assert hub_download.hub_folder(model, with_code=False) == snapshot
+        with pytest.raises(DraftModelNotFoundError, match="could not be reached"):
+            hub_download.hub_folder(model, with_code=True)
+        assert hub.requests == 1
+        (snapshot / "own_code.py").write_text("")
+        assert hub_download.hub_folder(model, with_code=True) == snapshot
 
     def test_a_name_that_means_nothing(self, cache):
         with pytest.raises(DraftModelNotFoundError, match="no such model"):
@@ -330,6 +373,12 @@ class TestForeignCode:
         result = ContextCompressor.from_draft_model(foreign).compress(TEXT, "a", budget=BUDGET)
         assert result.skipped_because == "draft_unavailable"
         assert not ran.exists()
+
+    def test_code_that_is_missing_is_named(self, foreign):
+        (foreign / "own_code.py").unlink()
+        with pytest.raises(DraftModelDamagedError, match=r"own_code\.py' is missing") as caught:
+            DraftModel.from_source(foreign, trust_remote_code=True).load()
+        assert "huggingface.co" not in str(caught.value)
 
     def test_it_runs_if_the_caller_says_so(self, foreign, ran):
         draft = DraftModel.from_source(foreign, trust_remote_code=True)
