@@ -2,11 +2,14 @@
 
 Values under names such as `api_key` are masked whatever they are; so are parts of addresses and
 words of commands. Within running text, a value after such a name is masked only if it looks random
-(letters and digits), and shapes that only keys have are masked anywhere: prose and code stay.
+(letters and digits), and shapes that only keys have are masked anywhere: prose and code stay. The
+options of `curl` and database clients that hold a password are masked after their program's name.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -52,16 +55,34 @@ _ADDRESS = re.compile(r"(?<=://)[^\s\"'<>`]+")
 _USER = re.compile(r"\A[^/?#]*@")
 _PARAMETER = re.compile(r"(?<=[?&#;])([^=&#;\s]{1,80})=([^&#\s\"'<>]+)")
 _SCHEME = re.compile(r"(?<![\w-])((?:bearer|basic)\s{1,3})([\w.~+/=-]{8,})", re.IGNORECASE)
+# Between a name and its value: `name: value`, `name=value`, `("name", "value")`.
+_SIGN = r"([\"']?\s{0,3}[:=]\s{0,3}[\"']?|[\"']\s{0,3},\s{0,3}b?[\"'])"
 _HEADER = re.compile(
-    r"(?<![\w-])((?:set-)?cookie|(?:proxy-)?authorization)([\"']?\s{0,3}[:=]\s{0,3}[\"']?)"
-    r"([^\"'\r\n]+)",
-    re.IGNORECASE,
+    rf"(?<![\w-])((?:set-)?cookie|(?:proxy-)?authorization){_SIGN}([^\"'\r\n]+)", re.IGNORECASE
 )
-_ASSIGNED = re.compile(
-    r"(?<![\w-])(-{0,2}[\w-]{2,64})([\"']?\s{0,3}[:=]\s{0,3}[\"']?)([^\s\"'<>&;,]{8,})"
-)
+_ASSIGNED = re.compile(rf"(?<![\w-])(-{{0,2}}[\w-]{{2,64}}){_SIGN}([^\s\"'<>&;,]{{8,}})")
 _TYPED = re.compile(r"(?<!\S)(-{1,2}[\w-]{2,64})(\s{1,3}[\"']?)([^\s\"'<>&;,]{8,})")
 _RANDOM = re.compile(r"(?=[^\d]*\d)(?=[^A-Za-z]*[A-Za-z])[\w.~+/=%!@#$^*:|-]{8,}")
+
+# Programs that take a user's name with the password, or a password alone, after a short option.
+_WITH_USER = r"curl"
+_WITH_PASSWORD = r"(?:mysql|mariadb|mongo)[\w-]*|sshpass"
+_PROGRAM = re.compile(rf"(?:.*[/\\])?(?:({_WITH_USER})|({_WITH_PASSWORD}))(?:\.exe)?", re.DOTALL)
+_USER_OPTION = re.compile(r"(?:--(?:proxy-)?user|-[sSfkLiv]{0,6}[uU])=?")
+_PASSWORD_OPTION = re.compile(r"-p")
+_PLACEHOLDER = re.compile(r"\$[\w({].*|<.*", re.DOTALL)
+
+# The rest of a command up to the next one, with continued lines and quoted words.
+_REST = r"""(?=[\s"'])((?:\\\r?\n|"[^"\r\n]*"|'[^'\r\n]*'|[^\r\n;|&])*)"""
+_USER_COMMAND = re.compile(rf"(?<![\w-])((?:{_WITH_USER})(?:\.exe)?){_REST}")
+_PASSWORD_COMMAND = re.compile(rf"(?<![\w-])((?:{_WITH_PASSWORD})(?:\.exe)?){_REST}")
+
+# An option, what stands between it and its value, the value; the words may be items of a list.
+_VALUE = r"""(\\?["']?(?:,\s{0,3}|\s{1,3}(?:\\\s{1,9})?)\\?["']?(?!-)|["']?)""" + (
+    r"""((?<=["'])(?:[^"'\\\r\n]|\\(?!["']))+|[^\s"'`,]+)"""
+)
+_USER_WORDS = re.compile(rf"""(?<![^\s"'])({_USER_OPTION.pattern}){_VALUE}""")
+_PASSWORD_WORDS = re.compile(rf"""(?<![^\s"'])({_PASSWORD_OPTION.pattern}){_VALUE}""")
 
 # The name of a header and its value.
 _PAIR = 2
@@ -95,6 +116,8 @@ def masked_text(text: str) -> str:
     text = _KEY.sub(MASK, text)
     if "://" in text:
         text = _ADDRESS.sub(_masked_address, text)
+    text = _USER_COMMAND.sub(_masked_user_command, text)
+    text = _PASSWORD_COMMAND.sub(_masked_password_command, text)
     text = _HEADER.sub(_masked_header, text)
     text = _SCHEME.sub(_masked_scheme, text)
     text = _PARAMETER.sub(_masked_random_parameter, text)
@@ -104,11 +127,19 @@ def masked_text(text: str) -> str:
 
 def masked_command(words: Sequence[str]) -> list[str]:
     """The words of a command, masked: options, JSON objects, headers and addresses."""
-    before = ["", *words]
-    return [
-        MASK if _is_secret_option(option) and not word.startswith("-") else _masked_word(word)
-        for option, word in zip(before, words, strict=False)
-    ]
+    shown = []
+    program = None
+    for option, word in zip(["", *words], words, strict=False):
+        found = _PROGRAM.fullmatch(word)
+        program = found or program
+        hidden = word if program is None else _masked_login(program, option, word)
+        if hidden == word:
+            is_value = _is_secret_option(option) and not word.startswith("-")
+            hidden = MASK if is_value else _masked_word(word)
+        elif program is not None and program[2]:  # `sshpass -p password ssh -p 22`
+            program = None
+        shown.append(hidden)
+    return shown
 
 
 def _masked_object(found: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -152,6 +183,44 @@ def _masked_word(word: str) -> str:
     return word if hidden == found else option + json.dumps(hidden, ensure_ascii=False)
 
 
+def _masked_login(program: re.Match[str], before: str, word: str) -> str:
+    """Mask a password in a word after a program's name, or after its option in the word."""
+    option = _USER_OPTION if program[1] else _PASSWORD_OPTION
+    is_after = option.fullmatch(before) and not word.startswith("-")
+    found = None if is_after else option.match(word)
+    start = found[0] if found else ""
+    if (is_after or found) and _is_login(word[len(start) :], with_user=bool(program[1])):
+        return start + MASK
+    return word
+
+
+def _is_login(value: str, *, with_user: bool) -> bool:
+    """True for a password, or for one after a user's name; not for a variable in its place."""
+    _, colon, password = value.partition(":") if with_user else ("", ":", value)
+    return bool(colon and password) and not _PLACEHOLDER.fullmatch(password)
+
+
+def _masked_user_command(command: re.Match[str]) -> str:
+    return command[1] + _USER_WORDS.sub(_masked_user, command[2])
+
+
+def _masked_user(words: re.Match[str]) -> str:
+    option, sign, value = words.groups()
+    return f"{option}{sign}{MASK}" if _is_login(value, with_user=True) else words[0]
+
+
+def _masked_password_command(command: re.Match[str]) -> str:
+    return command[1] + _PASSWORD_WORDS.sub(_masked_password, command[2], count=1)
+
+
+def _masked_password(words: re.Match[str]) -> str:
+    """Mask a password; a plain word after a blank may be a database or go on with a sentence."""
+    option, sign, value = words.groups()
+    is_word = sign.isspace() and value.strip(".,:)").isalpha() and value.islower()
+    is_login = _is_login(value, with_user=False) and not is_word
+    return f"{option}{sign}{MASK}" if is_login else words[0]
+
+
 def _masked_address(address: re.Match[str]) -> str:
     inner = _USER.sub(f"{MASK}@", address[0])
     return _PARAMETER.sub(_masked_parameter, inner)
@@ -168,11 +237,13 @@ def _masked_random_parameter(parameter: re.Match[str]) -> str:
 
 def _masked_header(header: re.Match[str]) -> str:
     pieces = re.split(r"[\s;,=]+", header[3])
-    return f"{header[1]}{header[2]}{MASK}" if any(map(_is_random, pieces)) else header[0]
+    is_secret = any(map(_is_random, pieces)) or any(map(_is_basic, header[3].split()))
+    return f"{header[1]}{header[2]}{MASK}" if is_secret else header[0]
 
 
 def _masked_scheme(scheme: re.Match[str]) -> str:
-    return f"{scheme[1]}{MASK}" if _is_random(scheme[2]) else scheme[0]
+    is_secret = _is_random(scheme[2]) or _is_basic(scheme[2])
+    return f"{scheme[1]}{MASK}" if is_secret else scheme[0]
 
 
 def _masked_assignment(assigned: re.Match[str]) -> str:
@@ -184,6 +255,15 @@ def _masked_assignment(assigned: re.Match[str]) -> str:
 
 def _is_random(text: str) -> bool:
     return _RANDOM.fullmatch(text) is not None
+
+
+def _is_basic(text: str) -> bool:
+    """True for a user's name and password in Base64."""
+    try:
+        found = base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return False
+    return ":" in found and found.isprintable()
 
 
 def _is_secret_option(word: str) -> bool:

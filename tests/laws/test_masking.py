@@ -61,6 +61,21 @@ TEXTS = [
     "[a page](https://host/a?api%5Fkey={})",
     "GET /a?v=1&access_token={} 200",
     "failed: bearer {} is expired",
+    "curl -u bob:{} https://host/",
+    "/usr/bin/curl -sS \\\n  --user 'bob:{} and more' https://host/",
+    "curl --proxy-user=bob:{}",
+    "run(['curl', '-U', 'bob:{}', 'https://host/'])",
+    '{{"command": "curl -ubob:{} https://host/"}}',
+    '{{"command": "curl -u \\"bob:{}\\" https://host/"}}',
+    "mysql -h host -u root -p{} app < dump.sql",
+    "mysqldump --all -p '{}' app; ls",
+    "sshpass -p {} ssh -p 2222 host",
+    "call(['mysql', '-p{}'])",
+    "[('x-api-key','{}')]",
+    "[(b'X-Auth-Token', b'{}')]",
+    '"x-api-key": "{}"',
+    "{{'Authorization': 'Basic {}'}}",
+    "('Authorization', 'Token {}')",
 ]
 
 SETTINGS: list[Any] = [
@@ -82,6 +97,14 @@ COMMANDS = [
     ["API_KEY={}"],
     ["--model-options", '{{"api_key": "{}"}}'],
     ["--base-url=https://host/v1?key={}"],
+    ["curl", "-u", "bob:{}"],
+    ["/usr/bin/curl", "-sSu", "bob:{}"],
+    ["curl", "--user=bob:{} and more"],
+    ["curl", "--proxy-user", "bob:{}"],
+    ["mysql", "-p{}"],
+    ["mysqldump", "-u", "root", "-p", "{}"],
+    ["sshpass", "-p", "{}", "ssh", "-p", "22"],
+    ["bash", "-c", "curl -u bob:{} https://host/"],
 ]
 
 
@@ -180,10 +203,41 @@ def test_prose_and_code_are_unchanged(path: Path) -> None:
         'stop_token = "<|endoftext|>"',
         "a@b.example and https://host/a?page=2&sort=key#x",
         "commit 0fb1c2d3e4f5a6978899aabbccddeeff00112233",
+        "docker run -u 1000:1000 -p 8080:80 image1234",
+        "mkdir -p build2024/Output && ssh -p 2222 host",
+        "psql -p 5432 -U app; mysql -P 3306 -u root && mkdir -p Build1",
+        "Call mysql -p and type the password, or mysql -u root -p app.",
+        'curl -u "$NAME:$PASSWORD" https://host/; curl -u name: https://host/',
+        "curl --user <name>:<password> -H 'Accept: text/plain'",
+        "sort -u one:two; libcurl -u one:two",
+        'pairs = [("token", "text"), ("password", "a long word")]',
     ],
 )
 def test_ordinary_words_are_unchanged(text: str) -> None:
     assert masked_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("curl -u bob:hunter2pass https://host/", "curl -u *** https://host/"),
+        ("mysql -pSecretPw123 app", "mysql -p*** app"),
+        ("mysqldump -p SECRET app", "mysqldump -p *** app"),
+        ("{'Authorization': 'Basic dXNlcjpwYXNz'}", "{'Authorization': '***'}"),
+        ("[('x-api-key','abcdef1234567890XYZ')]", "[('x-api-key','***')]"),
+    ],
+)
+def test_only_the_secret_is_masked(text: str, shown: str) -> None:
+    assert masked_text(text) == shown
+
+
+def test_only_the_secret_of_a_command_is_masked() -> None:
+    assert masked_command(["curl", "-u", "bob:letmein", "-o", "a:b"]) == [
+        *("curl", "-u", "***", "-o", "a:b"),
+    ]
+    assert masked_command(["mysql", "-pletmein", "app"]) == ["mysql", "-p***", "app"]
+    plain = ["docker", "run", "-u", "1000:1000", "-p", "80:80", "curl", "-u", "bob", "-s"]
+    assert masked_command(plain) == plain
 
 
 @pytest.mark.parametrize(
@@ -198,6 +252,13 @@ def test_ordinary_words_are_unchanged(text: str) -> None:
         "-----BEGIN PRIVATE KEY-----",
         "Cookie: a ",
         "?a",
+        "curl -u ",
+        "curl '",
+        'curl "; ',
+        "mysql -p",
+        "mysql-",
+        "curl -u a:b\\\n",
+        "'token', '",
     ],
 )
 def test_time_grows_with_the_text(piece: str) -> None:
