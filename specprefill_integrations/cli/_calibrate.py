@@ -26,6 +26,7 @@ from specprefill_integrations.cli._options import (
 from specprefill_integrations.cli._progress import progress_bar, working
 from specprefill_integrations.cli._terminal import (
     USAGE_ERROR,
+    as_options,
     clear_errors,
     fail,
     new_app,
@@ -126,7 +127,7 @@ def _cases(paths: Sequence[Path], limit: int | None, probe: int) -> list[Labeled
     try:
         read = [case for path in paths for case in read_cases(path, limit)]
     except EvaluationDataError as error:
-        fail(str(error), USAGE_ERROR)
+        fail(as_options(str(error)), USAGE_ERROR)
     labeled = [found for case in read if (found := _labeled(case)) is not None]
     return [*labeled, *probe_cases(probe)]
 

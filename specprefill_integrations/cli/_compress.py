@@ -273,5 +273,8 @@ def _show(report: Report, *, as_json: bool, encoding: str, quiet: bool) -> None:
 
 
 def _write_bytes(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
+    # Unbuffered (PYTHONUNBUFFERED), a single call may write only what a pipe takes at once.
+    rest = memoryview(data)
+    while rest:
+        rest = rest[sys.stdout.buffer.write(rest) :]
     sys.stdout.flush()

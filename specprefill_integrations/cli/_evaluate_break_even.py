@@ -20,7 +20,13 @@ from specprefill_integrations.cli._options import (
     check_max_tokens,
     current_name,
 )
-from specprefill_integrations.cli._terminal import USAGE_ERROR, clear_errors, fail, stderr_console
+from specprefill_integrations.cli._terminal import (
+    USAGE_ERROR,
+    as_options,
+    clear_errors,
+    fail,
+    stderr_console,
+)
 from specprefill_integrations.evaluation._break_even_log import LogTimes, read_log_times
 from specprefill_integrations.observability import BreakEven, ReadingSpeed, Unclear, reading_speed
 from specprefill_integrations.observability._prices import Prices
@@ -145,7 +151,7 @@ def _usage_errors() -> Iterator[None]:
     try:
         yield
     except (ValueError, LookupError) as error:
-        fail(str(error), USAGE_ERROR)
+        fail(as_options(str(error)), USAGE_ERROR)
 
 
 def _budget(keep: float | None, max_tokens: int | None) -> Budget:

@@ -54,7 +54,7 @@ def _check_draft(source: str | None) -> str | None:
         try:
             locate_draft(source)
         except DraftModelNotFoundError as error:
-            fail(f"--draft: {str(error).splitlines()[0]}", USAGE_ERROR)
+            fail(f"--draft: {as_options(str(error).splitlines()[0])}", USAGE_ERROR)
     return source
 
 

@@ -21,6 +21,9 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+# Beginnings of files that are no text in any encoding: PDF, PNG, ZIP, gzip, ELF.
+_BINARY = (b"%PDF-", b"\x89PNG", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"\x7fELF")
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -62,13 +65,19 @@ def _read(path: str) -> bytes:
 
 
 def _decode(path: str, data: bytes, encoding: str | None) -> str:
+    if data.startswith(_BINARY):
+        fail(f"{_name(path)} is a binary file, not text", USAGE_ERROR)
     found = encoding or next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(found)
     except UnicodeDecodeError as error:
+        advice = (
+            "it holds NUL bytes, as binary files do"
+            if b"\0" in data
+            else "give its --encoding, such as latin-1, which reads any bytes"
+        )
         fail(
-            f"{_name(path)} is not text in {found.upper()} (see byte {error.start + 1:,}); "
-            "give its --encoding, such as latin-1, which reads any bytes",
+            f"{_name(path)} is not text in {found.upper()} (see byte {error.start + 1:,}); {advice}",
             USAGE_ERROR,
         )
     if "\0" in text:

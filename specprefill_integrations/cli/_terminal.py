@@ -72,7 +72,7 @@ def usage_errors() -> Iterator[None]:
     try:
         yield
     except (EvaluationDataError, BudgetError) as error:
-        fail(str(error), USAGE_ERROR)
+        fail(as_options(str(error)), USAGE_ERROR)
 
 
 def fail(message: str, exit_code: int = FAILURE) -> NoReturn:

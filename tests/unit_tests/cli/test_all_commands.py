@@ -125,6 +125,7 @@ def test_a_wrong_value_is_a_usage_error_in_one_line(
     result = run(*words, *needed, *wrong)
     check_usage_error(result, f"error: {wrong[0]}")
     assert result.stderr.count("\n") == 1
+    assert "draft=" not in result.stderr  # the name of the parameter in Python
 
 
 def test_no_command_is_a_usage_error() -> None:
@@ -179,6 +180,27 @@ def test_a_closed_pipe_is_quiet(words: str, tmp_path: Path) -> None:
         _, errors = process.communicate()
     assert errors.replace(b"scoring\n", b"") == b""
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("sentences", "exit_code"), [(50, 0), (5000, 1)])
+def test_a_pipe_that_closes_early_fails_unless_it_took_the_whole_result(
+    unbuffered: str,
+    sentences: int,
+    exit_code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    (tmp_path / "page.txt").write_text("Ada keeps the lighthouse. Nobody else does. " * sentences)
+    code = COMPRESSING.format(seconds=0)
+    with start(*COMPRESS.split(), code=code, stdout=subprocess.PIPE, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert os.read(process.stdout.fileno(), 1)
+        process.stdout.close()
+        assert process.stderr.read() == b"scoring\n"
+    assert process.returncode == exit_code
 
 
 def test_an_interrupt_ends_at_once_without_a_traceback(tmp_path: Path) -> None:

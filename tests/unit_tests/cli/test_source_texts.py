@@ -63,7 +63,8 @@ def test_an_encoding_can_be_named_and_is_that_of_the_result(encoding: str) -> No
     [
         (LATIN.encode("latin-1"), "not text in UTF-8 (see byte 27); give its --encoding"),
         (bytes(range(1, 256)), "not text in UTF-8"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "not text in UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "is a binary file, not text"),
+        (b"Ada \xff\0 keeps", "not text in UTF-8 (see byte 5); it holds NUL bytes"),
         (LATIN.encode("utf-16-le")[:-1], "not text in UTF-8"),
         ("Ada".encode("utf-16-le"), "holds NUL characters"),
         (b"Ada keeps the lighthouse.\0", "holds NUL characters"),
@@ -81,6 +82,24 @@ def test_anything_else_is_refused(data: bytes, words: str, tmp_path: Path) -> No
     piped = compress(data)
     assert (piped.exit_code, piped.stdout_bytes) == (2, b"")
     assert "standard input" in piped.stderr
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"%PDF-1.7\n1 0 obj",
+        b"\x89PNG\r\n\x1a\n",
+        b"PK\x03\x04\x14",
+        b"\x1f\x8b\x08\xff",
+        b"\x7fELF\x02\x01\x01",
+        b"\xff\x00\xfe",
+        b"Ada\x00",
+    ],
+)
+def test_no_encoding_that_reads_any_bytes_is_advised_for_binary_files(data: bytes) -> None:
+    found = compress(data)
+    assert (found.exit_code, found.stdout_bytes, "latin" in found.stderr) == (2, b"", False)
+    assert compress(data, "--encoding", "latin-1").exit_code == 2
 
 
 def test_an_unknown_encoding_is_refused() -> None:
