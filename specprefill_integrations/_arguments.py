@@ -114,6 +114,11 @@ def check(parameter: str, value: ValueT, hint: object) -> ValueT:
     raise ValueError(msg) if _fits(value, hint, any_value=True) else TypeError(msg)
 
 
+def is_asynchronous(value: object) -> bool:
+    """Return True for an asynchronous function, or an object that is called as one."""
+    return any(map(inspect.iscoroutinefunction, (value, getattr(value, "__call__", None))))  # noqa: B004
+
+
 def _checking(function: CalledT, source: Callable[..., Any]) -> CalledT:
     signature = inspect.signature(function)
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

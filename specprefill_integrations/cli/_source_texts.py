@@ -76,10 +76,8 @@ def _decode(path: str, data: bytes, encoding: str | None) -> str:
             if b"\0" in data
             else "give its --encoding, such as latin-1, which reads any bytes"
         )
-        fail(
-            f"{_name(path)} is not text in {found.upper()} (see byte {error.start + 1:,}); {advice}",
-            USAGE_ERROR,
-        )
+        place = f"see byte {error.start + 1:,}"
+        fail(f"{_name(path)} is not text in {found.upper()} ({place}); {advice}", USAGE_ERROR)
     if "\0" in text:
         fail(
             f"{_name(path)} holds NUL characters: it is no text, or its --encoding is another one, "

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from langchain_core.callbacks import Callbacks
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.runnables import Runnable, RunnableLambda, ensure_config
 from pydantic import ConfigDict
@@ -69,9 +69,10 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         Raises:
             MissingDependencyError: No compressor is given, and the extra `draft`, which the default
                 needs, is not installed.
-            TypeError: `documents` is no sequence of documents, or `query` no text.
+            TypeError: `documents` is no sequence of documents, `query` no text, or `callbacks` no
+                callbacks.
         """
-        _check(documents, query)
+        _check(documents, query, callbacks)
         texts = _open_texts(documents)
         results: list[Compression] = []
         if texts:
@@ -91,7 +92,7 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         callbacks: Callbacks | None = None,
     ) -> list[Document]:
         """`compress_documents`, off the event loop."""
-        _check(documents, query)
+        _check(documents, query, callbacks)
         texts = _open_texts(documents)
         results: list[Compression] = []
         if texts:
@@ -132,9 +133,10 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         return event_data(outcome, documents=len(results), query_sources=asked)
 
 
-def _check(documents: Sequence[Document], query: str | None) -> None:
+def _check(documents: Sequence[Document], query: str | None, callbacks: Callbacks | None) -> None:
     check("documents", documents, Sequence[Document])
     check("query", query, str | None)
+    check("callbacks", callbacks, Sequence[BaseCallbackHandler] | BaseCallbackManager | None)
 
 
 def _documents_and_query(inputs: dict[str, Any]) -> tuple[Sequence[Document], str | None]:

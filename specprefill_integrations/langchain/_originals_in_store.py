@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from specprefill_integrations._arguments import checked
+from specprefill_integrations._arguments import check, checked
 from specprefill_integrations.originals._original_store import (
     KEY_BYTES,
     check_limits,
@@ -97,7 +97,7 @@ class StoreOriginals:
 
     def put(self, text: str) -> str | None:
         """Keep a text; see `OriginalStore.put`. Texts over `max_text_chars` are not kept."""
-        if len(text) > self.max_text_chars:
+        if len(check("text", text, str)) > self.max_text_chars:
             return None
         try:
             entry = self._entry(text, self._found_key())
@@ -109,6 +109,7 @@ class StoreOriginals:
 
     def get(self, reference: str) -> str | None:
         """Return the text, or None; see `OriginalStore.get`."""
+        check("reference", reference, str)
         try:
             return self._text_of(self.store.get(**self._place(reference)), reference)
         except Exception as error:  # noqa: BLE001 - whatever the store raises
@@ -117,7 +118,7 @@ class StoreOriginals:
 
     def reference_of(self, text: str) -> str | None:
         """Return the reference of a text; None if it is not kept."""
-        if len(text) > self.max_text_chars:
+        if len(check("text", text, str)) > self.max_text_chars:
             return None
         try:
             return reference_of(text, self._key or self._found_key())
@@ -127,7 +128,7 @@ class StoreOriginals:
 
     async def aput(self, text: str) -> str | None:
         """`put`, with the store's own `aput`; a thread compresses the text."""
-        if len(text) > self.max_text_chars:
+        if len(check("text", text, str)) > self.max_text_chars:
             return None
         try:
             entry = await asyncio.to_thread(self._entry, text, await self._afound_key())
@@ -139,6 +140,7 @@ class StoreOriginals:
 
     async def aget(self, reference: str) -> str | None:
         """`get`, with the store's own `aget`."""
+        check("reference", reference, str)
         try:
             item = await self.store.aget(**self._place(reference))
             return await asyncio.to_thread(self._text_of, item, reference)
@@ -148,7 +150,7 @@ class StoreOriginals:
 
     async def areference_of(self, text: str) -> str | None:
         """`reference_of`, with the store's own methods; a thread hashes the text."""
-        if len(text) > self.max_text_chars:
+        if len(check("text", text, str)) > self.max_text_chars:
             return None
         try:
             key = self._key or await self._afound_key()

@@ -13,6 +13,7 @@ from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.memory import BaseMemoryBlock
 from llama_index.core.utils import get_tokenizer
 
+from specprefill_integrations._arguments import check
 from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.llama_index._events import CallEvents
@@ -48,6 +49,7 @@ class SpecPrefillMemoryBlock(WithCompressor, BaseMemoryBlock[str]):
     name: str = Field(default="EarlierMessages", description="The name of the block.")
     priority: int = Field(
         default=1,
+        ge=0,
         description="Blocks of a lower priority are compressed earlier; 0 is never compressed.",
     )
     query: str | None = Field(
@@ -63,6 +65,20 @@ class SpecPrefillMemoryBlock(WithCompressor, BaseMemoryBlock[str]):
     transcripts: dict[str, list[str]] = Field(
         default_factory=dict, description="The messages by session."
     )
+
+    async def aput(
+        self,
+        messages: list[ChatMessage],
+        *args: Any,  # noqa: ANN401 - LlamaIndex's, which differ between versions
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Add messages.
+
+        Raises:
+            TypeError: `messages` is no sequence of messages.
+        """
+        check("messages", messages, Sequence[ChatMessage])
+        await super().aput(messages, *args, **kwargs)
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
         for message in messages:
@@ -89,7 +105,12 @@ class SpecPrefillMemoryBlock(WithCompressor, BaseMemoryBlock[str]):
 
         Returns:
             The compressed content; None where nothing is kept.
+
+        Raises:
+            TypeError: An argument has another type.
         """
+        check("content", content, str | None)
+        check("tokens_to_truncate", tokens_to_truncate, int)
         if not content:  # a memory asks even where there is nothing
             return None
         try:

@@ -65,20 +65,23 @@ _TYPED = re.compile(r"(?<!\S)(-{1,2}[\w-]{2,64})(\s{1,3}[\"']?)([^\s\"'<>&;,]{8,
 _RANDOM = re.compile(r"(?=[^\d]*\d)(?=[^A-Za-z]*[A-Za-z])[\w.~+/=%!@#$^*:|-]{8,}")
 
 # Programs that take a user's name with the password, or a password alone, after a short option.
-_WITH_USER = r"curl"
-_WITH_PASSWORD = r"(?:mysql|mariadb|mongo)[\w-]*|sshpass"
-_PROGRAM = re.compile(rf"(?:.*[/\\])?(?:({_WITH_USER})|({_WITH_PASSWORD}))(?:\.exe)?", re.DOTALL)
+_USER_PROGRAM = r"curl"
+_CLIENT_PROGRAM = r"(?:mysql|mariadb|mongo)[\w-]*|sshpass"
+_PROGRAM = re.compile(
+    rf"(?:.*[/\\])?(?:({_USER_PROGRAM})|({_CLIENT_PROGRAM}))(?:\.exe)?", re.DOTALL
+)
 _USER_OPTION = re.compile(r"(?:--(?:proxy-)?user|-[sSfkLiv]{0,6}[uU])=?")
 _PASSWORD_OPTION = re.compile(r"-p")
 _PLACEHOLDER = re.compile(r"\$[\w({].*|<.*", re.DOTALL)
 
 # The rest of a command up to the next one, with continued lines and quoted words.
 _REST = r"""(?=[\s"'])((?:\\\r?\n|"[^"\r\n]*"|'[^'\r\n]*'|[^\r\n;|&])*)"""
-_USER_COMMAND = re.compile(rf"(?<![\w-])((?:{_WITH_USER})(?:\.exe)?){_REST}")
-_PASSWORD_COMMAND = re.compile(rf"(?<![\w-])((?:{_WITH_PASSWORD})(?:\.exe)?){_REST}")
+_USER_COMMAND = re.compile(rf"(?<![\w-])((?:{_USER_PROGRAM})(?:\.exe)?){_REST}")
+_PASSWORD_COMMAND = re.compile(rf"(?<![\w-])((?:{_CLIENT_PROGRAM})(?:\.exe)?){_REST}")
 
 # An option, what stands between it and its value, the value; the words may be items of a list.
-_VALUE = r"""(\\?["']?(?:,\s{0,3}|\s{1,3}(?:\\\s{1,9})?)\\?["']?(?!-)|["']?)""" + (
+_VALUE = (
+    r"""(\\?["']?(?:,\s{0,3}|\s{1,3}(?:\\\s{1,9})?)\\?["']?(?!-)|["']?)"""
     r"""((?<=["'])(?:[^"'\\\r\n]|\\(?!["']))+|[^\s"'`,]+)"""
 )
 _USER_WORDS = re.compile(rf"""(?<![^\s"'])({_USER_OPTION.pattern}){_VALUE}""")

@@ -11,7 +11,7 @@ from typing import Any
 
 from cachetools import TTLCache
 
-from specprefill_integrations._arguments import checked
+from specprefill_integrations._arguments import check, checked
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.originals._original_store import check_limits, new_key, reference_of
 
@@ -72,12 +72,14 @@ class InMemoryOriginals:
 
     def get(self, reference: str) -> str | None:
         """Return the text, or None; see `OriginalStore.get`."""
+        check("reference", reference, str)
         with self._lock:
             text: str | None = self._texts.get(reference)
             return text
 
     def reference_of(self, text: str) -> str | None:
         """Return the reference of a text; None if it is longer than `max_chars`."""
+        check("text", text, str)
         return None if len(text) > self.max_chars else reference_of(text, self._key)
 
     async def areference_of(self, text: str) -> str | None:

@@ -27,7 +27,8 @@ KEY_BYTES = 32
 class OriginalStore(Protocol):
     """Keeps texts, up to a limit, and returns them by reference.
 
-    A text that cannot be kept or found never raises: it must not stop an agent.
+    A text that cannot be kept or found never raises: it must not stop an agent. The stores of this
+    library raise `TypeError` for a text or a reference that is no `str`.
     """
 
     def put(self, text: str) -> str | None:

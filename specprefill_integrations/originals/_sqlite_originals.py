@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from specprefill_integrations._arguments import checked
+from specprefill_integrations._arguments import check, checked
 from specprefill_integrations.errors import OriginalStoreError
 from specprefill_integrations.originals._original_store import (
     KEY_BYTES,
@@ -159,7 +159,7 @@ class SqliteOriginals:
 
     def put(self, text: str) -> str | None:
         """Keep a text; see `OriginalStore.put`. A text over `max_bytes`, packed, is not kept."""
-        packed = pack_text(text)
+        packed = pack_text(check("text", text, str))
         if len(packed) > self.max_bytes:
             return None
         try:
@@ -171,6 +171,7 @@ class SqliteOriginals:
 
     def get(self, reference: str) -> str | None:
         """Return the text, or None; see `OriginalStore.get`."""
+        check("reference", reference, str)
         try:
             with self._connection() as opened:
                 row = opened.connection.execute(
@@ -186,6 +187,7 @@ class SqliteOriginals:
 
     def reference_of(self, text: str) -> str | None:
         """Return the reference of a text; None if the file cannot be written."""
+        check("text", text, str)
         try:
             with self._connection() as opened:
                 key = opened.key if opened.can_write else None

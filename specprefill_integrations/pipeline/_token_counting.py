@@ -15,6 +15,7 @@ from itertools import islice
 from numbers import Integral
 from typing import Any, TypeGuard, cast
 
+from specprefill_integrations._arguments import is_asynchronous
 from specprefill_integrations._deadline import check_deadline, seconds_left
 from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.types import CountTokens
@@ -145,26 +146,31 @@ def _count_one(counter: Any) -> Callable[[str], int]:  # noqa: ANN401
         inner = getattr(counter, name, None)
         if inner is not None and inner is not counter:
             return _count_one(inner)
-    if callable(counter) and not _takes_messages(counter):
+    if callable(counter) and _takes_a_text(counter):
         return partial(_as_number, counter)
     raise _not_a_counter(counter)
 
 
-def _takes_messages(function: Callable[..., Any]) -> bool:
-    """Return True if a function counts messages: to it, each letter of a text is a message.
+def _takes_a_text(function: Callable[..., Any]) -> bool:
+    """Return False if a function needs more than a text, must be awaited, or counts messages.
 
-    LangChain's `count_tokens_approximately` and `get_num_tokens_from_messages` do.
+    LangChain's `count_tokens_approximately` and `get_num_tokens_from_messages` count messages: to
+    them, each letter of a text is one.
     """
     try:
-        names = list(inspect.signature(function).parameters)
+        signature = inspect.signature(function)
     except (TypeError, ValueError):  # of some built-in functions there is no signature
+        return True
+    try:
+        signature.bind("")
+    except TypeError:
         return False
-    return names[:1] == ["messages"]
+    return list(signature.parameters)[:1] != ["messages"] and not is_asynchronous(function)
 
 
 def _not_a_counter(counter: object) -> TokenCounterError:
     return TokenCounterError(
-        "count_tokens= takes a function from a text to its number of tokens, a LangChain or "
+        "count_tokens= takes a function from one text to its number of tokens, a LangChain or "
         f"LlamaIndex model or a tokenizer, but nothing that counts messages; got {counter!r}."
     )
 

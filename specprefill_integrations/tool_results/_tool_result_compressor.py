@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from specprefill_integrations._arguments import check, checked
+from specprefill_integrations._arguments import check, checked, is_asynchronous
 from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations._deadline import Deadline
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
@@ -140,6 +140,9 @@ class ToolResultCompressor:
 
     def __post_init__(self) -> None:
         """Reject settings that cannot work, and keep them from changing later."""
+        if is_asynchronous(self.query):
+            msg = f"query must be a function that is not asynchronous; got {self.query!r:.99}."
+            raise TypeError(msg)
         globs = check("exclude_tools", tuple(self.exclude_tools), tuple[str, ...])
         object.__setattr__(self, "exclude_tools", globs)
         object.__setattr__(self, "tool_policies", dict(self.tool_policies or {}))

@@ -9,6 +9,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import BaseTool
 from langgraph.store.memory import InMemoryStore
-from llama_index.core.llms import MockLLM
+from llama_index.core.llms import ChatMessage, MockLLM
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.core.tools import FunctionTool
 
@@ -33,11 +34,16 @@ from specprefill_integrations.evaluation._run_log import RunLog
 from specprefill_integrations.langchain import (
     SpecPrefillDocumentCompressor,
     SpecPrefillDocumentTransformer,
+    StoreOriginals,
     compress_messages,
 )
-from specprefill_integrations.llama_index import SpecPrefillNodePostprocessor, SpecPrefillTransform
+from specprefill_integrations.llama_index import (
+    SpecPrefillMemoryBlock,
+    SpecPrefillNodePostprocessor,
+    SpecPrefillTransform,
+)
 from specprefill_integrations.observability import BreakEven, CompressionMetrics, Prices, TtftLog
-from specprefill_integrations.originals import InMemoryOriginals
+from specprefill_integrations.originals import InMemoryOriginals, SqliteOriginals
 from specprefill_integrations.pipeline import select_covering
 from specprefill_integrations.scoring import DraftModel, LinearReadout
 from specprefill_integrations.splitting import ProseSplitter
@@ -70,6 +76,21 @@ LONG = {
     *("bench.measure_times", "bench.prepare_passes", "calibration.read_for_calibration"),
 }
 
+
+async def ask_later(request: object) -> str:
+    """A function that nothing awaits."""
+    return str(request)
+
+
+class AskLater:
+    """Is called as one."""
+
+    async def __call__(self, request: object) -> str:
+        """Return a question."""
+        return str(request)
+
+
+NO_COUNTER: list[Any] = ["gpt2", 7, lambda first, second: 1, lambda: 1, ask_later, AskLater()]
 NO_TEXT: list[Any] = [7, b"text", ["text"], HumanMessage("text")]
 NO_NUMBER: list[Any] = ["500", True, None, [1], math.nan]
 NO_COUNT: list[Any] = [*NO_NUMBER, 1.5, -1]
@@ -196,7 +217,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "pool_kernel": [*NO_COUNT, 0],
     "protect": ["error", ["error"], 7, None],
     "quantity": ["tokens", 7, None],
-    "query": [7, ["text"], HumanMessage("text")],
+    "query": [7, ["text"], HumanMessage("text"), ask_later, partial(ask_later), AskLater()],
     "records": ["text", 7, None],
     "reference": NO_TEXT,
     "reference_note": [*NO_TEXT, None],
@@ -252,6 +273,7 @@ OF_ONE: dict[str, Sequence[Any]] = {
     "ProseSplitter.language": ["klingon", 7, None],
     "MarkdownSplitter.language": ["klingon", 7, None],
     "SpecPrefillMemoryBlock.name": [7, None],
+    "SpecPrefillMemoryBlock.priority": [-1, "first", None],
     "recall_tool.name": [7, None],
     "ToolPolicy.budget": NOTHING,
     "ProtectionRule.tools": ["bash", [7], None],
@@ -259,11 +281,14 @@ OF_ONE: dict[str, Sequence[Any]] = {
     "CalibratedDifferenceReadout.window_tokens": [*NO_COUNT, 0],
     "recall_tool.originals": ["store", 7, None],
     "RecallTool.originals": ["store", 7, None],
-    "RecallTool.count_tokens": ["gpt2", 7],
+    "RecallTool.count_tokens": NO_COUNTER,
+    "recall_tool.count_tokens": NO_COUNTER,
+    "ContextCompressor.count_tokens": NO_COUNTER,
+    "from_draft_model.count_tokens": NO_COUNTER,
 }
 # Parameters that frameworks define, for all classes of a kind.
 OF_FRAMEWORKS = {
-    "SpecPrefillMemoryBlock": {"description", "priority", "accept_short_term_memory"},
+    "SpecPrefillMemoryBlock": {"description", "accept_short_term_memory"},
     "SpecPrefillNodePostprocessor": {"callback_manager"},
     "RecallTool": {
         *inspect.signature(BaseTool).parameters,
@@ -504,6 +529,12 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, Sequence[Any]]] = [
     ),
     (DOOR.compress_documents, {"documents": DOCUMENTS, "query": "dog"}, "query", NO_QUESTION),
     (DOOR.compress_documents, {"documents": [], "query": "dog"}, "query", NO_QUESTION),
+    (
+        DOOR.compress_documents,
+        {"documents": DOCUMENTS, "query": "dog"},
+        "callbacks",
+        ["x", ["x"], 7],
+    ),
     (TRANSFORMER.transform_documents, {"documents": DOCUMENTS}, "query", NO_QUESTION),
     (TRANSFORMER.transform_documents, {"documents": DOCUMENTS}, "documents", [TEXT, [TEXT]]),
     (DOOR.as_runnable().invoke, {}, "input", [TEXT, [TEXT], {"documents": DOCUMENTS}, {}]),
@@ -551,6 +582,41 @@ async def test_asynchronous_calls_refuse_the_same() -> None:
     with pytest.raises(ValueError, match="needs documents and query"):
         await DOOR.as_runnable().ainvoke({"query": "dog"})
     assert forgiving.skip_counts == {}
+
+
+async def test_a_memory_block_refuses_what_it_cannot_mean() -> None:
+    forgiving = COMPRESSOR.replace(on_error="pass_through")
+    block = SpecPrefillMemoryBlock(compressor=forgiving, metrics=CompressionMetrics())
+    for wrong in ("abc", ["abc"], ChatMessage("abc"), None):
+        with pytest.raises(TypeError, match="messages must be"):
+            await block.aput(wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="content must be"):
+        await block.atruncate(5, 9)  # type: ignore[arg-type]
+    for wrong in ("x", None, 1.5):
+        with pytest.raises(TypeError, match="tokens_to_truncate must be"):
+            await block.atruncate("abc", wrong)  # type: ignore[arg-type]
+    await block.aput([ChatMessage("abc")], from_short_term_memory=True, session_id="s")
+    assert await block.aget(session_id="s") == "user: abc"
+    assert block.metrics is not None
+    assert block.metrics.totals().calls == 0
+
+
+@pytest.mark.parametrize("kind", [InMemoryOriginals, SqliteOriginals, StoreOriginals])
+async def test_stores_refuse_what_is_no_text(kind: Callable[..., Any], tmp_path: Path) -> None:
+    given = {SqliteOriginals: [tmp_path / "file"], StoreOriginals: [InMemoryStore()]}
+    store = kind(*given.get(kind, []))  # type: ignore[call-overload]
+    for wrong in (5, b"x", ["x"], None):
+        for call in (store.put, store.reference_of):
+            with pytest.raises(TypeError, match="text must be a text"):
+                call(wrong)
+        for acall in (store.aput, store.areference_of):
+            with pytest.raises(TypeError, match="text must be a text"):
+                await acall(wrong)
+        with pytest.raises(TypeError, match="reference must be a text"):
+            store.get(wrong)
+        with pytest.raises(TypeError, match="reference must be a text"):
+            await store.aget(wrong)
+    assert store.get("no reference") is None
 
 
 def test_messages_say_what_to_write() -> None:
