@@ -109,10 +109,10 @@ class SpecPrefillMemoryBlock(WithCompressor, BaseMemoryBlock[str]):
         Raises:
             TypeError: An argument has another type.
         """
-        check("content", content, str | None)
         check("tokens_to_truncate", tokens_to_truncate, int)
         if not content:  # a memory asks even where there is nothing
             return None
+        check("content", content, str)
         try:
             return await self._compressed(content, tokens_to_truncate)
         except Exception as error:
