@@ -55,12 +55,13 @@ _OF_ANY_TEXT = re.compile(
 # A request or an intention, not a word of a description: "Which function does this? Add a file."
 _ORDER = r"""(?: ^\s*
         | \b(?:please|can\ you|could\ you|would\ you|help\ me|let\ me|let's|let\ us|i'll
-            |(?:i|you|we)\ (?:will|must|should)|(?:need|want|like|going|trying)\ (?:you\ )?to)\s+
-        )(?:please\s+|now\s+)?"""
+            |(?:i|you|we)\ (?:will|must|should)|(?:need|want|like|going|trying)\ (?:you\ )?to
+          )\s{1,2}
+        )(?:please\s{1,2}|now\s{1,2})?"""
 
 # It may follow another sentence: "This is a log. Count the errors."
 _TO_WORK_ON_ANY_TEXT = re.compile(
-    rf"""(?: {_ORDER} | (?:[.,:;!?]|\n|\b(?:and|then))\s+ )
+    rf"""(?: {_ORDER} | (?:[.,:;!?]|\n|\b(?:and|then))\s{1, 2} )
         (?: count\ (?:the|all|every|each|how|up)
           | (?:quote|recite|transcribe)\ (?:me\ |back\ )?(?:the|this|that|its|his|her|their)
           | translate\ (?:it|this|the|that|everything|all)
@@ -77,7 +78,7 @@ _TO_CHANGE_CODE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
-# The expressions backtrack over white space from each line break, so long runs are shortened.
+# The expressions know at most two blanks or line breaks between words.
 _LONG_SPACE = re.compile(r"\s{3,}")
 
 _CODE: frozenset[Kind] = frozenset({"code", "diff"})

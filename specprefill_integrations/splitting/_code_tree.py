@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# The parser calls back every few steps. Code takes 4 to 9 callbacks per thousand characters; text
-# in another language takes more, and could take seconds.
-_LEAST_STEPS = 2_000
+# The parser calls back every few steps. Code takes 4 to 9 callbacks per thousand characters,
+# minified code 20; text in another language takes more, and could take seconds.
+_LEAST_STEPS = 1_000
 _CHARACTERS_A_STEP = 80
+
+# It reads a chunk up to 15 times, but may look ahead to the end at every character.
+_LEAST_READS = 1_000
+_READS_A_CHUNK = 20
+_CHUNK_BYTES = 1 << 12
 
 # Suffixes of node types that are usable even inside an error node.
 _WHOLE = ("comment", "declaration", "definition", "_item", "specifier", "statement")
-
-_CHUNK_BYTES = 1 << 16
 
 _LONE_CARRIAGE_RETURN = re.compile(r"\r(?!\n)")
 _ROW = re.compile(r"^([^\S\n]*)(\S[^\n]*)", re.MULTILINE)
@@ -139,19 +142,24 @@ def _parsed(source: str, grammar: Language) -> SyntaxNode | None:
     from tree_sitter import Parser  # noqa: PLC0415 - an extra
 
     content = source.encode("ascii")
-    steps = _LEAST_STEPS + len(content) // _CHARACTERS_A_STEP
+    steps = 0
+    reads = _LEAST_READS + len(content) // _CHUNK_BYTES * _READS_A_CHUNK
 
-    def is_too_slow(_offset: int, _has_error: bool) -> bool:  # noqa: FBT001 - called by position
+    def read(offset: int, _point: object) -> bytes:
+        nonlocal reads
+        reads -= 1
+        return content[offset : offset + _CHUNK_BYTES] if reads > 0 else b""
+
+    def is_too_slow(offset: int, _has_error: bool) -> bool:  # noqa: FBT001 - called by position
         nonlocal steps
-        steps -= 1
-        return steps < 0
+        steps += 1
+        return reads <= 0 or steps > _LEAST_STEPS + offset // _CHARACTERS_A_STEP
 
     try:
-        tree = Parser(grammar).parse(
-            lambda offset, _point: content[offset : offset + _CHUNK_BYTES],
-            progress_callback=is_too_slow,
-        )
+        tree = Parser(grammar).parse(read, progress_callback=is_too_slow)
     except ValueError:
+        return None
+    if reads <= 0:
         return None
     root = tree.root_node
     top = [root] if root.type == "ERROR" else root.children

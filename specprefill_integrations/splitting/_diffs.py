@@ -17,7 +17,9 @@ _FILE_HEADER = re.compile(
 )
 _OLD_FILE = re.compile(r"\ufeff?--- \S")
 _NEW_FILE = re.compile(r"\+\+\+ \S")
-_HUNK = re.compile(r"\ufeff?@@+ -\d+(?:,(\d{1,9}))?(?: -\d+(?:,\d+)?)* \+\d+(?:,(\d{1,9}))? @@+")
+_HUNK = re.compile(
+    r"\ufeff?(?<!@)@@+ -\d+(?:,(\d{1,9}))?(?: -\d+(?:,\d+)?)* \+\d+(?:,(\d{1,9}))? @@+"
+)
 _BODY = re.compile(r"[ +\-\\\r\n]")
 _SIGNATURE = re.compile(r"-- \r?\n")
 

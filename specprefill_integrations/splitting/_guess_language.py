@@ -42,12 +42,8 @@ _IS_NO_CODE = re.compile(
 )
 _LOOKS_LIKE_CODE = re.compile(r"[ \t]+\S|.*[{}()\[\];:,]$|(?:#|//|/\*|\*|@\w)|(?:end|fi|done)$")
 
-_WAYS = {
-    language: [re.compile(rf"\s*(?:{way})") for way in ways] for language, ways in EVIDENCE.items()
-}
-_ANY_WAY = {
-    language: re.compile(rf"\s*(?:{'|'.join(ways)})") for language, ways in EVIDENCE.items()
-}
+_WAYS = {language: [re.compile(way) for way in ways] for language, ways in EVIDENCE.items()}
+_ANY_WAY = {language: re.compile("|".join(ways)) for language, ways in EVIDENCE.items()}
 
 # A language that extends another has nearly all of its lines.
 _EXTENDS = {"c++": "c", "typescript": "javascript"}
@@ -80,11 +76,12 @@ def _by_shebang(text: str) -> str | None:
 
 def _by_lines(text: str) -> str | None:
     whole = (text[line.start : line.end].rstrip() for line in source_lines(text))
-    lines = [_ends(line) for line in whole if line]
+    lines = [line for line in whole if line]
     if not lines or _IS_NO_CODE.search(text):
         return None
     if sum(map(bool, map(_LOOKS_LIKE_CODE.match, lines))) < _LEAST_LIKE_CODE * len(lines):
         return None
+    lines = [_ends(line.lstrip()) for line in lines]
     typical = {language: _count(way, lines) for language, way in _ANY_WAY.items()}
     for language, base in _EXTENDS.items():
         typical[language] += typical[base] if typical[language] else 0
@@ -97,11 +94,9 @@ def _by_lines(text: str) -> str | None:
 
 def _ends(line: str) -> str:
     """A line, or the two ends of a long one."""
-    return (
-        line
-        if len(line) <= 2 * _LINE_END_CHARS
-        else line[:_LINE_END_CHARS] + line[-_LINE_END_CHARS:]
-    )
+    if len(line) <= 2 * _LINE_END_CHARS:
+        return line
+    return line[:_LINE_END_CHARS] + line[-_LINE_END_CHARS:]
 
 
 def _count(way: re.Pattern[str], lines: Sequence[str]) -> int:

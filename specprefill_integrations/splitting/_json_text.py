@@ -25,7 +25,7 @@ from specprefill_integrations.splitting._rendering import GapStyle
 from specprefill_integrations.splitting._splitter import SplitResult, Splitter, unit_chars
 from specprefill_integrations.types import CountTokens, Span
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
 
 # Deeper values are not opened.
 _DEEPEST = 100

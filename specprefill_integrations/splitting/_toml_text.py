@@ -27,7 +27,7 @@ _PART = re.compile(_WORD)
 _TOKEN = regex.compile(
     r"\"{3}(?:[^\"\\]++|\\.|\"{1,2}(?!\"))*+\"{3,5}|'{3}.*?'{3,5}"
     r"|\"(?:[^\"\\\r\n]++|\\[^\r\n])*+\"|'[^'\r\n]*+'|#[^\r\n]*+"
-    r"|(?P<opens>[\[{])|(?P<closes>[\]}])|(?P<line_end>\r\n?|\n)",
+    r"|\\[^\r\n]|(?P<opens>[\[{])|(?P<closes>[\]}])|(?P<line_end>\r\n?|\n)",
     regex.DOTALL,
 )
 
