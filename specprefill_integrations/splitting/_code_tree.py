@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 # The parser calls back every few steps. Code takes 4 to 9 callbacks per thousand characters,
 # minified code 20; text in another language takes more, and could take seconds.
-_LEAST_STEPS = 1_000
-_CHARACTERS_A_STEP = 80
+_LEAST_STEPS = 150
+_CHARACTERS_A_STEP = 40
 
 # It reads a chunk up to 15 times, but may look ahead to the end at every character.
 _LEAST_READS = 1_000
