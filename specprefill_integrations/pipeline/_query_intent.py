@@ -61,7 +61,7 @@ _ORDER = r"""(?: ^\s*
 
 # It may follow another sentence: "This is a log. Count the errors."
 _TO_WORK_ON_ANY_TEXT = re.compile(
-    rf"""(?: {_ORDER} | (?:[.,:;!?]|\n|\b(?:and|then))\s{1, 2} )
+    rf"""(?: {_ORDER} | (?:[.,:;!?]|\n|\b(?:and|then))\s{{1,2}} )
         (?: count\ (?:the|all|every|each|how|up)
           | (?:quote|recite|transcribe)\ (?:me\ |back\ )?(?:the|this|that|its|his|her|their)
           | translate\ (?:it|this|the|that|everything|all)

@@ -103,7 +103,7 @@ class DraftModel:
                     "model; move it yourself."
                 )
                 raise ValueError(msg)
-            return source if isinstance(source, DraftModel) else cls.from_pair(*source)
+            return source if isinstance(source, DraftModel) else cls.from_pair(*_checked(source))
         location = locate_draft(source, revision)
         if source is not None and Path(source).expanduser().exists():
             source = Path(source).expanduser().resolve()  # a pickle may be loaded in another folder
@@ -141,13 +141,7 @@ class DraftModel:
 
         Raises:
             DraftModelDamagedError: The tokenizer has more tokens than the model has embeddings.
-            TypeError: They are no model of transformers and its tokenizer.
         """
-        is_model = isinstance(model, torch.nn.Module) and hasattr(model, "config")
-        if not is_model or isinstance(tokenizer, torch.nn.Module) or not callable(tokenizer):
-            kinds = f"{type(model).__name__}, {type(tokenizer).__name__}"
-            msg = f"A draft pair must be a loaded model and its tokenizer; got ({kinds})."
-            raise TypeError(msg)
         name = getattr(model.config, "_name_or_path", "") or type(model).__name__
         loading.check_vocabulary(model, tokenizer, name)
         draft = cls(name, model.device, model.dtype)
@@ -357,6 +351,21 @@ def _from_source(
 ) -> DraftModel:
     draft = DraftModel.from_source(source, device=device, dtype=dtype, **options)
     return draft if layers is None else draft._cut(layers)  # noqa: SLF001 - loads nothing
+
+
+def _checked(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Return a pair of a loaded model and its tokenizer.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    model, tokenizer = pair
+    is_model = isinstance(model, torch.nn.Module) and hasattr(model, "config")
+    if not is_model or isinstance(tokenizer, torch.nn.Module) or not callable(tokenizer):
+        kinds = f"{type(model).__name__}, {type(tokenizer).__name__}"
+        msg = f"A draft pair must be a loaded model and its tokenizer; got ({kinds})."
+        raise TypeError(msg)
+    return pair
 
 
 def _name_of(location: DraftLocation) -> str:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # The parser calls back every few steps. Code takes 4 to 9 callbacks per thousand characters,
-# minified code 20; text in another language takes more, and could take seconds.
-_LEAST_STEPS = 150
+# minified code 20. Text that is not code takes 40 and more, and its end takes time that grows with
+# the square of its length and cannot be interrupted, so the parser has to be stopped before it.
+_LEAST_STEPS = 60
 _CHARACTERS_A_STEP = 40
 
 # It reads a chunk up to 15 times, but may look ahead to the end at every character.
