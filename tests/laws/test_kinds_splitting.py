@@ -101,7 +101,8 @@ def test_next_to_nothing(kind: str, text: str) -> None:
 
 @kinds
 def test_a_unit_has_at_least_one_character(kind: str) -> None:
-    with pytest.raises(ValueError, match="of at least 1; got 0"):
+    expected = "max_unit_chars must be a whole number of at least 1; got 0"
+    with pytest.raises(ValueError, match=expected):
         SPLITTERS[kind](max_unit_chars=0)
 
 

@@ -170,7 +170,8 @@ class TestAnyText:
         assert splitter.links(text, units) == [()] * len(units)
 
     def test_a_unit_has_at_least_one_character(self) -> None:
-        with pytest.raises(ValueError, match="of at least 1; got 0"):
+        expected = "max_unit_chars must be a whole number of at least 1; got 0"
+        with pytest.raises(ValueError, match=expected):
             SettingsSplitter(max_unit_chars=0)
 
 

@@ -547,7 +547,8 @@ def test_options_that_cannot_be_are_refused() -> None:
     keep = run(*given, "--keep", ".2")
     assert (keep.exit_code, "(0.1, 0.3); got 0.2" in keep.stderr) == (2, True)
     many = run(*given, "--keep", "two")
-    assert (many.exit_code, "(0, 1]" in many.stderr, many.stderr) == (2, True, many.stderr)
+    expected = "--keep takes fractions in (0, 1], separated by commas; got 'two'"
+    assert (many.exit_code, expected in many.stderr) == (2, True)
     missing = run(log, "--data", "nowhere.jsonl", "--out", "out")
     assert (missing.exit_code, "cannot be read" in missing.stderr) == (2, True)
 
