@@ -6,7 +6,6 @@ Scores are checksums of question, text and span, so that another caller's answer
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import statistics
 import threading
@@ -15,7 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 
@@ -264,7 +263,7 @@ def measure_faults(
         scorer: The scorer; None for a `FaultyScorer`.
     """
     limits = EngineLimits(cache_entries=20)
-    with _quiet(), ScoringEngine(scorer or FaultyScorer(seed), limits=limits) as engine:
+    with ScoringEngine(scorer or FaultyScorer(seed), limits=limits) as engine:
         callers = _Callers(engine, calls, seed)
         callers.run()
         found = engine.statistics
@@ -284,18 +283,6 @@ def measure_faults(
         behind_large_p50_ms=behind[49],
         behind_large_p99_ms=behind[98],
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the engine's warnings about lost batches out of the log."""
-    logger = logging.getLogger("specprefill_integrations.scoring")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _request(draw: random.Random) -> ScoreRequest:

@@ -192,7 +192,7 @@ def _check_draft(source: str | None, model: DraftModel | None) -> Finding:
     if model is None:
         return Finding(name="draft", result="ok", told="the scorer needs none")
     where = describe_source(source)
-    dtype = str(model.dtype).removeprefix("torch.")
+    dtype = model.state.dtype
     return Finding(
         name="draft",
         result="ok",
@@ -227,11 +227,11 @@ def is_prepared(source: str | None, revision: str | None) -> bool:
         locate_draft,
     )
     from specprefill_integrations.scoring._gguf_cache import copy_of  # noqa: PLC0415
-    from specprefill_integrations.scoring._hub_download import cached_folder  # noqa: PLC0415
+    from specprefill_integrations.scoring._hub_download import complete_folder  # noqa: PLC0415
 
     location = locate_draft(source, revision)
     if isinstance(location, HubModel):
-        return cached_folder(location) is not None
+        return complete_folder(location, with_code=False) is not None
     return isinstance(location, FolderModel) or copy_of(location).is_dir()
 
 
@@ -286,8 +286,7 @@ def _check_memory(model: DraftModel | None) -> Finding:
     if model is not None:
         from specprefill_integrations.scoring._draft_device import free_bytes  # noqa: PLC0415
 
-        parameters = model.model.parameters()
-        weights = sum(one.numel() * one.element_size() for one in parameters)
+        weights = model.state.weight_bytes or 0
         on_device = free_bytes(model.device)
     enough = min(free, free if on_device is None else on_device) > _LITTLE_MEMORY
     also = "" if on_device is None else f" ({_format_bytes(on_device)} on the device)"

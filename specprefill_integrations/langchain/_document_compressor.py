@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from langchain_core.runnables import Runnable, RunnableLambda, ensure_config
 from pydantic import ConfigDict
 
 from specprefill_integrations._arguments import check
+from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations._metadata import key_in
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.langchain._events import EventData, aannounce, announce, event_data
@@ -98,7 +98,7 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
         if texts:
             compressor = self.compressor
             if compressor is None:  # building it imports torch, which would block the event loop
-                compressor = await asyncio.to_thread(shared_compressor)
+                compressor = await run_in_thread(shared_compressor)
             results = await compressor.acompress_documents(
                 texts, query, budget=self.budget, hints=_hints(documents)
             )

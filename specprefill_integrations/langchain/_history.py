@@ -208,11 +208,12 @@ class HistoryCompressor:
         """True if a conversation has more than `trigger_tokens`; False if it cannot be counted."""
         try:
             return count_tokens(shown) > self.trigger_tokens
-        except Exception:
+        except Exception as error:
             if self.compressor is not None and self.compressor.on_error == "raise":
                 raise
             # LangChain's own counter fails for blocks of unusual form.
-            logger.warning("The tokens of a conversation could not be counted.", exc_info=True)
+            what = "The tokens of a conversation could not be counted"
+            self._results.failures.add(logger, what, "counter_failed", error)
             return False
 
     def _old(self, messages: Sequence[BaseMessage]) -> set[int]:

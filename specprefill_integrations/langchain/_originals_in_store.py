@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 import time
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from specprefill_integrations._arguments import check, checked
+from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations.originals._original_store import (
     KEY_BYTES,
     check_limits,
@@ -131,7 +131,8 @@ class StoreOriginals:
         if len(check("text", text, str)) > self.max_text_chars:
             return None
         try:
-            entry = await asyncio.to_thread(self._entry, text, await self._afound_key())
+            key = await self._afound_key()
+            entry = await run_in_thread(lambda: self._entry(text, key))
             await self.store.aput(**entry)
         except Exception as error:  # noqa: BLE001 - whatever the store raises
             self._failures.add(logger, _STORE, _NOT_KEPT, error)
@@ -143,7 +144,7 @@ class StoreOriginals:
         check("reference", reference, str)
         try:
             item = await self.store.aget(**self._place(reference))
-            return await asyncio.to_thread(self._text_of, item, reference)
+            return await run_in_thread(lambda: self._text_of(item, reference))
         except Exception as error:  # noqa: BLE001 - whatever the store raises
             self._failures.add(logger, _STORE, _NOT_READ, error)
             return None
@@ -154,7 +155,7 @@ class StoreOriginals:
             return None
         try:
             key = self._key or await self._afound_key()
-            return await asyncio.to_thread(reference_of, text, key)
+            return await run_in_thread(lambda: reference_of(text, key))
         except Exception as error:  # noqa: BLE001 - whatever the store raises
             self._failures.add(logger, _STORE, _NOT_KEPT, error)
             return None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import pickle
 from typing import Any
 
 from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, field_serializer
 from llama_index.core.schema import BaseComponent
 
+from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.llama_index._events import CallEvents
 from specprefill_integrations.observability import CompressionMetrics
@@ -43,7 +43,7 @@ class WithCompressor(BaseModel):
 
     async def _aready_compressor(self) -> ContextCompressor:
         """Do the same off the event loop: building the default imports torch."""
-        return await asyncio.to_thread(self._ready_compressor)
+        return await run_in_thread(self._ready_compressor)
 
     def _report(self, events: CallEvents, outcome: Outcome) -> None:
         """Add the outcome of a call to the metrics and send its event."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import math
 import time
@@ -12,7 +11,7 @@ from typing import Any
 from cachetools import TTLCache
 
 from specprefill_integrations._arguments import check, checked
-from specprefill_integrations._concurrency import ForkSafeLock
+from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
 from specprefill_integrations.originals._original_store import check_limits, new_key, reference_of
 
 
@@ -84,11 +83,11 @@ class InMemoryOriginals:
 
     async def areference_of(self, text: str) -> str | None:
         """Return the reference of a text, in a thread."""
-        return await asyncio.to_thread(self.reference_of, text)
+        return await run_in_thread(lambda: self.reference_of(text))
 
     async def aput(self, text: str) -> str | None:
         """Keep a text, in a thread: hashing a long text takes time."""
-        return await asyncio.to_thread(self.put, text)
+        return await run_in_thread(lambda: self.put(text))
 
     async def aget(self, reference: str) -> str | None:
         """Return the text, or None; never blocks."""

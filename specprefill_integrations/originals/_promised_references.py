@@ -6,9 +6,9 @@ marker names.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 
+from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations.originals._original_store import (
     NamesOriginals,
     OriginalStore,
@@ -56,7 +56,7 @@ class PromisedReferences:
         if isinstance(self._store, NamesOriginals):
             self._named = [await self._store.areference_of(text) for text in self._texts]
         elif self._store is not None:
-            self._named = await asyncio.to_thread(list, map(reference_of, self._texts))
+            self._named = await run_in_thread(lambda: list(map(reference_of, self._texts)))
 
     @property
     def named(self) -> Sequence[str | None]:

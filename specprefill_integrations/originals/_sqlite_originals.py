@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import secrets
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from specprefill_integrations._arguments import check, checked
+from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations.errors import OriginalStoreError
 from specprefill_integrations.originals._original_store import (
     KEY_BYTES,
@@ -198,15 +198,15 @@ class SqliteOriginals:
 
     async def areference_of(self, text: str) -> str | None:
         """Return the reference of a text, in a thread."""
-        return await asyncio.to_thread(self.reference_of, text)
+        return await run_in_thread(lambda: self.reference_of(text))
 
     async def aput(self, text: str) -> str | None:
         """Keep a text, in a thread."""
-        return await asyncio.to_thread(self.put, text)
+        return await run_in_thread(lambda: self.put(text))
 
     async def aget(self, reference: str) -> str | None:
         """Return the text, or None, in a thread."""
-        return await asyncio.to_thread(self.get, reference)
+        return await run_in_thread(lambda: self.get(reference))
 
     def close(self) -> None:
         """Close this process's connections; the next call opens a new one."""

@@ -41,6 +41,18 @@ def cached_folder(model: HubModel) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
+def complete_folder(model: HubModel, *, with_code: bool) -> Path | None:
+    """Return that folder if it needs no download; else None.
+
+    Args:
+        model: The model.
+        with_code: True if its Python files are needed as well.
+    """
+    cached = cached_folder(model)
+    is_complete = cached is not None and missing_file(cached, with_code=with_code) is None
+    return cached if is_complete else None
+
+
 def hub_folder(model: HubModel, *, with_code: bool) -> Path:
     """Return the folder of a model, downloaded now if it is not in the hub's cache.
 
@@ -52,8 +64,8 @@ def hub_folder(model: HubModel, *, with_code: bool) -> Path:
         DraftModelNotFoundError: There is no such model, the hub does not give it, or the hub cannot
             be reached.
     """
-    cached = cached_folder(model)
-    if cached is not None and missing_file(cached, with_code=with_code) is None:
+    cached = complete_folder(model, with_code=with_code)
+    if cached is not None:
         return cached
     try:
         info = _first_answer(model)
