@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 from specprefill_integrations.cli._terminal import as_options
 from specprefill_integrations.errors import MissingDependencyError, SpecPrefillError
+from specprefill_integrations.scoring._draft_location import FolderModel, HubModel, locate_draft
 from specprefill_integrations.types import Budget, Compression
 
 if TYPE_CHECKING:
@@ -203,12 +204,6 @@ def _check_draft(source: str | None, model: DraftModel | None) -> Finding:
 
 def describe_source(source: str | None) -> str:
     """Tell where a draft comes from: `an installed package`."""
-    from specprefill_integrations.scoring._draft_location import (  # noqa: PLC0415
-        FolderModel,
-        HubModel,
-        locate_draft,
-    )
-
     location = locate_draft(source)
     if isinstance(location, HubModel):
         return "from the Hugging Face hub"
@@ -221,11 +216,6 @@ def describe_source(source: str | None) -> str:
 
 def is_prepared(source: str | None, revision: str | None) -> bool:
     """True if a draft needs no download and no conversion."""
-    from specprefill_integrations.scoring._draft_location import (  # noqa: PLC0415
-        FolderModel,
-        HubModel,
-        locate_draft,
-    )
     from specprefill_integrations.scoring._gguf_cache import copy_of  # noqa: PLC0415
     from specprefill_integrations.scoring._hub_download import complete_folder  # noqa: PLC0415
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Literal, TypeVar, get_args
 
 import typer
 
 from specprefill_integrations.cli._terminal import USAGE_ERROR, as_options, fail, warn
 from specprefill_integrations.errors import DraftModelNotFoundError, MissingDependencyError
+from specprefill_integrations.scoring._draft_location import locate_draft
 
 ScorerName = Literal["readout", "published"]
 """The calibrated readout, or the published SpecPrefill algorithm."""
@@ -48,9 +50,6 @@ def parse_scorer(name: str) -> ScorerName:
 def _check_draft(source: str | None) -> str | None:
     """Refuse a path without a draft; a hub id is tried when it is loaded."""
     if source is not None:
-        # Imported here and below, so that `--help` is quick and needs no draft.
-        from specprefill_integrations.scoring._draft_location import locate_draft  # noqa: PLC0415
-
         try:
             locate_draft(source)
         except DraftModelNotFoundError as error:
@@ -58,34 +57,43 @@ def _check_draft(source: str | None) -> str | None:
     return source
 
 
+@contextmanager
+def _torch_checks(option: str, prefix: str) -> Iterator[None]:
+    """Refuse the value of an option that PyTorch does not know.
+
+    Args:
+        option: The option.
+        prefix: Its name at the start of the library's messages.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        fail(str(MissingDependencyError(str(error.name), "draft")))
+    except ValueError as error:
+        fail(f"{option}: {str(error).removeprefix(prefix)}", USAGE_ERROR)
+
+
 def _check_device(device: str | None) -> str | None:
     if device is not None:
-        try:
+        with _torch_checks("--device", "device="):
+            # Imported here and below, so that `--help` is quick and needs no draft.
             from specprefill_integrations.scoring._draft_device import (  # noqa: PLC0415
                 check_device,
             )
 
             check_device(device)
-        except ModuleNotFoundError as error:
-            fail(str(MissingDependencyError(str(error.name), "draft")))
-        except ValueError as error:
-            fail(f"--device: {str(error).removeprefix('device=')}", USAGE_ERROR)
     return device
 
 
 def _check_dtype(dtype: str | None) -> str | None:
     if dtype is not None:
-        try:
+        with _torch_checks("--dtype", "dtype "):
             from specprefill_integrations.scoring._draft_device import (  # noqa: PLC0415
                 resolved_device,
                 resolved_dtype,
             )
 
             resolved_dtype(dtype, resolved_device("cpu"))
-        except ModuleNotFoundError as error:
-            fail(str(MissingDependencyError(str(error.name), "draft")))
-        except ValueError as error:
-            fail(f"--dtype: {str(error).removeprefix('dtype ')}", USAGE_ERROR)
     return dtype
 
 
@@ -98,8 +106,6 @@ def _check_keep(keep_fraction: float | None) -> float | None:
 def check_revision(draft: str | None, revision: str | None) -> None:
     """Refuse a revision of a draft that is not on the hub."""
     if revision is not None:
-        from specprefill_integrations.scoring._draft_location import locate_draft  # noqa: PLC0415
-
         try:
             locate_draft(draft, revision)
         except ValueError as error:
