@@ -21,7 +21,7 @@ from specprefill_integrations.langchain._conversation import (
     tool_of,
 )
 from specprefill_integrations.langchain._events import aannounce, announce, message_event
-from specprefill_integrations.langchain._message_memory import MessageMemory, Remembered, key_of
+from specprefill_integrations.langchain._message_memory import MessageMemory
 from specprefill_integrations.langchain._messages import (
     open_texts_of,
     reason_to_skip,
@@ -35,6 +35,7 @@ from specprefill_integrations.originals._store_choice import (
     astore_of,
     store_of,
 )
+from specprefill_integrations.pipeline._failures import reason_of
 from specprefill_integrations.tool_results import (
     CompressedResult,
     MinTokens,
@@ -174,7 +175,8 @@ class HistoryCompressor:
         """The messages unchanged, or the error where the compressor is set to raise."""
         if self.compressor is not None and self.compressor.on_error == "raise":
             raise error
-        logger.warning("No store was chosen; passed messages through unchanged.", exc_info=error)
+        what = "No store was chosen; passed messages through unchanged"
+        self._results.failures.add(logger, what, reason_of(error, "failed"), error)
         return list(messages)
 
     def _as_remembered(
@@ -241,14 +243,14 @@ class HistoryCompressor:
         """
         if done.outcome.skipped_because in FAILURES:
             return done
-        return self._memory.add(key_of(message), Remembered(store, done))
+        return self._memory.add(message, done, store)
 
     def _recollect(
         self, message: BaseMessage, store: OriginalStore | None
     ) -> CompressedResult | None:
         if not isinstance(message, (HumanMessage, ToolMessage)):
             return None
-        return self._memory.get(key_of(message), store)
+        return self._memory.get(message, store)
 
 
 @checked

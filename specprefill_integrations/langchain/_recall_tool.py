@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     model_validator,
 )
 from typing_extensions import Self
@@ -28,6 +29,7 @@ from specprefill_integrations.originals._recall import (
     find_reference,
 )
 from specprefill_integrations.originals._store_choice import is_chosen
+from specprefill_integrations.pipeline._failures import FailureLog
 from specprefill_integrations.pipeline._token_counting import as_token_counter
 from specprefill_integrations.tool_results._recaller import Recaller, as_text
 
@@ -86,6 +88,8 @@ class RecallTool(BaseTool):
     """Counts tokens in place of the compressor: a function from a text to its number of tokens, a
     LangChain model, a tokenizer."""
 
+    _failures: FailureLog = PrivateAttr(default_factory=FailureLog)
+
     @model_validator(mode="after")
     def _with_runtime(self) -> Self:
         """Take the runtime as an argument where a function needs it."""
@@ -114,6 +118,7 @@ class RecallTool(BaseTool):
             max_tokens=self.max_tokens,
             compressor=self.compressor,
             count_tokens=self.count_tokens,
+            failures=self._failures,
         )
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:

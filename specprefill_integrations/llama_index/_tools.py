@@ -87,7 +87,7 @@ class CompressedTool(FunctionTool):
     async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401
         """`call`, off the event loop; the question includes the user's message."""
         output = await self.tool.acall(*args, **self._tool_arguments(kwargs))
-        user_message = await _user_message(kwargs.get(self._context_name))
+        user_message = await self._user_message(kwargs.get(self._context_name))
         # Writes large outputs as JSON.
         result, events = await asyncio.to_thread(
             self._tool_result, output, args, kwargs, user_message
@@ -121,6 +121,18 @@ class CompressedTool(FunctionTool):
             runtime=kwargs.get(self._context_name),
         )
         return result, CallEvents(integration="tool", tool_name=name, text_count=len(texts))
+
+    async def _user_message(self, context: Any) -> str | None:  # noqa: ANN401 - of any version
+        """Return what the user asked the agent; None where its context does not hold it."""
+        if context is None:
+            return None
+        try:
+            found = await context.store.get(_USER_MESSAGE, default=None)
+        except Exception as error:  # noqa: BLE001 - the tool's result goes on without it
+            what = "The user's message could not be read"
+            self.settings.failures.add(logger, what, "failed", error)
+            return None
+        return found if isinstance(found, str) else None
 
     def _reason_to_skip(self, output: ToolOutput) -> SkipReason | None:
         if isinstance(self.tool, RecallTool):
@@ -280,18 +292,6 @@ def _finished(output: ToolOutput, done: CompressedResult, events: CallEvents) ->
     """Send the event of a result, and return the output with its texts."""
     events.finish(done.outcome)
     return output if done.outcome.skipped_because else with_texts(output, done.texts)
-
-
-async def _user_message(context: Any) -> str | None:  # noqa: ANN401 - a workflow's, of any version
-    """Return what the user asked the agent; None where its context does not hold it."""
-    if context is None:
-        return None
-    try:
-        found = await context.store.get(_USER_MESSAGE, default=None)
-    except Exception as error:
-        logger.warning("The user's message could not be read.", exc_info=error)
-        return None
-    return found if isinstance(found, str) else None
 
 
 def _function_parts(tool: FunctionTool) -> dict[str, Any]:

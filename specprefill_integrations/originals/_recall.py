@@ -5,17 +5,13 @@ Knows no framework and no store. Every answer is text that tells the agent how t
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Sequence
 
 from specprefill_integrations._visible import visible
 from specprefill_integrations.originals._excerpts import ExcerptWriter, Wanted
 from specprefill_integrations.originals._numbered_text import NumberedText
 from specprefill_integrations.originals._original_store import REFERENCE_CHARS
 from specprefill_integrations.types import CountTokens
-
-logger = logging.getLogger(__name__)
 
 RECALL_HELP = (
     "Fetch the original of a text that was shortened. A shortened text has gaps, marked [...] "
@@ -71,20 +67,12 @@ def answer_recall(
         text: The store's text for it.
         around: A line number, a range of lines, or words of the text; blank for all.
         max_tokens: Maximum tokens of the answer.
-        count_tokens: Token counter. If it fails, bytes are counted, an upper bound for any
-            tokenizer.
+        count_tokens: Token counter.
+
+    Raises:
+        Exception: The token counter's own.
     """
-    try:
-        writer = ExcerptWriter(max_tokens=max_tokens, count_tokens=count_tokens)
-        return _answer(words, text, around, writer)
-    except Exception:
-        msg = "Counting the tokens of an original failed; its bytes are counted instead."
-        logger.warning(msg, exc_info=True)
-        writer = ExcerptWriter(max_tokens=max_tokens, count_tokens=_count_bytes)
-        return _answer(words, text, around, writer)
-
-
-def _answer(words: str, text: str | None, around: str, writer: ExcerptWriter) -> str:
+    writer = ExcerptWriter(max_tokens=max_tokens, count_tokens=count_tokens)
     if text is None:
         return writer.cut(_no_original(words))
     around = " ".join(around.split()).strip(" \"'`")
@@ -140,7 +128,3 @@ def _no_original(words: str) -> str:
 
 def _quoted(words: str) -> str:
     return f'"{visible(words, _QUOTED_CHARS)}"'
-
-
-def _count_bytes(texts: Sequence[str]) -> list[int]:
-    return [len(text.encode()) for text in texts]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
+import pickle
 import threading
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -270,6 +273,33 @@ class TestMemory:
         for _ in range(3):
             step.invoke(conversation(result(1, "Rain. " * 40), result(2)))
         assert metrics.totals().skips == {"within_budget": 2}
+
+    def test_texts_left_whole_are_not_held(self, make) -> None:
+        """What is remembered of them is a digest and a reason, also after many turns."""
+        step = make(keep_results=0, budget=Budget(keep_fraction=0.1))
+        question = "How many times was a door opened?"  # counts need every word
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            for number in range(10):
+                text = f"call {number}\n" + "door 1 is open\n" * 4000
+                said = [result(number, text), HumanMessage(question, id=f"q{number}")]
+                assert step.invoke(said) == step.invoke(said) == said
+                del text, said
+            gc.collect()
+            held = tracemalloc.get_traced_memory()[0] - before
+        finally:
+            tracemalloc.stop()
+        assert held < 60_000
+
+    def test_of_blocks_only_those_that_changed_are_held(self, make) -> None:
+        blocks = [{"type": "text", "text": text} for text in (LONG, "It snowed.", "Why?")]
+        step = make(keep_results=0)
+        said = [result(1, blocks), HumanMessage(QUESTION)]
+        first, again = step.invoke(said), step.invoke(said)
+        assert first == again != said
+        copied = pickle.loads(pickle.dumps(step))  # noqa: S301 - our own
+        assert copied.invoke(said) == first
 
     def test_a_failure_may_be_made_good(self, scorer, make) -> None:
         step = make(compressor=ContextCompressor(scorer))

@@ -209,10 +209,38 @@ class TestTokens:
             return count
 
         tool = RecallTool(originals=originals, count_tokens=counter, max_tokens=300)
-        answer = recall(tool)
-        assert answer.startswith("[lines 1-")
-        assert 250 < len(answer.encode()) <= 300
-        assert [record.levelno for record in caplog.records] == [logging.WARNING]
+        for _ in range(3):
+            answer = recall(tool)
+            assert answer.startswith("[lines 1-")
+            assert 250 < len(answer.encode()) <= 300
+        [record] = caplog.records
+        assert (record.levelno, record.exc_info) == (logging.WARNING, None)
+        assert "its bytes are counted instead: counter_failed (" in record.message
+
+    async def test_a_store_that_fails_is_heard_once_of_each_kind(self, caplog) -> None:
+        errors = [OSError("disk"), OSError("disk"), ValueError("key"), OSError("network")] * 2
+
+        class Lost(InMemoryOriginals):
+            def get(self, reference: str) -> str | None:
+                raise errors.pop()
+
+            async def aget(self, reference: str) -> str | None:
+                raise errors.pop()
+
+        tool = RecallTool(originals=Lost(), count_tokens=count_words)
+        while errors:
+            assert "not kept here" in recall(tool)
+            assert "not kept here" in await tool.ainvoke({"reference": UNKNOWN})
+        assert [record.message for record in caplog.records] == [
+            f"The store of an original could not be asked: failed ({error}). "
+            "Further ones are logged as DEBUG."
+            for error in ("OSError: network", "ValueError: key")
+        ]
+        assert not any(record.exc_info for record in caplog.records)
+        caplog.clear()
+        errors.append(OSError("disk"))
+        recall(copy.deepcopy(tool))  # a copy starts anew
+        assert len(caplog.records) == 1
 
     def test_a_tiny_limit_is_kept_all_the_same(self, originals) -> None:
         for max_tokens in (1, 5, 20):

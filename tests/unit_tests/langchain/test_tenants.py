@@ -227,6 +227,7 @@ async def test_a_function_that_fails_passes_texts_through(compressor, of, caplog
     messages = history()
     assert step.invoke(messages) == messages
     assert await step.ainvoke(messages) == messages
+    assert caplog.text.count("No store was chosen") == 1
     middleware = SpecPrefillMiddleware(
         compressor=compressor, budget=BUDGET, min_tokens=50, originals=of
     )
