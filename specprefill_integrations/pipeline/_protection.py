@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 
 from specprefill_integrations._arguments import checked
+from specprefill_integrations.splitting._lines import as_shown
 from specprefill_integrations.types import Kind, Span
 
 
@@ -22,7 +23,8 @@ class ProtectionRule:
     """
 
     pattern: str
-    """A regular expression, searched for in each unit; `^` and `$` match at line ends."""
+    """A regular expression, searched for in each unit as a terminal shows it, without escape
+    sequences; `^` and `$` match at line ends."""
 
     kinds: tuple[str, ...] = ("*",)
     """Globs for the kind of text. See `Kind`."""
@@ -66,22 +68,84 @@ def protected(
         tool: The tool that returned the text, if any.
     """
     expressions = [rule.expression for rule in rules if rule.holds_for(kind, tool)]
-    return [
-        any(expression.search(text[unit.start : unit.end]) for expression in expressions)
-        for unit in units
-    ]
+    shown = (as_shown(text[unit.start : unit.end]) for unit in units)
+    return [any(expression.search(part) for expression in expressions) for part in shown]
 
 
 _OUTPUT = ("log", "lines")
 
-# Leading white space excludes line breaks, else many blank lines would take very long.
+# Lines of programs that nobody writes in prose; program output may be taken for prose.
+_WRITTEN = (*_OUTPUT, "prose", "markdown", "chat")
+
+# Marks before a message, such as the frame that Terraform draws. No line breaks: many blank lines
+# would take very long.
+_MARKS = r"^[^\w\n]{0,12}"
+
+_ERRNO = (
+    "command not found|not found|No such file or directory|No space left on device"
+    "|Permission denied|Operation not permitted|Is a directory|Not a directory|File exists"
+    "|Directory not empty|Read-only file system|Too many open files|Cannot allocate memory"
+    "|Connection (?:refused|reset|timed out|closed)[^\n]{0,40}|Broken pipe"
+    "|Name or service not known|No route to host|Network is unreachable|Input/output error"
+    "|Could not resolve host[^\n]{0,80}|Device or resource busy|Exec format error"
+    "|Disk quota exceeded|Out of memory"
+)
+_BAD_STATUS = (
+    "Bad Request|Unauthorized|Forbidden|Not Found|Method Not Allowed|Not Acceptable"
+    "|Request Timeout|Conflict|Gone|Payload Too Large|Unprocessable (?:Entity|Content)"
+    "|Too Many Requests|Internal Server Error|Not Implemented|Bad Gateway|Service Unavailable"
+    "|Gateway Time-?out"
+)
+
 DEFAULT_PROTECTION: tuple[ProtectionRule, ...] = (
-    # The last line of a stack trace, and errors of compilers, shells and test runners.
+    # Exceptions: their last line, what caused them, and the heads of stack traces.
     ProtectionRule(
         pattern=r"^[^\S\n]*(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Interrupt|Fault)\b(?::|$)"
-        r"|^[^\S\n]*(?:Caused by: |Traceback \(most recent call last\))"
-        r"|^[^\S\n]*(?:fatal|panic|error)(?:\[\w+\])?:|: (?:fatal )?error[ :]|^(?:FAILED|ERROR) \S",
+        r"|^[^\S\n]*(?:Caused by: |Suppressed: |Traceback \(most recent call last\))"
+        r"|^(?:Exception in thread|Unhandled exception|Uncaught )|\bpanicked at |^panic: ",
         kinds=_OUTPUT,
+    ),
+    # Errors of compilers and linters, with a place: file:line:column.
+    ProtectionRule(
+        pattern=r"(?::\d+:|\d\)|:)[^\S\n]{1,3}(?:fatal |syntax )?error(?:\[\w+\])?[ :]"
+        r"|^[^\S\n]*\d+:\d+[^\S\n]+error\b|: error [A-Z]{1,4}\d+\b",
+        kinds=_OUTPUT,
+    ),
+    # Errors that say so first, with or without the name of the program.
+    ProtectionRule(
+        pattern=rf"{_MARKS}(?:Error|ERROR|error|FATAL|Fatal|fatal|panic|FAILURE|Failure|E)"
+        r"(?:\[[\w-]{1,20}\]| [A-Z]*\d{1,6}(?: \(\w+\))?| \w+ error|(?: response)? from \w+)?"
+        r"[\]:!](?! ?0\b)"
+        rf"|{_MARKS}(?:FAILED|ERROR|FATAL)\b(?! ?[=:]? ?0\b)"
+        r"|^(?:npm|pnpm|yarn|bun|lerna)[ :](?:ERR!|error\b)|^(?:ERR!|ERR_\w+)"
+        r"|^[\w./-]{0,40}make(?:\[\d+\])?: \*\*\*|^(?:CMake|dpkg:|docker:) [Ee]rror|^curl: \(\d"
+        r"|^(?:PHP )?(?:Fatal|Parse|Syntax) error\b"
+        r"|^CONFLICT \(|^Automatic merge failed|^ ?! \[(?:remote )?rejected\]"
+        r"|^(?:BUILD FAIL|\* What went wrong|The command .{1,200} (?:failed|returned a non-zero))",
+        kinds=_WRITTEN,
+    ),
+    # Shells and system calls.
+    ProtectionRule(
+        pattern=rf": (?:{_ERRNO})[.)\"']*$|\b(?:[Ss]egmentation fault|core dumped|OOMKilled)\b"
+        r"|^(?:Killed|Aborted|Bus error|Illegal instruction|Terminated)\b.{0,40}$"
+        r"|^(?:\S{1,60}: )?(?:[Ff]ailed to|[Uu]nable to|[Cc]ould not|[Cc]annot) \S"
+        r"|\b(?:[Cc]rashLoopBackOff|ImagePullBackOff|ErrImagePull|Evicted)\b",
+        kinds=_OUTPUT,
+    ),
+    # Test runners: what failed, what was expected, and what came.
+    ProtectionRule(
+        pattern=r"^E {2,}\S|^[^\S\n]{0,12}--- FAIL: |^FAIL(?:ED)?(?:[:\t ]|$)"
+        r"|\.{3} ?(?:FAILED|FAIL|ERROR)\b"
+        r"|[ \t](?:FAILED|ERROR)(?:[^\S\n]+\[ *\d+%\])?$|^[^\S\n]*(?:● |[✕✗✖✘\xd7] |not ok \d)"
+        r"|^[^\S\n]*(?:[Ee]xpected|[Rr]eceived|[Aa]ctual|left|right)\b[\w ]{0,30}: "
+        r"|<<< (?:FAILURE|ERROR)!|^[^\S\n]*Failure/Error: |^assertion .{0,80}failed",
+        kinds=_OUTPUT,
+    ),
+    # Levels of log entries; a counter of errors is none.
+    ProtectionRule(
+        pattern=r"\A[^\n]{0,120}?\b(?:FATAL|CRITICAL|ERROR|SEVERE|EMERG|PANIC)\b(?! ?[=:]? ?0\b)"
+        r"|\A[^\n]{0,120}?\b(?:level|lvl|severity)[\"']?[=:] ?[\"']?(?:error|fatal|critical)\b",
+        kinds=("log",),
     ),
     # Exit codes.
     ProtectionRule(
@@ -89,16 +153,26 @@ DEFAULT_PROTECTION: tuple[ProtectionRule, ...] = (
         r"[ :=]{1,3}-?\d+\b",
         kinds=(*_OUTPUT, "prose"),
     ),
-    # HTTP status lines, as curl and others print them.
-    ProtectionRule(pattern=r"^(?:< )?HTTP/\d(?:\.\d)? \d{3}\b", kinds=(*_OUTPUT, "prose")),
-    # Rows of totals, and summary lines of test runners.
+    # HTTP status lines, as curl and others print them, and statuses that tell of a failure.
+    ProtectionRule(
+        pattern=r"^(?:< )?HTTP/\d(?:\.\d)? \d{3}\b"
+        rf"|\b[45]\d\d:? (?:{_BAD_STATUS})\b|HTTP/\d(?:\.\d)?\" [45]\d\d\b"
+        r"|\b(?:[Ss]tatus|HTTP)(?:[ _]?[Cc]ode)?[\"']?[ :=]{1,3}[45]\d\d\b",
+        kinds=(*_OUTPUT, "prose"),
+    ),
+    # Rows of totals.
     ProtectionRule(
         pattern=r"(?i)^(?:[^\S\n]|[|*])*(?:grand[ -]?|sub[ -]?)?totals?\b",
         kinds=(*_OUTPUT, "csv", "markdown"),
     ),
+    # Summary lines of test runners, compilers and planners.
     ProtectionRule(
         pattern=r"^=+ (?=.*\b(?:passed|failed|errors?)\b).* =+$|^Tests?(?: Suites)?: +\d+ "
-        r"|^Ran \d+ tests? ",
+        r"|^Ran \d+ tests? |^test result: |^[^\S\n]*\d+ (?:passing|failing)\b"
+        r"|Tests run: \d+, (?!Failures: 0, Errors: 0)|^(?:\[INFO\] )?BUILD (?:SUCCESS|FAIL)"
+        r"|^(?:Found |✖ )?[1-9]\d* (?:errors?|problems?|failures?)\b|\b[1-9]\d* errors? generated"
+        r"|^Plan: \d+ to add|^(?:Apply|Destroy) complete!|^No changes\."
+        r"|^\d+ examples?, \d+ failures?",
         kinds=_OUTPUT,
     ),
     # Ids of records: agents pass them to the next tool.

@@ -22,6 +22,7 @@ from specprefill_integrations.splitting._json_text import JsonSplitter, is_json
 from specprefill_integrations.splitting._lines import LineSplitter, source_lines
 from specprefill_integrations.splitting._logs import LogSplitter
 from specprefill_integrations.splitting._markdown import MarkdownSplitter
+from specprefill_integrations.splitting._output import OutputSplitter
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.splitting._rendering import LINE_GAPS, GapStyle
 from specprefill_integrations.splitting._settings import SettingsSplitter
@@ -41,7 +42,7 @@ _SPLITTERS: Mapping[Kind, Callable[[], Splitter[Any]]] = {
     "diff": DiffSplitter,
     "html": HtmlSplitter,
     "chat": ChatSplitter,
-    "lines": LineSplitter,
+    "lines": OutputSplitter,
 }
 
 READ_BY_LINES: frozenset[Kind] = frozenset(

@@ -14,13 +14,17 @@ from statistics import median
 
 from specprefill_integrations.splitting._chat import ROLES, turn_lines
 from specprefill_integrations.splitting._kind_names import kind_of_mime_type, kind_of_name
-from specprefill_integrations.splitting._lines import source_lines
+from specprefill_integrations.splitting._lines import as_shown, source_lines
 from specprefill_integrations.splitting._log_starts import start_kind, start_share
+from specprefill_integrations.splitting._output import looks_like_output, looks_like_records
 from specprefill_integrations.splitting._settings_files import looks_like_toml, looks_like_yaml
 from specprefill_integrations.splitting._tables import cell_counts, is_rule, sniff_delimiter
 from specprefill_integrations.types import Kind
 
 _HEAD_CHARS = 20_000
+
+# Characters of which a terminal may show fewer.
+_SHOWN_CHARS = 100_000
 
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
 _HUNK = re.compile(r"^@@+ -\d+(?:,\d+)? [^\r\n]*@@", re.MULTILINE)
@@ -40,6 +44,9 @@ _INLINE = re.compile(
     r"\[[^\]\n]{1,200}\]\([^)\s]{1,500}\)|\*\*[^\s*][^*\n]{0,200}\*\*|`[^`\n]{1,200}`"
 )
 _ITEMS = 3
+
+# The headers of an answer, as `curl -i` and `curl -v` print them.
+_HTTP = re.compile(r"(?:< )?HTTP/\d(?:\.\d)? \d{3}\b|\* +(?:Trying|Host|Connected) ")
 
 _RECORDS = 50
 
@@ -98,11 +105,13 @@ class _Evidence:
     """The beginning of a text, with a check for each kind."""
 
     def __init__(self, text: str) -> None:
-        """Take the complete lines of the beginning."""
+        """Take the complete lines of the beginning, as a terminal shows them."""
         self.text = text.removeprefix("\ufeff")
-        self.head = self.text[:_HEAD_CHARS]
+        shown = as_shown(self.text[:_SHOWN_CHARS])
+        self.head = shown[:_HEAD_CHARS]
         found = source_lines(self.head)
-        if len(self.text) > _HEAD_CHARS and len(found) > 1:
+        is_cut = len(shown) > _HEAD_CHARS or len(self.text) > _SHOWN_CHARS
+        if is_cut and len(found) > 1:
             self.head = self.head[: found.pop().start]
         self.lines = [line for line in found if not self.head[line.start : line.end].isspace()]
 
@@ -113,15 +122,18 @@ class _Evidence:
             ("jsonl", self._is_json_lines),
             ("diff", self._is_diff),
             ("html", self._is_html),
+            ("lines", lambda: looks_like_records(self.head)),
             ("chat", self._is_chat),
             ("markdown", self._has_blocks_of_markdown),
             ("csv", self._is_table),
             ("log", self._is_log),
+            ("lines", self._is_http),
             ("toml", lambda: looks_like_toml(self._line_texts())),
             ("yaml", lambda: looks_like_yaml(self._line_texts())),
             ("code", lambda: is_code and is_code(self.head)),
             ("markdown", self._is_markdown),
             ("lines", self._is_lines),
+            ("lines", lambda: looks_like_output(self.head)),
         )
         if not self.lines:
             return "prose"
@@ -148,6 +160,9 @@ class _Evidence:
             return False
         fence = _FENCE.search(self.head)
         return not fence or fence.start() > file.start()
+
+    def _is_http(self) -> bool:
+        return bool(_HTTP.match(self.head))
 
     def _is_html(self) -> bool:
         if _HTML_START.match(self.head):
@@ -178,14 +193,16 @@ class _Evidence:
         rows = self._line_texts()
         if not is_even or all(row.endswith(delimiter) for row in rows):
             return False
+        if delimiter == "," and all(map(_opens_a_bracket, rows)):
+            return False
         if counts[0] < _COLUMNS_BEYOND_DOUBT and (
             self._is_log() or (delimiter != "\t" and any(f"{delimiter} " in row for row in rows))
         ):
             return False
-        return not (self._is_log() and start_kind(self.head, self.lines[0]))
+        return not (self._is_log() and start_kind(self._line_texts()[0]))
 
     def _is_log(self) -> bool:
-        return len(self.lines) >= _LOG_LINES and start_share(self.head, self.lines) >= _LOG_SHARE
+        return len(self.lines) >= _LOG_LINES and start_share(self._line_texts()) >= _LOG_SHARE
 
     def _has_blocks_of_markdown(self) -> bool:
         """True if there is a fenced block or a table."""
@@ -218,6 +235,12 @@ class _Evidence:
     def _share(self, sign: re.Pattern[str]) -> float:
         """The share of lines that match a pattern."""
         return sum(bool(sign.search(row)) for row in self._line_texts()) / len(self.lines)
+
+
+def _opens_a_bracket(row: str) -> bool:
+    """Return True if the first cell ends within brackets, as in `a.ts(3,9): error`."""
+    cell, comma, _ = row.partition(",")
+    return bool(comma) and cell.rfind("(") > cell.rfind(")")
 
 
 def _parses(text: str) -> bool:

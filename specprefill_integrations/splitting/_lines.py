@@ -15,6 +15,13 @@ from specprefill_integrations.types import Span
 _SOURCE_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _FEED_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
+# Escape sequences of terminals: colors, moves of the cursor, titles and links.
+_ESCAPE = re.compile(
+    r"\x1b(?:\[[0-9;:?<=>]{0,60}[ -/]{0,4}[@-~]|\][^\x07\x1b\r\n]{0,2000}(?:\x07|\x1b\\)"
+    r"|[()][0-9A-Z]|[=>78M])"
+)
+_STRUCK_OVER = re.compile(r"[^\r\n]\x08")
+
 
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +56,17 @@ def source_lines(
     start, end = span or (0, len(text))
     line = _SOURCE_LINE if ends_at_returns else _FEED_LINE
     return [Span(m.start(), m.end()) for m in line.finditer(text, start, end)]
+
+
+def as_shown(text: str) -> str:
+    """The text as a terminal shows it: no escape sequences, nothing that is written over."""
+    if "\x1b" in text:
+        text = _ESCAPE.sub("", text)
+    if "\x08" in text:
+        text = _STRUCK_OVER.sub("", text)
+    if "\r" not in text or "\n" not in text:
+        return text
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
 
 
 def filled_lines(text: str) -> list[Span]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-
-from specprefill_integrations.types import Span
+from collections.abc import Iterable, Sequence
 
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec)"
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
@@ -42,10 +40,19 @@ _TIMESTAMPS = {
     "json": r"(?<=\{)\"[^\"]{1,60}\": ?[^\r\n]*\}\s*$",
 }
 
-_START = re.compile(
-    _PREFIX + "(?:" + "|".join(f"(?P<{kind}>{form})" for kind, form in _TIMESTAMPS.items()) + ")"
-)
-_INDENTED = re.compile(r"\s")
+# The name of the log's file, as `grep` and others print it.
+_FILE = r"(?=[\w-]{0,60}[./])[\w:./-]{1,150}[: ] ?(?:\d{1,7}[:-])?"
+_OF_FILES = ("iso", "short_date", "named_month", "access", "time")
+
+
+def _starts(prefix: str, kinds: Iterable[str]) -> re.Pattern[str]:
+    return re.compile(
+        f"{prefix}(?:" + "|".join(f"(?P<{kind}>{_TIMESTAMPS[kind]})" for kind in kinds) + ")"
+    )
+
+
+_START = _starts(_PREFIX, _TIMESTAMPS)
+_START_IN_FILE = _starts(_FILE, _OF_FILES)
 
 # A format this many times rarer than the most common one occurs within entries, not at starts.
 _RARE = 20
@@ -57,22 +64,22 @@ _WITHOUT_TIME = frozenset({"level", "lower_level", "android"})
 _LEAST_SHARE = 0.25
 
 
-def start_kind(text: str, line: Span) -> str | None:
+def start_kind(line: str) -> str | None:
     """The format of the timestamp or level at the start of a line."""
-    found = _START.match(text, line.start, line.end)
+    found = _START.match(line) or _START_IN_FILE.match(line)
     return found.lastgroup if found else None
 
 
-def start_share(text: str, lines: Sequence[Span]) -> float:
+def start_share(lines: Sequence[str]) -> float:
     """The share of unindented lines that start with a timestamp or a level."""
-    outer = [line for line in lines if not _INDENTED.match(text, line.start, line.end)]
-    return sum(start_kind(text, line) is not None for line in outer) / max(1, len(outer))
+    outer = [line for line in lines if not line[:1].isspace()]
+    return sum(start_kind(line) is not None for line in outer) / max(1, len(outer))
 
 
-def entry_starts(text: str, lines: Sequence[Span]) -> set[int] | None:
+def entry_starts(lines: Sequence[str]) -> set[int] | None:
     """Indices of the lines that start an entry; None if too few look like it."""
-    kinds = [start_kind(text, line) for line in lines]
-    outer = sum(not _INDENTED.match(text, line.start, line.end) for line in lines)
+    kinds = [start_kind(line) for line in lines]
+    outer = sum(not line[:1].isspace() for line in lines)
     counts = Counter(kind for kind in kinds if kind)
     if sum(counts.values()) < max(2, _LEAST_SHARE * outer):
         return None

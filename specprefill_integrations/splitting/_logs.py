@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
-from specprefill_integrations.splitting._lines import source_lines
+from specprefill_integrations.splitting._lines import as_shown, source_lines
 from specprefill_integrations.splitting._log_starts import entry_starts
 from specprefill_integrations.splitting._outline import Outline, OutlineSplitter
 from specprefill_integrations.types import Span
@@ -48,9 +48,10 @@ class LogSplitter(OutlineSplitter):
         """Find the entries of `text`."""
         outline = Outline(text)
         lines = [line for line in source_lines(text) if not text[line.start : line.end].isspace()]
-        starts = entry_starts(text, lines)
+        shown = [as_shown(text[line.start : line.end]) for line in lines]
+        starts = entry_starts(shown)
         if starts is None:
-            starts = set(_outer_lines(text, lines))
+            starts = set(_outer_lines(shown, lines))
         first = 0
         for index in range(1, len(lines) + 1):
             if index == len(lines) or index in starts:
@@ -67,25 +68,25 @@ class LogSplitter(OutlineSplitter):
         outline.add_headed(line, end, (), self.max_unit_chars)
 
 
-def _outer_lines(text: str, lines: Sequence[Span]) -> Iterator[int]:
+def _outer_lines(shown: Sequence[str], lines: Sequence[Span]) -> Iterator[int]:
     """Indices of lines that start an entry, by their indentation and the form of stack traces."""
     inside: re.Pattern[str] | None = None
     previous_end = 0
-    for index, line in enumerate(lines):
-        after_a_blank_line = line.start > previous_end
-        previous_end = line.end
+    for index, (line, place) in enumerate(zip(shown, lines, strict=True)):
+        after_a_blank_line = place.start > previous_end
+        previous_end = place.end
         if inside is _GOROUTINE and not after_a_blank_line:
-            if _EXIT.match(text, line.start, line.end):
+            if _EXIT.match(line):
                 inside = None
             continue
-        if _GOROUTINE.match(text, line.start, line.end):
+        if _GOROUTINE.match(line):
             inside = _GOROUTINE
-        elif _TRACEBACK.match(text, line.start, line.end):
+        elif _TRACEBACK.match(line):
             if inside is not _CHAINED:
                 yield index
             inside = _TRACEBACK
-        elif _CONTINUES.match(text, line.start, line.end):
-            inside = _CHAINED if _CHAINED.match(text, line.start, line.end) else inside
+        elif _CONTINUES.match(line):
+            inside = _CHAINED if _CHAINED.match(line) else inside
         elif inside is _TRACEBACK:
             inside = None  # the line that names the exception
         else:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import regex
 
+from specprefill_integrations.splitting._entries import Entries, Entry
 from specprefill_integrations.splitting._lines import source_lines
-from specprefill_integrations.splitting._settings_entries import Entries, Entry
 from specprefill_integrations.types import Span
 
 _WORD = r"(?:[^\s\"'.=\[\]{}#,]{1,200}|\"(?:[^\"\\\r\n]|\\.){0,200}\"|'[^'\r\n]{0,200}')"

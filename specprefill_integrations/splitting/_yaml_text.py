@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import regex
 
+from specprefill_integrations.splitting._entries import Entries, Entry
 from specprefill_integrations.splitting._lines import source_lines
-from specprefill_integrations.splitting._settings_entries import Entries, Entry
 from specprefill_integrations.types import Span
 
 # Template lines (`{{ ... }}`, `{% ... %}`) count as comments.

@@ -188,7 +188,7 @@ def test_what_is_left_over_buys_no_further_unit(
         assert count(encodable(document.rendered(spans))) > limit
 
 
-@given(st.lists(st.sampled_from(LINES["log"]), min_size=20, max_size=60), st.integers(40, 200))
+@given(st.lists(st.sampled_from(LINES["log"]), min_size=20, max_size=60), st.integers(160, 300))
 def test_protected_lines_survive_as_far_as_half_of_the_limit_goes(
     lines: list[str], limit: int
 ) -> None:

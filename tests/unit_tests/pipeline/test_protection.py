@@ -44,6 +44,44 @@ def is_protected(line: str, kind: Kind = "lines") -> bool:
         "=========== 3 failed, 21 passed in 2.31s ===========",
         "Tests: 3 failed, 9 passed, 12 total",
         "Ran 12 tests in 0.3s",
+        "E   AssertionError: assert 1 == 2",
+        "E       assert Decimal('409.5') == Decimal('40.95')",
+        "    Expected: 40",
+        '    Received: "023"',
+        "--- FAIL: TestX (0.00s)",
+        "FAIL\texample.org/x\t0.012s",
+        "FAIL: test_open (tests.test_shop.TestShop)",
+        "test t::subs ... FAILED",
+        "test_open (tests.Shop.test_open) ... ERROR",
+        "tests/test_a.py::test_x FAILED                        [ 50%]",
+        "thread 't::subs' panicked at src/lib.rs:1:88:",
+        "test result: FAILED. 1 passed; 1 failed; 0 ignored",
+        "  77:9  error    'token' is not defined  no-undef",
+        "a.ts(3,9): error TS2551: Property 'mail' does not exist",
+        "src/App.java:9: error: cannot find symbol",
+        "[ERROR] /srv/A.java:[3,5] cannot find symbol",
+        "[INFO] BUILD FAILURE",
+        "Tests run: 9, Failures: 1, Errors: 0, Skipped: 0",
+        "make: *** [Makefile:3: all] Error 2",
+        "npm ERR! code ERESOLVE",
+        "npm error code E404",
+        "E: Unable to locate package foo",
+        "ERROR: Could not find a version that satisfies x",
+        "ERROR 1064 (42000): You have an error in your SQL syntax",
+        "bash: rg: command not found",
+        "cat: notes.txt: No such file or directory",
+        "scp: /srv: No space left on device",
+        "ssh: connect to host web-3 port 22: Connection timed out",
+        "CONFLICT (content): Merge conflict in a.py",
+        " ! [rejected]        main -> main (non-fast-forward)",
+        "Segmentation fault (core dumped)",
+        "web-13   0/1   CrashLoopBackOff   7   3m",
+        "\u2502 Error: Invalid resource type",
+        "Plan: 1 to add, 0 to change, 1 to destroy.",
+        "curl: (22) The requested URL returned error: 404",
+        "2026-11-28 10:00:00 ERROR 503: Service Unavailable.",
+        "GET /api 500 Internal Server Error",
+        "Error response from daemon: No such container: web",
     ],
 )
 def test_lines_that_tell_how_it_ended(line: str) -> None:
@@ -59,6 +97,14 @@ def test_lines_that_tell_how_it_ended(line: str) -> None:
         "totally different",
         "GET /error HTTP/1.1",
         "return codes are described below",
+        "0 errors, 0 warnings",
+        "Tests run: 9, Failures: 0, Errors: 0, Skipped: 0",
+        "src/errors.py:12: def error_handling(request):",
+        "ERROR: 0",
+        "Received a letter from the expected guest.",
+        "door 500 is closed",
+        "test_failed_payment PASSED",
+        "E = mc2",
     ],
 )
 def test_other_lines(line: str) -> None:
@@ -69,6 +115,26 @@ def test_the_default_leaves_prose_and_code_to_the_question() -> None:
     assert not is_protected("ValueError: is what it raises.", "prose")
     assert not is_protected("exit_code = 1", "code")
     assert is_protected("Total,12,30", "csv")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "\x1b[31mm.c:4:3: \x1b[1;31merror: \x1b[0mno member",
+        "\x1b[31mFAILED\x1b[0m test_a.py::test_x - boom",
+        "\x1b[1m\x1b[31mE       assert 1 == 2\x1b[0m",
+        "downloading 10%\rdownloading 20%\rerror: disk full\n",
+    ],
+)
+def test_colors_hide_nothing(line: str) -> None:
+    assert is_protected(line)
+
+
+def test_entries_of_a_log_that_tell_of_an_error() -> None:
+    assert is_protected("2026-11-28 10:00:00 ERROR [db] lost it", "log")
+    assert is_protected('time="2026-11-28" level=error msg="lost it"', "log")
+    assert not is_protected("2026-11-28 10:00:00 INFO errors: 0", "log")
+    assert not is_protected("2026-11-28 10:00:00 INFO done, ERROR: 0", "log")
 
 
 @pytest.mark.parametrize("rule", DEFAULT_PROTECTION)

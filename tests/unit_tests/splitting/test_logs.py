@@ -108,3 +108,8 @@ def test_of_a_long_entry_the_pieces_need_the_first_line():
     assert [above for unit, above in found.items() if "step" in unit] == [[first]] * 3
     assert found["\n".join(trace[:3])] == [first]
     assert found[first] == found[last] == []
+
+
+def test_colors_do_not_hide_where_an_entry_starts():
+    entries = [f"\x1b[90m12:00:{i:02}\x1b[0m \x1b[32mINFO\x1b[0m step\n  more" for i in range(4)]
+    assert pieces(LogSplitter(), "\n".join(entries)) == entries

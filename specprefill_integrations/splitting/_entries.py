@@ -1,13 +1,20 @@
-"""Entries of a settings file: lines that belong together, with their depth.
+"""Entries: lines that belong together, with their depth below other entries.
 
-Shared by YAML and TOML.
+Shared by YAML, TOML and the output of programs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from specprefill_integrations.splitting._finer import split_oversized, trimmed
+from specprefill_integrations.splitting._lines import without_blank_ends
+from specprefill_integrations.splitting._outline import Needs, Outline
 from specprefill_integrations.types import Span
+
+# Maximum characters of a line, with its comment, that the entries below it need.
+_HEAD_CHARS = 400
 
 # A longer comment is about more than the next entry.
 _NOTE_CHARS = 200
@@ -85,3 +92,58 @@ class Entries:
             self.found.append(self._comment)
             self._comment = None
         return self.found
+
+
+def add_entries(outline: Outline, entries: Sequence[Entry], max_unit_chars: int) -> None:
+    """Add entries to an outline; those below others need them.
+
+    A small entry with all that is below it is one unit; a larger one is opened. The pieces of an
+    oversized entry need its first line.
+
+    Args:
+        outline: The outline.
+        entries: The entries in order.
+        max_unit_chars: Characters of a unit.
+    """
+    ends = _block_ends(entries)
+    around: list[tuple[int, Needs]] = []  # end of the block, needs of its entries
+    index = 0
+    while index < len(entries):
+        while around and around[-1][0] <= index:
+            around.pop()
+        needs = around[-1][1] if around else ()
+        entry, block_end = entries[index], ends[index]
+        whole = without_blank_ends(outline.text, Span(entry.start, entries[block_end - 1].end))
+        if whole.end - whole.start <= max_unit_chars:
+            outline.add(whole, needs)
+            index = block_end
+        else:
+            around.append((block_end, _add_entry(outline, entry, needs, max_unit_chars)))
+            index += 1
+
+
+def _add_entry(outline: Outline, entry: Entry, needs: Needs, max_unit_chars: int) -> Needs:
+    """Add an entry without the entries below it.
+
+    Returns:
+        The needs of the units below it.
+    """
+    text, head = outline.text, Span(entry.start, entry.head_end)
+    most = min(max_unit_chars, _HEAD_CHARS)
+    if head.end - head.start > most:
+        [first, *_] = split_oversized(text, trimmed(text, head), most)
+        head = Span(head.start, first.end)
+    below = outline.add_heading(head, needs, max_unit_chars)
+    outline.add_lines(Span(head.end, entry.end), below, max_unit_chars)
+    return below
+
+
+def _block_ends(entries: Sequence[Entry]) -> list[int]:
+    """For each entry, the index of the next one that is not below it."""
+    ends = [len(entries)] * len(entries)
+    around: list[int] = []
+    for index, entry in enumerate(entries):
+        while around and entries[around[-1]].depth >= entry.depth:
+            ends[around.pop()] = index
+        around.append(index)
+    return ends
