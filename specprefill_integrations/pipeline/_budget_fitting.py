@@ -158,14 +158,18 @@ class BudgetFitter:
         return document.splitter.estimate_slack(self._gap_tokens)
 
     def _cut_best(self, units: Sequence[Unit], token_limit: int) -> list[Fitted]:
-        """Keep as many leading words of the best unit that may be cut as fit, perhaps none."""
+        """Keep as many leading words of the best unit that may be cut as fit, perhaps none.
+
+        If none may be cut, the best units that fit are kept.
+        """
         free = [
             units[i]
             for i in best_first(units)
             if self.documents[units[i].document].splitter.words_stand_alone
         ]
         if not free:
-            return self._render(units, ())
+            nothing = _Choice(frozenset(), self._render(units, ()))
+            return self._topped_up(units, nothing, token_limit)
         best = free[0]
         words = split_words(self.documents[best.document].text, best.span)
         count = _longest_fit(

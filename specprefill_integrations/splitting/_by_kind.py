@@ -18,7 +18,8 @@ from specprefill_integrations.splitting._detection import guess_kind
 from specprefill_integrations.splitting._diffs import DiffSplitter
 from specprefill_integrations.splitting._guess_language import guess_language
 from specprefill_integrations.splitting._html_text import HtmlSplitter
-from specprefill_integrations.splitting._json_text import JsonSplitter, is_json
+from specprefill_integrations.splitting._json_text import JsonSplitter
+from specprefill_integrations.splitting._json_values import is_json
 from specprefill_integrations.splitting._lines import LineSplitter, source_lines
 from specprefill_integrations.splitting._logs import LogSplitter
 from specprefill_integrations.splitting._markdown import MarkdownSplitter

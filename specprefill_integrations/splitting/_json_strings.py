@@ -1,88 +1,81 @@
-"""Sentences of a long JSON string, as spans of the JSON source.
+"""Parts of a long string in JSON, as spans of the source.
 
 Escapes, and pairs of escapes that form one character, are never split.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
+from specprefill_integrations.splitting._detection import guess_kind
 from specprefill_integrations.splitting._finer import split_oversized
+from specprefill_integrations.splitting._html_text import HtmlSplitter
+from specprefill_integrations.splitting._json_escapes import decoded, decoded_with_places, escaped
+from specprefill_integrations.splitting._json_nodes import Node
+from specprefill_integrations.splitting._lines import LineSplitter
+from specprefill_integrations.splitting._markdown import MarkdownSplitter
 from specprefill_integrations.splitting._prose import ProseSplitter
-from specprefill_integrations.types import Span
-
-_CHARACTER = re.compile(
-    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|.", re.DOTALL
-)
+from specprefill_integrations.splitting._splitter import Splitter
+from specprefill_integrations.types import Kind, Span
 
 # Encoded bytes, minified code: a part of it is useless.
-_ENCODED = re.compile(r"[!-~]{200}")
+_ENCODED = re.compile(r"[!-~]{200,}")
+
+# Texts of other kinds are split into lines.
+_SPLITTERS: dict[Kind, Callable[[], Splitter[Any]]] = {
+    "prose": ProseSplitter,
+    "markdown": MarkdownSplitter,
+    "html": HtmlSplitter,
+}
 
 
-def sentences_in(text: str, inside: Span, max_chars: int) -> list[Span]:
-    """Split a JSON string into sentences.
+def parts_of_string(text: str, node: Node, max_chars: int) -> list[Span]:
+    """Split a string into its sentences, or into its lines if it is no prose.
 
     Args:
         text: The JSON.
-        inside: The part between the quotes.
-        max_chars: Approximate maximum characters of a piece.
+        node: The string.
+        max_chars: Approximate maximum characters of a part.
 
     Returns:
         Disjoint spans of the JSON in ascending order; empty if a part of the string is useless
-        without the rest: encoded bytes, or nested JSON.
+        without the rest because most of it is encoded.
     """
-    characters = [match.group() for match in _CHARACTER.finditer(text, *inside)]
-    said = "".join(map(_decoded, characters))
-    if _ENCODED.search(said) or _is_json(said):
+    assert node.inside, "a string"
+    said, places = decoded_with_places(text, node.inside, node.level + 1)
+    if 2 * sum(len(run) for run in _ENCODED.findall(said)) > len(said):
         return []
-    places = [inside.start]
-    for character in characters:
-        places.append(places[-1] + len(character))
+    splitter = _SPLITTERS.get(guess_kind(said), LineSplitter)()
     return [
         Span(places[piece.start], places[piece.end])
-        for sentence in ProseSplitter()(said)
-        for piece in split_oversized(said, sentence, max_chars)
+        for part in splitter(said)
+        for piece in split_oversized(said, part, max_chars)
     ]
 
 
-def written_text(text: str, inside: Span, kept: Sequence[Span], marker: Callable[[], str]) -> str:
-    """Write the kept sentences of a JSON string, to go between quotes.
+def written_string(text: str, node: Node, kept: Sequence[Span], marker: Callable[[], str]) -> str:
+    """Write a string with the kept ones of its parts.
 
     Args:
         text: The JSON.
-        inside: The part between the quotes.
-        kept: Some of its sentences, ascending.
-        marker: Returns the next gap marker, escaped for JSON.
+        node: The string.
+        kept: The kept parts, ascending.
+        marker: Returns the next gap marker, escaped.
     """
-    written = []
-    at = inside.start
-    for start, end in [*kept, Span(inside.end, inside.end)]:
-        between = text[at:start]
-        if not _is_blank(between):
-            between = f" {marker()} ".replace("  ", " ")
-            between = between if at > inside.start else between.lstrip()
-            between = between if start < inside.end else between.rstrip()
-        written += [between, text[start:end]]
-        at = end
-    return "".join(written)
-
-
-def _decoded(character: str) -> str:
-    """Decode a character, which may be an escape."""
-    return json.loads(f'"{character}"') if character.startswith("\\") else character
-
-
-def _is_blank(written: str) -> bool:
-    return all(_decoded(match.group()).isspace() for match in _CHARACTER.finditer(written))
-
-
-def _is_json(said: str) -> bool:
-    if said.lstrip()[:1] not in {"{", "["}:
-        return False
-    try:
-        json.loads(said)
-    except (ValueError, RecursionError):
-        return False
-    return True
+    assert node.inside, "a string"
+    start, end = node.inside
+    written = [text[node.start : start]]
+    at = start
+    for part in [*kept, Span(end, end)]:
+        between = text[at : part.start]
+        said = decoded(between, node.level + 1)
+        if said.strip():
+            blank = escaped("\n" if "\n" in said else " ", node.level + 1)
+            before, after = blank * (at > start), blank * (part.start < end)
+            mark = marker()
+            between = before + mark + after if mark else before and after
+        written += [between, text[part.start : part.end]]
+        at = part.end
+    return "".join((*written, text[end : node.end]))

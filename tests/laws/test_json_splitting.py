@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 from unittest import mock
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor, TextHint
-from specprefill_integrations.splitting import _json_text as json_text
+from specprefill_integrations.splitting import _json_values as json_values
 from specprefill_integrations.splitting._json_text import JsonSplitter
 from specprefill_integrations.testing import KeywordScorer
 
@@ -50,7 +50,30 @@ def is_pruned(kept: Any, full: Any, marker: str | None) -> bool:
         return inside and (counted or (marker is None and not counts))
     if isinstance(full, list) and isinstance(kept, list):
         return is_pruned_list(kept, full, marker)
+    if isinstance(full, str) and isinstance(kept, str) and marker is not None and kept != full:
+        return "[...]" in kept and is_cut(kept, full)
     return type(kept) is type(full) and kept == full
+
+
+def is_cut(kept: str, full: str) -> bool:
+    """Whether `kept` is `full` with a marker in place of some of its parts."""
+    parts = kept.split("[...]")
+    return is_subsequence(map(without_blanks, parts), without_blanks(full))
+
+
+def without_blanks(text: str) -> str:
+    return "".join(text.split())
+
+
+def is_subsequence(parts: Iterable[str], whole: str) -> bool:
+    """Whether the parts stand in `whole`, one behind the other."""
+    at = 0
+    for part in parts:
+        at = whole.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 def is_pruned_list(kept: list[Any], full: list[Any], marker: str | None) -> bool:
@@ -166,9 +189,9 @@ def test_a_text_too_long_to_be_remembered_is_not_parsed_each_time_it_is_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text = json.dumps([{"id": n, "name": f"door {n}", "note": "open " * 9} for n in range(200)])
-    parsed = mock.Mock(wraps=json_text._parsed_anew)
-    monkeypatch.setattr(json_text, "_parsed_anew", parsed)
-    monkeypatch.setattr(json_text, "_MEMO_CHARS", 0)
+    parsed = mock.Mock(wraps=json_values._parsed_anew)
+    monkeypatch.setattr(json_values, "_parsed_anew", parsed)
+    monkeypatch.setattr(json_values, "_MEMO_CHARS", 0)
     result = ContextCompressor(KeywordScorer(), on_error="raise").compress(
         text, "door 17", budget=Budget(keep_fraction=0.2)
     )
@@ -177,8 +200,8 @@ def test_a_text_too_long_to_be_remembered_is_not_parsed_each_time_it_is_written(
 
 
 def test_what_was_parsed_is_kept_up_to_a_limit_of_characters() -> None:
-    text, longer = json.dumps(["a" * 90]), json.dumps(["b" * json_text._MEMO_CHARS])
-    parse = json_text._Memo().parsed
+    text, longer = json.dumps(["a" * 90]), json.dumps(["b" * json_values._MEMO_CHARS])
+    parse = json_values._Memo().parsed
     first = parse(text)
     assert parse(text) is first
     assert parse(longer) is not parse(longer)
@@ -205,17 +228,12 @@ SENTENCES = st.lists(
 TEXTS = st.one_of(SENTENCES, st.text(max_size=60))
 
 
-def without_blanks(text: str) -> str:
-    return "".join(text.split())
-
-
 @given(st.data(), st.recursive(TEXTS, lambda inner: st.lists(inner, max_size=3)), STYLES)
 def test_any_choice_of_sentences_gives_json_in_which_they_stand(
     data: Any, value: Any, style: Any
 ) -> None:
     text = json.dumps({"page": value, "id": 7}, **style)
-    plain = JsonSplitter(max_unit_chars=data.draw(st.integers(1, 60)))
-    splitter = replace(plain, cut_texts=frozenset(plain(text)))
+    splitter = JsonSplitter(max_unit_chars=data.draw(st.integers(1, 60)))
     units = splitter(text)
     assert splitter.render(text, units) == text
     assert all(a.end <= b.start for a, b in pairwise(units))
@@ -230,19 +248,7 @@ def test_any_choice_of_sentences_gives_json_in_which_they_stand(
         assert text[unit.start : unit.end] in written
     assert written.count("a1b2") == (chosen != units)
     if isinstance(value, str) and "page" in kept:
-        parts = kept["page"].replace(" [reference a1b2]", "").split("[...]")
-        assert is_subsequence(map(without_blanks, parts), without_blanks(value))
-
-
-def is_subsequence(parts: Iterable[str], whole: str) -> bool:
-    """Whether the parts stand in `whole`, one behind the other."""
-    at = 0
-    for part in parts:
-        at = whole.find(part, at)
-        if at < 0:
-            return False
-        at += len(part)
-    return True
+        assert is_cut(kept["page"].replace(" [reference a1b2]", ""), value)
 
 
 FACT = "Ada keeps the lighthouse."
@@ -278,8 +284,8 @@ def test_a_caller_may_want_no_text_cut() -> None:
     assert json.loads(found.text) == {"id": 7, "omitted": 1}
 
 
-def test_a_text_that_may_be_kept_is_kept_whole_or_not_at_all() -> None:
-    pages = [f"{n}. {FACT} {'Fish is sold on Mondays. ' * 20}" for n in range(10)]
+def test_a_short_text_is_kept_whole_or_not_at_all() -> None:
+    pages = [f"{n}. {FACT} {'Fish is sold on Mondays. ' * 8}" for n in range(40)]
     found = ContextCompressor(KeywordScorer()).compress(
         json.dumps(pages), "Who keeps the lighthouse?", budget=Budget(keep_fraction=0.3)
     )
@@ -288,10 +294,128 @@ def test_a_text_that_may_be_kept_is_kept_whole_or_not_at_all() -> None:
     assert set(kept) <= set(pages)
 
 
+@pytest.mark.parametrize("keep", [0.1, 0.2, 0.3, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_a_larger_budget_keeps_what_a_smaller_one_kept(keep: float, form: str) -> None:
+    pages = [
+        {
+            "url": f"https://a{n}.example",
+            "content": " ".join(f"Sentence {i} of page {n} is long." for i in range(40))
+            + (f" {FACT}" if n == 3 else " The lighthouse is described elsewhere."),
+        }
+        for n in range(5)
+    ]
+    text = "\n".join(map(json.dumps, pages)) if form == "jsonl" else json.dumps({"results": pages})
+    found = ContextCompressor(KeywordScorer(), on_error="raise").compress(
+        text, "Who keeps the lighthouse?", budget=Budget(keep_fraction=keep)
+    )
+    assert FACT in found.text
+    assert "https://a3.example" in found.text
+
+
+NESTED = st.recursive(
+    VALUES,
+    lambda inner: st.builds(lambda value: {"content": json.dumps(value)}, inner),
+    max_leaves=3,
+)
+
+
+def without_inner(value: Any) -> Any:
+    """A value with the JSON in its strings read."""
+    if isinstance(value, dict):
+        return {key: without_inner(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_inner(inner) for inner in value]
+    if isinstance(value, str) and value[:1] in {"{", "["}:
+        with contextlib.suppress(ValueError):
+            return without_inner(json.loads(value))
+    return value
+
+
+@given(st.data(), NESTED, STYLES, st.integers(1, 60))
+def test_json_in_a_string_is_pruned_as_json(data: Any, value: Any, style: Any, most: int) -> None:
+    text = json.dumps({"isError": False, "text": json.dumps(value, **style)}, **style)
+    splitter = JsonSplitter(max_unit_chars=most)
+    units = splitter(text)
+    assert splitter.render(text, units) == text
+    chosen = sorted(data.draw(st.sets(st.sampled_from(range(len(units))), min_size=1)))
+    kept = json.loads(splitter.render(text, [units[i] for i in chosen], reference="a1b2"))
+    assert kept.keys() <= {"isError", "text", "omitted", "reference"}
+    written = splitter.render(text, [units[i] for i in chosen])
+    assert is_pruned(without_inner(json.loads(written)), without_inner(json.loads(text)), "omitted")
+
+
+RECORDS = [{"id": n, "name": f"Item {n}", "hall": n % 7} for n in range(60)]
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda body: {"content": [{"type": "text", "text": body}], "isError": False},
+        lambda body: {"statusCode": 200, "body": json.dumps({"items": body})},
+        lambda body: {"log": json.dumps({"message": json.dumps({"result": body})})},
+        lambda body: {"stdout": body.replace("}, {", "}\n{")[1:-1], "exitCode": 0},
+    ],
+    ids=["MCP", "Lambda", "three deep", "JSON lines"],
+)
+@pytest.mark.parametrize("keep", [0.1, 0.3])
+def test_a_record_in_a_string_is_kept_whole(wrap: Any, keep: float) -> None:
+    text = json.dumps(wrap(json.dumps(RECORDS)))
+    found = ContextCompressor(KeywordScorer(), on_error="raise").compress(
+        text, "Item 17 hall", budget=Budget(keep_fraction=keep)
+    )
+    kept = without_inner(json.loads(found.text))
+    assert json.dumps(RECORDS[17]) in json.dumps(kept).replace("\\", "")
+
+
+def test_the_ends_of_a_long_array_of_numbers_are_kept_with_a_count() -> None:
+    rows = [{"id": n, "embedding": [n + i / 7 for i in range(500)]} for n in range(4)]
+    rows[2]["temperature"] = [20.5] + [21] * 300 + [-3e2]
+    found = ContextCompressor(KeywordScorer(), on_error="raise").compress(
+        json.dumps(rows), "temperature", budget=Budget(max_tokens=150)
+    )
+    [record] = [row for row in json.loads(found.text) if "temperature" in row]
+    assert record["id"] == 2
+    assert record["temperature"] == [20.5, {"omitted": 300}, -300.0]
+
+
+@pytest.mark.parametrize(
+    ("record", "kept"),
+    [
+        ({"node_id": "MDQ6VX", "id": 7, "login": "ada", "email": None}, {"id", "login"}),
+        ({"id": "", "uuid": "4-f", "title": "", "path": "/a"}, {"uuid", "path"}),
+        ({"order_id": 1, "user_id": 2, "product_id": 3}, {"order_id"}),
+        ({"title": "Harbor", "url": "https://a.example", "score": 0.5}, {"title", "url"}),
+        ({"type": "push", "at": 3}, {"type"}),
+        ({"metadata": {"source": "a.md", "page": None}, "at": 3}, {"metadata"}),
+    ],
+)
+def test_members_that_name_a_record(record: dict[str, Any], kept: set[str]) -> None:
+    text = json.dumps([{**record, "text": "x " * 90 + FACT}] * 3)
+    splitter = JsonSplitter(max_unit_chars=120)
+    units = splitter(text)
+    [index, *_] = [i for i, (a, b) in enumerate(units) if FACT in text[a:b]]
+    needed = splitter.links(text, units)[index]
+    [found, *_] = json.loads(splitter.render(text, [units[i] for i in needed]))
+    assert found.keys() - {"omitted"} == kept
+
+
+@pytest.mark.parametrize("levels", [9, 120, 450])
+@pytest.mark.parametrize("limit", [20, 40, 64, 90])
+def test_something_is_kept_if_any_unit_fits(levels: int, limit: int) -> None:
+    value: Any = {"hit": "ferry noon", "more": "x " * 120, "records": RECORDS}
+    for level in range(levels):
+        value = {f"level_{level}": value, "other": "y " * 60}
+    text = json.dumps({"deep": value, "status": "ok", "count": 4})
+    compressor = ContextCompressor(KeywordScorer(), on_error="raise")
+    found = compressor.compress(text, "ferry noon", budget=Budget(max_tokens=limit))
+    assert json.loads(found.text)["count"] == 4
+
+
 @pytest.mark.parametrize(
     "said",
-    ["QUJD" * 2000, json.dumps([FACT] * 300), f"{FACT} {'x' * 9000}"],
-    ids=["encoded bytes", "JSON in JSON", "encoded bytes in a text"],
+    ["QUJD" * 2000, f"{FACT} {'x' * 9000}"],
+    ids=["encoded bytes", "encoded bytes in a text"],
 )
 def test_what_is_of_no_use_in_part_is_not_cut(said: str) -> None:
     text = json.dumps({"id": 7, "said": said})

@@ -1,0 +1,70 @@
+"""The members that say which one of many records an object is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Sequence
+
+from specprefill_integrations.splitting._json_nodes import Node
+from specprefill_integrations.types import Span
+
+_LONGEST_CHARS = 120
+_MOST = 2
+
+# Best first.
+_NAMES = (
+    re.compile(r"(?i)name|title|login|path|url"),
+    re.compile(
+        r"(?i:(?:\w*_)?(?:name|title|login|path|url|uri|label|slug|subject|source|file|email)"
+        r"|(?:file|full|user|host|nick)name)|\w+(?:Name|Title|Login|Path|Url|URL|File|Source)"
+    ),
+)
+_IDS = (
+    re.compile(r"(?i)_?id_?"),
+    re.compile(r"(?i:uuid|guid|key|code|number|\w+_(?:id_?|number|code))|\w+(?:Id|ID|Number|Code)"),
+)
+_KINDS = (re.compile(r"(?i)type|kind"),)
+
+# Objects whose names are the names of the record that they are in.
+_METADATA = re.compile(r"(?i)(?:meta|extra_?info|headers?)\w{0,10}")
+
+_EMPTY = re.compile(r"""(?:null|None|undefined|""|''|\[\]|\{\}|\(\))$""")
+
+
+def identities(text: str, record: Node, units: Container[Span]) -> list[Span]:
+    """The units that identify an object among others of its kind, in source order.
+
+    At most one of them is an id. None of them is empty.
+
+    Args:
+        text: The JSON.
+        record: The object.
+        units: All units.
+    """
+    members = [(member, member) for member in record.children]
+    for child in record.children:
+        if child.children and child.name and _METADATA.fullmatch(child.name):
+            whole = child if child.unit in units else None
+            members += [(inner, whole or inner) for inner in child.children]
+    usable = [(one, unit) for one, unit in members if _is_usable(text, one) and unit.unit in units]
+    names, ids, kinds = (_best(usable, patterns) for patterns in (_NAMES, _IDS, _KINDS))
+    found = [*names[:1], *ids[:1], *names[1:]][:_MOST] or kinds[:1]
+    return sorted(set(found))
+
+
+def _is_usable(text: str, member: Node) -> bool:
+    is_short = not member.children and member.end - member.start <= _LONGEST_CHARS
+    return is_short and not _EMPTY.match(text, member.value_start, member.end)
+
+
+def _best(
+    members: Sequence[tuple[Node, Node]], patterns: tuple[re.Pattern[str], ...]
+) -> list[Span]:
+    """The units of the members whose names match, by the first pattern that one matches."""
+    ranked: list[list[Span]] = [[] for _ in patterns]
+    for member, unit in members:
+        for rank, pattern in enumerate(patterns):
+            if member.name is not None and pattern.fullmatch(member.name):
+                ranked[rank].append(unit.unit)
+                break
+    return [unit for spans in ranked for unit in spans]

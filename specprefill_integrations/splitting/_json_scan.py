@@ -1,0 +1,260 @@
+"""Scan of JSON, and of notations close to it, for its values.
+
+One linear pass over brackets, quotes and separators. It also reads comments, trailing and missing
+commas, single quotes, unquoted words, calls such as `Shop(id=1)`, and values that are cut off.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from specprefill_integrations.splitting._json_escapes import decoded
+from specprefill_integrations.splitting._json_nodes import Node
+from specprefill_integrations.types import Span
+
+# Deeper values are not opened.
+_DEEPEST = 500
+
+# Of longer arrays of numbers, the first, the last, and runs of so many are units.
+_RUN_NUMBERS = 32
+
+_OPENING = {"]": "[", "}": "{", ")": "("}
+
+_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
+
+# A quote ends a string if a separator, a line end or another key follows: strings that were not
+# written by a program contain quotes.
+_ENDS = r"(?=\s{0,99}(?:[,:\])}=>;/#]|\Z)|[ \t]{0,99}[\r\n]|\s{1,99}\w{1,60}=)"
+_TOKEN = re.compile(
+    r"(?P<comment>(?<![^\s,\[{(])(?://[^\r\n]*|\#[^\r\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/)?))"
+    rf'|[bBrRuUfF]{{0,2}}"(?:[^"\\]|\\.|"(?!{_ENDS}))*"?'
+    rf"|[bBrRuUfF]{{0,2}}'(?:[^'\\]|\\.|'(?!{_ENDS}))*'?"
+    r"|[\[\]{}(),:]|=>?|[^\s\[\]{}(),:=]+",
+    re.DOTALL,
+)
+_STRING = re.compile(r"[bBrRuUfF]{0,2}([\"'])")
+_SEPARATORS = {":", "=", "=>"}
+_TAIL = ">;)]}"
+_NUMBER = re.compile(r"[+-]?[\d.][\w.+-]{0,99}|NaN|nan|null|None|[+-]?(?:Infinity|inf)")
+
+
+def scan_json(text: str, span: Span) -> Node:
+    """Find the values of valid JSON."""
+    scan = _Scan(text, span.start)
+    for match in _JSON_TOKEN.finditer(text, *span):
+        scan.take(match.group(), match.start())
+    return scan.finished()
+
+
+def scan_value(text: str, span: Span) -> Node:
+    """Find the first value, of any notation, that starts with a bracket at the start of a span.
+
+    It ends with the span if its last bracket is missing.
+    """
+    scan = _Scan(text, span.start)
+    for match in _TOKEN.finditer(text, *span):
+        if match.lastgroup:
+            scan.take_comment(match.group(), match.start())
+        else:
+            scan.take(match.group(), match.start())
+        if not scan.is_open:
+            break
+    return scan.finished()
+
+
+@dataclass(slots=True)
+class _Frame:
+    """An open bracket, and the member or element in it that is being read."""
+
+    node: Node
+    """The value that the bracket opened."""
+
+    lead_start: int
+    """End of the last separator."""
+
+    start: int = -1
+    """Start of the item; -1 before its first token."""
+
+    value_start: int = -1
+    """Start of its value."""
+
+    end: int = 0
+    """End of its last token."""
+
+    name: str | None = None
+    """Its key."""
+
+    group: Node | None = None
+    """The value in brackets that it ends with."""
+
+    string: Span | None = None
+    """The part between the quotes if it is a single string."""
+
+    last: str = ""
+    """Its last token: a `word`, `string`, `group` or `separator`."""
+
+    ends_with: str = ""
+    """`//` if its last token is a comment to the end of the line."""
+
+    is_numeric: bool = True
+    """True if all items so far are numbers."""
+
+
+class _Scan:
+    """Values found so far."""
+
+    def __init__(self, text: str, start: int) -> None:
+        """Start before the first value."""
+        self._text = text
+        self._frames = [_Frame(Node(start, start, start), start)]
+        self._open_brackets = {"[": 0, "{": 0, "(": 0}
+
+    @property
+    def is_open(self) -> bool:
+        """True if a bracket is open."""
+        return len(self._frames) > 1
+
+    def finished(self) -> Node:
+        """Close what is open, and return the first value."""
+        while self.is_open:
+            self._pop(self._frames[-1].end)
+        self._finish_item()
+        return self._frames[0].node.children[0]
+
+    def take(self, mark: str, start: int) -> None:
+        """Read the next token."""
+        end = start + len(mark)
+        if mark in self._open_brackets:
+            self._open(mark, start, end)
+        elif mark in _OPENING:
+            self._close(_OPENING[mark], start, end)
+        elif mark == ",":
+            self._finish_item()
+            self._frames[-1].lead_start = end
+        elif mark in _SEPARATORS:
+            self._separate(start, end)
+        else:
+            self._add_word(mark, start, end)
+
+    def take_comment(self, mark: str, start: int) -> None:
+        """Read a comment: it belongs to the item on its line, else to the next one."""
+        frame, end = self._frames[-1], start + len(mark)
+        ends_with = "" if mark.startswith("/*") else "//"
+        if frame.last:
+            frame.end, frame.ends_with = end, ends_with
+            return
+        siblings = frame.node.children
+        if siblings and frame.start < 0 and "\n" not in self._text[frame.lead_start : start]:
+            siblings[-1].end, siblings[-1].ends_with = end, f",{ends_with}"
+            frame.lead_start = end
+        elif frame.start < 0:
+            frame.start = start
+
+    def _open(self, mark: str, start: int, end: int) -> None:
+        frame = self._begin_token(start)
+        frame.value_start = start if frame.value_start < 0 else frame.value_start
+        node = Node(frame.lead_start, frame.start, frame.value_start, name=frame.name)
+        node.bracket, node.open_end = mark, end
+        self._open_brackets[mark] += 1
+        self._frames.append(_Frame(node, end, end=end))
+
+    def _close(self, opening: str, start: int, end: int) -> None:
+        if not self._open_brackets[opening]:
+            self._add_word(_TAIL, start, end)
+            return
+        while self._frames[-1].node.bracket != opening:
+            self._pop(start)
+        self._pop(end)
+
+    def _pop(self, end: int) -> None:
+        """Close the last open bracket."""
+        self._finish_item()
+        frame = self._frames.pop()
+        node, parent = frame.node, self._frames[-1]
+        self._open_brackets[node.bracket] -= 1
+        node.end = end
+        node.is_numeric = frame.is_numeric and node.bracket != "{" and bool(node.children)
+        if node.is_numeric and len(node.children) > _RUN_NUMBERS:
+            _pack(node)
+        parent.group, parent.end, parent.last, parent.string = node, end, "group", None
+
+    def _separate(self, start: int, end: int) -> None:
+        """Read a mark between a key and its value."""
+        frame = self._frames[-1]
+        if frame.name is not None or frame.group is not None or not frame.last:
+            self._add_word(":", start, end)
+            return
+        written = self._text[frame.value_start : frame.end]
+        inner = frame.string and self._text[frame.string.start : frame.string.end]
+        frame.name = written.strip(" :") if inner is None else decoded(inner)
+        frame.value_start, frame.end, frame.last, frame.string = -1, end, "separator", None
+
+    def _add_word(self, mark: str, start: int, end: int) -> None:
+        """Read a string or a word of a value."""
+        is_tail = not mark.strip(_TAIL)
+        frame = self._frames[-1] if is_tail else self._begin_token(start)
+        quoted = _STRING.match(mark)
+        is_first = frame.value_start < 0
+        if frame.start < 0:
+            frame.start = start
+        if is_first:
+            frame.value_start = start
+        frame.string = None
+        if quoted and is_first:
+            closes = len(mark) > quoted.end() and mark.endswith(quoted[1])
+            frame.string = Span(start + quoted.end(), end - closes)
+        frame.end, frame.ends_with = end, ""
+        if not is_tail:
+            frame.last = "string" if quoted else "word"
+
+    def _begin_token(self, start: int) -> _Frame:
+        """Begin a new item if a comma is missing before the next token."""
+        frame = self._frames[-1]
+        if frame.last in {"group", "string"} and self._text[frame.value_start] != "<":
+            after = frame.end
+            self._finish_item()
+            frame.lead_start = after
+        if not frame.last:
+            frame.start = start if frame.start < 0 else frame.start
+        frame.ends_with = ""
+        return frame
+
+    def _finish_item(self) -> None:
+        """Add the item that is being read to the value that it is in."""
+        frame = self._frames[-1]
+        if not frame.last:
+            return
+        node = frame.group
+        if node is None:
+            value_start = frame.end if frame.value_start < 0 else frame.value_start
+            node = Node(frame.lead_start, frame.start, value_start, name=frame.name)
+            node.inside = frame.string
+            node.is_numeric = bool(
+                frame.is_numeric
+                and frame.name is None
+                and frame.string is None
+                and _NUMBER.fullmatch(self._text, value_start, frame.end)
+            )
+        node.end, node.ends_with = frame.end, frame.ends_with
+        frame.is_numeric = frame.is_numeric and node.is_numeric and node.name is None
+        if len(self._frames) <= _DEEPEST:
+            frame.node.children.append(node)
+        frame.start = frame.value_start = -1
+        frame.name = frame.group = frame.string = None
+        frame.last = frame.ends_with = ""
+
+
+def _pack(array: Node) -> None:
+    """Join the numbers of a long array into runs, except the first and the last."""
+    first, *middle, last = array.children
+    if not first.children:
+        first.unit_start = array.start
+    runs = []
+    for at in range(0, len(middle), _RUN_NUMBERS):
+        part = middle[at : at + _RUN_NUMBERS]
+        run = Node(part[0].lead_start, part[0].start, part[0].value_start, end=part[-1].end)
+        run.elements = len(part)
+        runs.append(run)
+    array.children = [first, *runs, last]
+    array.is_packed = True
