@@ -84,7 +84,7 @@ class SplitDocument:
 
     def joined(self, spans: Sequence[Span]) -> tuple[Span, ...]:
         """Merge kept units with nothing between them, if they are written one after the other."""
-        return self.splitter.joined(self.text, spans)
+        return self.splitter.joined(self.text, spans, self.found.parsed)
 
     def rendered(self, kept: Sequence[Span], text: str | None = None) -> str:
         """Write the kept parts, with a marker at every gap.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from specprefill_integrations.splitting._chat import ChatSplitter
 from specprefill_integrations.splitting._code import CodeSplitter
 from specprefill_integrations.splitting._detection import guess_kind
 from specprefill_integrations.splitting._diffs import DiffSplitter
-from specprefill_integrations.splitting._guess_language import guess_language
+from specprefill_integrations.splitting._guess_language import comment_form, guess_language
 from specprefill_integrations.splitting._html_text import HtmlSplitter
 from specprefill_integrations.splitting._json_text import JsonSplitter
 from specprefill_integrations.splitting._json_values import is_json
@@ -50,6 +50,9 @@ READ_BY_LINES: frozenset[Kind] = frozenset(
     {"code", "yaml", "toml", "csv", "log", "diff", "chat", "lines"}
 )
 """Kinds whose gap markers give the number of missing lines."""
+
+# What a gap marker looks like so that the rest can still be parsed.
+_COMMENTS: Mapping[Kind, str] = {"yaml": "# {marker}", "toml": "# {marker}"}
 
 _JSON: frozenset[Kind] = frozenset({"json", "jsonl"})
 
@@ -98,7 +101,7 @@ class SplitByKind(Splitter[SplitterChoice]):
         return SplitterChoice(
             kind=kind,
             splitter=self.splitter(text, kind, hint.name if hint else None),
-            gaps=LINE_GAPS if kind in READ_BY_LINES else GapStyle(),
+            gaps=_gaps(text, kind, hint.name if hint else None),
         )
 
     def kind(self, text: str, hint: TextHint | None = None) -> Kind:
@@ -133,3 +136,14 @@ class SplitByKind(Splitter[SplitterChoice]):
         if kind == "code":
             return CodeSplitter(language=guess_language(text, name))
         return _SPLITTERS[kind]()
+
+
+def _gaps(text: str, kind: Kind, name: str | None) -> GapStyle:
+    """The gap style of a kind; in code and settings, markers are comments of the language."""
+    if kind not in READ_BY_LINES:
+        return GapStyle()
+    if kind != "code":
+        return replace(LINE_GAPS, comment=_COMMENTS.get(kind, ""))
+    language = guess_language(text, name)
+    body = "..." if language == "python" else ""
+    return replace(LINE_GAPS, comment=comment_form(language, name), body=body)

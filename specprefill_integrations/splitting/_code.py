@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._code_cutting import CodeCutter, Scope
+from specprefill_integrations.splitting._code_ends import with_ends
 from specprefill_integrations.splitting._code_regions import Lines
 from specprefill_integrations.splitting._code_tree import as_ascii, parse
 from specprefill_integrations.splitting._guess_language import guess_language
@@ -57,6 +58,12 @@ class CodeSplitter(Splitter[CodeCutter]):
     ) -> list[tuple[int, ...]]:
         """Return the enclosing headers of each unit, outermost first."""
         return _closed(_headers(units, (parsed or self.parse(text)).scopes))
+
+    def joined(
+        self, text: str, spans: Sequence[Span], parsed: CodeCutter | None = None
+    ) -> tuple[Span, ...]:
+        """Merge kept units; a string or bracket of which a part is kept gets its ends."""
+        return with_ends(text, spans, (parsed or self.parse(text)).ends)
 
     def parse(self, text: str) -> CodeCutter:
         """Parse and split `text`."""

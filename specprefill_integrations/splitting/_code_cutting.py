@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from specprefill_integrations.splitting._code_ends import Ends, ends_of
 from specprefill_integrations.splitting._code_languages import BLOCKS, GUARDS
 from specprefill_integrations.splitting._code_regions import Bit, Kind, Lines, Region
 from specprefill_integrations.splitting._code_tree import SyntaxNode
@@ -47,13 +48,14 @@ class Scope(NamedTuple):
 
 @dataclass(slots=True)
 class CodeCutter:
-    """Splits one text into `units` and `scopes`."""
+    """Splits one text into `units` and `scopes`; `ends` are those of all that it cuts."""
 
     text: str
     lines: Lines
     max_unit_chars: int
     units: list[Span] = field(default_factory=list)
     scopes: list[Scope] = field(default_factory=list)
+    ends: list[Ends] = field(default_factory=list)
 
     @property
     def _block_chars(self) -> int:
@@ -158,6 +160,7 @@ class CodeCutter:
             at = self.lines.largest_part(first)
             if at is None:
                 break
+            self._add_ends(first[at])
             first[at : at + 1] = self.lines.bits(first[at].node.children)
             first, others = self.lines.first_row(first)
             within.extend([others] if others else [])
@@ -228,12 +231,15 @@ class CodeCutter:
         cut = self.lines.after_first_words(docstring.start, docstring.end)
         if cut is None:
             return header, members
+        self._add_ends(docstring)
         rest = Region(cut, region.end, [docstring._replace(start=cut)], Kind.STATEMENT)
         return header.joined(region._replace(end=cut, bits=[]), header.kind), [rest, *others]
 
     def _cut_flat(self, region: Region) -> None:
         """Split at lines if possible, else between nodes, else within them."""
-        lines, others = self.lines.boundaries(region, self._block_chars)
+        lines, others, strings = self.lines.boundaries(region, self._block_chars)
+        for bit in strings:
+            self._add_ends(bit)
         start, last = region.start, trimmed(self.text, Span(region.start, region.end)).end
         while start < last:
             end = self._next_boundary(start, last, lines, others)
@@ -244,6 +250,12 @@ class CodeCutter:
                 whole = trimmed(self.text, unit)
                 self.units.extend(split_oversized(self.text, whole, self._block_chars))
             start = end
+
+    def _add_ends(self, bit: Bit) -> None:
+        """Remember the ends of a node that becomes several units."""
+        ends = ends_of(self.lines.source, bit.node)
+        if ends:
+            self.ends.append(ends)
 
     def _next_boundary(self, start: int, end: int, lines: list[int], others: list[int]) -> int:
         """The end of the unit that starts here: as far as allowed, at a line if possible."""

@@ -56,6 +56,20 @@ INTERPRETERS = {
 }
 """For each language, its interpreters in a shebang line."""
 
+_COMMENT_FORMS = {
+    "# {marker}": "bash python ruby ex exs fish jl nim pl pm ps1 r rake tcl tf",
+    "// {marker}": "c c# c++ go java javascript php rust tsx typescript dart fs groovy kt kts less "
+    "m mm proto scala scss sol swift v zig",
+    "-- {marker}": "sql hs lua elm",
+    "/* {marker} */": "css",
+    "% {marker}": "erl",
+    ";; {marker}": "clj cljs el lisp scm",
+    "(* {marker} *)": "ml mli",
+    "' {marker}": "vb vbs",
+}
+COMMENTS = {name: form for form, names in _COMMENT_FORMS.items() for name in names.split()}
+"""The form of a comment by language, or by file extension for languages without a grammar."""
+
 FUNCTIONS = frozenset(
     {
         *("arrow_function", "class_static_block", "compact_constructor_declaration"),

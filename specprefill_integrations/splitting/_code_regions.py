@@ -195,14 +195,14 @@ class Lines:
         ]
         return -max(parts)[1] if parts else None
 
-    def boundaries(self, region: Region, max_chars: int) -> tuple[list[int], list[int]]:
+    def boundaries(self, region: Region, max_chars: int) -> tuple[list[int], list[int], list[Bit]]:
         """Possible cuts in a region, regardless of its structure.
 
         Returns:
-            Starts of lines, and starts of nodes within lines; both ascending. Strings and
-            comments are cut only if they are longer than `max_chars`.
+            Starts of lines, and starts of nodes within lines; both ascending. Then the strings
+            and comments that may be cut: those longer than `max_chars`.
         """
-        lines, others = [], []
+        lines, others, strings = [], [], []
         line = first = -1  # the start of a node's line, and its first character that is not blank
         waiting = region.bits[::-1]
         while waiting:
@@ -218,7 +218,8 @@ class Lines:
                 waiting.extend(reversed(self.bits(node.children)))
             elif end - start > max_chars:
                 lines.extend(self._line_starts(start, end))
-        return lines, others
+                strings.append(Bit(start, end, node))
+        return lines, others, strings
 
     def after_first_words(self, start: int, end: int) -> int | None:
         """The start of the line after the first one with a word in it."""

@@ -18,7 +18,12 @@ from specprefill_integrations.splitting._lines import as_shown, source_lines
 from specprefill_integrations.splitting._log_starts import start_kind, start_share
 from specprefill_integrations.splitting._output import looks_like_output, looks_like_records
 from specprefill_integrations.splitting._settings_files import looks_like_toml, looks_like_yaml
-from specprefill_integrations.splitting._tables import cell_counts, is_rule, sniff_delimiter
+from specprefill_integrations.splitting._tables import (
+    cell_counts,
+    is_quoted_table,
+    is_rule,
+    sniff_delimiter,
+)
 from specprefill_integrations.types import Kind
 
 _HEAD_CHARS = 20_000
@@ -123,6 +128,7 @@ class _Evidence:
             ("diff", self._is_diff),
             ("html", self._is_html),
             ("lines", lambda: looks_like_records(self.head)),
+            ("csv", lambda: is_quoted_table(self.head)),
             ("chat", self._is_chat),
             ("markdown", self._has_blocks_of_markdown),
             ("csv", self._is_table),

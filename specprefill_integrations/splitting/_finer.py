@@ -29,12 +29,15 @@ _ONE_CLUSTER = (
 )
 _CLUSTER = regex.compile(_ONE_CLUSTER)
 
+_SENTENCE = rf"[.!?…][\p{{Pe}}\p{{Pf}}\"']*{_SPACE}+"
+
 # Coarsest first. A new piece starts after each match.
 _BOUNDARIES = (
-    regex.compile(rf"[.!?…][\p{{Pe}}\p{{Pf}}\"']*{_SPACE}+|\n"),
+    regex.compile(rf"{_SENTENCE}|\n"),
     regex.compile(rf"[;:,،؛、，；：–—]{CUT}"),
     regex.compile(rf"{_SPACE}+"),
 )
+_BOUNDARIES_IN_FLOW = (regex.compile(_SENTENCE), *_BOUNDARIES[1:])
 
 
 def split_words(text: str, span: Span) -> list[Span]:
@@ -48,7 +51,9 @@ def split_words(text: str, span: Span) -> list[Span]:
     return words if len(words) > 1 else _matches(_CLUSTER, text, span)
 
 
-def split_oversized(text: str, span: Span, max_chars: int, depth: int = 0) -> list[Span]:
+def split_oversized(
+    text: str, span: Span, max_chars: int, depth: int = 0, *, lines_flow: bool = False
+) -> list[Span]:
     """Split a span into pieces of at most `max_chars`, at the coarsest possible boundaries.
 
     Args:
@@ -56,6 +61,7 @@ def split_oversized(text: str, span: Span, max_chars: int, depth: int = 0) -> li
         span: The part to split, without white space at its ends.
         max_chars: Maximum characters of a piece; a single grapheme cluster may be longer.
         depth: Number of coarser boundaries already tried.
+        lines_flow: True if a line break is like any other white space.
 
     Returns:
         Disjoint spans in ascending order, none with white space at its ends.
@@ -64,10 +70,11 @@ def split_oversized(text: str, span: Span, max_chars: int, depth: int = 0) -> li
         return [span]
     if depth == len(_BOUNDARIES):
         return _split_graphemes(text, span, max_chars)
+    boundaries = _BOUNDARIES_IN_FLOW if lines_flow else _BOUNDARIES
     pieces = [
         finer
-        for piece in cut_after(text, span, _BOUNDARIES[depth])
-        for finer in split_oversized(text, piece, max_chars, depth + 1)
+        for piece in cut_after(text, span, boundaries[depth])
+        for finer in split_oversized(text, piece, max_chars, depth + 1, lines_flow=lines_flow)
     ]
     return _pack(pieces, max_chars)
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from specprefill_integrations.splitting._code_languages import (
+    COMMENTS,
     EVIDENCE,
     EXTENSIONS,
     FILE_NAMES,
@@ -62,11 +63,30 @@ def guess_language(text: str, name: str | None = None) -> str | None:
     return _by_name(name or "") or _by_shebang(text) or _by_lines(text[:_READ_CHARS])
 
 
+def comment_form(language: str | None, name: str | None = None) -> str:
+    """The form of a comment in a programming language, such as `# {marker}`.
+
+    Args:
+        language: The language, see `guess_language`.
+        name: The name, path or URL of a file in a language without a grammar.
+
+    Returns:
+        A comment with `{marker}` in the place of its words; empty if the language is unknown.
+    """
+    return COMMENTS.get(language or _extension(name or ""), "")
+
+
 def _by_name(name: str) -> str | None:
-    file_name = re.split(r"[/\\]", re.split(r"[?#]", name)[0])[-1].lower()
-    _, dot, extension = file_name.rpartition(".")
-    by_extension = _BY_EXTENSION.get(extension) if dot else None
-    return by_extension or _BY_FILE_NAME.get(file_name)
+    return _BY_EXTENSION.get(_extension(name)) or _BY_FILE_NAME.get(_file_name(name))
+
+
+def _extension(name: str) -> str:
+    _, dot, extension = _file_name(name).rpartition(".")
+    return extension if dot else ""
+
+
+def _file_name(name: str) -> str:
+    return re.split(r"[/\\]", re.split(r"[?#]", name)[0])[-1].lower()
 
 
 def _by_shebang(text: str) -> str | None:

@@ -7,6 +7,7 @@ so broken HTML works too.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import regex
 
@@ -14,6 +15,7 @@ from specprefill_integrations._arguments import checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._headings import OpenHeadings
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
+from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.types import Span
 
 _BLOCK_NAMES = (
@@ -38,6 +40,8 @@ _MARKUP = regex.compile(
     r"|<[!?][^<>]{0,2000}>",
     regex.DOTALL | regex.IGNORECASE,
 )
+_LINE_BREAK = regex.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
+_SENTENCES = ProseSplitter(max_unit_chars=1 << 30)
 _CONTINUES_A_CLUSTER = regex.compile(r"[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]")
 _STARTS_A_CLUSTER = regex.compile(r"\p{GCB=Prepend}")
 
@@ -48,8 +52,12 @@ class HtmlSplitter(OutlineSplitter):
     """Splits HTML at the borders of blocks and keeps the tags.
 
     Every unit needs the headings above it, and a row the header of its table; scripts and style
-    sheets need nothing. Tags without text belong to the text next to them.
+    sheets need nothing. Tags without text belong to the text next to them. A long block is split
+    into sentences; line breaks in the source end none, except in preformatted text.
     """
+
+    lines_flow: ClassVar[bool] = True
+    """Line breaks in HTML are white space."""
 
     def parse(self, text: str) -> Outline:
         """Find the blocks of `text`."""
@@ -180,7 +188,22 @@ class _Scan:
             table.is_in_body = len(table.header) > _MOST_NEEDS
         else:
             table.is_in_body |= table.is_in_row
-            self.outline.add_all(split_oversized(self._text, span, self._max_chars), needs)
+            self.outline.add_all(self._pieces(span, is_flowing="pre" not in block.tags), needs)
+
+    def _pieces(self, span: Span, *, is_flowing: bool) -> list[Span]:
+        """A block, or the sentences or lines of a long one."""
+        if span.end - span.start <= self._max_chars:
+            return [span]
+        if not is_flowing:
+            return split_oversized(self._text, span, self._max_chars)
+        flowing = _LINE_BREAK.sub(" ", self._text[span.start : span.end])
+        return [
+            piece
+            for a, b in _SENTENCES(flowing)
+            for piece in split_oversized(
+                self._text, Span(span.start + a, span.start + b), self._max_chars, lines_flow=True
+            )
+        ]
 
     def _enter(self, tag: str) -> None:
         """Enter a block."""

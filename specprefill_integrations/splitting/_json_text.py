@@ -151,7 +151,12 @@ class JsonSplitter(Splitter[JsonValues]):
         """
         return _JOINT_TOKENS + 2 * gap_tokens
 
-    def joined(self, text: str, spans: Sequence[Span]) -> tuple[Span, ...]:  # noqa: ARG002
+    def joined(
+        self,
+        text: str,  # noqa: ARG002
+        spans: Sequence[Span],
+        parsed: JsonValues | None = None,  # noqa: ARG002
+    ) -> tuple[Span, ...]:
         """Return the spans unchanged: `render` writes the commas between them."""
         return tuple(spans)
 

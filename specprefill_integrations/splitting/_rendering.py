@@ -25,6 +25,14 @@ class GapStyle:
     reference_note: str = "[reference {reference}]"
     """Text after the first marker if the original can be recalled."""
 
+    body: str = ""
+    """A statement that stands for an omitted body, such as `...` in Python: written before the
+    marker where the line above it ends with a colon and nothing indented follows."""
+
+    comment: str = ""
+    """A comment of the text's language, such as `# {marker}`, that becomes the marker. A line break
+    follows it. Empty: the marker is no comment."""
+
     def marked(self, missing: str, reference: str | None = None) -> str:
         """The marker for a stretch of missing text.
 
@@ -34,9 +42,9 @@ class GapStyle:
         """
         lines = sum(map(bool, map(str.strip, missing.split("\n"))))
         marker = self.marker.replace("{lines}", "1 line" if lines == 1 else f"{lines} lines")
-        if reference is None:
-            return marker
-        return f"{marker} {self.reference_note.replace('{reference}', visible(reference))}"
+        if reference is not None:
+            marker += f" {self.reference_note.replace('{reference}', visible(reference))}"
+        return self.comment.replace("{marker}", marker) if self.comment and marker else marker
 
     def in_place_of(self, text: str, reference: str | None = None) -> str:
         """The replacement for a text of which nothing is kept: a marker, or the text if shorter.
@@ -48,6 +56,9 @@ class GapStyle:
         marker = self.marked(text.strip(), reference).strip() or GapStyle().marker
         return marker if len(marker) < len(text) else text
 
+
+# Deeper indentation is not compared.
+_INDENT_CHARS = 200
 
 LINE_GAPS = GapStyle(marker="[... {lines} omitted ...]")
 """For texts read line by line: logs, code, tables."""
@@ -97,9 +108,13 @@ def render_kept(
     missing = [text[a:b] for a, b in zip((0, *ends), (*starts, len(text)), strict=True)]
     marks = _Marks(gaps, reference)
     parts = [marks.at_start(missing[0])]
-    for span, gap in zip(kept, missing[1:-1], strict=False):
-        parts += (text[span.start : span.end], marks.between(gap))
-    parts += (text[kept[-1].start : kept[-1].end], marks.at_end(missing[-1]))
+    line = ""
+    for span, gap, following in zip(kept, missing[1:], (*starts[1:], len(text)), strict=True):
+        part = text[span.start : span.end]
+        line = next(filter(_is_code, reversed(part.splitlines())), line) if gaps.body else ""
+        lead = _lead(gaps, line, gap, text[following : following + _INDENT_CHARS])
+        is_last = following == len(text)
+        parts += (part, marks.at_end(gap, lead) if is_last else marks.between(gap, lead))
     return "".join(parts)
 
 
@@ -116,19 +131,23 @@ class _Marks:
     def at_start(self, missing: str) -> str:
         """The marker before the first kept span."""
         marker = self._marker(missing) if self.gaps.mark_ends else ""
-        return marker and marker + _blank(missing)
+        return marker and marker + self._blank_after(missing)
 
-    def between(self, missing: str) -> str:
-        """The marker between two kept spans; a gap of white space is kept."""
+    def between(self, missing: str, lead: str) -> str:
+        """The marker between two kept spans, after `lead`; a gap of white space is kept."""
         if not missing.strip():
             return missing
         blank, marker = _blank(missing), self._marker(missing)
-        return f"{blank}{marker}{blank}" if marker else blank
+        return f"{blank}{lead}{marker}{self._blank_after(missing)}" if marker else blank
 
-    def at_end(self, missing: str) -> str:
-        """The marker after the last kept span."""
+    def at_end(self, missing: str, lead: str) -> str:
+        """The marker after the last kept span, after `lead`."""
         marker = self._marker(missing) if self.gaps.mark_ends else ""
-        return marker and _blank(missing) + marker
+        return marker and f"{_blank(missing)}{lead}{marker}"
+
+    def _blank_after(self, missing: str) -> str:
+        """The white space after a marker: a line break ends a comment."""
+        return "\n" if self.gaps.comment else _blank(missing)
 
     def _marker(self, missing: str) -> str:
         """The marker; empty if nothing is missing or the style has no marker."""
@@ -137,6 +156,29 @@ class _Marks:
         marker = self.gaps.marked(missing.strip(), self.reference)
         self.reference = None
         return marker
+
+
+def _lead(gaps: GapStyle, above: str, missing: str, below: str) -> str:
+    """What stands before a marker that is a comment: indentation, and a missing body.
+
+    Args:
+        gaps: The gap style.
+        above: The last line of code that is kept above the gap.
+        missing: The gap.
+        below: The beginning of the kept part below the gap.
+    """
+    if not gaps.comment or "\n" not in missing:
+        return ""
+    first = next(filter(_is_code, missing.splitlines()), "")
+    indent = first[: len(first) - len(first.lstrip(" \t"))]
+    goes_on = below and (missing.rpartition("\n")[2] + below).startswith(indent)
+    opens = above.partition("  #")[0].rstrip().endswith(":")
+    return f"{indent}{gaps.body}  " if gaps.body and opens and not goes_on else indent
+
+
+def _is_code(line: str) -> bool:
+    """True if a line is neither blank nor a comment of Python."""
+    return line.lstrip()[:1] not in {"", "#"}
 
 
 def _blank(missing: str) -> str:

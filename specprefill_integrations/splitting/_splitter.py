@@ -83,6 +83,9 @@ class Splitter(ABC, Generic[ParsedT]):
     words_stand_alone: ClassVar[bool] = True
     """True if part of a unit is still useful, so that an oversized one may be cut at words."""
 
+    lines_flow: ClassVar[bool] = False
+    """True if a line break in a unit is like any other white space, as in HTML."""
+
     @abstractmethod
     def parse(self, text: str) -> ParsedT:
         """Parse `text` once, for `units`, `links` and `render`."""
@@ -161,9 +164,28 @@ class Splitter(ABC, Generic[ParsedT]):
         for unit, cost in zip(finer.units, count_tokens(finer.parts), strict=True):
             pieces = [unit]
             if cost > limit:
-                pieces = _pieces(found.text, unit, cost, most, count_tokens)
+                pieces = self._pieces(found.text, unit, cost, most, count_tokens)
             units.extend(pieces)
         return replace(finer, units=tuple(units))
+
+    def _pieces(
+        self, text: str, unit: Span, cost: int, most_tokens: int, count_tokens: CountTokens
+    ) -> list[Span]:
+        """Cut a unit into pieces of at most `most_tokens`."""
+        chars = max(1, int((unit.end - unit.start) * most_tokens / cost * _SHRINK))
+        pieces = split_oversized(text, trimmed(text, unit), chars, lines_flow=self.lines_flow)
+        if len(pieces) <= 1:
+            return pieces
+        costs = count_tokens([text[piece.start : piece.end] for piece in pieces])
+        return [
+            finer
+            for piece, tokens in zip(pieces, costs, strict=True)
+            for finer in (
+                [piece]
+                if tokens <= most_tokens
+                else self._pieces(text, piece, tokens, most_tokens, count_tokens)
+            )
+        ]
 
     def typical_marker(self, gaps: GapStyle) -> str:
         """Return a typical gap marker, to estimate its cost."""
@@ -177,7 +199,12 @@ class Splitter(ABC, Generic[ParsedT]):
         """
         return _JOINT_TOKENS
 
-    def joined(self, text: str, spans: Sequence[Span]) -> tuple[Span, ...]:
+    def joined(
+        self,
+        text: str,
+        spans: Sequence[Span],
+        parsed: ParsedT | None = None,  # noqa: ARG002
+    ) -> tuple[Span, ...]:
         """Merge kept units that have nothing but white space between them."""
         return merge_adjacent(text, spans)
 
@@ -238,23 +265,3 @@ def as_splitter(splitter: Splitter[Any] | Callable[[str], Sequence[Span]]) -> Sp
 def unit_chars(text: str, unit_tokens: int, tokens: int) -> int:
     """Return the characters of units of about `unit_tokens` in a text of `tokens`."""
     return max(1, int(len(text) * unit_tokens / max(1, tokens) * _SHRINK))
-
-
-def _pieces(
-    text: str, unit: Span, cost: int, most_tokens: int, count_tokens: CountTokens
-) -> list[Span]:
-    """Cut a unit into pieces of at most `most_tokens`."""
-    chars = max(1, int((unit.end - unit.start) * most_tokens / cost * _SHRINK))
-    pieces = split_oversized(text, trimmed(text, unit), chars)
-    if len(pieces) <= 1:
-        return pieces
-    costs = count_tokens([text[piece.start : piece.end] for piece in pieces])
-    return [
-        finer
-        for piece, tokens in zip(pieces, costs, strict=True)
-        for finer in (
-            [piece]
-            if tokens <= most_tokens
-            else _pieces(text, piece, tokens, most_tokens, count_tokens)
-        )
-    ]

@@ -10,7 +10,9 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from io import StringIO
 from itertools import pairwise
 from typing import Literal
 
@@ -27,7 +29,8 @@ _DELIMITERS = ("\t", ";", "|", ",")
 # Rows examined to detect the format of a table.
 _SNIFFED_ROWS = 50
 
-# Minimum share of them with the same number of cells.
+# Minimum number of rows of a quoted table. Minimum share of rows with the same number of cells.
+_LEAST_ROWS = 2
 _LEAST_SHARE = 0.5
 
 # A quoted field of more lines is taken for a missing closing quote.
@@ -97,6 +100,26 @@ def sniff_delimiter(text: str, lines: Sequence[Span]) -> str | None:
     return found
 
 
+def is_quoted_table(head: str) -> bool:
+    """True if all complete rows have as many cells as the header, and a cell spans lines.
+
+    Args:
+        head: The beginning of a text; its last row may be cut off.
+    """
+    return '"' in head and any(_is_quoted_table(head, delimiter) for delimiter in _DELIMITERS)
+
+
+def _is_quoted_table(head: str, delimiter: str) -> bool:
+    rows: list[list[str]] = []
+    with suppress(csv.Error):  # the last row, or no table
+        rows.extend(
+            row for row in csv.reader(StringIO(head, ""), delimiter=delimiter, strict=True) if row
+        )
+    is_even = len(rows) >= _LEAST_ROWS and {len(row) for row in rows} == {len(rows[0])}
+    spans_lines = any("\n" in cell or "\r" in cell for row in rows for cell in row)
+    return is_even and len(rows[0]) > 1 and spans_lines
+
+
 def cell_counts(text: str, lines: Sequence[Span], delimiter: str) -> list[int]:
     """The number of cells in each of the first rows."""
     reader = csv.reader((text[a:b] for a, b in lines[:_SNIFFED_ROWS]), delimiter=delimiter)
@@ -105,7 +128,8 @@ def cell_counts(text: str, lines: Sequence[Span], delimiter: str) -> list[int]:
         counts.extend(len(row) for row in reader)
     except csv.Error:
         return []
-    return counts
+    # The last row may go on in a line that was not read.
+    return counts[:-1] if len(lines) > _SNIFFED_ROWS and len(counts) > 1 else counts
 
 
 def is_rule(line: str) -> bool:

@@ -33,6 +33,16 @@ total 12
 -rw-r--r--  1 ann  ann     0 May  1 a file with a long name.txt
 """
 
+# Cells of several lines that look like other kinds.
+NOTES = (
+    "Dear all,\n\nthe ferry leaves at noon.\n\nBob",
+    "# Title\n\n## Part\n\n**bold**",
+    "Ann: hi\nBen: ho\nAnn: hu",
+    "2024-05-01 12:00:00 ERROR x\n2024-05-01 12:00:01 INFO y\n" * 3,
+    '{""a"": 1,\n ""b"": [2]}',
+    "<p>a</p>\n<p>b</p>\n<p>c</p>",
+)
+
 TEXTS = {
     "prose": [
         *("", " \n", "word", PROSE, "First, this.\nSecond, that.\nThird, those.", "{not json}"),
@@ -57,6 +67,7 @@ TEXTS = {
         "a;b\n1;2\n3;4\n",
         "time,value,state\n2024-05-01T12:00:00,1,a\n2024-05-01T12:00:01,2,b\n",
         'a,b,c\n1,"x\ny",3\n4,5,6\n',
+        *("a,note\n" + f'1,"{note}"\n' * 90 for note in NOTES),
     ],
     "log": [
         *(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.splitting._html_text import HtmlSplitter
+from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.splitting.reading import needs, pieces
 
 PAGE = """\
@@ -74,3 +78,34 @@ def test_a_long_script_is_cut_at_lines_and_needs_nothing():
 def test_broken_markup_is_text():
     text = "<p <p>one</p </p> <!-- two <p>three"
     assert pieces(HtmlSplitter(), text) == ["<p", "<p>one</p </p> <!-- two <p>three"]
+
+
+RULES = " ".join(
+    f"Rule {n} of the pier says\nthat nobody who came by ferry, e.g. at\r\n{n} o'clock, may fish."
+    for n in range(12)
+)
+
+
+def test_sentences_of_a_long_block_go_on_across_line_breaks():
+    found = pieces(HtmlSplitter(), f"<p>{RULES}</p>")
+    assert len(found) == 12
+    assert found[7] == (
+        "Rule 7 of the pier says\nthat nobody who came by ferry, e.g. at\r\n7 o'clock, may fish."
+    )
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.3, 0.5])
+def test_line_breaks_in_the_source_tear_no_sentence(fraction):
+    kept = ContextCompressor(KeywordScorer(), on_error="raise").compress(
+        f"<html><h1>Pier</h1><p>{RULES}</p></html>",
+        "ferry 7",
+        budget=Budget(keep_fraction=fraction),
+    )
+    rules = [line for line in kept.text.split("[...]") if "Rule" in line]
+    assert rules
+    assert all(part.rstrip("</p>html\n ").endswith("may fish.") for part in rules)
+
+
+def test_lines_of_preformatted_text_stay_lines():
+    text = "<pre>" + "\n".join(f"line {n} of it" for n in range(90)) + "</pre>"
+    assert all("\nline" in f"\n{piece}" for piece in pieces(HtmlSplitter(), text)[1:])
