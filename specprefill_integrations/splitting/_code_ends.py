@@ -31,7 +31,7 @@ _NEAR_CHARS = 80
 
 
 class Ends(NamedTuple):
-    """Where something that spans lines opens and closes; both are kept with any part of it."""
+    """The two ends of something that spans lines; both are kept with any part of it."""
 
     opening: Span
     """The line on which it opens, or only the quotes or bracket if that is long."""
