@@ -159,7 +159,7 @@ class _Marks:
 
 
 def _lead(gaps: GapStyle, above: str, missing: str, below: str) -> str:
-    """What stands before a marker that is a comment: indentation, and a missing body.
+    """The indentation of a marker that is a comment, and a statement for a missing body.
 
     Args:
         gaps: The gap style.
