@@ -27,8 +27,8 @@ class _Remembered:
     store: OriginalStore | None
     """The store that its gap markers refer to."""
 
-    changed: Mapping[int, str]
-    """The texts that changed, by their place in the message."""
+    changed: Mapping[int, str | None]
+    """The texts that changed or are left out, by their place in the message."""
 
     outcome: Outcome
     """Counts and skip reason."""

@@ -37,21 +37,24 @@ def open_texts_of(content: Content) -> list[str]:
     return [text for block in content if (text := _open_text_of(block)) is not None]
 
 
-def with_texts(content: Content, texts: Sequence[str]) -> Content:
+def with_texts(content: Content, texts: Sequence[str | None]) -> Content:
     """Return a content with other texts; images, files and all other blocks stay.
 
     Args:
         content: The content, which is not changed.
-        texts: One for each of `open_texts_of(content)`.
+        texts: One for each of `open_texts_of(content)`; None for a block that is left out.
     """
     if isinstance(content, str):
         [text] = texts
-        return text
+        return content if text is None else text
     remaining = iter(texts)
-    return [
-        block if _open_text_of(block) is None else _with_text(block, next(remaining))
-        for block in content
-    ]
+    blocks: list[str | dict[str, Any]] = []
+    for block in content:
+        if _open_text_of(block) is None:
+            blocks.append(block)
+        elif (text := next(remaining)) is not None:
+            blocks.append(_with_text(block, text))
+    return blocks
 
 
 def with_result(message: MessageT, done: CompressedResult) -> MessageT:

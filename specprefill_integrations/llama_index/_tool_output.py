@@ -23,12 +23,12 @@ def texts_of(output: ToolOutput) -> list[str]:
     return [_as_json(block.text, output.raw_output) for block in output.blocks if _is_open(block)]
 
 
-def with_texts(output: ToolOutput, texts: Sequence[str]) -> ToolOutput:
+def with_texts(output: ToolOutput, texts: Sequence[str | None]) -> ToolOutput:
     """Return a copy of an output with other texts; images, citations and all other blocks stay.
 
     Args:
         output: The output; the copy shares all but its text blocks.
-        texts: One for each of `texts_of(output)`.
+        texts: One for each of `texts_of(output)`; None for a block that is left out.
     """
     return output.model_copy(update={"blocks": list(_blocks(output, texts))})
 
@@ -40,10 +40,13 @@ def holds_compressed_nodes(output: ToolOutput) -> bool:
     return any(own_metadata(node.metadata) is not None for node in found)
 
 
-def _blocks(output: ToolOutput, texts: Sequence[str]) -> Iterator[ContentBlock]:
+def _blocks(output: ToolOutput, texts: Sequence[str | None]) -> Iterator[ContentBlock]:
     remaining = iter(texts)
     for block in output.blocks:
-        yield block.model_copy(update={"text": next(remaining)}) if _is_open(block) else block
+        if not _is_open(block):
+            yield block
+        elif (text := next(remaining)) is not None:
+            yield block.model_copy(update={"text": text})
 
 
 def _as_json(text: str, raw_output: object) -> str:

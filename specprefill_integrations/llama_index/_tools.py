@@ -182,15 +182,14 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
     Args:
         tool: The tool; these settings replace those of a wrapped one.
         compressor: The compressor; None is the shared default, loaded at first use.
-        budget: How much may be kept of all texts of a result together. A gap marker for a text of
-            which nothing is kept comes on top.
+        budget: How much may be kept of all texts of a result together, gap markers included.
         min_tokens: Results of fewer tokens pass through unchanged. A `BreakEven` computes it,
             `"auto"` measures it, see `Thresholds`.
         exclude_tools: Names or globs of tools whose results pass through unchanged.
         tool_policies: Settings that differ for some tools, by name or glob; the first match wins.
         query: The question, or a function of the `ToolRequest` that returns it. None or blank: what
             the user asked the agent, and the call with its arguments.
-        originals: Store of the originals: gap markers name references. The agent needs a
+        originals: Store of the originals: each result names a reference. The agent needs a
             `recall_tool` for it, which `compress_tools` adds. Or a function, which may be
             asynchronous, from the agent's context (None outside of an agent) to the store of a
             call, such as that of a tenant.

@@ -18,11 +18,9 @@ from specprefill_integrations.compressor import ContextCompressor, shared_compre
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
 from specprefill_integrations.originals._promised_references import PromisedReferences
 from specprefill_integrations.originals._store_choice import Originals
-from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._failures import FailureLog, reason_of
-from specprefill_integrations.pipeline._token_counting import count_each, estimated_tokens
+from specprefill_integrations.pipeline._token_counting import estimated_tokens
 from specprefill_integrations.splitting._hints import hint_from_metadata
-from specprefill_integrations.splitting._rendering import GapStyle
 from specprefill_integrations.tool_results._outcome import Outcome, outcome_of
 from specprefill_integrations.tool_results._question import (
     Query,
@@ -32,6 +30,7 @@ from specprefill_integrations.tool_results._question import (
     query_of,
     searches,
 )
+from specprefill_integrations.tool_results._result_text import ResultText, count_texts
 from specprefill_integrations.tool_results._thresholds import (
     DEFAULT_MIN_TOKENS,
     MinTokens,
@@ -81,8 +80,9 @@ class ToolResult:
 class CompressedResult:
     """The texts after compression, and the counts."""
 
-    texts: tuple[str, ...]
-    """One for each text of the `ToolResult`, in the same order."""
+    texts: tuple[str | None, ...]
+    """One for each text of the `ToolResult`, in the same order; None for one that is left out: the
+    gap marker before or after it stands for it, too."""
 
     outcome: Outcome
     """Counts and skip reason."""
@@ -105,8 +105,7 @@ class ToolResultCompressor:
     """The compressor; None is the shared default, loaded at first use."""
 
     budget: Budget
-    """The budget of all texts of a result together. A gap marker for a text of which
-    nothing is kept comes on top."""
+    """The budget of all texts of a result together, gap markers included."""
 
     min_tokens: MinTokens = DEFAULT_MIN_TOKENS
     """Results of fewer tokens, by the compressor's counter, pass through unchanged. A `BreakEven`
@@ -124,7 +123,7 @@ class ToolResultCompressor:
 
     originals: Originals | None = None
     """Store of the originals, or a function from the call's runtime to its store; the first gap
-    marker of a text names the reference to fetch it."""
+    marker of a result names the reference to fetch all of its texts."""
 
     metrics: CompressionMetrics | None = None
     """Metrics to add counts to; None is `process_metrics()`."""
@@ -222,11 +221,13 @@ class ToolResultCompressor:
             on_start(call.query.sources)
         call.references.promise()
         while True:
-            results = call.compressor.compress_documents(
-                task.result.texts, call.query.text, budget=task.budget, hints=call.hints()
+            result = call.text.compressor.compress(
+                call.text.text, call.query.text, budget=call.budget, hint=call.named_hint
             )
-            done, cut = call.finish(results)
-            if call.references.put(cut):
+            done = call.finish(result)
+            if isinstance(done, _Call):
+                call = done
+            elif call.references.put(_cut(done)):
                 return done
 
     async def _acompress(self, task: _Task, on_start: OnStart | None) -> CompressedResult:
@@ -238,28 +239,37 @@ class ToolResultCompressor:
             on_start(call.query.sources)
         await call.references.apromise()
         while True:
-            results = await call.compressor.acompress_documents(
-                task.result.texts, call.query.text, budget=task.budget, hints=call.hints()
+            result = await call.text.compressor.acompress(
+                call.text.text, call.query.text, budget=call.budget, hint=call.named_hint
             )
-            done, cut = await run_in_thread(partial(call.finish, results))
-            if await call.references.aput(cut):
+            done = await run_in_thread(partial(call.finish, result))
+            if isinstance(done, _Call):
+                call = done
+            elif await call.references.aput(_cut(done)):
                 return done
 
     def _prepare(self, task: _Task) -> _Call | CompressedResult:
-        """Count the tokens and find the question; the result unchanged where it is too small."""
+        """Count the tokens and find the question; the result unchanged where none is cut."""
         result = task.result
         compressor = self.compressor or shared_compressor()
-        tokens = _count(result.texts, compressor)
-        if tokens < (task.least_tokens or 0):
-            outcome = Outcome(
-                original_tokens=tokens, kept_tokens=tokens, skipped_because="too_small"
-            )
-            return _unchanged(result, outcome)
+        tokens = count_texts(result.texts, compressor)
+        whole = Outcome(original_tokens=sum(tokens), kept_tokens=sum(tokens))
+        if sum(tokens) < (task.least_tokens or 0):
+            return _unchanged(result, replace(whole, skipped_because="too_small"))
         request = result.find_request()
         query = query_of(request, self.query, user_message_only=result.is_from_earlier_turn)
+        # What a search finds in a file is not of the file's kind.
+        name = None if searches(request.arguments) else hint_from_metadata(request.arguments).name
+        hint = TextHint(kind=task.kind, name=name, tool=request.tool_name or None)
+        text = ResultText.of(
+            result.texts, tokens, query.text, compressor=compressor, budget=task.budget, hint=hint
+        )
+        whole = replace(whole, query_sources=query.sources)
+        if not isinstance(text, ResultText):
+            return _unchanged(result, replace(whole, skipped_because=text))
         originals = self.originals if result.can_be_recalled else None
-        references = PromisedReferences(result.texts, originals, result.runtime)
-        return _Call(task, compressor, tokens, request, query, references)
+        references = PromisedReferences([text.original], originals, result.runtime)
+        return _Call(task, text, query, hint, references, whole, task.budget)
 
     def _failed(self, result: ToolResult, error: Exception) -> CompressedResult:
         """The result unchanged, or the error where the compressor is set to raise."""
@@ -298,53 +308,82 @@ class _Call:
     """One call of the compressor."""
 
     task: _Task
-    compressor: ContextCompressor
-    tokens: int
-    request: ToolRequest
+    text: ResultText
     query: Query
+    hint: TextHint
     references: PromisedReferences
+    whole: Outcome
+    """The counts if nothing is cut."""
 
-    def hints(self) -> list[TextHint]:
-        """Return what is known of each text: kind, tool, file name, reference."""
-        request = self.request
-        # What a search finds in a file is not of the file's kind.
-        name = None if searches(request.arguments) else hint_from_metadata(request.arguments).name
-        hint = TextHint(kind=self.task.kind, name=name, tool=request.tool_name or None)
-        return [replace(hint, reference=named) for named in self.references.named]
+    budget: Budget
+    """The budget of the task, or a smaller one."""
 
-    def finish(self, results: Sequence[Compression]) -> tuple[CompressedResult, Sequence[int]]:
+    @property
+    def named_hint(self) -> TextHint:
+        """The hint for the text, with its reference."""
+        return replace(self.hint, reference=self.references.named[0])
+
+    def finish(self, result: Compression) -> CompressedResult | _Call:
         """Write what is kept, or pass all texts through unchanged.
 
         Returns:
-            The result, and the indices of the texts that were cut.
+            The result; or a call with a smaller budget, where the texts together have more tokens
+            than the one text that they were joined to.
         """
-        outcome = replace(
-            outcome_of(results, query_sources=self.query.sources), original_tokens=self.tokens
+        elapsed = result.elapsed_seconds
+        reason = outcome_of([result]).skipped_because
+        if reason:
+            return self._unchanged(reason, elapsed)
+        shown = self.text.shown(result, self.references.named[0])
+        if shown.tokens >= sum(self.text.tokens):
+            return self._unchanged("not_shorter", elapsed)
+        excess = shown.cut_tokens - self._most_tokens(result)
+        if excess > 0:
+            smaller = _smaller(self.budget, excess, result.original_tokens)
+            if smaller is None:
+                return self._unchanged("nothing_kept", elapsed)
+            return replace(self, budget=smaller)
+        references = tuple(filter(None, self.references.named))
+        outcome = replace(self.whole, elapsed_seconds=elapsed, references=references)
+        return CompressedResult(
+            texts=shown.texts, outcome=replace(outcome, kept_tokens=shown.tokens)
         )
-        if outcome.skipped_because:
-            return self._unchanged(outcome), []
-        texts = self._texts(results)
-        if not all(result.text for result in results):  # markers are not counted yet
-            outcome = replace(outcome, kept_tokens=_count(texts, self.compressor))
-        if (outcome.kept_tokens or 0) >= self.tokens:
-            return self._unchanged(replace(outcome, skipped_because="not_shorter")), []
-        cut = [index for index, result in enumerate(results) if result.skipped_because is None]
-        named = (self.references.named[index] for index in cut)
-        outcome = replace(outcome, references=tuple(filter(None, named)))
-        return CompressedResult(texts=texts, outcome=outcome), cut
 
-    def _unchanged(self, outcome: Outcome) -> CompressedResult:
-        return _unchanged(self.task.result, replace(outcome, kept_tokens=self.tokens))
+    def _unchanged(self, reason: SkipReason, elapsed_seconds: float) -> CompressedResult:
+        outcome = replace(self.whole, skipped_because=reason, elapsed_seconds=elapsed_seconds)
+        return _unchanged(self.task.result, outcome)
 
-    def _texts(self, results: Sequence[Compression]) -> tuple[str, ...]:
-        """The kept texts; a gap marker where nothing is kept of one, so that the cut shows."""
-        gaps = self.compressor.gaps or GapStyle()
-        return tuple(
-            result.text or gaps.in_place_of(text, reference)
-            for text, result, reference in zip(
-                self.task.result.texts, results, self.references.named, strict=True
-            )
-        )
+    def _most_tokens(self, result: Compression) -> int:
+        """The most tokens that the texts that are cut may have together."""
+        most = self.task.budget.token_limit(self.text.cut_tokens)
+        # The compressor itself may exceed a share of a text, but not a number of tokens.
+        may_exceed = result.kept_tokens > self.budget.token_limit(result.original_tokens)
+        return max(most, result.kept_tokens) if may_exceed else most
+
+
+def _smaller(budget: Budget, excess: int, tokens: int) -> Budget | None:
+    """Return a budget of fewer tokens of a text; None if none would be left.
+
+    Args:
+        budget: The budget.
+        excess: Tokens by which it must be smaller.
+        tokens: Tokens of the text.
+    """
+    limit = budget.token_limit(tokens)
+    left = min(limit - excess, limit * 7 // 8)  # by some steps at most, whatever the counter
+    if left < 1:
+        return None
+    keep, most = budget.keep_fraction, budget.max_tokens
+    return replace(
+        budget,
+        keep_fraction=None if keep is None else keep * left / limit,
+        max_tokens=None if most is None else min(most, left),
+    )
+
+
+def _cut(done: CompressedResult) -> list[int]:
+    """The index of the result's one original, if it was cut."""
+    return [] if done.outcome.skipped_because else [0]
 
 
 def _skipped_uncounted(task: _Task) -> CompressedResult | None:
@@ -364,7 +403,3 @@ def _skipped_uncounted(task: _Task) -> CompressedResult | None:
 
 def _unchanged(result: ToolResult, outcome: Outcome) -> CompressedResult:
     return CompressedResult(texts=tuple(result.texts), outcome=outcome)
-
-
-def _count(texts: Sequence[str], compressor: ContextCompressor) -> int:
-    return sum(count_each(compressor.count_tokens, [encodable(text) for text in texts]))

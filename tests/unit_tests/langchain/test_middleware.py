@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import subprocess
 import sys
@@ -152,15 +153,34 @@ class TestBlocks:
 
     def test_all_blocks_share_one_budget_and_cuts_show(self, middleware, scorer) -> None:
         blocks = [{"type": "text", "text": text} for text in (LONG, "It snowed all day.", "No.")]
-        message = answer(middleware, returning(blocks))
-        assert [block["text"] for block in message.content] == [
-            f"[...] {EVIDENCE} [...]",
-            "[...]",
-            "No.",  # shorter than the mark that would stand for it
-        ]
+        message = answer(middleware, returning([*blocks, IMAGE]))
+        # The last marker stands for the other texts, too.
+        assert message.content == [{"type": "text", "text": f"[...] {EVIDENCE} [...]"}, IMAGE]
         assert len(scorer.calls) == 1
-        texts = [block["text"] for block in message.content]
-        assert stamp(message)["kept_tokens"] == sum(KeywordScorer().count_tokens(texts))
+        assert stamp(message)["kept_tokens"] == 16
+
+    def test_a_row_a_block_is_what_mcp_makes_of_a_list(self, compressor) -> None:
+        rows = [
+            {"type": "text", "text": json.dumps({"id": n, "note": "bark" if n == 77 else "calm"})}
+            for n in range(150)
+        ]
+        given = [*rows[:50], IMAGE, *rows[50:]]
+        originals = InMemoryOriginals()
+        middleware = SpecPrefillMiddleware(
+            compressor=compressor, budget=Budget(max_tokens=300), originals=originals
+        )
+        message = answer(middleware, returning(given))
+        texts = [block["text"] for block in message.content if block != IMAGE]
+        assert stamp(message)["kept_tokens"] == sum(KeywordScorer().count_tokens(texts)) <= 300
+        assert rows[77]["text"] in texts
+        assert message.content.count(IMAGE) == 1
+        kept = [given.index(block) for block in message.content if block in given]
+        assert kept == sorted(kept)
+        markers = [text for text in texts if text.startswith("[...]")]
+        assert len(markers) + len(kept) == len(message.content)
+        [reference] = stamp(message)["references"]
+        assert [reference in text for text in markers] == [True, *[False] * (len(markers) - 1)]
+        assert originals.get(reference) == "\n".join(row["text"] for row in rows)
 
     def test_strings_in_a_list_are_texts(self, middleware) -> None:
         given = ToolMessage([LONG, "", IMAGE], tool_call_id="1")
@@ -265,13 +285,14 @@ class TestSkips:
         )
         assert self.reason(strict, read) == "nothing_kept"
 
-    def test_marks_never_make_it_longer(self, compressor) -> None:
-        names = [f"Neighborhood {n} unquestionably closed." for n in range(40)]
-        strict = SpecPrefillMiddleware(
-            compressor=compressor, budget=BUDGET, min_tokens=50, originals=InMemoryOriginals()
+    def test_marks_never_make_it_longer(self, scorer) -> None:
+        lines = "\n".join("dog" if n % 4 else "cat" for n in range(80))
+        half = ContextCompressor(scorer, fraction_of="units", on_error="raise")
+        middleware = SpecPrefillMiddleware(
+            compressor=half, budget=Budget(keep_fraction=0.75), min_tokens=50
         )
-        message = answer(strict, returning([{"type": "text", "text": name} for name in names]))
-        assert [block["text"] for block in message.content] == names
+        message = answer(middleware, returning(lines))
+        assert message.content == lines
         assert stamp(message)["skipped_because"] == "not_shorter"
 
     def test_structured_output_is_left_alone(self, middleware) -> None:
@@ -433,17 +454,20 @@ class TestReversible:
         )
         assert "[reference lighthouse-7]" in answer(middleware, read).content
 
-    def test_a_dropped_block_names_its_own_reference(self, compressor) -> None:
+    def test_one_reference_leads_to_all_blocks(self, compressor) -> None:
         originals = InMemoryOriginals()
         middleware = SpecPrefillMiddleware(
             compressor=compressor, budget=Budget(max_tokens=40), min_tokens=50, originals=originals
         )
-        other = "It snowed all day long. " * 8
-        blocks = [{"type": "text", "text": text} for text in (f"{EVIDENCE} {LONG}", other)]
-        first, second = answer(middleware, returning(blocks)).content
-        assert EVIDENCE in first["text"]
-        assert second["text"] == f"[...] [reference {originals.reference_of(other)}]"
-        assert originals.get(originals.reference_of(other)) == other
+        texts = [f"{EVIDENCE} {LONG}", "It snowed all day long. " * 8]
+        blocks = [{"type": "text", "text": text} for text in texts]
+        message = answer(middleware, returning(blocks))
+        shown = "\n".join(block["text"] for block in message.content)
+        assert EVIDENCE in shown
+        whole = "\n".join(texts)
+        assert stamp(message)["references"] == [originals.reference_of(whole)]
+        assert shown.count("[reference ") == 1
+        assert originals.get(originals.reference_of(whole)) == whole
 
     def test_the_tool_counts_by_the_same_compressor(self, compressor) -> None:
         originals = InMemoryOriginals()

@@ -317,28 +317,60 @@ class TestResults:
 
     async def test_a_text_that_goes_leaves_a_mark(self, wrap) -> None:
         def look() -> list:
-            return [TextBlock(text="Fish swim. " * 30), TextBlock(text="The dog barked.")]
+            return [TextBlock(text="Fish swim " * 30), TextBlock(text="The dog barked.")]
 
         originals = InMemoryOriginals()
-        budget = Budget(max_tokens=4)
+        budget = Budget(max_tokens=14)
         plain = await wrap(look, query="dog barked", budget=budget).acall()
         assert [block.text for block in plain.blocks] == ["[...]", "The dog barked."]
         stored = await wrap(look, query="dog barked", budget=budget, originals=originals).acall()
         [_, reference] = stored.blocks[0].text.removesuffix("]").split("[reference ")
-        assert originals.get(reference) == "Fish swim. " * 30
+        assert originals.get(reference) == f"{'Fish swim ' * 30}\nThe dog barked."
 
     async def test_marks_are_counted_and_never_longer_than_their_texts(self, wrap) -> None:
         def look() -> list:
-            return [TextBlock(text=text) for text in ("Fish swim. " * 30, "No.", NEEDED)]
+            texts = ("Fish swim " * 30, NEEDED, "No.", "The dog barked.")
+            return [TextBlock(text=text) for text in texts]
 
         with handling(Recorder()) as heard:
             output = await wrap(
-                look, query="barked", budget=Budget(max_tokens=8), originals=InMemoryOriginals()
+                look,
+                query="dog barked",
+                budget=Budget(max_tokens=24),
+                originals=InMemoryOriginals(),
             ).acall()
         texts = [block.text for block in output.blocks]
         assert texts[0].startswith("[...] [reference ")
-        assert texts[1:] == ["No.", NEEDED]
+        assert texts[1:] == [NEEDED, "No.", "The dog barked."]
         assert heard.events[-1].kept_tokens == sum(map(count_words, texts))
+
+    async def test_a_block_a_row_within_one_budget(self, wrap) -> None:
+        """As MCP gives a list: one reference, one marker a run, images between stay."""
+        image = ImageBlock(url="http://localhost/a.png")
+        rows = [
+            json.dumps({"id": n, "note": "barked" if n == 77 else "calm"}, indent=2)
+            for n in range(150)
+        ]
+        blocks = [TextBlock(text=row) for row in rows]
+
+        def look() -> list:
+            return [*blocks[:90], image, *blocks[90:]]
+
+        for originals in (None, InMemoryOriginals()):
+            tool = wrap(look, query=QUESTION, budget=Budget(max_tokens=300), originals=originals)
+            with handling(Recorder()) as heard:
+                output = await tool.acall()
+                assert (await asyncio.to_thread(tool.call)).blocks == output.blocks
+            texts = [block.text for block in output.blocks if block != image]
+            assert heard.events[-1].kept_tokens == sum(map(count_words, texts)) <= 300
+            assert rows[77] in texts
+            assert output.blocks.count(image) == 1
+            markers = [text for text in texts if text.startswith("[...]")]
+            assert len(markers) + len(set(texts) & set(rows)) == len(texts)
+            if originals:
+                [text] = [text for text in texts if "[reference " in text]
+                reference = text.partition("[reference ")[2].removesuffix("]")
+                assert originals.get(reference) == "\n".join(rows)
 
     async def test_texts_share_one_budget(self, wrap) -> None:
         def look() -> list:
@@ -477,10 +509,9 @@ class TestSkips:
         await self.whole(tool, "nothing_kept", name="barked")
 
     async def test_what_would_be_no_shorter_with_its_marks(self, wrap) -> None:
-        def look() -> list:
-            return [TextBlock(text=f"Neighborhood {n} unquestionably closed.") for n in range(40)]
-
-        tool = wrap(look, query="17", originals=InMemoryOriginals())
+        half = ContextCompressor(KeywordScorer(), fraction_of="units", on_error="raise")
+        lines = "\n".join("dog" if n % 4 else "cat" for n in range(80))
+        tool = wrap(lambda: lines, query="dog", compressor=half, budget=Budget(keep_fraction=0.75))
         await self.whole(tool, "not_shorter")
 
     async def test_what_is_left_whole_is_not_put(self, wrap) -> None:
