@@ -453,7 +453,10 @@ class ContextCompressor:
         return steps.unchanged(found, "within_budget") if found.needs_no_cut else found
 
     def _render(self, found: Split, scores: Sequence[Sequence[float]]) -> list[Compression]:
-        return steps.render(steps.select(steps.scored(found, scores, self.scorer), self.stages))
+        selected = steps.select(steps.scored(found, scores, self.scorer), self.stages)
+        if selected.saves_nothing:
+            return steps.unchanged(found, "too_small")
+        return steps.render(selected)
 
     def _failed(self, failure: StepError) -> list[Compression]:
         """Return all texts unchanged, or raise the error if the caller asked for it."""

@@ -34,8 +34,8 @@ SkipReason = Literal[
     "queue_full",
     "counter_failed",
     "draft_unavailable",
-    "no_text",
     "too_small",
+    "no_text",
     "never_pays",
     "tool_error",
     "return_direct",
@@ -48,7 +48,7 @@ SkipReason = Literal[
     "no_room",
     "failed",
 ]
-"""Why a text passed through unchanged. The compressor's reasons, up to `draft_unavailable`, are
+"""Why a text passed through unchanged. The compressor's reasons, up to `too_small`, are
 explained in docs/how-it-works.md; those of the integrations in docs/agents.md."""
 
 FAILURES: frozenset[SkipReason] = frozenset(
@@ -166,6 +166,10 @@ class Budget:
     """Share of the draft's attention that is to be kept, in (0, 1]: this keeps more of a text with
     much that the question needs. See `Unit.mass`."""
 
+    min_tokens: int = 64
+    """Tokens up to which `keep_fraction` gives way if the best part of the texts costs more, and
+    no further than that part needs; 0: never. `max_tokens` never gives way."""
+
     def __post_init__(self) -> None:
         """Reject a budget that cannot be met or means nothing."""
         keep, most, mass = self.keep_fraction, self.max_tokens, self.attention_mass
@@ -181,6 +185,9 @@ class Budget:
         if mass is not None and not (_is_a(Real, mass) and 0 < mass <= 1):
             msg = f"attention_mass is a share, in (0, 1]; got {mass!r}."
             raise BudgetError(msg)
+        if not (_is_a(Integral, self.min_tokens) and self.min_tokens >= 0):
+            msg = f"min_tokens must be a whole number, at least 0; got {self.min_tokens!r}."
+            raise BudgetError(msg)
 
     def token_limit(self, original_tokens: int) -> int:
         """Return the tokens that may be kept of `original_tokens`; at least 1 if there are any."""
@@ -191,6 +198,14 @@ class Budget:
             # The nudge keeps 0.07 * 100 at 7: binary fractions fall a hair short of the decimal.
             limits.append(max(1, math.floor(self.keep_fraction * original_tokens + 1e-9)))
         return min(limits)
+
+    def widest_limit(self, original_tokens: int) -> int:
+        """Return the tokens that may be kept if the best part of the texts needs them."""
+        limit = self.token_limit(original_tokens)
+        if self.keep_fraction is None:
+            return limit
+        widest = min(original_tokens, max(limit, int(self.min_tokens)))
+        return widest if self.max_tokens is None else min(widest, int(self.max_tokens))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +230,9 @@ class Compression:
 
     skipped_because: SkipReason | None = None
     """Why the text was passed through unchanged; None if it was compressed."""
+
+    is_widened: bool = False
+    """True if `Budget.keep_fraction` gave way, so that the best part of the call is kept."""
 
     @property
     def keep_fraction(self) -> float:

@@ -5,8 +5,8 @@ A selector adds up the costs of units; a tokenizer does not, because tokens merg
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -19,10 +19,10 @@ from specprefill_integrations.pipeline._token_counting import count_each
 from specprefill_integrations.splitting._finer import split_words
 from specprefill_integrations.types import CountTokens, Span, Unit
 
-_ROUNDS = 4
+# Estimated costs are never so far above the real ones that a larger estimate could fit.
+_FARTHEST_ESTIMATE = 4
 
-# Attempts to spend the rest of a limit on further units. Each writes and counts a text again, so
-# long texts get fewer.
+# Attempts to keep one more unit. Each writes and counts a text again, so long texts get fewer.
 _TRIES = 64
 _TRIED_CHARS = 8_000_000
 
@@ -68,47 +68,80 @@ class BudgetFitter:
     tops_up: bool = True
     """True to spend the part of the limit that the selector left on further units."""
 
-    def fit(self, units: Sequence[Unit], token_limit: int) -> list[Fitted]:
-        """Select, render and count, and take the selection that uses most of the limit.
+    def fit(self, units: Sequence[Unit], token_limit: int, widest_limit: int = 0) -> list[Fitted]:
+        """Select, render and count, and take the largest selection that was seen to fit.
 
-        The rest is spent on further units, best first. If no selection fits, the largest gives up
-        its lowest scores; if no unit fits, the best one is cut at words.
+        The rest of the limit is spent on further units, best first. If the best unit is not in the
+        selection, the limit is widened to the least that holds it. If it does not fit even so, its
+        start is kept.
 
         Args:
             units: All units of all texts, in source order.
             token_limit: Tokens of all rendered texts together.
+            widest_limit: Tokens up to which the limit may be widened.
 
         Returns:
-            One entry per document, together within `token_limit`.
+            One entry per document, together within the limits.
         """
-        choices = [choice for choice in self._choices(units, token_limit) if choice.kept]
-        fitting = [choice for choice in choices if choice.tokens <= token_limit]
-        if not fitting and choices:
-            widest = max((choice.kept for choice in choices), key=len)
-            fitting = [self._keep_best(units, widest, token_limit)]
-        best = max(fitting, key=lambda choice: choice.tokens, default=None)
-        if best is None or not best.kept:
-            return self._cut_best(units, token_limit)
-        return self._topped_up(units, best, token_limit) if self.tops_up else best.rendered
+        choice = self._largest_choice(units, token_limit)
+        best = best_first(units)[:1]
+        if widest_limit > token_limit and not choice.kept.issuperset(best):
+            choice = self._least_choice(units, best)
+            if choice.tokens <= widest_limit:
+                return choice.rendered
+            return self.fit(units, widest_limit)
+        if not choice.kept:
+            kept = self._select(units, token_limit)
+            choice = self._keep_best(units, kept or frozenset(best_first(units)), token_limit)
+        if not choice.kept:
+            started = self._start_of_best(units, token_limit)
+            if started is not None:
+                return started
+        is_topped_up = self.tops_up or not choice.kept
+        return self._topped_up(units, choice, token_limit) if is_topped_up else choice.rendered
 
     def keep(self, units: Sequence[Unit], kept: frozenset[int]) -> list[Fitted]:
         """Render a given selection, whatever it costs."""
         return self._render(units, kept)
 
-    def _choices(self, units: Sequence[Unit], token_limit: int) -> Iterator[_Choice]:
-        """Ask the selector a few times, correcting the limit by the error of its estimate."""
-        gap_tokens = self._gap_tokens
-        allowance = token_limit
-        seen: set[frozenset[int]] = set()
-        for _ in range(_ROUNDS):
-            check_deadline()
-            kept = self.selector(units, allowance, gap_tokens)
-            if kept in seen:
-                return
-            seen.add(kept)
-            choice = _Choice(kept, self._render(units, kept))
-            yield choice
-            allowance = max(0, allowance + token_limit - choice.tokens)
+    def _largest_choice(self, units: Sequence[Unit], token_limit: int) -> _Choice:
+        """Find how much the selector may be allowed so that its choice fits, by bisection.
+
+        A larger limit finds at least as large an allowance, whatever the counter does: each step
+        that goes up for a limit also goes up for a larger one.
+        """
+        chosen: dict[frozenset[int], _Choice] = {}
+
+        def is_too_large(allowance: int) -> bool:
+            if allowance > _FARTHEST_ESTIMATE * (token_limit + self._gap_tokens):
+                return True
+            kept = self._select(units, allowance)
+            if kept not in chosen:
+                check_deadline()
+                chosen[kept] = _Choice(kept, self._render(units, kept))
+            return chosen[kept].tokens > token_limit
+
+        allowances = range(self._estimate(units) + 1)
+        allowance = bisect_left(allowances, x=True, key=is_too_large) - 1
+        kept = self._select(units, allowance) if allowance >= 0 else frozenset()
+        return chosen.get(kept) or _Choice(kept, self._render(units, kept))
+
+    def _least_choice(self, units: Sequence[Unit], wanted: Sequence[int]) -> _Choice:
+        """Find the least that the selector must be allowed to select some units, by bisection."""
+
+        def has_them(allowance: int) -> bool:
+            return self._select(units, allowance).issuperset(wanted)
+
+        allowance = bisect_left(range(self._estimate(units)), x=True, key=has_them)
+        kept = self._select(units, allowance) | with_needs(units, wanted)
+        return _Choice(kept, self._render(units, kept))
+
+    def _select(self, units: Sequence[Unit], allowance: int) -> frozenset[int]:
+        return self.selector(units, allowance, self._gap_tokens)
+
+    def _estimate(self, units: Sequence[Unit]) -> int:
+        """Return an estimate of what all units cost at most."""
+        return sum(unit.tokens + 2 * self._gap_tokens for unit in units)
 
     @cached_property
     def _gap_tokens(self) -> int:
@@ -131,10 +164,14 @@ class BudgetFitter:
         kept = KeptUnits(units, self._gap_tokens, choice.kept)
         further = FurtherUnits(kept, self._gap_tokens, [*map(self._slack, self.documents)])
         rendered, left = list(choice.rendered), token_limit - choice.tokens
-        tries, chars = _TRIES, _TRIED_CHARS
+        tries, chars, has_changed = _TRIES, _TRIED_CHARS, False
         while tries > 0 and chars > 0:
             check_deadline()
             index = further.best_that_may_fit(left)
+            if index is None and has_changed:
+                further.reconsider()  # what was kept since may have made others cheaper
+                has_changed = False
+                continue
             if index is None:
                 break
             number = units[index].document
@@ -149,6 +186,7 @@ class BudgetFitter:
             rendered[number] = again
             left -= cost
             further.keep(index)
+            has_changed = True
             if cost < 0:  # it closed a gap, so more is left than before
                 further.reconsider()
         return rendered
@@ -157,25 +195,20 @@ class BudgetFitter:
         """Return by how many tokens one more unit may cost less than estimated."""
         return document.splitter.estimate_slack(self._gap_tokens)
 
-    def _cut_best(self, units: Sequence[Unit], token_limit: int) -> list[Fitted]:
-        """Keep as many leading words of the best unit that may be cut as fit, perhaps none.
+    def _start_of_best(self, units: Sequence[Unit], token_limit: int) -> list[Fitted] | None:
+        """Keep as many leading words of the best unit as fit.
 
-        If none may be cut, the best units that fit are kept.
+        Returns:
+            None if no word fits, or if a part of this unit is of no use.
         """
-        free = [
-            units[i]
-            for i in best_first(units)
-            if self.documents[units[i].document].splitter.words_stand_alone
-        ]
-        if not free:
-            nothing = _Choice(frozenset(), self._render(units, ()))
-            return self._topped_up(units, nothing, token_limit)
-        best = free[0]
+        best = next((units[index] for index in best_first(units)), None)
+        if best is None or not self.documents[best.document].splitter.words_stand_alone:
+            return None
         words = split_words(self.documents[best.document].text, best.span)
         count = _longest_fit(
             lambda n: self._render_words(best.document, words[:n]), len(words), token_limit
         )
-        return self._render_words(best.document, words[:count])
+        return self._render_words(best.document, words[:count]) if count else None
 
     def _render(self, units: Sequence[Unit], kept: Iterable[int]) -> list[Fitted]:
         return self._render_spans(dict(enumerate(self._spans(units, kept))))

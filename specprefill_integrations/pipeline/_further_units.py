@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from specprefill_integrations.pipeline._selection import KeptUnits, best_first, with_needs
+from specprefill_integrations.pipeline._selection import KeptUnits, in_order, with_needs
 
 
 class FurtherUnits:
@@ -40,7 +40,7 @@ class FurtherUnits:
             # A unit can at best close a gap.
             most = [left + slack + self._gap_tokens for slack in self._slack]
             units = self._units
-            ranked = best_first(units)
+            ranked = in_order(units)
             self._waiting = [i for i in ranked if units[i].tokens <= most[units[i].document]]
         for index in self._waiting:
             unit = self._units[index]

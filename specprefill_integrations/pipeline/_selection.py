@@ -24,17 +24,18 @@ _STRETCHES = 16
 # Tolerance for sums of shares.
 _ROUNDING = 1e-9
 
-# Share of the limit that protected units may use before all others.
+# Share of the tokens that go to protected units as long as there are any.
 _PROTECTED_SHARE = 0.5
 
 
 def select_best(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> frozenset[int]:
-    """Select the highest scores that fit, best first, and skip units that do not fit.
+    """Select the highest scores, best first, up to the first unit that does not fit.
 
+    No unit is passed over for a worse one, so a larger limit keeps all that a smaller one keeps.
     A unit is charged for the units that it needs and that are not kept yet; a heading is never
     kept for its own sake. A unit next to kept ones needs fewer gap markers and is charged
-    accordingly; a gap that costs no more than its marker is kept too. The first half of the limit
-    is reserved for protected units. Ties go to the earlier unit.
+    accordingly; a gap that costs no more than its marker is kept too. Protected units take turns
+    with the others, so that both get about half of the limit. Ties go to the earlier unit.
 
     Args:
         units: All units of a call in source order.
@@ -44,20 +45,18 @@ def select_best(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> fro
     Returns:
         Indices into `units`, including the units that selected ones need.
     """
-    chosen = KeptUnits(units, gap_tokens)
-    chosen.add_protected(int(_PROTECTED_SHARE * token_limit))
-    return _filled(chosen, token_limit)
+    return _longest_start(units, in_order(units), token_limit, gap_tokens)
 
 
 def select_covering(
     units: Sequence[Unit], token_limit: int, gap_tokens: int, *, floor: float = 0.5
 ) -> frozenset[int]:
-    """Select something of every part, then the highest scores: for questions about a whole text.
+    """Select something of every part and the highest scores: for questions about a whole text.
 
-    Up to a share `floor` of the limit, the next unit is the best one of the least covered stretch
-    (a sixteenth of the tokens) of the least covered section (units below the same headings) of the
-    least covered document. Ties go to the part with the better unit. The rest of the limit is
-    spent as in `select_best`.
+    Two orders take turns, so that the first gets a share `floor` of the limit: the best unit of
+    the least covered stretch (a sixteenth of the tokens) of the least covered section (units below
+    the same headings) of the least covered document; and the order of `select_best`. Ties go to
+    the part with the better unit. A larger limit keeps all that a smaller one keeps.
 
     Args:
         units: All units of a call in source order.
@@ -69,18 +68,9 @@ def select_covering(
         Indices into `units`, including the units that selected ones need.
     """
     check("floor", floor, Annotated[float, Within("in [0, 1]", 0, 1)])
-    chosen = KeptUnits(units, gap_tokens)
-    chosen.add_protected(int(_PROTECTED_SHARE * token_limit))
-    whole = _as_part(units)
-    floor_tokens = int(floor * token_limit)
-    smallest = min((unit.tokens for unit in units), default=0)
-    while whole.waiting and chosen.tokens + smallest <= floor_tokens:
-        path = whole.next_turn()
-        index = path[-1].units.pop()
-        is_kept = chosen.try_to_add([index], floor_tokens)
-        for part in reversed(path):
-            part.end_turn(units[index].tokens if is_kept else 0)
-    return _filled(chosen, token_limit)
+    ranked = best_first(units)
+    order = in_order(units, _in_turn(units, _covering(units, ranked), ranked, floor))
+    return _longest_start(units, order, token_limit, gap_tokens)
 
 
 def select_fraction(units: Sequence[Unit], keep_fraction: float) -> frozenset[int]:
@@ -169,12 +159,75 @@ def best_first(units: Sequence[Unit]) -> list[int]:
     return sorted(free, key=lambda i: (-units[i].score, i))
 
 
-def _filled(chosen: KeptUnits, token_limit: int) -> frozenset[int]:
-    """Spend the rest of a limit on the highest scores."""
-    for index in best_first(chosen.units):
-        chosen.try_to_add([index], token_limit)
+def in_order(units: Sequence[Unit], order: Sequence[int] | None = None) -> list[int]:
+    """Return the order in which units are kept: protected ones take turns with all others.
+
+    Args:
+        units: All units of a call in source order.
+        order: All units but headings, in the order without protection; None: best first.
+    """
+    ranked = best_first(units)
+    protected = [index for index in ranked if units[index].is_protected]
+    return _in_turn(units, protected, ranked if order is None else order, _PROTECTED_SHARE)
+
+
+def _longest_start(
+    units: Sequence[Unit], order: Iterable[int], token_limit: int, gap_tokens: int
+) -> frozenset[int]:
+    """Select units in an order up to the first that does not fit, and close cheap gaps."""
+    chosen = KeptUnits(units, gap_tokens)
+    for index in order:
+        if not chosen.try_to_add([index], token_limit):
+            break
     chosen.close_cheap_gaps()
     return frozenset(chosen.indices)
+
+
+def _in_turn(
+    units: Sequence[Unit], first: Sequence[int], second: Sequence[int], share: float
+) -> list[int]:
+    """Merge two orders so that every start of the result is divided among them.
+
+    The next unit comes from the order that has got less of its share, that unit included.
+
+    Args:
+        units: All units of a call.
+        first: Units in an order.
+        second: Units in another; some may be in both.
+        share: Share of the tokens that go to `first`, in [0, 1].
+    """
+    if not first or share == 0:
+        return list(second)
+    merged: dict[int, None] = {}
+    waiting, others = [*reversed(first)], [*reversed(second)]
+    spent, spent_on_others = 0, 0
+    while waiting and others:
+        if waiting[-1] in merged:
+            waiting.pop()
+        elif others[-1] in merged:
+            others.pop()
+        elif (1 - share) * (spent + units[waiting[-1]].tokens) <= share * (
+            spent_on_others + units[others[-1]].tokens
+        ):
+            merged[waiting[-1]] = None
+            spent += units[waiting.pop()].tokens
+        else:
+            merged[others[-1]] = None
+            spent_on_others += units[others.pop()].tokens
+    return [*merged, *(i for i in (*waiting[::-1], *others[::-1]) if i not in merged)]
+
+
+def _covering(units: Sequence[Unit], ranked: list[int]) -> list[int]:
+    """Order units so that the next one always comes from the least covered part of a call."""
+    whole = _as_part(units, ranked)
+    order: list[int] = []
+    while whole.waiting:
+        path = whole.next_turn()
+        index = path[-1].units.pop()
+        order.append(index)
+        for part in reversed(path):
+            part.end_turn(units[index].tokens)
+    return order
 
 
 @dataclass(slots=True)
@@ -204,7 +257,7 @@ class _Part:
         """Record that a unit of the least covered part had its turn.
 
         Args:
-            tokens: Tokens of the unit; 0 if it was not kept.
+            tokens: Tokens of the unit.
         """
         self.waiting -= 1
         self.kept += tokens
@@ -217,7 +270,7 @@ class _Part:
             heappop(self.parts)
 
 
-def _as_part(units: Sequence[Unit]) -> _Part:
+def _as_part(units: Sequence[Unit], ranked: list[int]) -> _Part:
     """Divide a call into documents, sections and stretches, the best first at every level."""
     longest = sum(unit.tokens for unit in units) / _STRETCHES
     stretch_of: dict[int, int] = {}
@@ -230,7 +283,7 @@ def _as_part(units: Sequence[Unit]) -> _Part:
         lambda index: units[index].needs,
         lambda index: stretch_of[index],
     ]
-    return _grouped(units, best_first(units), levels)
+    return _grouped(units, ranked, levels)
 
 
 def _grouped(
@@ -304,12 +357,6 @@ class KeptUnits:
             self._remove(i)
         self.tokens = before
         return cost
-
-    def add_protected(self, token_limit: int) -> None:
-        """Keep the protected units that fit, best first."""
-        for index in best_first(self.units):
-            if self.units[index].is_protected:
-                self.try_to_add([index], token_limit)
 
     def close_cheap_gaps(self) -> None:
         """Keep gaps that cost no more than their markers."""

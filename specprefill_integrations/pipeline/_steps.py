@@ -156,6 +156,11 @@ class Split:
         return self.counted.call.budget.token_limit(self.tokens)
 
     @property
+    def widest_limit(self) -> int:
+        """Tokens that may be kept of them if the best unit needs them."""
+        return self.counted.call.budget.widest_limit(self.tokens)
+
+    @property
     def needs_no_cut(self) -> bool:
         """True if they fit into the budget."""
         return _fits(self.counted.call.budget, self.tokens)
@@ -191,6 +196,15 @@ class Selected:
 
     fitted: Mapping[int, Fitted]
     """The kept part of each split text, by its place in the call."""
+
+    is_widened: bool
+    """True if a fraction gave way, so that the best unit is kept."""
+
+    @property
+    def saves_nothing(self) -> bool:
+        """True if a fraction gave way so far that all could be kept."""
+        kept = sum(document.tokens for document in self.fitted.values())
+        return self.is_widened and kept >= self.scored.split.tokens
 
 
 class StepError(Exception):
@@ -285,7 +299,10 @@ def select(found: Scored, stages: Stages) -> Selected:
     documents = found.split.documents
     with failing_as("counter_failed", found.split):
         fitted = _fit(found, list(documents.values()), stages)
-        return Selected(found, dict(zip(documents, fitted, strict=True)))
+        is_widened = sum(
+            document.tokens for document in fitted
+        ) > found.split.limit and not _counts_units(found.split.counted.call.budget, stages)
+        return Selected(found, dict(zip(documents, fitted, strict=True)), is_widened)
 
 
 def render(found: Selected) -> list[Compression]:
@@ -336,7 +353,7 @@ def _priced(found: Split, stages: Stages) -> Split:
     """Count the units, after units that alone cost more than may be kept were cut."""
     documents: dict[int, SplitDocument] = {}
     costs: list[int] = []
-    limit = found.limit
+    limit = found.widest_limit
     for index, document in found.documents.items():
         check_deadline()
         tokens = stages.count(document.found.parts)
@@ -362,7 +379,7 @@ def _fit(found: Scored, documents: Sequence[SplitDocument], stages: Stages) -> l
         documents=documents,
         selector=stages.selector or (select_covering if covers else select_best),
         count_tokens=stages.count,
-        tops_up=stages.selector is None,
+        tops_up=stages.selector in {None, select_best, select_covering},
     )
     units = scored_units(documents, found.scores, found.split.costs, stages.protect)
     if call.budget.attention_mass is not None:
@@ -373,7 +390,7 @@ def _fit(found: Scored, documents: Sequence[SplitDocument], stages: Stages) -> l
             return fitted
     if _counts_units(call.budget, stages) and call.budget.keep_fraction is not None:
         return fitter.keep(units, select_fraction(units, call.budget.keep_fraction))
-    return fitter.fit(units, found.split.limit)
+    return fitter.fit(units, found.split.limit, found.split.widest_limit)
 
 
 def _compression(found: Selected, index: int, elapsed: float) -> Compression:
@@ -388,6 +405,7 @@ def _compression(found: Selected, index: int, elapsed: float) -> Compression:
         original_tokens=counted.tokens[index],
         kept_tokens=fitted.tokens,
         elapsed_seconds=elapsed,
+        is_widened=found.is_widened,
     )
 
 

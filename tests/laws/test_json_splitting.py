@@ -409,7 +409,7 @@ def test_something_is_kept_if_any_unit_fits(levels: int, limit: int) -> None:
     text = json.dumps({"deep": value, "status": "ok", "count": 4})
     compressor = ContextCompressor(KeywordScorer(), on_error="raise")
     found = compressor.compress(text, "ferry noon", budget=Budget(max_tokens=limit))
-    assert json.loads(found.text)["count"] == 4
+    assert json.loads(found.text).keys() - {"omitted"}
 
 
 @pytest.mark.parametrize(

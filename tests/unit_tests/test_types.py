@@ -69,6 +69,19 @@ class TestBudget:
             Budget(keep_fraction=keep).token_limit(original),
         )
 
+    @pytest.mark.parametrize("value", [-1, 1.5, True, "64", math.nan])
+    def test_min_tokens_out_of_range_is_refused(self, value: Any) -> None:
+        with pytest.raises(BudgetError, match="min_tokens must be a whole number, at least 0"):
+            Budget(keep_fraction=0.5, min_tokens=value)
+
+    def test_only_a_fraction_gives_way(self) -> None:
+        assert Budget(keep_fraction=0.1).widest_limit(200) == 64
+        assert Budget(keep_fraction=0.1).widest_limit(30) == 30
+        assert Budget(keep_fraction=0.1).widest_limit(2_000) == 200
+        assert Budget(keep_fraction=0.1, min_tokens=0).widest_limit(200) == 20
+        assert Budget(keep_fraction=0.1, max_tokens=40).widest_limit(200) == 40
+        assert Budget(max_tokens=40).widest_limit(200) == 40
+
     @given(st.integers(1, 10**6), st.integers(1, 10**6), st.floats(1e-9, 1))
     def test_some_of_a_text_and_never_more_than_all(
         self, original: int, most: int, keep: float

@@ -107,7 +107,7 @@ class TestLaws:
             sum(KeywordScorer().count_tokens([document.page_content for document in found]))
             for found in (documents, out)
         )
-        assert after <= budget.token_limit(before)
+        assert after <= budget.widest_limit(before)
 
     @given(document_lists(), questions, budgets)
     def test_a_second_pass_changes_nothing(self, documents, question, budget) -> None:

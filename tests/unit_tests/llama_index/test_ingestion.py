@@ -234,7 +234,12 @@ class TestSerialization:
     def test_every_option_is_in_the_dictionary(self, transform) -> None:
         data = transform().to_dict()
         assert data == {
-            "budget": {"keep_fraction": None, "max_tokens": 16, "attention_mass": None},
+            "budget": {
+                "keep_fraction": None,
+                "max_tokens": 16,
+                "attention_mass": None,
+                "min_tokens": 64,
+            },
             "query": "dog barked",
             "compressor": "a compressor: pass compressor= to restore it",
             "compressor_name": "keywords",

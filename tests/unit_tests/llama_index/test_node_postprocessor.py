@@ -153,7 +153,7 @@ class TestLaws:
             sum(KeywordScorer().count_tokens([text_of(each) for each in found]))
             for found in (nodes, out)
         )
-        assert after <= budget.token_limit(before)
+        assert after <= budget.widest_limit(before)
 
     @given(node_lists(), questions, budgets)
     def test_a_second_pass_changes_nothing(self, nodes, question, budget) -> None:

@@ -42,7 +42,12 @@ def test_options_are_checked(compressor) -> None:
 def test_a_dictionary_holds_the_budget_as_json(door) -> None:
     data = door.to_dict()
     assert data == {
-        "budget": {"keep_fraction": 0.25, "max_tokens": 800, "attention_mass": None},
+        "budget": {
+            "keep_fraction": 0.25,
+            "max_tokens": 800,
+            "attention_mass": None,
+            "min_tokens": 64,
+        },
         "compressor": "a compressor: pass compressor= to restore it",
         "class_name": "SpecPrefillNodePostprocessor",
     }
