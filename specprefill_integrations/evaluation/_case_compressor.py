@@ -72,9 +72,9 @@ class SpanCompressor:
         remembering = self._remembering
         started = time.perf_counter()
         spent, answered = remembering.score_seconds, remembering.answered_seconds
-        results = self._compressor.compress_documents(
-            texts, query, budget=Budget(keep_fraction=keep_fraction)
-        )
+        # Compressors are compared at equal sizes, so the fraction never gives way.
+        budget = Budget(keep_fraction=keep_fraction, min_tokens=0)
+        results = self._compressor.compress_documents(texts, query, budget=budget)
         reading = remembering.answered_seconds - answered
         other = time.perf_counter() - started - (remembering.score_seconds - spent)
         return KeptTexts(
