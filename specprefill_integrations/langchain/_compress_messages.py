@@ -17,7 +17,10 @@ from specprefill_integrations.observability import CompressionMetrics, TtftLog
 from specprefill_integrations.originals._store_choice import Originals
 from specprefill_integrations.tool_results import MinTokens, ToolPolicy
 from specprefill_integrations.tool_results._question import QueryFunction
-from specprefill_integrations.tool_results._thresholds import DEFAULT_MIN_TOKENS
+from specprefill_integrations.tool_results._thresholds import (
+    DEFAULT_ERROR_MIN_TOKENS,
+    DEFAULT_MIN_TOKENS,
+)
 from specprefill_integrations.types import Budget
 
 MessagesLike = Sequence[MessageLikeRepresentation] | PromptValue
@@ -31,6 +34,7 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
     trigger_tokens: NonNegativeInt = 0,
     keep_results: NonNegativeInt = 3,
     min_tokens: MinTokens = DEFAULT_MIN_TOKENS,
+    error_min_tokens: NonNegativeInt = DEFAULT_ERROR_MIN_TOKENS,
     exclude_tools: Iterable[str] = (),
     tool_policies: Mapping[str, ToolPolicy] | None = None,
     query: str | QueryFunction | None = None,
@@ -51,6 +55,8 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
         keep_results: The number of latest tool results that stay.
         min_tokens: Messages of fewer tokens pass through unchanged. A `BreakEven` computes it,
             `"auto"` measures it, see `Thresholds`.
+        error_min_tokens: Results of tools that failed pass through unchanged if they have fewer
+            tokens than this, or than `min_tokens`; longer ones are compressed around what failed.
         exclude_tools: Names or globs of tools whose results pass through unchanged.
         tool_policies: Settings that differ for some tools, by name or glob; the first match wins.
         query: The question, or a function of the `ToolRequest` that a message answers. None or
@@ -76,6 +82,7 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
         trigger_tokens=trigger_tokens,
         keep_results=keep_results,
         min_tokens=min_tokens,
+        error_min_tokens=error_min_tokens,
         exclude_tools=exclude_tools,
         tool_policies=tool_policies,
         query=query,

@@ -45,7 +45,10 @@ from specprefill_integrations.tool_results import (
     ToolResultCompressor,
 )
 from specprefill_integrations.tool_results._question import QueryFunction
-from specprefill_integrations.tool_results._thresholds import DEFAULT_MIN_TOKENS
+from specprefill_integrations.tool_results._thresholds import (
+    DEFAULT_ERROR_MIN_TOKENS,
+    DEFAULT_MIN_TOKENS,
+)
 from specprefill_integrations.tool_results._tool_policy import is_among
 from specprefill_integrations.types import FAILURES, Budget
 
@@ -83,6 +86,10 @@ class HistoryCompressor:
     """Messages of fewer tokens pass through unchanged. A `BreakEven` computes it, `"auto"` measures
     it, see `Thresholds`."""
 
+    error_min_tokens: NonNegativeInt = DEFAULT_ERROR_MIN_TOKENS
+    """Results of tools that failed pass through unchanged if they have fewer tokens than this, or
+    than `min_tokens`; longer ones are compressed around what failed."""
+
     exclude_tools: Iterable[str] = ()
     """Names or globs of tools whose results pass through unchanged."""
 
@@ -112,6 +119,7 @@ class HistoryCompressor:
             compressor=self.compressor,
             budget=self.budget,
             min_tokens=self.min_tokens,
+            error_min_tokens=self.error_min_tokens,
             exclude_tools=self.exclude_tools,
             tool_policies=self.tool_policies,
             query=self.query,
@@ -297,6 +305,7 @@ def _tool_result(
         texts=open_texts_of(message.content),
         tool_name=call["name"] if call else tool,
         find_request=request,
+        is_error=isinstance(message, ToolMessage) and message.status == "error",
         is_from_earlier_turn=True,
         runtime=store,
     )

@@ -77,8 +77,6 @@ def reason_to_skip(message: BaseMessage) -> SkipReason | None:
         return "already_compressed"
     if not isinstance(message, ToolMessage):
         return None
-    if message.status == "error":
-        return "tool_error"
     # Artifacts are lost where conversations are kept as plain messages; metadata is not.
     fetched = own_metadata(message.artifact) if isinstance(message.artifact, Mapping) else None
     if any(one["skipped_because"] == "recalled" for one in (earlier, fetched) if one is not None):

@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
 
-from specprefill_integrations._arguments import checked
+from specprefill_integrations._arguments import NonNegativeInt, checked
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.langchain._conversation import messages_of, request_of
@@ -33,7 +33,10 @@ from specprefill_integrations.tool_results import (
     ToolResultCompressor,
 )
 from specprefill_integrations.tool_results._question import QueryFunction
-from specprefill_integrations.tool_results._thresholds import DEFAULT_MIN_TOKENS
+from specprefill_integrations.tool_results._thresholds import (
+    DEFAULT_ERROR_MIN_TOKENS,
+    DEFAULT_MIN_TOKENS,
+)
 from specprefill_integrations.types import Budget, SkipReason
 
 try:
@@ -66,6 +69,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         compressor: ContextCompressor | None = None,
         budget: Budget,
         min_tokens: MinTokens = DEFAULT_MIN_TOKENS,
+        error_min_tokens: NonNegativeInt = DEFAULT_ERROR_MIN_TOKENS,
         exclude_tools: Iterable[str] = (),
         tool_policies: Mapping[str, ToolPolicy] | None = None,
         query: str | QueryFunction | None = None,
@@ -81,6 +85,9 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             budget: How much may be kept of each tool result.
             min_tokens: Results of fewer tokens pass through unchanged. A `BreakEven` computes it,
                 `"auto"` measures it, see `Thresholds`.
+            error_min_tokens: Results of tools that failed pass through unchanged if they have fewer
+                tokens than this, or than `min_tokens`; longer ones are compressed around what
+                failed.
             exclude_tools: Names or globs of tools whose results pass through unchanged.
             tool_policies: Settings that differ for some tools, by name or glob; the first match
                 wins.
@@ -105,6 +112,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             compressor=compressor,
             budget=budget,
             min_tokens=min_tokens,
+            error_min_tokens=error_min_tokens,
             exclude_tools=exclude_tools,
             tool_policies=tool_policies,
             query=query,
@@ -166,6 +174,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             tool_name=request.tool_call["name"],
             find_request=lambda: request_of(request.tool_call, messages_of(request.state)),
             skip=_reason_to_skip(request, answer),
+            is_error=answer.status == "error",
             runtime=request.runtime,
             can_be_recalled=self._can_be_recalled(request),
         )

@@ -27,6 +27,7 @@ from llama_index.core.tools import BaseTool, ToolOutput
 
 from specprefill_integrations._arguments import PositiveInt, Share, checked
 from specprefill_integrations.llama_index import _handlers
+from specprefill_integrations.llama_index._compressed_tool import CompressedTool
 from specprefill_integrations.llama_index._run_texts import (
     is_stream,
     question_in,
@@ -36,7 +37,6 @@ from specprefill_integrations.llama_index._run_texts import (
     texts_of_nodes,
     texts_of_output,
 )
-from specprefill_integrations.llama_index._tools import CompressedTool
 from specprefill_integrations.observability._app_run_recorder import AppRunRecorder
 from specprefill_integrations.observability._case_file import CaseFile
 

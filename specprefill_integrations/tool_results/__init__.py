@@ -12,13 +12,10 @@ from specprefill_integrations.tool_results._outcome import (
     outcome_of_skipped,
 )
 from specprefill_integrations.tool_results._question import QuerySource, ToolRequest
+from specprefill_integrations.tool_results._result import CompressedResult, ToolResult
 from specprefill_integrations.tool_results._thresholds import MinTokens, Thresholds
 from specprefill_integrations.tool_results._tool_policy import ToolPolicy
-from specprefill_integrations.tool_results._tool_result_compressor import (
-    CompressedResult,
-    ToolResult,
-    ToolResultCompressor,
-)
+from specprefill_integrations.tool_results._tool_result_compressor import ToolResultCompressor
 
 __all__ = [
     "CompressedResult",

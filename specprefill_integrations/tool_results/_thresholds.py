@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 DEFAULT_MIN_TOKENS = 500
 """There is little to save on shorter texts."""
 
+DEFAULT_ERROR_MIN_TOKENS = 2000
+"""The traceback of a few dozen frames stays whole, the log of a failed build does not."""
+
 MinTokens = NonNegativeInt | Literal["auto"] | BreakEven
 """The least number of tokens of a text to compress: a number, the break-even length computed from
 given figures, or `"auto"`, the break-even length measured in this process."""

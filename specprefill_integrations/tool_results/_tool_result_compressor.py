@@ -6,12 +6,12 @@ A framework translates its tool outputs and messages to `ToolResult`s and back.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from specprefill_integrations._arguments import check, checked, is_asynchronous
+from specprefill_integrations._arguments import NonNegativeInt, check, checked, is_asynchronous
 from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations._deadline import Deadline
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
@@ -21,17 +21,18 @@ from specprefill_integrations.originals._store_choice import Originals
 from specprefill_integrations.pipeline._failures import FailureLog, reason_of
 from specprefill_integrations.pipeline._token_counting import estimated_tokens
 from specprefill_integrations.splitting._hints import hint_from_metadata
-from specprefill_integrations.tool_results._outcome import Outcome, outcome_of
+from specprefill_integrations.tool_results._call import Call, Task
+from specprefill_integrations.tool_results._outcome import Outcome
 from specprefill_integrations.tool_results._question import (
-    Query,
     QueryFunction,
     QuerySource,
-    ToolRequest,
     query_of,
     searches,
 )
+from specprefill_integrations.tool_results._result import CompressedResult, ToolResult, unchanged
 from specprefill_integrations.tool_results._result_text import ResultText, count_texts
 from specprefill_integrations.tool_results._thresholds import (
+    DEFAULT_ERROR_MIN_TOKENS,
     DEFAULT_MIN_TOKENS,
     MinTokens,
     Thresholds,
@@ -41,51 +42,12 @@ from specprefill_integrations.tool_results._tool_policy import (
     is_among,
     policy_for,
 )
-from specprefill_integrations.types import Budget, Compression, Kind, SkipReason, TextHint
+from specprefill_integrations.types import Budget, SkipReason, TextHint
 
 logger = logging.getLogger(__name__)
 
 OnStart = Callable[[tuple[QuerySource, ...]], None]
 """Called just before compression starts, with the sources of the question."""
-
-
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolResult:
-    """The texts of one tool result, or of one message of a conversation."""
-
-    texts: Sequence[str]
-    """The texts that may change."""
-
-    tool_name: str = ""
-    """The tool; empty for a message that answers no tool call."""
-
-    find_request: Callable[[], ToolRequest] = ToolRequest
-    """Reads the call that they answer; called only if they are to be compressed."""
-
-    skip: SkipReason | None = None
-    """A reason of the framework to pass them through unchanged."""
-
-    is_from_earlier_turn: bool = False
-    """True if the conversation has moved on: the question is then the last user message alone."""
-
-    runtime: object = None
-    """The framework's runtime of the call, for a function that chooses the store."""
-
-    can_be_recalled: bool = True
-    """False if the agent has no tool that fetches originals: then no gap marker names one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompressedResult:
-    """The texts after compression, and the counts."""
-
-    texts: tuple[str | None, ...]
-    """One for each text of the `ToolResult`, in the same order; None for one that is left out: the
-    gap marker before or after it stands for it, too."""
-
-    outcome: Outcome
-    """Counts and skip reason."""
 
 
 @checked
@@ -110,6 +72,10 @@ class ToolResultCompressor:
     min_tokens: MinTokens = DEFAULT_MIN_TOKENS
     """Results of fewer tokens, by the compressor's counter, pass through unchanged. A `BreakEven`
     computes it; `"auto"` measures it, see `Thresholds`."""
+
+    error_min_tokens: NonNegativeInt = DEFAULT_ERROR_MIN_TOKENS
+    """Results of tools that failed pass through unchanged if they have fewer tokens than this, or
+    than `min_tokens`. Longer ones are compressed; units that tell what failed are protected."""
 
     exclude_tools: Iterable[str] = ()
     """Names or globs of tools whose results pass through unchanged."""
@@ -190,16 +156,19 @@ class ToolResultCompressor:
         compressor = self.compressor
         return Deadline.after(None if compressor is None else compressor.stages.deadline_seconds)
 
-    def _task(self, result: ToolResult) -> _Task:
+    def _task(self, result: ToolResult) -> Task:
         """Look up the settings of the result's tool."""
         tool = result.tool_name
         policy = policy_for(tool, self.tool_policies or {})
         min_tokens, budget = self._limits(policy)
-        return _Task(
+        least_tokens = self.thresholds.least_tokens(min_tokens, budget)
+        if result.is_error and least_tokens is not None:
+            least_tokens = max(least_tokens, self.error_min_tokens)
+        return Task(
             result=result,
             skip=self._skip(result),
             budget=budget,
-            least_tokens=self.thresholds.least_tokens(min_tokens, budget),
+            least_tokens=least_tokens,
             kind=policy.kind,
         )
 
@@ -213,7 +182,7 @@ class ToolResultCompressor:
         min_tokens = self.min_tokens if policy.min_tokens is None else policy.min_tokens
         return min_tokens, policy.budget or self.budget
 
-    def _compress(self, task: _Task, on_start: OnStart | None) -> CompressedResult:
+    def _compress(self, task: Task, on_start: OnStart | None) -> CompressedResult:
         call = self._prepare(task)
         if isinstance(call, CompressedResult):
             return call
@@ -225,12 +194,12 @@ class ToolResultCompressor:
                 call.text.text, call.query.text, budget=call.budget, hint=call.named_hint
             )
             done = call.finish(result)
-            if isinstance(done, _Call):
+            if isinstance(done, Call):
                 call = done
             elif call.references.put(_cut(done)):
                 return done
 
-    async def _acompress(self, task: _Task, on_start: OnStart | None) -> CompressedResult:
+    async def _acompress(self, task: Task, on_start: OnStart | None) -> CompressedResult:
         # Counts tokens, and may load the draft.
         call = await run_in_thread(lambda: self._prepare(task))
         if isinstance(call, CompressedResult):
@@ -243,19 +212,19 @@ class ToolResultCompressor:
                 call.text.text, call.query.text, budget=call.budget, hint=call.named_hint
             )
             done = await run_in_thread(partial(call.finish, result))
-            if isinstance(done, _Call):
+            if isinstance(done, Call):
                 call = done
             elif await call.references.aput(_cut(done)):
                 return done
 
-    def _prepare(self, task: _Task) -> _Call | CompressedResult:
+    def _prepare(self, task: Task) -> Call | CompressedResult:
         """Count the tokens and find the question; the result unchanged where none is cut."""
         result = task.result
         compressor = self.compressor or shared_compressor()
         tokens = count_texts(result.texts, compressor)
         whole = Outcome(original_tokens=sum(tokens), kept_tokens=sum(tokens))
         if sum(tokens) < (task.least_tokens or 0):
-            return _unchanged(result, replace(whole, skipped_because="too_small"))
+            return unchanged(result, replace(whole, skipped_because=task.too_small))
         request = result.find_request()
         query = query_of(request, self.query, user_message_only=result.is_from_earlier_turn)
         # What a search finds in a file is not of the file's kind.
@@ -266,10 +235,10 @@ class ToolResultCompressor:
         )
         whole = replace(whole, query_sources=query.sources)
         if not isinstance(text, ResultText):
-            return _unchanged(result, replace(whole, skipped_because=text))
+            return unchanged(result, replace(whole, skipped_because=text))
         originals = self.originals if result.can_be_recalled else None
         references = PromisedReferences([text.original], originals, result.runtime)
-        return _Call(task, text, query, hint, references, whole, task.budget)
+        return Call(task, text, query, hint, references, whole, task.budget)
 
     def _failed(self, result: ToolResult, error: Exception) -> CompressedResult:
         """The result unchanged, or the error where the compressor is set to raise."""
@@ -281,7 +250,7 @@ class ToolResultCompressor:
         self.failures.add(logger, f"Passed {what} through unchanged", reason, error)
         tokens = sum(map(estimated_tokens, result.texts))
         outcome = Outcome(original_tokens=tokens, kept_tokens=tokens, skipped_because=reason)
-        return _unchanged(result, outcome)
+        return unchanged(result, outcome)
 
     def _recorded(self, done: CompressedResult) -> CompressedResult:
         outcome = done.outcome
@@ -292,101 +261,12 @@ class ToolResultCompressor:
         return done
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
-    """A result and the settings that apply to it."""
-
-    result: ToolResult
-    skip: SkipReason | None
-    budget: Budget
-    least_tokens: int | None
-    kind: Kind | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One call of the compressor."""
-
-    task: _Task
-    text: ResultText
-    query: Query
-    hint: TextHint
-    references: PromisedReferences
-    whole: Outcome
-    """The counts if nothing is cut."""
-
-    budget: Budget
-    """The budget of the task, or a smaller one."""
-
-    @property
-    def named_hint(self) -> TextHint:
-        """The hint for the text, with its reference."""
-        return replace(self.hint, reference=self.references.named[0])
-
-    def finish(self, result: Compression) -> CompressedResult | _Call:
-        """Write what is kept, or pass all texts through unchanged.
-
-        Returns:
-            The result; or a call with a smaller budget, where the texts together have more tokens
-            than the one text that they were joined to.
-        """
-        elapsed = result.elapsed_seconds
-        reason = outcome_of([result]).skipped_because
-        if reason:
-            return self._unchanged(reason, elapsed)
-        shown = self.text.shown(result, self.references.named[0])
-        if shown.tokens >= sum(self.text.tokens):
-            return self._unchanged("not_shorter", elapsed)
-        excess = shown.cut_tokens - self._most_tokens(result)
-        if excess > 0:
-            smaller = _smaller(self.budget, excess, result.original_tokens)
-            if smaller is None:
-                return self._unchanged("nothing_kept", elapsed)
-            return replace(self, budget=smaller)
-        references = tuple(filter(None, self.references.named))
-        outcome = replace(self.whole, elapsed_seconds=elapsed, references=references)
-        return CompressedResult(
-            texts=shown.texts, outcome=replace(outcome, kept_tokens=shown.tokens)
-        )
-
-    def _unchanged(self, reason: SkipReason, elapsed_seconds: float) -> CompressedResult:
-        outcome = replace(self.whole, skipped_because=reason, elapsed_seconds=elapsed_seconds)
-        return _unchanged(self.task.result, outcome)
-
-    def _most_tokens(self, result: Compression) -> int:
-        """The most tokens that the texts that are cut may have together."""
-        most = self.task.budget.token_limit(self.text.cut_tokens)
-        # The compressor itself may exceed a share of a text, but not a number of tokens.
-        may_exceed = result.kept_tokens > self.budget.token_limit(result.original_tokens)
-        return max(most, result.kept_tokens) if may_exceed else most
-
-
-def _smaller(budget: Budget, excess: int, tokens: int) -> Budget | None:
-    """Return a budget of fewer tokens of a text; None if none would be left.
-
-    Args:
-        budget: The budget.
-        excess: Tokens by which it must be smaller.
-        tokens: Tokens of the text.
-    """
-    limit = budget.token_limit(tokens)
-    left = min(limit - excess, limit * 7 // 8)  # by some steps at most, whatever the counter
-    if left < 1:
-        return None
-    keep, most = budget.keep_fraction, budget.max_tokens
-    return replace(
-        budget,
-        keep_fraction=None if keep is None else keep * left / limit,
-        max_tokens=None if most is None else min(most, left),
-    )
-
-
 def _cut(done: CompressedResult) -> list[int]:
     """The index of the result's one original, if it was cut."""
     return [] if done.outcome.skipped_because else [0]
 
 
-def _skipped_uncounted(task: _Task) -> CompressedResult | None:
+def _skipped_uncounted(task: Task) -> CompressedResult | None:
     """The result unchanged, where that is clear before any token is counted."""
     texts = task.result.texts
     reason = task.skip
@@ -397,9 +277,5 @@ def _skipped_uncounted(task: _Task) -> CompressedResult | None:
     if reason is None:
         # No tokenizer makes more tokens of a text than it has bytes.
         most_tokens = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
-        reason = "too_small" if most_tokens < (task.least_tokens or 0) else None
-    return _unchanged(task.result, Outcome(skipped_because=reason)) if reason else None
-
-
-def _unchanged(result: ToolResult, outcome: Outcome) -> CompressedResult:
-    return CompressedResult(texts=tuple(result.texts), outcome=outcome)
+        reason = task.too_small if most_tokens < (task.least_tokens or 0) else None
+    return unchanged(task.result, Outcome(skipped_because=reason)) if reason else None

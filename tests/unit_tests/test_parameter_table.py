@@ -109,6 +109,7 @@ def test_integrations_of_agents_take_the_same() -> None:
     shared = {
         "budget",
         "compressor",
+        "error_min_tokens",
         "exclude_tools",
         "metrics",
         "min_tokens",

@@ -301,6 +301,20 @@ class TestMemory:
         copied = pickle.loads(pickle.dumps(step))  # noqa: S301 - our own
         assert copied.invoke(said) == first
 
+    def test_errors_shrink_only_if_they_are_long(self, make) -> None:
+        metrics = CompressionMetrics()
+        step = make(keep_results=0, metrics=metrics)
+        said = [
+            result(1, status="error"),
+            result(2, LONG * 12, status="error"),
+            HumanMessage(QUESTION),
+        ]
+        for _ in range(2):
+            short, long, _ = step.invoke(said)
+            assert short == said[0]
+            assert (long.status, long.content) == ("error", SHORT)
+        assert metrics.totals().skips == {"tool_error": 1}
+
     def test_a_failure_may_be_made_good(self, scorer, make) -> None:
         step = make(compressor=ContextCompressor(scorer))
         messages = conversation(result(1), result(2))

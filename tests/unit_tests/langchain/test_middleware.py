@@ -222,6 +222,13 @@ class TestSkips:
         failed = ToolMessage(LONG, tool_call_id="1", status="error")
         assert self.reason(middleware, returning(failed)) == "tool_error"
 
+    def test_long_errors_are_compressed_and_stay_errors(self, middleware) -> None:
+        text = LONG * 12
+        failed = ToolMessage(text, tool_call_id="1", status="error")
+        message = answer(middleware, returning(failed))
+        assert EVIDENCE in message.text
+        assert (message.status, stamp(message)["kept_tokens"]) == ("error", 16)
+
     def test_return_direct(self, middleware) -> None:
         assert self.reason(middleware, returning(LONG, return_direct=True)) == "return_direct"
 

@@ -283,6 +283,28 @@ class TestWrapper:
         await agent.run(QUESTION)
         assert script.tool_messages[0].content == "no such log"
 
+    async def test_long_errors_are_raised_outside_of_agents_and_compressed_in_them(
+        self, wrap
+    ) -> None:
+        def fail() -> str:
+            raise OSError(LOG * 5)
+
+        tool = wrap(fail, originals=(originals := InMemoryOriginals()))
+        with pytest.raises(OSError, match="barked"):
+            await tool.acall()
+        agent, script = function_agent([tool], calls("fail"), says("Done."))
+        handler = agent.run(QUESTION)
+        seen = [event async for event in handler.stream_events()]
+        [called] = [event for event in seen if isinstance(event, ToolCallResult)]
+        assert called.tool_output.is_error
+        assert isinstance(called.tool_output.exception, OSError)
+        assert called.tool_output.raw_output == LOG * 5
+        read = script.tool_messages[0].content
+        assert NEEDED in read
+        assert count_words(read) <= 40
+        reference = read.partition("[reference ")[2].partition("]")[0]
+        assert originals.get(reference) == LOG * 5
+
     async def test_wrapping_again_gives_it_other_settings(self, wrap, compressor) -> None:
         once = wrap(read_log, budget=Budget(max_tokens=400))
         twice = compress_tool(once, compressor=compressor, budget=LITTLE, min_tokens=1)
@@ -475,6 +497,19 @@ class TestSkips:
 
         output = await self.whole(wrap(Broken()), "tool_error", input="barked")
         assert output.is_error
+
+    async def test_long_errors_are_compressed_and_stay_errors(self, wrap) -> None:
+        class Broken(BaseTool):
+            metadata = ToolMetadata("Break.", name="broken")
+
+            def __call__(self, input: str) -> ToolOutput:  # noqa: A002
+                text = LOG * 5
+                return ToolOutput("broken", text, raw_input={}, raw_output=text, is_error=True)
+
+        output = await wrap(Broken()).acall(input="barked")
+        assert output.is_error
+        assert NEEDED in output.content
+        assert count_words(output.content) <= 40
 
     async def test_tools_that_return_directly(self, wrap) -> None:
         tool = wrap(FunctionTool.from_defaults(read_log, return_direct=True))

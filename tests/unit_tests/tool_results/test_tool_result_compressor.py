@@ -85,7 +85,10 @@ async def test_a_long_result_is_compressed(compressor) -> None:
 @pytest.mark.parametrize(
     ("options", "one", "reason"),
     [
-        ({}, result(skip="tool_error"), "tool_error"),
+        ({}, result(is_error=True), "tool_error"),
+        ({"error_min_tokens": 187}, result(is_error=True), "tool_error"),
+        ({"min_tokens": 187, "error_min_tokens": 0}, result(is_error=True), "tool_error"),
+        ({"error_min_tokens": 0}, result("Rain.", is_error=True), "tool_error"),
         ({}, result(""), "no_text"),
         ({}, ToolResult(texts=()), "no_text"),
         ({}, result("It rained."), "too_small"),
@@ -99,6 +102,27 @@ async def test_a_long_result_is_compressed(compressor) -> None:
 async def test_reasons_to_pass_a_result_through(compressor, options, one, reason) -> None:
     done = await both(settings(compressor, **options), one)
     assert (done.texts, done.outcome.skipped_because) == (tuple(one.texts), reason)
+
+
+async def test_a_long_error_is_compressed_around_what_failed(compressor) -> None:
+    build = [f"[{n}/400] Compiling part_{n} of the program in part_{n}.c" for n in range(400)]
+    build[222:222] = ["part_221.c:14:3: error: unknown type name 'door_t'"]
+    build.append("make: *** [Makefile:3: all] Error 2")
+    whole = "\n".join(build)
+    budget = Budget(max_tokens=150)
+    one = settings(compressor, budget=budget)
+    asked = ToolRequest(tool_name="run", user_message="Build the program.")
+    done = await both(one, result(whole, is_error=True, request=asked))
+    assert done.outcome.skipped_because is None
+    assert (done.outcome.kept_tokens or 0) <= 150
+    [text] = done.texts
+    assert text
+    assert build[222] in text
+    assert build[-1] in text
+    tokens = done.outcome.original_tokens or 0
+    small = settings(compressor, budget=budget, error_min_tokens=tokens + 1)
+    done = await both(small, result(whole, is_error=True, request=asked))
+    assert (done.texts, done.outcome.skipped_because) == ((whole,), "tool_error")
 
 
 async def test_no_policy_of_tools_is_for_messages_of_users(compressor) -> None:
@@ -166,7 +190,7 @@ async def test_settings_do_not_change_with_what_the_caller_passed(compressor) ->
 
 async def test_an_error_of_an_excluded_tool_is_excluded(compressor) -> None:
     one = settings(compressor, exclude_tools=["read"])
-    assert (await both(one, result(skip="tool_error"))).outcome.skipped_because == "excluded_tool"
+    assert (await both(one, result(is_error=True))).outcome.skipped_because == "excluded_tool"
 
 
 @pytest.mark.parametrize(

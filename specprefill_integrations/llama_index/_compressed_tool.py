@@ -1,0 +1,222 @@
+"""A LlamaIndex tool whose results are compressed."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import sys
+from typing import Any
+
+from llama_index.core.tools import BaseTool, FunctionTool, ToolOutput, adapt_to_async_tool
+from typing_extensions import Self
+
+from specprefill_integrations.llama_index._events import CallEvents
+from specprefill_integrations.llama_index._recall_tool import RecallTool
+from specprefill_integrations.llama_index._tool_output import (
+    holds_compressed_nodes,
+    texts_of,
+    with_texts,
+)
+from specprefill_integrations.tool_results import (
+    CompressedResult,
+    ToolRequest,
+    ToolResult,
+    ToolResultCompressor,
+)
+from specprefill_integrations.types import SkipReason
+
+logger = logging.getLogger(__name__)
+
+# Agents pass their context under this name to tools that have no parameter for it. It is in no
+# schema.
+_CONTEXT = "specprefill_context"
+
+# Errors of this package are how a tool waits for an event.
+_WORKFLOWS = "workflows."
+
+# The key of the user's message in an agent's store.
+_USER_MESSAGE = "user_msg_str"
+
+
+class CompressedTool(FunctionTool):
+    """A tool whose results are compressed, as `compress_tool` makes it.
+
+    It is a `FunctionTool` because agents pass their context to no other class. `fn`, `async_fn` and
+    `real_fn` are those of the tool, uncompressed.
+    """
+
+    def __init__(self, tool: BaseTool, settings: ToolResultCompressor) -> None:
+        """Use `compress_tool` instead."""
+        self.tool = adapt_to_async_tool(tool)
+        """The tool itself."""
+        self.settings = settings
+        """Settings of the compression."""
+        if isinstance(tool, FunctionTool):
+            super().__init__(fn=tool.fn, async_fn=tool.async_fn, metadata=tool.metadata)
+            self._real_fn = tool.real_fn
+            self.ctx_param_name = tool.ctx_param_name
+        else:
+            super().__init__(fn=self.tool.call, async_fn=self.tool.acall, metadata=tool.metadata)
+        self._context_name = self.ctx_param_name or _CONTEXT
+        self.requires_context = True
+        self.ctx_param_name = self._context_name
+
+    def call(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - LlamaIndex's signature
+        """Call the tool and compress its result. The user's message is unknown here.
+
+        Args:
+            args: Arguments of the tool.
+            kwargs: Arguments of the tool; an agent's context may be among them.
+        """
+        output = self.tool.call(*args, **self._tool_arguments(kwargs))
+        result, events = self._tool_result(output, args, kwargs)
+        return _finished(output, self.settings.compress(result, events.start), events)
+
+    async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401
+        """`call`, off the event loop; the question includes the user's message."""
+        try:
+            output = await self.tool.acall(*args, **self._tool_arguments(kwargs))
+        except Exception as error:
+            failed = self._error_output(error, kwargs)
+            compressed = failed and await self._acompressed(failed, args, kwargs)
+            if compressed is None or compressed is failed:
+                raise
+            return compressed
+        return await self._acompressed(output, args, kwargs)
+
+    async def _acompressed(
+        self, output: ToolOutput, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> ToolOutput:
+        """Compress an output; the same one where it is not compressed."""
+        user_message = await self._user_message(kwargs.get(self._context_name))
+        # Writes large outputs as JSON.
+        result, events = await asyncio.to_thread(
+            self._tool_result, output, args, kwargs, user_message
+        )
+        return _finished(output, await self.settings.acompress(result, events.start), events)
+
+    def _error_output(self, error: Exception, kwargs: dict[str, Any]) -> ToolOutput | None:
+        """The output that an agent makes of an error; None for an error that it must get itself."""
+        is_signal = type(error).__module__.startswith(_WORKFLOWS)
+        if is_signal or kwargs.get(self._context_name) is None:
+            return None
+        return ToolOutput(
+            tool_name=self.metadata.get_name(),
+            content=str(error),
+            raw_input=self._named(kwargs),
+            raw_output=str(error),
+            is_error=True,
+            exception=error,
+        )
+
+    def _named(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments that the model filled in."""
+        return {name: value for name, value in kwargs.items() if name != self._context_name}
+
+    def _tool_arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments without a context that the tool does not take."""
+        return {name: value for name, value in kwargs.items() if name != _CONTEXT}
+
+    def _tool_result(
+        self,
+        output: ToolOutput,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        user_message: str | None = None,
+    ) -> tuple[ToolResult, CallEvents]:
+        name = self.metadata.get_name()
+        texts = texts_of(output)
+        request = ToolRequest(
+            tool_name=name,
+            arguments={
+                **{str(place): value for place, value in enumerate(args)},
+                **self._named(kwargs),
+            },
+            user_message=user_message,
+        )
+        result = ToolResult(
+            texts=texts,
+            tool_name=name,
+            find_request=lambda: request,
+            skip=self._reason_to_skip(output),
+            is_error=output.is_error,
+            runtime=kwargs.get(self._context_name),
+        )
+        return result, CallEvents(integration="tool", tool_name=name, text_count=len(texts))
+
+    async def _user_message(self, context: Any) -> str | None:  # noqa: ANN401 - of any version
+        """Return what the user asked the agent; None where its context does not hold it."""
+        if context is None:
+            return None
+        try:
+            found = await context.store.get(_USER_MESSAGE, default=None)
+        except Exception as error:  # noqa: BLE001 - the tool's result goes on without it
+            what = "The user's message could not be read"
+            self.settings.failures.add(logger, what, "failed", error)
+            return None
+        return found if isinstance(found, str) else None
+
+    def _reason_to_skip(self, output: ToolOutput) -> SkipReason | None:
+        if isinstance(self.tool, RecallTool):
+            return "recalled"
+        # The output of a handoff goes to the next agent.
+        if self.metadata.return_direct or self.metadata.name == "handoff":
+            return "return_direct"
+        return "already_compressed" if holds_compressed_nodes(output) else None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a copy with the same settings."""
+        return type(self)(copy.deepcopy(self.tool, memo), self.settings)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle LlamaIndex's own tools by their functions: they hold closures and made classes."""
+        tool = _function_parts(self.tool) if type(self.tool) is FunctionTool else self.tool
+        return _rebuilt, (tool, self.settings)
+
+
+def _finished(output: ToolOutput, done: CompressedResult, events: CallEvents) -> ToolOutput:
+    """Send the event of a result, and return the output with its texts."""
+    events.finish(done.outcome)
+    return output if done.outcome.skipped_because else with_texts(output, done.texts)
+
+
+def _function_parts(tool: FunctionTool) -> dict[str, Any]:
+    """Return the arguments of `FunctionTool.from_defaults` that make the same tool again."""
+    functions = {
+        "fn": tool.fn,
+        "async_fn": tool.async_fn,
+        "callback": tool._callback,  # noqa: SLF001 - there is no other way to read it
+        "async_callback": tool._async_callback,  # noqa: SLF001
+    }
+    metadata = copy.copy(tool.metadata)
+    if _is_made_schema(metadata.fn_schema, tool.metadata.name):
+        metadata.fn_schema = None  # made again from the function
+    return {
+        **{name: function for name, function in functions.items() if not _is_made(function)},
+        "name": metadata.name,
+        "description": metadata.description,
+        "return_direct": metadata.return_direct,
+        "fn_schema": metadata.fn_schema,
+        "tool_metadata": metadata if metadata.fn_schema is not None else None,
+        "partial_params": tool.partial_params,
+    }
+
+
+def _is_made_schema(schema: object, tool_name: str | None) -> bool:
+    """True for a schema that LlamaIndex made of a function; any other one must pickle."""
+    home = sys.modules.get(getattr(schema, "__module__", ""))
+    is_importable = getattr(home, getattr(schema, "__name__", ""), None) is schema
+    return not is_importable and getattr(schema, "__name__", "") == tool_name
+
+
+def _is_made(function: object) -> bool:
+    """True for a function that LlamaIndex made of another one."""
+    name = str(getattr(function, "__qualname__", ""))
+    return function is None or name.startswith(("sync_to_async.", "async_to_sync."))
+
+
+def _rebuilt(tool: BaseTool | dict[str, Any], settings: ToolResultCompressor) -> CompressedTool:
+    """Make a tool of its pickle."""
+    plain = FunctionTool.from_defaults(**tool) if isinstance(tool, dict) else tool
+    return CompressedTool(plain, settings)

@@ -1,0 +1,58 @@
+"""A tool result before and after compression, as all frameworks' integrations translate it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from specprefill_integrations._arguments import checked
+from specprefill_integrations.tool_results._outcome import Outcome
+from specprefill_integrations.tool_results._question import ToolRequest
+from specprefill_integrations.types import SkipReason
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """The texts of one tool result, or of one message of a conversation."""
+
+    texts: Sequence[str]
+    """The texts that may change."""
+
+    tool_name: str = ""
+    """The tool; empty for a message that answers no tool call."""
+
+    find_request: Callable[[], ToolRequest] = ToolRequest
+    """Reads the call that they answer; called only if they are to be compressed."""
+
+    skip: SkipReason | None = None
+    """A reason of the framework to pass them through unchanged."""
+
+    is_error: bool = False
+    """True if the tool failed and the texts say how."""
+
+    is_from_earlier_turn: bool = False
+    """True if the conversation has moved on: the question is then the last user message alone."""
+
+    runtime: object = None
+    """The framework's runtime of the call, for a function that chooses the store."""
+
+    can_be_recalled: bool = True
+    """False if the agent has no tool that fetches originals: then no gap marker names one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressedResult:
+    """The texts after compression, and the counts."""
+
+    texts: tuple[str | None, ...]
+    """One for each text of the `ToolResult`, in the same order; None for one that is left out: the
+    gap marker before or after it stands for it, too."""
+
+    outcome: Outcome
+    """Counts and skip reason."""
+
+
+def unchanged(result: ToolResult, outcome: Outcome) -> CompressedResult:
+    """Return the texts as they were."""
+    return CompressedResult(texts=tuple(result.texts), outcome=outcome)
