@@ -19,7 +19,7 @@ from specprefill_integrations.splitting._diffs import DiffSplitter
 from specprefill_integrations.splitting._guess_language import comment_form, guess_language
 from specprefill_integrations.splitting._html_text import HtmlSplitter
 from specprefill_integrations.splitting._json_text import JsonSplitter
-from specprefill_integrations.splitting._json_values import is_json
+from specprefill_integrations.splitting._json_values import is_like_json
 from specprefill_integrations.splitting._lines import LineSplitter, source_lines
 from specprefill_integrations.splitting._logs import LogSplitter
 from specprefill_integrations.splitting._markdown import MarkdownSplitter
@@ -68,8 +68,8 @@ def _may_be_table(text: str) -> bool:
 # Loaders often pass the text of a page, a record or a row under the name of its file.
 _MAY_BE: Mapping[Kind, Callable[[str], object]] = {
     "html": _TAG.search,
-    "json": is_json,
-    "jsonl": is_json,
+    "json": is_like_json,
+    "jsonl": is_like_json,
     "csv": _may_be_table,
 }
 
@@ -127,7 +127,7 @@ class SplitByKind(Splitter[SplitterChoice]):
             kind: Its kind.
             name: Its file name, for the language of code.
         """
-        if kind in _JSON and not is_json(text):
+        if kind in _JSON and not is_like_json(text):
             return LineSplitter()
         if kind in _JSON and self.json == "pass_through":
             return None

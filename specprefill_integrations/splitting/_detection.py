@@ -13,6 +13,7 @@ from itertools import islice, pairwise
 from statistics import median
 
 from specprefill_integrations.splitting._chat import ROLES, turn_lines
+from specprefill_integrations.splitting._json_values import is_like_json
 from specprefill_integrations.splitting._kind_names import kind_of_mime_type, kind_of_name
 from specprefill_integrations.splitting._lines import as_shown, source_lines
 from specprefill_integrations.splitting._log_starts import start_kind, start_share
@@ -127,6 +128,7 @@ class _Evidence:
             ("jsonl", self._is_json_lines),
             ("diff", self._is_diff),
             ("html", self._is_html),
+            ("json", lambda: not self._is_http() and is_like_json(self.text)),
             ("lines", lambda: looks_like_records(self.head)),
             ("csv", lambda: is_quoted_table(self.head)),
             ("chat", self._is_chat),

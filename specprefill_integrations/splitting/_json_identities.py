@@ -15,13 +15,16 @@ _MOST = 2
 _NAMES = (
     re.compile(r"(?i)name|title|login|path|url"),
     re.compile(
-        r"(?i:(?:\w*_)?(?:name|title|login|path|url|uri|label|slug|subject|source|file|email)"
-        r"|(?:file|full|user|host|nick)name)|\w+(?:Name|Title|Login|Path|Url|URL|File|Source)"
+        r"(?i:(?:\w{0,40}_)?(?:name|title|login|path|url|uri|label|slug|subject|source|file|email)"
+        r"|(?:file|full|user|host|nick)name)|\w{1,40}(?:Name|Title|Login|Path|Url|URL|File|Source)"
     ),
 )
 _IDS = (
     re.compile(r"(?i)_?id_?"),
-    re.compile(r"(?i:uuid|guid|key|code|number|\w+_(?:id_?|number|code))|\w+(?:Id|ID|Number|Code)"),
+    re.compile(
+        r"(?i:uuid|guid|key|code|number|\w{1,40}_(?:id_?|number|code))"
+        r"|\w{1,40}(?:Id|ID|Number|Code)"
+    ),
 )
 _KINDS = (re.compile(r"(?i)type|kind"),)
 

@@ -58,6 +58,9 @@ class Node:
     ends_with: str = ""
     """Marks at its end besides the value: `//` for a comment, `,` for a separator before it."""
 
+    is_closed: bool = True
+    """False if its closing bracket is missing."""
+
     is_packed: bool = False
     """True if some of its elements are runs of numbers."""
 

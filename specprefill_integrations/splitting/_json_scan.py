@@ -44,7 +44,7 @@ def scan_json(text: str, span: Span) -> Node:
     scan = _Scan(text, span.start)
     for match in _JSON_TOKEN.finditer(text, *span):
         scan.take(match.group(), match.start())
-    return scan.finished()
+    return scan.finished().children[0]
 
 
 def scan_value(text: str, span: Span) -> Node:
@@ -60,7 +60,24 @@ def scan_value(text: str, span: Span) -> Node:
             scan.take(match.group(), match.start())
         if not scan.is_open:
             break
-    return scan.finished()
+    return scan.finished().children[0]
+
+
+def scan_record(text: str, span: Span) -> Node:
+    """Find the members that start a span, such as `id=1 name='x'`, up to the end of their line."""
+    scan = _Scan(text, span.start)
+    end = span.start
+    for match in _TOKEN.finditer(text, *span):
+        if scan.is_complete and "\n" in text[end : match.start()]:
+            break
+        if not match.lastgroup:
+            scan.take(match.group(), match.start())
+        end = match.end()
+    record = scan.finished()
+    record.bracket, record.open_end = "(", span.start
+    record.end = max((child.end for child in record.children), default=end)
+    record.is_closed = all(child.is_closed for child in record.children[-1:])
+    return record
 
 
 @dataclass(slots=True)
@@ -97,6 +114,12 @@ class _Frame:
     ends_with: str = ""
     """`//` if its last token is a comment to the end of the line."""
 
+    word_start: int = -1
+    """Start of its last word or string."""
+
+    word_before: int = 0
+    """End of the token before that."""
+
     is_numeric: bool = True
     """True if all items so far are numbers."""
 
@@ -115,12 +138,18 @@ class _Scan:
         """True if a bracket is open."""
         return len(self._frames) > 1
 
+    @property
+    def is_complete(self) -> bool:
+        """True if no bracket is open and no value is missing."""
+        return not self.is_open and self._frames[0].last in {"word", "string", "group"}
+
     def finished(self) -> Node:
-        """Close what is open, and return the first value."""
+        """Close what is open, and return the sequence of all values."""
         while self.is_open:
+            self._frames[-1].node.is_closed = False
             self._pop(self._frames[-1].end)
         self._finish_item()
-        return self._frames[0].node.children[0]
+        return self._frames[0].node
 
     def take(self, mark: str, start: int) -> None:
         """Read the next token."""
@@ -179,9 +208,22 @@ class _Scan:
             _pack(node)
         parent.group, parent.end, parent.last, parent.string = node, end, "group", None
 
+    def _begin_at_last_word(self, frame: _Frame) -> None:
+        """Begin a new item at a word that is a key, as in `id=1 name='x'`."""
+        key = Span(frame.word_start, frame.end)
+        if frame.node.bracket in {"[", "{"} or not self._text[key.start - 1].isspace():
+            return
+        frame.end = frame.word_before
+        self._finish_item()
+        frame.lead_start = frame.word_before
+        frame.start = frame.value_start = key.start
+        frame.end, frame.last = key.end, "word"
+
     def _separate(self, start: int, end: int) -> None:
         """Read a mark between a key and its value."""
         frame = self._frames[-1]
+        if frame.name is not None and frame.last == "word" and frame.word_start > frame.value_start:
+            self._begin_at_last_word(frame)
         if frame.name is not None or frame.group is not None or not frame.last:
             self._add_word(":", start, end)
             return
@@ -204,6 +246,7 @@ class _Scan:
         if quoted and is_first:
             closes = len(mark) > quoted.end() and mark.endswith(quoted[1])
             frame.string = Span(start + quoted.end(), end - closes)
+        frame.word_start, frame.word_before = start, frame.end
         frame.end, frame.ends_with = end, ""
         if not is_tail:
             frame.last = "string" if quoted else "word"

@@ -69,13 +69,13 @@ def written_string(text: str, node: Node, kept: Sequence[Span], marker: Callable
     written = [text[node.start : start]]
     at = start
     for part in [*kept, Span(end, end)]:
-        between = text[at : part.start]
+        between = text[at : max(at, part.start)]
         said = decoded(between, node.level + 1)
         if said.strip():
             blank = escaped("\n" if "\n" in said else " ", node.level + 1)
             before, after = blank * (at > start), blank * (part.start < end)
             mark = marker()
             between = before + mark + after if mark else before and after
-        written += [between, text[part.start : part.end]]
+        written += [between, text[max(part.start, start) : min(part.end, end)]]
         at = part.end
     return "".join((*written, text[end : node.end]))

@@ -1,8 +1,8 @@
-"""Members and elements of JSON and JSON lines; what is kept is valid JSON.
+"""Members and elements of JSON, JSON lines and texts close to them; kept JSON is valid JSON.
 
 Kept values are copied from the source, under the same keys, and omitted ones are counted. A long
-string is split into sentences or lines, or opened if it is JSON itself. A text that is not JSON is
-split into lines.
+string is split into sentences or lines, or opened if it is JSON itself. Any other text is split
+into lines.
 """
 
 from __future__ import annotations
@@ -50,8 +50,12 @@ class JsonSplitter(Splitter[JsonValues]):
     members, with leading underscores if a member has that name. None: no counts."""
 
     cuts_long_texts: bool = True
-    """True to split strings above `max_unit_chars` into sentences or lines, with `[...]` for
-    missing ones. False to keep or drop every string as a whole."""
+    """True to let `refine` split strings above `max_unit_chars` into sentences or lines, with
+    `[...]` for missing ones. False to keep or drop every string as a whole."""
+
+    max_text_chars: PositiveInt | None = None
+    """Characters of a string up to which it is one unit. None: all, unless a string is the whole
+    text."""
 
     max_around_chars: PositiveInt | None = None
     """Values whose keys and brackets around them are longer are not opened. None: no maximum."""
@@ -136,6 +140,9 @@ class JsonSplitter(Splitter[JsonValues]):
             while chars > wanted:
                 chars = max(1, chars // 2)
             splitter = splitter.with_max_unit_chars(chars)
+        if self.cuts_long_texts:
+            most_chars = max(splitter.max_unit_chars, _LEAST_PART_CHARS)
+            splitter = replace(splitter, max_text_chars=most_chars)
         units = tuple(splitter.units(found.text, found.parsed))
         return SplitResult(splitter, found.text, found.parsed, units)
 
@@ -209,7 +216,12 @@ class JsonSplitter(Splitter[JsonValues]):
 
     def _parts(self, text: str, node: Node) -> list[Span]:
         """Return the parts of a long string; none of any other value."""
-        most = max(self.max_unit_chars, _LEAST_PART_CHARS)
-        if node.inside is None or not self.cuts_long_texts or node.inside_chars <= most:
+        is_text = node.start == 0
+        most = self.max_text_chars or (self.max_unit_chars if is_text else None)
+        if most is None or node.inside_chars <= most:
             return []
-        return parts_of_string(text, node, most)
+        parts = parts_of_string(text, node, most)
+        if parts and is_text:  # its quotes are no units of their own
+            parts[0] = Span(0, parts[0].end)
+            parts[-1] = Span(parts[-1].start, node.end)
+        return parts

@@ -1,14 +1,16 @@
-"""The values of a text: JSON, JSON lines, and JSON in the strings of JSON."""
+"""The values of a text: JSON, JSON lines, what is close to them, and all of these in strings."""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from cachetools import LRUCache
 
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.splitting._json_escapes import decoded_with_places
+from specprefill_integrations.splitting._json_like import values_like_json
 from specprefill_integrations.splitting._json_nodes import Node
 from specprefill_integrations.splitting._json_scan import scan_json
 from specprefill_integrations.splitting._lines import filled_lines
@@ -24,25 +26,36 @@ _LEAST_INNER_CHARS = 80
 # Strings in strings in strings are searched up to this depth.
 _DEEPEST_STRING = 4
 
+_QUOTED = re.compile(r"\s{0,99}[bBrRuU]{0,2}([\"'])")
+_BRACKET = re.compile(r"[\[{(]")
+
 
 @dataclass(frozen=True, slots=True)
 class JsonValues:
     """The values of one text."""
 
     root: Node | None
-    """The outermost value; None if the text is neither JSON nor JSON lines."""
+    """The outermost value; None if the text is neither JSON nor close to it."""
 
     chars: int
     """Characters of the text."""
 
+    is_valid: bool = False
+    """True if the text is JSON or JSON lines."""
+
 
 def is_json(text: str) -> bool:
     """True if a text is JSON or JSON lines."""
+    return parsed_json(text).is_valid
+
+
+def is_like_json(text: str) -> bool:
+    """True if a text is JSON, JSON lines or close to them."""
     return parsed_json(text).root is not None
 
 
 def parsed_json(text: str) -> JsonValues:
-    """Parse JSON or JSON lines, unless the text is known."""
+    """Parse JSON or a text close to it, unless the text is known."""
     return _memo.parsed(text)
 
 
@@ -54,7 +67,7 @@ class _Memo:
         self._lock = ForkSafeLock(self._clear)
 
     def parsed(self, text: str) -> JsonValues:
-        """Parse JSON or JSON lines, unless the text is known."""
+        """Parse JSON or a text close to it, unless the text is known."""
         with self._lock:
             known = self._parses.get(text)
         if known is not None:
@@ -75,18 +88,20 @@ _memo = _Memo()
 
 
 def _parsed_anew(text: str) -> JsonValues:
-    """Parse JSON or JSON lines."""
-    return JsonValues(_root(text), len(text))
+    """Parse JSON or a text close to it."""
+    found = _outermost(text)
+    if found.root is not None:
+        _open_strings(text, found.root)
+        found.root.measure()
+    return found
 
 
-def _root(text: str, level: int = 0) -> Node | None:
-    """Return the outermost value; None if `text` is neither JSON nor JSON lines."""
+def _outermost(text: str) -> JsonValues:
+    """Find the values of a text, without those in its strings."""
     root = _parsed_value(text, Span(0, len(text))) or _json_lines(text)
-    if root is not None and level < _DEEPEST_STRING:
-        _open_strings(text, root, level)
-    if root is not None and not level:
-        root.measure()
-    return root
+    if root is not None:
+        return JsonValues(root, len(text), is_valid=True)
+    return JsonValues(_quoted(text) or values_like_json(text), len(text))
 
 
 def _json_lines(text: str) -> Node | None:
@@ -109,16 +124,28 @@ def _parsed_value(text: str, span: Span) -> Node | None:
     return scan_json(text, Span(start, span.end))
 
 
-def _open_strings(text: str, root: Node, level: int) -> None:
+def _quoted(text: str) -> Node | None:
+    """The string of lines that is the whole text, as Python's `repr` writes one."""
+    found = _QUOTED.match(text)
+    end = len(text.rstrip()) - 1
+    if found is None or end < found.end() or text[end] != found[1] or "\\n" not in text:
+        return None
+    if found[1] in text[found.end() : end].replace(f"\\{found[1]}", ""):
+        return None
+    inside = Span(found.end(), end)
+    return Node(0, 0, 0, end=len(text), inside=inside)
+
+
+def _open_strings(text: str, root: Node, level: int = 0) -> None:
     """Find the values in strings that are JSON themselves."""
-    for node in root.walk():
-        inside = node.inside
-        if inside is None or node.inside_chars < _LEAST_INNER_CHARS:
+    for node in root.walk() if level < _DEEPEST_STRING else ():
+        if node.inside is None or node.inside_chars < _LEAST_INNER_CHARS:
             continue
-        if text[inside.start : inside.end].lstrip()[:1] not in {"{", "["}:
+        if not _BRACKET.search(text, *node.inside):
             continue
-        said, places = decoded_with_places(text, inside)
-        inner = _root(said, level + 1)
-        if inner is not None:
+        said, places = decoded_with_places(text, node.inside)
+        inner = _outermost(said).root
+        if inner is not None and not inner.inside:
+            _open_strings(said, inner, level + 1)
             inner.move_to(places)
-            node.bracket, node.open_end, node.children = '"', inside.start, [inner]
+            node.bracket, node.open_end, node.children = '"', node.inside.start, [inner]

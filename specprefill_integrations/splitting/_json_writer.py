@@ -136,7 +136,11 @@ class JsonWriter:
         """The count of missing values."""
         if self.omitted_key is None:
             return
-        count: dict[str, int | str] = {self.omitted_key: sum(child.elements for child in missing)}
+        number = sum(child.elements for child in missing)
+        if not number:  # sentences between values
+            yield _Entry(-1, lead, self._missing_sentences(node), None)
+            return
+        count: dict[str, int | str] = {self.omitted_key: number}
         if self.reference is not None:
             count[_REFERENCE_KEY] = self.reference
             self.reference = None
@@ -188,9 +192,8 @@ class JsonWriter:
             return _MISSING_SENTENCES
         reference, self.reference = self.reference, None
         marker = f"{_MISSING_SENTENCES} [{_REFERENCE_KEY} {reference}]"
-        quote = self.text[node.value_start]
-        shown = escaped(marker, node.level + 1)
-        return shown if quote != "'" else shown.replace("'", "\\x27")
+        shown = escaped(marker, node.level + (node.inside is not None))
+        return shown.replace("'", "\\x27") if self.text[node.end - 1 : node.end] == "'" else shown
 
 
 def _after_comment(after: str, ends_with: str, level: int) -> str:

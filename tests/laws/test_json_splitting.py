@@ -233,7 +233,8 @@ def test_any_choice_of_sentences_gives_json_in_which_they_stand(
     data: Any, value: Any, style: Any
 ) -> None:
     text = json.dumps({"page": value, "id": 7}, **style)
-    splitter = JsonSplitter(max_unit_chars=data.draw(st.integers(1, 60)))
+    most = data.draw(st.integers(1, 60))
+    splitter = JsonSplitter(max_unit_chars=most, max_text_chars=most)
     units = splitter(text)
     assert splitter.render(text, units) == text
     assert all(a.end <= b.start for a, b in pairwise(units))
@@ -335,7 +336,7 @@ def without_inner(value: Any) -> Any:
 @given(st.data(), NESTED, STYLES, st.integers(1, 60))
 def test_json_in_a_string_is_pruned_as_json(data: Any, value: Any, style: Any, most: int) -> None:
     text = json.dumps({"isError": False, "text": json.dumps(value, **style)}, **style)
-    splitter = JsonSplitter(max_unit_chars=most)
+    splitter = JsonSplitter(max_unit_chars=most, max_text_chars=60)
     units = splitter(text)
     assert splitter.render(text, units) == text
     chosen = sorted(data.draw(st.sets(st.sampled_from(range(len(units))), min_size=1)))
