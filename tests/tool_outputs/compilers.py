@@ -91,7 +91,7 @@ def _javac(folder: Path) -> None:
 
 @recipe(
     "java Nightly.java",
-    "What was the root cause of the crash?",
+    "What was the root cause of the crash, and where did it happen?",
     r"^Caused by: java\.lang\.NumberFormatException: For input string: \"12,50\"",
     r"\bat Nightly\.price\(Nightly\.java:\d+\)",
     works="command -v java && command -v javac",
@@ -120,7 +120,7 @@ public class Nightly {{
 
 @recipe(
     "rustc --crate-type lib lib.rs",
-    "Why is the code rejected?",
+    "Why is the code rejected, and where?",
     r"^error\[E0382\]: borrow of moved value: `basket`",
     r"^\s*--> lib\.rs:\d+:\d+(?=\n(?:.*\n){1,4}.*let basket)",
     works="rustc --version",

@@ -22,7 +22,7 @@ def _tree(folder: Path, each: int) -> None:
 
 @recipe(
     "ls -l invoices",
-    "How big is the file with the bills of September?",
+    "How big is the archive with the bills of September 2026?",
     r"^-rw.* 48213 .* 2026-09\.zip",
 )
 def _ls_l(folder: Path) -> None:
@@ -44,7 +44,7 @@ def _ls_l_of_a_tree(folder: Path) -> None:
     sized(folder / "etc/server.conf", 950, 20)
 
 
-@recipe("find .", "Where is the font for headings?", r"^\./lib/ui/fonts/LibreBodoni-Bold\.ttf")
+@recipe("find .", "Where is the bold font installed?", r"^\./lib/ui/fonts/LibreBodoni-Bold\.ttf")
 def _find(folder: Path) -> None:
     _tree(folder, 25)
     for name in ("Inter-Regular", "Inter-Italic", "LibreBodoni-Bold", "FiraCode-Light"):

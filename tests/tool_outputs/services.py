@@ -253,8 +253,7 @@ def _terraform(folder: Path) -> None:
 @recipe(
     "kubectl kustomize .",
     "Which version of the payment service will be rolled out?",
-    r"^ *name: payments(?=\n(?:.*\n){0,30}?.*image: registry)",
-    r"^ *- ?image: registry\.example\.org/payments:.*|^ *image: registry\.example\.org/payments:.*",
+    r"image: registry\.example\.org/payments:.*",
 )
 def _kustomize(folder: Path) -> None:
     names = ("cart", "mail", "search", "payments", "export", "login")

@@ -29,7 +29,7 @@ def _env(folder: Path) -> None:
 @recipe(
     'for q in $(cat queues); do (exec -a "worker --queue=$q --threads=4" sleep 30) & done; '
     "sleep .3; ps -o pid,ppid,stat,etime,rss,args --ppid $$; kill $(jobs -p)",
-    "What is the process id of the worker that sends out mail?",
+    "What is the process id of the worker for the queue named mail?",
     r"^ *\d+ .* worker --queue=mail --threads=4.*",
     works="command -v ps",
 )
