@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from specprefill_integrations import Budget, ContextCompressor
@@ -25,5 +27,7 @@ def test_an_output_has_what_is_asked_for_and_is_cut_to_its_budget(recipe: Recipe
         assert result.kept_tokens <= budget.token_limit(result.original_tokens)
 
 
-def test_names_are_unique() -> None:
+def test_each_has_a_name_of_its_own_and_a_row_on_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tool-outputs.md").read_text("utf-8")
+    assert [recipe.name for recipe in RECIPES if recipe.question not in page] == []
     assert len({recipe.name for recipe in RECIPES}) == len(RECIPES) >= 46

@@ -64,7 +64,8 @@ class Recipe:
                 msg = f"`{tool}` is missing or does not work"
                 raise CannotBeMadeError(msg)
             self.prepare(folder)
-            return run(self.command, folder).stdout.replace(str(folder), PLACE)
+            output = run(self.command, folder).stdout
+            return output.replace(str(folder), PLACE).replace(folder.name, "app")
 
     def needed(self, output: str) -> list[set[str]]:
         """The texts that must survive: of each set at least one.
