@@ -72,11 +72,15 @@ Kind = Literal[
     "jsonl",
     "yaml",
     "toml",
+    "ini",
+    "xml",
     "csv",
     "log",
     "diff",
     "html",
     "chat",
+    "mail",
+    "subtitles",
     "lines",
 ]
 """Kinds of text; `lines` are texts of short lines that are of no other kind."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from specprefill_integrations.splitting._json_text import JsonSplitter
     from specprefill_integrations.splitting._lines import LineSplitter
     from specprefill_integrations.splitting._logs import LogSplitter
+    from specprefill_integrations.splitting._mail import MailSplitter
     from specprefill_integrations.splitting._markdown import MarkdownSplitter
     from specprefill_integrations.splitting._outline import Outline, OutlineSplitter
     from specprefill_integrations.splitting._prose import ProseSplitter
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
         SplitterChoice,
         as_splitter,
     )
+    from specprefill_integrations.splitting._subtitles import SubtitleSplitter
     from specprefill_integrations.splitting._tables import TableSplitter
+    from specprefill_integrations.splitting._xml_text import XmlSplitter
 
 _HOMES = {
     "ChatSplitter": "_chat",
@@ -37,6 +40,7 @@ _HOMES = {
     "JsonSplitter": "_json_text",
     "LineSplitter": "_lines",
     "LogSplitter": "_logs",
+    "MailSplitter": "_mail",
     "MarkdownSplitter": "_markdown",
     "Outline": "_outline",
     "OutlineSplitter": "_outline",
@@ -46,7 +50,9 @@ _HOMES = {
     "SplitResult": "_splitter",
     "Splitter": "_splitter",
     "SplitterChoice": "_splitter",
+    "SubtitleSplitter": "_subtitles",
     "TableSplitter": "_tables",
+    "XmlSplitter": "_xml_text",
     "as_splitter": "_splitter",
 }
 
@@ -59,6 +65,7 @@ __all__ = [
     "JsonSplitter",
     "LineSplitter",
     "LogSplitter",
+    "MailSplitter",
     "MarkdownSplitter",
     "Outline",
     "OutlineSplitter",
@@ -68,7 +75,9 @@ __all__ = [
     "SplitResult",
     "Splitter",
     "SplitterChoice",
+    "SubtitleSplitter",
     "TableSplitter",
+    "XmlSplitter",
     "as_splitter",
 ]
 

@@ -18,17 +18,21 @@ from specprefill_integrations.splitting._detection import guess_kind
 from specprefill_integrations.splitting._diffs import DiffSplitter
 from specprefill_integrations.splitting._guess_language import comment_form, guess_language
 from specprefill_integrations.splitting._html_text import HtmlSplitter
+from specprefill_integrations.splitting._ini_text import may_be_ini
 from specprefill_integrations.splitting._json_text import JsonSplitter
 from specprefill_integrations.splitting._json_values import is_like_json
-from specprefill_integrations.splitting._lines import LineSplitter, source_lines
+from specprefill_integrations.splitting._lines import LineSplitter, filled_lines, source_lines
 from specprefill_integrations.splitting._logs import LogSplitter
+from specprefill_integrations.splitting._mail import MailSplitter
 from specprefill_integrations.splitting._markdown import MarkdownSplitter
 from specprefill_integrations.splitting._output import OutputSplitter
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.splitting._rendering import LINE_GAPS, GapStyle
 from specprefill_integrations.splitting._settings import SettingsSplitter
 from specprefill_integrations.splitting._splitter import Splitter, SplitterChoice, as_splitter
+from specprefill_integrations.splitting._subtitles import SubtitleSplitter
 from specprefill_integrations.splitting._tables import TableSplitter, sniff_delimiter
+from specprefill_integrations.splitting._xml_text import XmlSplitter
 from specprefill_integrations.types import Kind, Span, TextHint
 
 _SPLITTERS: Mapping[Kind, Callable[[], Splitter[Any]]] = {
@@ -38,21 +42,25 @@ _SPLITTERS: Mapping[Kind, Callable[[], Splitter[Any]]] = {
     "jsonl": JsonSplitter,
     "yaml": partial(SettingsSplitter, form="yaml"),
     "toml": partial(SettingsSplitter, form="toml"),
+    "ini": partial(SettingsSplitter, form="ini"),
+    "xml": XmlSplitter,
     "csv": TableSplitter,
     "log": LogSplitter,
     "diff": DiffSplitter,
     "html": HtmlSplitter,
     "chat": ChatSplitter,
+    "mail": MailSplitter,
+    "subtitles": SubtitleSplitter,
     "lines": OutputSplitter,
 }
 
 READ_BY_LINES: frozenset[Kind] = frozenset(
-    {"code", "yaml", "toml", "csv", "log", "diff", "chat", "lines"}
+    {"code", "yaml", "toml", "ini", "xml", "csv", "log", "diff", "chat", "subtitles", "lines"}
 )
 """Kinds whose gap markers give the number of missing lines."""
 
 # What a gap marker looks like so that the rest can still be parsed.
-_COMMENTS: Mapping[Kind, str] = {"yaml": "# {marker}", "toml": "# {marker}"}
+_COMMENTS: Mapping[Kind, str] = {"yaml": "# {marker}", "toml": "# {marker}", "ini": "# {marker}"}
 
 _JSON: frozenset[Kind] = frozenset({"json", "jsonl"})
 
@@ -65,11 +73,18 @@ def _may_be_table(text: str) -> bool:
     return sniff_delimiter(head, source_lines(head)) is not None
 
 
+def _may_be_ini(text: str) -> bool:
+    head = text[:_HEAD_CHARS]
+    return may_be_ini([head[a:b] for a, b in filled_lines(head)])
+
+
 # Loaders often pass the text of a page, a record or a row under the name of its file.
 _MAY_BE: Mapping[Kind, Callable[[str], object]] = {
     "html": _TAG.search,
     "json": is_like_json,
     "jsonl": is_like_json,
+    "xml": _TAG.search,
+    "ini": _may_be_ini,
     "csv": _may_be_table,
 }
 

@@ -13,18 +13,22 @@ from itertools import islice, pairwise
 from statistics import median
 
 from specprefill_integrations.splitting._chat import ROLES, turn_lines
+from specprefill_integrations.splitting._ini_text import looks_like_ini
 from specprefill_integrations.splitting._json_values import is_like_json
 from specprefill_integrations.splitting._kind_names import kind_of_mime_type, kind_of_name
 from specprefill_integrations.splitting._lines import as_shown, source_lines
 from specprefill_integrations.splitting._log_starts import start_kind, start_share
+from specprefill_integrations.splitting._mail import looks_like_mail
 from specprefill_integrations.splitting._output import looks_like_output, looks_like_records
 from specprefill_integrations.splitting._settings_files import looks_like_toml, looks_like_yaml
+from specprefill_integrations.splitting._subtitles import looks_like_subtitles
 from specprefill_integrations.splitting._tables import (
     cell_counts,
     is_quoted_table,
     is_rule,
     sniff_delimiter,
 )
+from specprefill_integrations.splitting._xml_text import looks_like_xml
 from specprefill_integrations.types import Kind
 
 _HEAD_CHARS = 20_000
@@ -127,7 +131,10 @@ class _Evidence:
             ("json", self._is_json),
             ("jsonl", self._is_json_lines),
             ("diff", self._is_diff),
+            ("mail", lambda: looks_like_mail(self.head)),
+            ("subtitles", lambda: looks_like_subtitles(self.head)),
             ("html", self._is_html),
+            ("xml", lambda: looks_like_xml(self.head)),
             ("json", lambda: not self._is_http() and is_like_json(self.text)),
             ("lines", lambda: looks_like_records(self.head)),
             ("csv", lambda: is_quoted_table(self.head)),
@@ -137,6 +144,7 @@ class _Evidence:
             ("log", self._is_log),
             ("lines", self._is_http),
             ("toml", lambda: looks_like_toml(self._line_texts())),
+            ("ini", lambda: looks_like_ini(self._line_texts())),
             ("yaml", lambda: looks_like_yaml(self._line_texts())),
             ("code", lambda: is_code and is_code(self.head)),
             ("markdown", self._is_markdown),

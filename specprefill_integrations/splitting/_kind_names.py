@@ -15,10 +15,16 @@ _EXTENSIONS: dict[Kind, str] = {
     "jsonl": "jsonl ndjson jsonlines",
     "yaml": "yaml yml",
     "toml": "toml",
+    "ini": "ini cfg cnf conf properties env desktop service socket timer mount target unit "
+    "editorconfig gitconfig gitmodules npmrc pylintrc flake8 reg inf",
+    "xml": "xml svg rss atom pom xsd xsl xslt wsdl xaml csproj vbproj fsproj props targets plist "
+    "kml gpx xlf xliff resx docbook opml iml jrxml fxml nuspec",
     "csv": "csv tsv tab psv",
     "log": "log",
     "diff": "diff patch",
     "html": "html htm xhtml",
+    "mail": "eml mbox mbx",
+    "subtitles": "srt vtt sbv",
 }
 
 _MIME_TYPES: dict[Kind, str] = {
@@ -34,6 +40,10 @@ _MIME_TYPES: dict[Kind, str] = {
     "application/jsonlines application/x-jsonlines",
     "yaml": "application/yaml application/x-yaml text/yaml text/x-yaml text/vnd.yaml",
     "toml": "application/toml text/toml text/x-toml",
+    "ini": "text/x-ini text/x-properties text/x-java-properties application/x-desktop",
+    "xml": "application/xml text/xml application/rss+xml application/atom+xml image/svg+xml",
+    "mail": "message/rfc822 application/mbox",
+    "subtitles": "text/vtt application/x-subrip",
     "csv": "text/csv application/csv text/tab-separated-values",
     "log": "text/x-log",
     "diff": "text/x-diff text/x-patch",
@@ -43,14 +53,14 @@ _MIME_TYPES: dict[Kind, str] = {
 _KIND_OF_EXTENSION = {name: kind for kind, names in _EXTENSIONS.items() for name in names.split()}
 _KIND_OF_MIME_TYPE = {name: kind for kind, names in _MIME_TYPES.items() for name in names.split()}
 
-# Rotated logs too: app.log.1, app.log.2024-05-01.
-_EXTENSION = re.compile(r"\.(?:(log)\.\d[\w.-]{0,30}|(\w{1,12}))$")
+# Rotated logs too: app.log.1, app.log.2024-05-01; and .env.local.
+_EXTENSION = re.compile(r"\.(?:(log)\.\d[\w.-]{0,30}|(env)\.\w{1,20}|(\w{1,12}))$")
 
 
 def kind_of_name(name: str) -> Kind | None:
     """The kind that a file name indicates; None if it is not specific."""
     found = _EXTENSION.search(name.strip())
-    return _KIND_OF_EXTENSION.get((found[1] or found[2]).lower()) if found else None
+    return _KIND_OF_EXTENSION.get((found[1] or found[2] or found[3]).lower()) if found else None
 
 
 def kind_of_mime_type(mime_type: str) -> Kind | None:
@@ -58,4 +68,7 @@ def kind_of_mime_type(mime_type: str) -> Kind | None:
     name = mime_type.partition(";")[0].strip().lower()
     if name.endswith("+json"):
         return "json"
-    return "yaml" if name.endswith("+yaml") else _KIND_OF_MIME_TYPE.get(name)
+    if name.endswith("+yaml"):
+        return "yaml"
+    found = _KIND_OF_MIME_TYPE.get(name)
+    return "xml" if found is None and name.endswith("+xml") else found

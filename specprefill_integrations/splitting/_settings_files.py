@@ -17,7 +17,7 @@ _YAML_KEY = re.compile(r"\s*(?:- +)*(?:[\w./$@*-]{1,60}|\"[^\"]{1,60}\"|'[^']{1,
 _YAML_OTHER = re.compile(r"\s*(?:#|- \S|-$|---$|\.{3}$)|\s{2,}\S")
 _YAML_NESTED = re.compile(r"(?:\s+|\s*- +)[\w./$@*\"'-]{1,60}:(?: |$)|---$|\s*- \S")
 
-_TOML_VALUE = r"(?:[\"'\[{]|true\b|false\b|[+-]?(?:\d|inf|nan))"
+_TOML_VALUE = r"(?:[\"'\[{]|(?:true|false|[+-]?(?:inf|nan))\b|[+-]?\d(?!\d{0,3}\.\d+\.))"
 _TOML_KEY = re.compile(rf"\s*(?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\.[\w\"'-]+)* *= *{_TOML_VALUE}")
 _TOML_TABLE = re.compile(r"\s*\[{1,2}[\w.\"'-]+\]{1,2}\s*(?:#|$)")
 _ASSIGNMENT = re.compile(r"\s*[\w.\"'-]{1,200}[ \t]*=")

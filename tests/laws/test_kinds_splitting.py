@@ -19,9 +19,12 @@ from specprefill_integrations.splitting._lines import (
     without_blank_ends,
 )
 from specprefill_integrations.splitting._logs import LogSplitter
+from specprefill_integrations.splitting._mail import MailSplitter
 from specprefill_integrations.splitting._markdown import MarkdownSplitter
 from specprefill_integrations.splitting._outline import OutlineSplitter
+from specprefill_integrations.splitting._subtitles import SubtitleSplitter
 from specprefill_integrations.splitting._tables import TableSplitter
+from specprefill_integrations.splitting._xml_text import XmlSplitter
 from specprefill_integrations.types import Span
 from tests.laws.kinds import LINES, documents
 from tests.laws.texts import assert_units, clusters, spans_in, texts, torn_clusters
@@ -33,6 +36,9 @@ SPLITTERS: dict[str, type[OutlineSplitter]] = {
     "table": TableSplitter,
     "markdown": MarkdownSplitter,
     "html": HtmlSplitter,
+    "xml": XmlSplitter,
+    "mail": MailSplitter,
+    "subtitles": SubtitleSplitter,
 }
 kinds = pytest.mark.parametrize("kind", SPLITTERS)
 limits = st.one_of(st.integers(1, 60), st.just(600))
@@ -160,6 +166,25 @@ GIANTS = {
         " " * 99_000 + "-",
     ],
     "markdown": ["> " * 50_000, "- " * 50_000, "[a" * 50_000, "---\na\n" * 9_000, "```\n" * 20_001],
+    "xml": [
+        *("<a " * 60_000, '<a "' * 50_000, "<!--" * 50_000, "<a>" * 60_000, "<a>x" * 50_000),
+        *(
+            "</a>" * 50_000,
+            "<a><b>" * 20_000 + "</a>" * 20_000,
+            "<![CDATA[" * 30_000,
+            "<!a [" * 30_000,
+        ),
+    ],
+    "mail": [
+        *(
+            "From: a\n" * 30_000,
+            "From: a\nTo: b\n\n" * 10_000,
+            "> " * 60_000,
+            "From a 1:00\n" * 20_000,
+        ),
+        *("a\n>b\n" * 30_000, "--b\n" * 40_000, "\n" * 90_000, "From: a\n\n" * 20_000),
+    ],
+    "subtitles": ["00:00:01,000 --> 00:00:02,000\n" * 9_000, "0:" * 90_000, "1\n" * 90_000],
     "html": ["<a " * 60_000, '<a "' * 50_000, "<!--" * 50_000, "<p>" * 60_000, "<tr>" * 50_000],
 }
 

@@ -21,7 +21,7 @@ from tests.laws.texts import assert_links, assert_units, clusters, spans_in, tex
 
 tomllib = pytest.importorskip("tomllib")
 
-FORMS = ("yaml", "toml")
+FORMS = ("yaml", "toml", "ini")
 forms = pytest.mark.parametrize("form", FORMS)
 limits = st.one_of(st.integers(1, 60), st.just(400))
 
@@ -261,6 +261,7 @@ GIANTS = {
         "a: " + "word " * 10_000 + "\n" + " b: 1\n" * 10_000,
         ("a" + " " * 199 + "b\n") * 1_000,
     ],
+    "ini": ["[a]\n" * 30_000, 'a="\n' * 30_000, "a=\\\n" * 40_000, " a\n" * 40_000, ";\n" * 90_000],
     "toml": [
         "a = [\n" * 10_000,
         "a = [{\n" * 10_000,
