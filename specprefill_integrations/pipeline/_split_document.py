@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from specprefill_integrations.pipeline._protection import ProtectionRule, protected
 from specprefill_integrations.splitting import Splitter
+from specprefill_integrations.splitting._lists import ListGroup
 from specprefill_integrations.splitting._rendering import GapStyle
 from specprefill_integrations.splitting._splitter import SplitResult
 from specprefill_integrations.types import CountTokens, Kind, Span, TextHint, Unit
+
+_RULE = r"[\W_]*"
+_FRAGMENT = r"\s*(?:[A-Za-z]|\(?(?:\d{1,3}|[A-Za-z]|[IVXivx]{1,5})[.)]|[a-z]{1,20}\.|#{1,6}\s.*)\s*"
+_SAY_NOTHING: dict[Kind, re.Pattern[str]] = {
+    **dict.fromkeys(("prose", "markdown"), re.compile(f"{_RULE}|{_FRAGMENT}")),
+    **dict.fromkeys(("html", "chat", "lines"), re.compile(_RULE)),
+}
+"""Units that are kept only between others: in prose also single letters, item numbers without an
+item, ends of sentences and headings with nothing below."""
+
+# Items of a short list are needed together, so they rank with what introduces the list. A long
+# list would use up a budget, so its items only come half way.
+_SHORT_LIST_TOKENS = 160
+_OWN_SHARE = 0.01
+_OWN_SHARE_IN_LONG_LISTS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +83,17 @@ class SplitDocument:
         """Return, for each unit, the indices of the units that it needs."""
         return self.splitter.links(self.text, self.units, self.found.parsed)
 
+    def without_content(self) -> set[int]:
+        """Return the units that say nothing by themselves: rules, numbers of items, headings."""
+        pattern = _SAY_NOTHING.get(self.kind)
+        if pattern is None:
+            return set()
+        return {i for i, part in enumerate(self.found.parts) if pattern.fullmatch(part)}
+
+    def lists(self) -> Sequence[ListGroup]:
+        """Return the lists whose items share in the relevance of what introduces them."""
+        return self.splitter.lists(self.text, self.units, self.found.parsed)
+
     def protected(self, rules: Sequence[ProtectionRule]) -> list[bool]:
         """Return which units a rule protects."""
         tool = self.hint.tool if self.hint else None
@@ -119,9 +147,12 @@ def scored_units(
     units: list[Unit] = []
     for number, document in enumerate(documents):
         first = len(units)
+        after = first + len(document.units)
+        shared = _shared_scores(document.lists(), scores[first:after], costs[first:after])
         links = document.links()
         stand_alone = document.splitter.heads_stand_alone
         heads = set() if stand_alone else {i for needs in links for i in needs}
+        heads |= document.without_content() - {i for needs in links for i in needs}
         is_protected = document.protected(rules)
         for index, (span, needs) in enumerate(zip(document.units, links, strict=True)):
             units.append(
@@ -129,10 +160,29 @@ def scored_units(
                     number,
                     span,
                     costs[first + index],
-                    scores[first + index],
+                    shared[index],
                     needs=tuple(first + i for i in needs),
                     only_heads=index in heads,
                     is_protected=is_protected[index],
                 )
             )
+    if all(unit.only_heads for unit in units):
+        return [replace(unit, only_heads=False) for unit in units]
     return units
+
+
+def _shared_scores(
+    lists: Sequence[ListGroup], scores: Sequence[float], costs: Sequence[int]
+) -> list[float]:
+    """Raise the items of each list to the score of what introduces them, or half way.
+
+    Items keep their order among themselves.
+    """
+    shared = list(scores)
+    for lead, members in lists:
+        is_short = sum(costs[member] for member in members) <= _SHORT_LIST_TOKENS
+        own = _OWN_SHARE if is_short else _OWN_SHARE_IN_LONG_LISTS
+        for member in members:
+            if shared[member] < shared[lead]:
+                shared[member] = (1 - own) * shared[lead] + own * shared[member]
+    return shared

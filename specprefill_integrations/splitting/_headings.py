@@ -6,7 +6,7 @@ not headings: a wrong heading would cost tokens with every unit below it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import regex
 
@@ -44,12 +44,15 @@ class OpenHeadings:
         self._open.append((rank, index))
 
 
-def heading_links(text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
+def heading_links(
+    text: str, units: Sequence[Span], items: Collection[int] = ()
+) -> list[tuple[int, ...]]:
     """Link each unit to its headings.
 
     Args:
         text: The text.
         units: Its units in ascending order.
+        items: Units that are items of lists, numbered or not, and therefore no headings.
 
     Returns:
         For each unit, the indices of its headings, from the title down.
@@ -57,7 +60,7 @@ def heading_links(text: str, units: Sequence[Span]) -> list[tuple[int, ...]]:
     headings = OpenHeadings()
     links = []
     for index in range(len(units)):
-        rank = _rank(text, units, index)
+        rank = None if index in items else _rank(text, units, index)
         if rank is not None:
             headings.close(rank)
         links.append(headings.above)

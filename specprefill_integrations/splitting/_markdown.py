@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -17,8 +18,9 @@ from markdown_it.tree import SyntaxTreeNode
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._headings import OpenHeadings
 from specprefill_integrations.splitting._lines import source_lines, without_blank_ends
+from specprefill_integrations.splitting._lists import ListGroup, introduces
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
-from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.splitting._prose import WRAPPED_LINE_CHARS, ProseSplitter
 from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.splitting._tables import TableSplitter
 from specprefill_integrations.types import Span
@@ -29,13 +31,19 @@ _FRONT_MATTER = re.compile(
     re.DOTALL,
 )
 
+_LISTS = {"bullet_list", "ordered_list"}
+
+# Blocks that a line with a colon before them introduces.
+_INTRODUCED = {*_LISTS, "fence", "code_block", "blockquote", "table"}
+
 
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkdownSplitter(OutlineSplitter):
     """Splits markdown into sentences, list items, table rows and code blocks.
 
-    Every unit needs the headings above it. A row also needs the header of its table, the contents
+    Every unit needs the headings above it. A list, table, quote or code block needs the line before
+    it if that ends with a colon. A row also needs the header of its table, the contents
     of a long list item its first sentence, and a piece of a long code block its opening fence.
 
     Raises:
@@ -96,14 +104,32 @@ class _Reading:
             item: The needs of the contents of the enclosing list item or quote; None outside.
         """
         position = lines.start
+        before: SyntaxTreeNode | None = None
         for node in nodes:
             start, end = node.map or (0, 0)
             start, end = max(start, position), min(end, lines.stop)
             if start < end:
                 self._add_lines(range(position, start), item)
-                self._read_block(node, range(start, end), item)
-                position = end
+                if before and node.type in _INTRODUCED and self.outline.spans:
+                    self._read_introduced(before, node, range(start, end), item)
+                else:
+                    self._read_block(node, range(start, end), item)
+                position, before = end, node
         self._add_lines(range(position, lines.stop), item)
+
+    def _read_introduced(
+        self, before: SyntaxTreeNode, node: SyntaxTreeNode, lines: range, item: Needs | None
+    ) -> None:
+        """Add a block that needs the line with a colon before it; lists also share its score."""
+        outline, needs = self.outline, self._headings.above if item is None else item
+        lead, place = len(outline.spans) - 1, len(outline.lists)
+        is_introduced = before.type == "paragraph" and introduces(outline.text, outline.spans[-1])
+        self._read_block(node, lines, (*needs, lead) if is_introduced else item)
+        is_headed = before.type == "heading" and node.type in _LISTS
+        if (is_introduced and node.type != "table") or is_headed:
+            members = range(lead + 1, len(outline.spans))
+            below = tuple(member for member in members if lead in outline.needs[member])
+            outline.lists.insert(place, ListGroup(lead, below))
 
     def _read_block(self, node: SyntaxTreeNode, lines: range, item: Needs | None) -> None:
         needs = self._headings.above if item is None else item
@@ -111,10 +137,12 @@ class _Reading:
             self._add_heading(node, lines)
         elif node.type in {"heading", "paragraph"}:
             self._add_sentences(self._span(lines), needs)
-        elif node.type in {"bullet_list", "ordered_list"}:
+        elif node.type in _LISTS:
             self.read_blocks(node.children, lines, needs)
         elif node.type == "list_item":
-            self._add_container(node, lines, needs, self._splitter.max_item_chars)
+            own = self._own_lines(lines)
+            self._add_container(node, own, needs, self._splitter.max_item_chars)
+            self._add_sentences(self._span(lines[len(own) :]), self._headings.above)
         elif node.type == "blockquote":
             self._add_container(node, lines, needs, self._splitter.max_unit_chars)
         elif node.type == "fence":
@@ -152,6 +180,20 @@ class _Reading:
             blocks = blocks[1:]
             needs = (*needs, lead) if len(self.outline.spans) > lead else needs
         self.read_blocks(blocks, range(position, lines.stop), needs)
+
+    def _own_lines(self, lines: range) -> range:
+        """The lines of a list item up to one that is neither indented nor a wrapped line.
+
+        Markdown takes such a line for a part of the item, but its author hardly meant that.
+        """
+        text = self.outline.text
+        for line, after in pairwise(lines):
+            begins = text[self.lines[after].start]
+            if not begins.isspace() and begins != ">":
+                written = text[self.lines[line].start : self.lines[line].end]
+                if written.strip() and len(written.rstrip()) not in WRAPPED_LINE_CHARS:
+                    return range(lines.start, after)
+        return lines
 
     def _add_fence(self, node: SyntaxTreeNode, lines: range, needs: Needs) -> None:
         """Add a code block as one unit, or as its opening line and pieces that need it."""

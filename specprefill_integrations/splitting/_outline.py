@@ -10,6 +10,7 @@ from typing import Any
 
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._lines import split_at_lines, without_blank_ends
+from specprefill_integrations.splitting._lists import ListGroup
 from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
@@ -28,6 +29,7 @@ class Outline:
         self.text = text
         self.spans: list[Span] = []
         self.needs: list[Needs] = []
+        self.lists: list[ListGroup] = []
 
     def add(self, span: Span, needs: Needs = ()) -> Needs:
         """Add a unit, unless it is blank.
@@ -98,17 +100,32 @@ class Outline:
         Args:
             units: Units of the same text, in ascending order.
         """
-        starts = [span.start for span in self.spans]
-        owners = [max(0, bisect_right(starts, unit.start) - 1) for unit in units]
-        inside: dict[int, list[int]] = {}
-        for index, owner in enumerate(owners):
-            inside.setdefault(owner, []).append(index)
+        owners, inside = self._owners(units)
         return [
             tuple(index for above in self.needs[owner] for index in inside.get(above, ()))
             if self.needs
             else ()
             for owner in owners
         ]
+
+    def groups(self, units: Sequence[Span]) -> list[ListGroup]:
+        """The lists as groups of `units`. See `links`."""
+        _, inside = self._owners(units)
+        return [
+            ListGroup(inside[one.lead][0], members)
+            for one in self.lists
+            if one.lead in inside
+            and (members := tuple(i for member in one.members for i in inside.get(member, ())))
+        ]
+
+    def _owners(self, units: Sequence[Span]) -> tuple[list[int], dict[int, list[int]]]:
+        """The outline's unit that each of `units` is in, and those that are in each."""
+        starts = [span.start for span in self.spans]
+        owners = [max(0, bisect_right(starts, unit.start) - 1) for unit in units]
+        inside: dict[int, list[int]] = {}
+        for index, owner in enumerate(owners):
+            inside.setdefault(owner, []).append(index)
+        return owners, inside
 
 
 @checked
@@ -142,3 +159,9 @@ class OutlineSplitter(Splitter[Outline]):
     ) -> list[tuple[int, ...]]:
         """Return the needs of each unit, in ascending order."""
         return (parsed or self.parse(text)).links(units)
+
+    def lists(
+        self, text: str, units: Sequence[Span], parsed: Outline | None = None
+    ) -> list[ListGroup]:
+        """Return the lists of the outline."""
+        return (parsed or self.parse(text)).groups(units)

@@ -22,6 +22,7 @@ from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.errors import UnknownLanguageError
 from specprefill_integrations.splitting._finer import CUT, cut_after, split_oversized, trimmed
 from specprefill_integrations.splitting._headings import heading_links
+from specprefill_integrations.splitting._lists import ListGroup, ProseLists
 from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 
@@ -36,7 +37,7 @@ _BLOCK_BREAK = regex.compile(
 
 # Typical lengths of wrapped lines. A shorter line was ended on purpose; a longer line was not
 # wrapped, so its end is the end of a paragraph.
-_WRAPPED_LINE_CHARS = range(45, 121)
+WRAPPED_LINE_CHARS = range(45, 121)
 
 # The rules take superlinear time, so longer paragraphs are split first.
 _RULES_CHARS = 5_000
@@ -97,8 +98,28 @@ class ProseSplitter(Splitter[None]):
         units: Sequence[Span],
         parsed: None = None,  # noqa: ARG002
     ) -> list[tuple[int, ...]]:
-        """Return the headings of each unit. See `heading_links`."""
-        return heading_links(text, units)
+        """Return the headings of each unit, and what introduces the list that it belongs to."""
+        lists = ProseLists(text, units)
+        headings = heading_links(text, units, lists.items())
+        return [(*above, *leads) for above, leads in zip(headings, lists.needs, strict=True)]
+
+    def lists(
+        self,
+        text: str,
+        units: Sequence[Span],
+        parsed: None = None,  # noqa: ARG002
+    ) -> list[ListGroup]:
+        """Return the lists that a line, an item or a heading introduces."""
+        lists = ProseLists(text, units)
+        headings = heading_links(text, units, lists.items())
+        groups = []
+        for one in lists.found:
+            lead, first = one.lead, one.members[0]
+            if lead is None and one.is_tight and headings[first][-1:] == (first - 1,):
+                lead = first - 1
+            if lead is not None:
+                groups.append(ListGroup(lead, tuple(one.members)))
+        return groups
 
     def _sentences(self, text: str, span: Span) -> list[Span]:
         """The sentences that `sentence-splitter` finds in one stretch, as spans of `text`."""
@@ -134,7 +155,7 @@ def _unwrapped(text: str, block: Span) -> Iterator[Span]:
     start = position = block.start
     for line in text[block.start : block.end].splitlines(keepends=True):
         position += len(line)
-        if len(line.rstrip()) not in _WRAPPED_LINE_CHARS or position == block.end:
+        if len(line.rstrip()) not in WRAPPED_LINE_CHARS or position == block.end:
             joined = trimmed(text, Span(start, position))
             if joined.start < joined.end:
                 yield joined

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from specprefill_integrations._arguments import checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
+from specprefill_integrations.splitting._lists import ListGroup
 from specprefill_integrations.splitting._rendering import GapStyle, merge_adjacent, render_kept
 from specprefill_integrations.types import CountTokens, Kind, Span, TextHint
 
@@ -127,6 +128,24 @@ class Splitter(ABC, Generic[ParsedT]):
             One tuple per unit. What a needed unit needs itself is listed too.
         """
         return [()] * len(units)
+
+    def lists(
+        self,
+        text: str,  # noqa: ARG002
+        units: Sequence[Span],  # noqa: ARG002
+        parsed: ParsedT | None = None,  # noqa: ARG002
+    ) -> list[ListGroup]:
+        """Return the lists whose items share in the relevance of what introduces them.
+
+        Args:
+            text: The text.
+            units: Units of the text in ascending order; they may be finer than those of `units`.
+            parsed: The parse of the text; None parses it again.
+
+        Returns:
+            Lists in the order of their first items; an outer list comes before those in it.
+        """
+        return []
 
     def with_max_unit_chars(self, max_unit_chars: int) -> Splitter[ParsedT]:  # noqa: ARG002
         """Return this splitter with smaller units; itself if its units have no maximum size."""

@@ -182,6 +182,7 @@ def test_what_is_left_over_buys_no_further_unit(
     }
     links = document.links()
     heads = set() if document.splitter.heads_stand_alone else {i for needs in links for i in needs}
+    heads |= document.without_content()
     for index in set(range(len(document.units))) - kept - heads if kept else ():
         wanted = sorted({index, *links[index], *kept})
         spans = document.joined([document.units[i] for i in wanted])

@@ -1,0 +1,130 @@
+"""Lists: what introduces them is never kept alone, and their items are kept together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from specprefill_integrations import Budget, ContextCompressor, TextHint
+from specprefill_integrations.splitting import Splitter
+from specprefill_integrations.splitting._markdown import MarkdownSplitter
+from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.testing import KeywordScorer
+from specprefill_integrations.types import Kind
+
+FILL = (
+    "The harbour is visited by some forty ships a week. Fishermen mend their nets until noon. "
+    "The old crane was painted green last autumn. A choir sings every second Friday. "
+    "Visitors may park their cars behind the fish market. Gulls nest on the roof."
+)
+CREW = ["Jan Brugh, helmsman", "Ute Vries, engineer", "Pal Hansen, diver", "Ida Koch, medic"]
+LEAD = "The members of the lifeboat crew are:"
+WHO = "Who are the members of the lifeboat crew?"
+KINDS: list[Kind] = ["prose", "markdown"]
+
+
+def kept_of(text: str, budget: Budget, query: str = WHO, kind: Kind = "prose") -> str:
+    compressor = ContextCompressor(KeywordScorer(), on_error="raise")
+    return compressor.compress(text, query, budget=budget, hint=TextHint(kind=kind)).text
+
+
+def items(marker: str, lines: list[str]) -> str:
+    return "\n".join(marker.replace("1", str(n)) + line for n, line in enumerate(lines, 1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("marker", ["- ", "* ", "1. ", "1) ", "  - "])
+@pytest.mark.parametrize("blank", ["\n", "\n\n"])
+def test_all_items_are_kept_below_what_introduces_them(kind: Kind, marker: str, blank: str) -> None:
+    text = f"{FILL}\n\n{LEAD}{blank}{items(marker, CREW)}\n\n{FILL}"
+    kept = kept_of(text, Budget(max_tokens=60), kind=kind)
+    assert items(marker, CREW).strip() in kept
+    assert LEAD in kept
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("limit", range(8, 70, 3))
+def test_what_introduces_a_list_is_never_kept_without_an_item(kind: Kind, limit: int) -> None:
+    text = f"{FILL}\n\n{LEAD}\n\n{items('- ', CREW)}\n\n{FILL}"
+    kept = kept_of(text, Budget(max_tokens=limit), kind=kind)
+    assert LEAD not in kept or any(name in kept for name in CREW)
+
+
+def test_lines_without_markers_are_items_too() -> None:
+    text = f"{FILL}\n\n{LEAD}\n" + "\n".join(CREW) + f"\n\n{FILL}"
+    assert "\n".join([LEAD, *CREW]) in kept_of(text, Budget(max_tokens=60))
+
+
+@pytest.mark.parametrize("splitter", [ProseSplitter(), MarkdownSplitter()])
+def test_what_follows_a_list_is_no_item(splitter: Splitter[Any]) -> None:
+    text = f"{FILL}\n{LEAD}\n{items('- ', CREW)}\nThe boat is from 2004."
+    units = splitter(text)
+    [(lead, members)] = splitter.lists(text, units)
+    assert [text[units[i].start : units[i].end] for i in (lead, *members)] == [
+        LEAD,
+        *(f"- {name}" for name in CREW),
+    ]
+    *_, last = splitter.links(text, units)
+    assert lead not in last
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_heading_introduces_the_list_below_it(kind: Kind) -> None:
+    text = f"# Bay\n\n{FILL}\n\n## Lifeboat crew\n\n{items('- ', CREW)}\n\n## Other\n\n{FILL}"
+    kept = kept_of(text, Budget(max_tokens=60), kind=kind)
+    assert items("- ", CREW) in kept
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_that_look_like_numbered_headings_are_a_list(kind: Kind) -> None:
+    steps = ["Open the valve", "Hold the button", "Wait ten seconds", "Pull the lever"]
+    text = f"{FILL}\n\nTo start the pump:\n\n{items('1. ', steps)}\n\n{FILL}"
+    kept = kept_of(text, Budget(max_tokens=55), "How do I start the pump?", kind)
+    assert items("1. ", steps) in kept
+    one = kept_of(text, Budget(max_tokens=26), "lever pull", kind)
+    assert "4. Pull the lever" in one
+    assert "1. Open the valve" not in one
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_nested_list_needs_its_item(kind: Kind) -> None:
+    long = "with much that nobody needs to know about it, " * 9
+    text = (
+        f"{LEAD}\n\n- Deck\n  - {CREW[0]}\n  - {CREW[1]}\n- Below, {long}\n  - Wim Aalst, stoker\n"
+    )
+    kept = kept_of(text, Budget(max_tokens=60), "Which stoker?", kind)
+    assert "Wim Aalst" in kept
+    assert "- Below" in kept or kind == "prose"
+    assert LEAD in kept
+
+
+def test_a_definition_needs_its_term() -> None:
+    text = (
+        f"{FILL}\n\nstoker\n: feeds the fire of the engine\n\nhelmsman\n: steers the boat\n\n{FILL}"
+    )
+    kept = kept_of(text, Budget(max_tokens=20), "feeds the fire engine")
+    assert "stoker\n: feeds the fire of the engine" in kept
+    assert "helmsman" not in kept
+
+
+def test_code_and_tables_need_the_line_with_a_colon() -> None:
+    table = "| port | use |\n|---|---|\n| 8093 | pump |\n| 22 | shell |"
+    text = f"{FILL}\n\nOpen ports:\n\n{table}\n\n{FILL}\n\nRun this:\n\n```sh\npump --start\n```\n"
+    assert "Open ports:" in kept_of(text, Budget(max_tokens=50), "8093 pump", "markdown")
+    assert "Run this:" in kept_of(text, Budget(max_tokens=30), "sh pump start", "markdown")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "noise", ["***", "~ ~ ~", "-----", "x", "section.", "1.", "## Annex", "a)"]
+)
+def test_no_budget_is_spent_on_what_says_nothing(kind: Kind, noise: str) -> None:
+    text = f"{FILL}\n\n{noise}\n\n# End\n\n{FILL}\n\n{noise}\n"
+    for limit in range(14, 40, 6):
+        kept = kept_of(text, Budget(max_tokens=limit), noise, kind)
+        assert any(word in kept for word in FILL.split() if len(word) > 4)
+
+
+def test_of_a_text_of_headings_alone_something_is_kept() -> None:
+    assert kept_of("# Pump\n\n# Harbour\n\n# Crane\n", Budget(max_tokens=8), "pump") != ""
