@@ -32,6 +32,7 @@ from specprefill_integrations.tool_results import (
     ToolResult,
     ToolResultCompressor,
 )
+from specprefill_integrations.tool_results._argument_guard import OnMarker
 from specprefill_integrations.tool_results._question import QueryFunction
 from specprefill_integrations.tool_results._thresholds import (
     DEFAULT_ERROR_MIN_TOKENS,
@@ -74,6 +75,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         tool_policies: Mapping[str, ToolPolicy] | None = None,
         query: str | QueryFunction | None = None,
         originals: Originals | None = None,
+        on_marker_in_arguments: OnMarker = "ignore",
         metrics: CompressionMetrics | None = None,
         ttft_log: TtftLog | None = None,
         name: str | None = None,
@@ -97,6 +99,10 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             originals: Store of the originals. The agent gets a `RecallTool` for it, and gap markers
                 name references. Or a function from the `ToolRuntime` of a call to its store, such
                 as that of a tenant; None for no store.
+            on_marker_in_arguments: What happens to a call of a tool whose arguments hold gap
+                markers, as if a shortened text was written back: `ignore` nothing, `warn` a warning
+                in the log, `refuse` an error message that tells the model to recall the original
+                first.
             metrics: Metrics to add counts to; None is `process_metrics()`.
             ttft_log: The calls of the agent's model, as `TtftCallbackHandler` keeps them; for
                 `min_tokens="auto"`.
@@ -117,6 +123,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             tool_policies=tool_policies,
             query=query,
             originals=originals,
+            on_marker_in_arguments=on_marker_in_arguments,
             metrics=metrics,
             ttft_log=ttft_log,
         )
@@ -146,7 +153,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             request: The tool call.
             handler: Runs the tool; its errors and interrupts are raised.
         """
-        output = handler(request)
+        output = self._refusal(request) or handler(request)
         answers = []
         for answer in answers_in(output, request.tool_call["id"]):
             done = self.settings.compress(self._tool_result(request, answer))
@@ -160,13 +167,25 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
     ) -> ToolMessage | Command[Any]:
         """`wrap_tool_call`, off the event loop."""
-        output = await handler(request)
+        output = self._refusal(request) or await handler(request)
         answers = []
         for answer in answers_in(output, request.tool_call["id"]):
             done = await self.settings.acompress(self._tool_result(request, answer))
             await aannounce(message_event(done.outcome, answer), *_channels(request))
             answers.append(with_result(answer, done))
         return with_answers(output, request.tool_call["id"], answers)
+
+    def _refusal(self, request: ToolCallRequest) -> ToolMessage | None:
+        """The answer to a call that must not reach its tool; None for one that may."""
+        if isinstance(request.tool, RecallTool):
+            return None
+        call = request.tool_call
+        refused = self.settings.refusal(
+            call["name"], call["args"], can_be_recalled=self._can_be_recalled(request)
+        )
+        if refused is None:
+            return None
+        return ToolMessage(refused, tool_call_id=call["id"], name=call["name"], status="error")
 
     def _tool_result(self, request: ToolCallRequest, answer: ToolMessage) -> ToolResult:
         return ToolResult(

@@ -69,12 +69,18 @@ class CompressedTool(FunctionTool):
             args: Arguments of the tool.
             kwargs: Arguments of the tool; an agent's context may be among them.
         """
+        refused = self._refusal(args, kwargs)
+        if refused is not None:
+            return refused
         output = self.tool.call(*args, **self._tool_arguments(kwargs))
         result, events = self._tool_result(output, args, kwargs)
         return _finished(output, self.settings.compress(result, events.start), events)
 
     async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401
         """`call`, off the event loop; the question includes the user's message."""
+        refused = self._refusal(args, kwargs)
+        if refused is not None:
+            return refused
         try:
             output = await self.tool.acall(*args, **self._tool_arguments(kwargs))
         except Exception as error:
@@ -110,6 +116,21 @@ class CompressedTool(FunctionTool):
             exception=error,
         )
 
+    def _refusal(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ToolOutput | None:
+        """The answer to a call that must not reach its tool; None for one that may."""
+        if isinstance(self.tool, RecallTool):
+            return None
+        name = self.metadata.get_name()
+        refused = self.settings.refusal(name, self._arguments(args, kwargs))
+        if refused is None:
+            return None
+        raw_input = {"args": args, "kwargs": self._named(kwargs)}
+        return ToolOutput(name, refused, raw_input=raw_input, raw_output=refused, is_error=True)
+
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments by name; positional ones by their position."""
+        return {str(place): value for place, value in enumerate(args)} | self._named(kwargs)
+
     def _named(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments that the model filled in."""
         return {name: value for name, value in kwargs.items() if name != self._context_name}
@@ -129,10 +150,7 @@ class CompressedTool(FunctionTool):
         texts = texts_of(output)
         request = ToolRequest(
             tool_name=name,
-            arguments={
-                **{str(place): value for place, value in enumerate(args)},
-                **self._named(kwargs),
-            },
+            arguments=self._arguments(args, kwargs),
             user_message=user_message,
         )
         result = ToolResult(

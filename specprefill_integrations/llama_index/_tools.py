@@ -17,6 +17,7 @@ from specprefill_integrations.tool_results import (
     ToolPolicy,
     ToolResultCompressor,
 )
+from specprefill_integrations.tool_results._argument_guard import OnMarker
 from specprefill_integrations.tool_results._question import QueryFunction
 from specprefill_integrations.tool_results._thresholds import (
     DEFAULT_ERROR_MIN_TOKENS,
@@ -37,6 +38,7 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
     tool_policies: Mapping[str, ToolPolicy] | None = None,
     query: str | QueryFunction | None = None,
     originals: Originals | None = None,
+    on_marker_in_arguments: OnMarker = "ignore",
     metrics: CompressionMetrics | None = None,
     ttft_log: TtftLog | None = None,
 ) -> CompressedTool:
@@ -69,6 +71,9 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
             `recall_tool` for it, which `compress_tools` adds. Or a function, which may be
             asynchronous, from the agent's context (None outside of an agent) to the store of a
             call, such as that of a tenant.
+        on_marker_in_arguments: What happens to a call whose arguments hold gap markers, as if a
+            shortened text was written back: `ignore` nothing, `warn` a warning in the log, `refuse`
+            an error that tells the model to recall the original first.
         metrics: Metrics to add counts to; None is `process_metrics()`.
         ttft_log: The calls of the agent's model, as `TtftEventHandler` keeps them; for
             `min_tokens="auto"`.
@@ -87,6 +92,7 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
         tool_policies=tool_policies,
         query=query,
         originals=originals,
+        on_marker_in_arguments=on_marker_in_arguments,
         metrics=metrics,
         ttft_log=ttft_log,
     )
@@ -105,6 +111,7 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
     tool_policies: Mapping[str, ToolPolicy] | None = None,
     query: str | QueryFunction | None = None,
     originals: Originals | None = None,
+    on_marker_in_arguments: OnMarker = "ignore",
     metrics: CompressionMetrics | None = None,
     ttft_log: TtftLog | None = None,
 ) -> list[BaseTool]:
@@ -122,6 +129,7 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
         tool_policies: Settings that differ for some tools.
         query: The question, or a function of the `ToolRequest`.
         originals: Store of the originals, for the recall tool.
+        on_marker_in_arguments: What happens to a call whose arguments hold gap markers.
         metrics: Metrics to add counts to.
         ttft_log: The calls of the agent's model.
 
@@ -139,6 +147,7 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
         tool_policies=tool_policies,
         query=query,
         originals=originals,
+        on_marker_in_arguments=on_marker_in_arguments,
         metrics=metrics,
         ttft_log=ttft_log,
     )

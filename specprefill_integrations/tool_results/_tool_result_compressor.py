@@ -21,6 +21,12 @@ from specprefill_integrations.originals._store_choice import Originals
 from specprefill_integrations.pipeline._failures import FailureLog, reason_of
 from specprefill_integrations.pipeline._token_counting import estimated_tokens
 from specprefill_integrations.splitting._hints import hint_from_metadata
+from specprefill_integrations.splitting._marker_search import MarkerSearch
+from specprefill_integrations.tool_results._argument_guard import (
+    OnMarker,
+    refusal_of,
+    warning_of,
+)
 from specprefill_integrations.tool_results._call import Call, Task
 from specprefill_integrations.tool_results._outcome import Outcome
 from specprefill_integrations.tool_results._question import (
@@ -91,6 +97,10 @@ class ToolResultCompressor:
     """Store of the originals, or a function from the call's runtime to its store; the first gap
     marker of a result names the reference to fetch all of its texts."""
 
+    on_marker_in_arguments: OnMarker = "ignore"
+    """The effect of gap markers in the arguments of a call, as if a shortened text was written
+    back: none, a warning in the log, or a refusal that tells the model to recall the original."""
+
     metrics: CompressionMetrics | None = None
     """Metrics to add counts to; None is `process_metrics()`."""
 
@@ -149,6 +159,38 @@ class ToolResultCompressor:
         except Exception as error:  # noqa: BLE001 - see compress
             done = self._failed(result, error)
         return self._recorded(done)
+
+    def refusal(
+        self, tool_name: str, arguments: Mapping[str, Any], *, can_be_recalled: bool = True
+    ) -> str | None:
+        """Return the answer to a call that must not reach its tool; None for one that may.
+
+        Args:
+            tool_name: The tool.
+            arguments: The arguments of the call.
+            can_be_recalled: False if the agent has no tool that fetches originals.
+        """
+        if self.on_marker_in_arguments == "ignore":
+            return None
+        try:
+            found = self._marker_search.find(arguments)
+        except Exception as error:  # noqa: BLE001 - no failure of ours may reach the agent
+            what = f"The arguments of a call of {tool_name} could not be searched"
+            self.failures.add(logger, what, "failed", error)
+            return None
+        if found is None:
+            return None
+        is_refused = self.on_marker_in_arguments == "refuse"
+        logger.warning("%s", warning_of(found, tool_name, is_refused=is_refused))
+        has_originals = can_be_recalled and self.originals is not None
+        return refusal_of(found, has_originals=has_originals) if is_refused else None
+
+    @property
+    def _marker_search(self) -> MarkerSearch:
+        """The search for the compressor's gap markers."""
+        if self.compressor is None:
+            return MarkerSearch()
+        return MarkerSearch.of(self.compressor.splitter, self.compressor.gaps)
 
     @property
     def _deadline(self) -> Deadline:

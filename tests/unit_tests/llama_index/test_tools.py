@@ -476,6 +476,81 @@ class Silent(CustomQueryEngine):
         return LOG
 
 
+class TestMarkersInArguments:
+    """Agents that write shortened texts back."""
+
+    @pytest.fixture
+    def files(self) -> dict[str, str]:
+        return {}
+
+    @pytest.fixture
+    def tools(self, compressor, files):
+        def write(edits: list[dict[str, str]]) -> str:
+            """Write files."""
+            files.update({edit["path"]: edit["text"] for edit in edits})
+            return "Written."
+
+        def made(**settings) -> list[BaseTool]:
+            plain = [FunctionTool.from_defaults(one) for one in (read_log, write)]
+            given = {"compressor": compressor, "budget": LITTLE, "min_tokens": 50}
+            return compress_tools(plain, **{**given, **settings})
+
+        return made
+
+    def write_back(self, text: str) -> dict[str, object]:
+        return {"edits": [{"path": "a.log", "text": text}]}
+
+    async def test_it_is_refused_and_the_original_recalled(self, tools, files, caplog) -> None:
+        originals = InMemoryOriginals()
+        read, write, recall = tools(originals=originals, on_marker_in_arguments="refuse")
+        shortened = (await read.acall(name="barked")).content
+        reference = originals.reference_of(LOG)
+        agent, script = function_agent(
+            [read, write, recall],
+            calls("write", **self.write_back(shortened)),
+            calls("recall_original", reference=f"[...] [reference {reference}]"),
+            calls("write", **self.write_back(LOG)),
+            says("Done."),
+        )
+        handler = agent.run(QUESTION)
+        seen = [event async for event in handler.stream_events()]
+        assert str(await handler) == "Done."
+        outputs = [event.tool_output for event in seen if isinstance(event, ToolCallResult)]
+        assert [output.is_error for output in outputs] == [True, False, False]
+        assert f"by its reference {reference}." in outputs[0].content
+        assert '"edits[0].text"' in outputs[0].content
+        assert files == {"a.log": LOG}
+        assert script.tool_messages[0].content == outputs[0].content
+        assert [record.message for record in caplog.records] == [
+            'Refused a call of write with a gap marker in its argument "edits[0].text".'
+        ]
+
+    @pytest.mark.parametrize("action", ["ignore", "warn", "refuse"])
+    async def test_both_ways_do_the_same(self, tools, files, caplog, action) -> None:
+        read, write = tools(on_marker_in_arguments=action)
+        shortened = read.call(name="barked").content
+        for call in (write.acall, lambda **given: asyncio.to_thread(write.call, **given)):
+            files.clear()
+            caplog.clear()
+            output = await call(**self.write_back(shortened))
+            is_refused = action == "refuse"
+            assert output.is_error == is_refused
+            assert files == ({} if is_refused else {"a.log": shortened})
+            assert len(caplog.records) == (action != "ignore")
+            if is_refused:
+                assert "Read the complete text first" in output.content
+                assert "ecall" not in output.content
+
+    async def test_a_react_agent_goes_on(self, tools, files) -> None:
+        read, write = tools(on_marker_in_arguments="refuse")
+        shortened = read.call(name="barked").content
+        script = Script(acts("write", **self.write_back(shortened)), FINISHED)
+        agent = ReActAgent(tools=[read, write], llm=script.llm)
+        assert str(await agent.run(QUESTION)) == "The dog."
+        assert "The tool was not called" in script.last_prompt
+        assert files == {}
+
+
 class TestSkips:
     """What stays whole, and that the event says why."""
 
