@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
 from typing import Any, NamedTuple
 
+from specprefill_integrations.splitting._lists import ListGroup
 from specprefill_integrations.splitting._rendering import GapStyle
 from specprefill_integrations.splitting._splitter import SplitResult, Splitter, SplitterChoice
 from specprefill_integrations.types import CountTokens, Kind, Span, TextHint
@@ -109,6 +110,23 @@ class BlockSplitter(Splitter[_Parsed]):
             needs = found.splitter.links(found.text, own, found.parsed)
             links += [tuple(first + index for index in one) for one in needs]
         return links
+
+    def lists(
+        self,
+        text: str,  # noqa: ARG002
+        units: Sequence[Span],
+        parsed: _Parsed | None = None,  # noqa: ARG002
+    ) -> list[ListGroup]:
+        """Return the lists in each block."""
+        groups: list[ListGroup] = []
+        first = 0
+        for block, own in self._of_each(units):
+            found = block.found
+            for group in found.splitter.lists(found.text, own, found.parsed):
+                members = tuple(first + index for index in group.members)
+                groups.append(ListGroup(first + group.lead, members))
+            first += len(own)
+        return groups
 
     def refine(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from specprefill_integrations.splitting._lines import filled_lines
 from specprefill_integrations.types import Span
 
 # Recent parses are cached, up to this many characters of JSON: both the detection of the kind of a
-# text and its splitting need a parse.
+# text and its splitting need a parse. They are found by a digest, so that no text is held.
 _MEMO_CHARS = 2_000_000
 
 # Shorter strings are not searched for JSON.
@@ -68,18 +69,19 @@ class _Memo:
 
     def parsed(self, text: str) -> JsonValues:
         """Parse JSON or a text close to it, unless the text is known."""
+        key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         with self._lock:
-            known = self._parses.get(text)
+            known = self._parses.get(key)
         if known is not None:
             return known
         found = _parsed_anew(text)
         if found.chars <= _MEMO_CHARS:
             with self._lock:
-                self._parses[text] = found
+                self._parses[key] = found
         return found
 
     def _clear(self) -> None:
-        self._parses: LRUCache[str, JsonValues] = LRUCache(
+        self._parses: LRUCache[bytes, JsonValues] = LRUCache(
             _MEMO_CHARS, getsizeof=lambda values: values.chars
         )
 

@@ -192,6 +192,9 @@ def test_a_text_of_blocks_is_split_as_the_blocks_are(found: list[str], data: st.
     links = splitter.links(splitter.text, split.units, split.parsed)
     assert len(links) == len(own)
     assert all(index < len(own) for needs in links for index in needs)
+    lists = splitter.lists(splitter.text, split.units, split.parsed)
+    places = {place for group in lists for place in (group.lead, *group.members)}
+    assert places <= set(range(len(own)))
     everything = splitter.joined(splitter.text, split.units)
     assert splitter.written(splitter.text, everything) == [
         choice.splitter.render(text, choice.splitter.joined(text, choice.splitter(text)))
@@ -220,3 +223,27 @@ def test_images_between_do_not_change_the_texts(size: int, max_tokens: int) -> N
     done = settings.compress(ToolResult(texts=texts, tool_name="look"))
     assert texts[1] in done.texts
     assert (done.outcome.kept_tokens or 0) <= max_tokens
+
+
+def test_links_and_lists_stay_within_their_blocks() -> None:
+    """Each block is a page with a title and a list, as it is alone."""
+    page = "# Keys\n\nThe shed needs these keys:\n\n- the brass one\n- the long one\n"
+    kinds = SplitByKind()
+    choice = kinds.for_text(page)
+    splitter = BlockSplitter.of([page, page], [choice, choice])
+    split = splitter.split(splitter.text)
+    assert choice.splitter is not None
+    alone = choice.splitter.split(page)
+    count = len(alone.units)
+    links = choice.splitter.links(page, alone.units, alone.parsed)
+    assert any(links)
+    assert splitter.links(splitter.text, split.units, split.parsed) == [
+        *links,
+        *(tuple(count + index for index in needs) for needs in links),
+    ]
+    lists = choice.splitter.lists(page, alone.units, alone.parsed)
+    assert lists
+    assert splitter.lists(splitter.text, split.units, split.parsed) == [
+        *lists,
+        *((count + one.lead, tuple(count + index for index in one.members)) for one in lists),
+    ]
