@@ -67,6 +67,7 @@ FAILURES: frozenset[SkipReason] = frozenset(
 Kind = Literal[
     "prose",
     "markdown",
+    "markup",
     "code",
     "json",
     "jsonl",

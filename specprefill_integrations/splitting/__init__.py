@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from specprefill_integrations.splitting._logs import LogSplitter
     from specprefill_integrations.splitting._mail import MailSplitter
     from specprefill_integrations.splitting._markdown import MarkdownSplitter
+    from specprefill_integrations.splitting._markup import MarkupSplitter
     from specprefill_integrations.splitting._outline import Outline, OutlineSplitter
     from specprefill_integrations.splitting._prose import ProseSplitter
     from specprefill_integrations.splitting._settings import SettingsSplitter
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         SplitterChoice,
         as_splitter,
     )
+    from specprefill_integrations.splitting._sql_text import SqlSplitter
     from specprefill_integrations.splitting._subtitles import SubtitleSplitter
     from specprefill_integrations.splitting._tables import TableSplitter
     from specprefill_integrations.splitting._xml_text import XmlSplitter
@@ -42,6 +44,7 @@ _HOMES = {
     "LogSplitter": "_logs",
     "MailSplitter": "_mail",
     "MarkdownSplitter": "_markdown",
+    "MarkupSplitter": "_markup",
     "Outline": "_outline",
     "OutlineSplitter": "_outline",
     "ProseSplitter": "_prose",
@@ -50,6 +53,7 @@ _HOMES = {
     "SplitResult": "_splitter",
     "Splitter": "_splitter",
     "SplitterChoice": "_splitter",
+    "SqlSplitter": "_sql_text",
     "SubtitleSplitter": "_subtitles",
     "TableSplitter": "_tables",
     "XmlSplitter": "_xml_text",
@@ -67,6 +71,7 @@ __all__ = [
     "LogSplitter",
     "MailSplitter",
     "MarkdownSplitter",
+    "MarkupSplitter",
     "Outline",
     "OutlineSplitter",
     "ProseSplitter",
@@ -75,6 +80,7 @@ __all__ = [
     "SplitResult",
     "Splitter",
     "SplitterChoice",
+    "SqlSplitter",
     "SubtitleSplitter",
     "TableSplitter",
     "XmlSplitter",

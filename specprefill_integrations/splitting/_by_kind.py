@@ -25,11 +25,14 @@ from specprefill_integrations.splitting._lines import LineSplitter, filled_lines
 from specprefill_integrations.splitting._logs import LogSplitter
 from specprefill_integrations.splitting._mail import MailSplitter
 from specprefill_integrations.splitting._markdown import MarkdownSplitter
+from specprefill_integrations.splitting._markup import MarkupSplitter
+from specprefill_integrations.splitting._markup_lines import may_be_markup
 from specprefill_integrations.splitting._output import OutputSplitter
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.splitting._rendering import LINE_GAPS, GapStyle
 from specprefill_integrations.splitting._settings import SettingsSplitter
 from specprefill_integrations.splitting._splitter import Splitter, SplitterChoice, as_splitter
+from specprefill_integrations.splitting._sql_text import SqlSplitter, looks_like_sql
 from specprefill_integrations.splitting._subtitles import SubtitleSplitter
 from specprefill_integrations.splitting._tables import TableSplitter, sniff_delimiter
 from specprefill_integrations.splitting._xml_text import XmlSplitter
@@ -38,6 +41,7 @@ from specprefill_integrations.types import Kind, Span, TextHint
 _SPLITTERS: Mapping[Kind, Callable[[], Splitter[Any]]] = {
     "prose": ProseSplitter,
     "markdown": MarkdownSplitter,
+    "markup": MarkupSplitter,
     "json": JsonSplitter,
     "jsonl": JsonSplitter,
     "yaml": partial(SettingsSplitter, form="yaml"),
@@ -84,6 +88,7 @@ _MAY_BE: Mapping[Kind, Callable[[str], object]] = {
     "json": is_like_json,
     "jsonl": is_like_json,
     "xml": _TAG.search,
+    "markup": may_be_markup,
     "ini": _may_be_ini,
     "csv": _may_be_table,
 }
@@ -149,8 +154,15 @@ class SplitByKind(Splitter[SplitterChoice]):
         if kind in self.splitters:
             return as_splitter(self.splitters[kind])
         if kind == "code":
-            return CodeSplitter(language=guess_language(text, name))
+            language = _language(text, name)
+            return SqlSplitter() if language == "sql" else CodeSplitter(language=language)
         return _SPLITTERS[kind]()
+
+
+def _language(text: str, name: str | None) -> str | None:
+    """The language of code; SQL has a splitter of its own."""
+    is_sql = (name or "").lower().endswith(".sql") or (not name and looks_like_sql(text))
+    return "sql" if is_sql else guess_language(text, name)
 
 
 def _gaps(text: str, kind: Kind, name: str | None) -> GapStyle:
@@ -159,6 +171,6 @@ def _gaps(text: str, kind: Kind, name: str | None) -> GapStyle:
         return GapStyle()
     if kind != "code":
         return replace(LINE_GAPS, comment=_COMMENTS.get(kind, ""))
-    language = guess_language(text, name)
+    language = _language(text, name)
     body = "..." if language == "python" else ""
     return replace(LINE_GAPS, comment=comment_form(language, name), body=body)

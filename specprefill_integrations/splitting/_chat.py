@@ -12,6 +12,7 @@ from specprefill_integrations._arguments import checked
 from specprefill_integrations.splitting._finer import CUT
 from specprefill_integrations.splitting._lines import source_lines
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
+from specprefill_integrations.splitting._plays import cue_ends, is_scene
 from specprefill_integrations.types import Span
 
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?(?:\s?[AaPp]\.?[Mm]\.?)?"
@@ -59,9 +60,10 @@ _FEW_TURNS = 8
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatSplitter(OutlineSplitter):
-    """Splits a transcript into turns, each with the lines below it.
+    """Splits a transcript, a play or a screenplay into turns, each with the lines below it.
 
-    A line with a date or the start of a session is needed by the turns up to the next such line.
+    A line with a date, or the start of a session or a scene, is needed by the turns up to the next
+    such line.
     The pieces of an oversized turn need the speaker's name.
     """
 
@@ -69,11 +71,15 @@ class ChatSplitter(OutlineSplitter):
         """Find the turns of `text` and the session of each."""
         outline = Outline(text)
         lines = source_lines(text)
-        turns = turn_lines(text, lines)
+        turns = {index: turn.end for index, turn in turn_lines(text, lines).items()}
+        cues = cue_ends(text, lines)
+        turns = cues if len(cues) > len(turns) else turns
         needs: Needs = ()
         head = Span(0, 0)
         for index, line in enumerate(lines):
-            is_header = index not in turns and _HEADER.match(text, line.start, line.end)
+            is_header = index not in turns and (
+                _HEADER.match(text, line.start, line.end) or is_scene(text, line)
+            )
             if not is_header and index not in turns:
                 continue
             outline.add_headed(head, line.start, needs, self.max_unit_chars)
@@ -81,7 +87,7 @@ class ChatSplitter(OutlineSplitter):
                 needs = outline.add_heading(line, (), self.max_unit_chars)
                 head = Span(line.end, line.end)
             else:
-                head = Span(line.start, turns[index].end)
+                head = Span(line.start, turns[index])
         outline.add_headed(head, len(text), needs, self.max_unit_chars)
         return outline
 

@@ -19,8 +19,11 @@ from specprefill_integrations.splitting._kind_names import kind_of_mime_type, ki
 from specprefill_integrations.splitting._lines import as_shown, source_lines
 from specprefill_integrations.splitting._log_starts import start_kind, start_share
 from specprefill_integrations.splitting._mail import looks_like_mail
+from specprefill_integrations.splitting._markup_lines import markup_form
 from specprefill_integrations.splitting._output import looks_like_output, looks_like_records
+from specprefill_integrations.splitting._plays import looks_like_play
 from specprefill_integrations.splitting._settings_files import looks_like_toml, looks_like_yaml
+from specprefill_integrations.splitting._sql_text import looks_like_sql
 from specprefill_integrations.splitting._subtitles import looks_like_subtitles
 from specprefill_integrations.splitting._tables import (
     cell_counts,
@@ -138,6 +141,7 @@ class _Evidence:
             ("json", lambda: not self._is_http() and is_like_json(self.text)),
             ("lines", lambda: looks_like_records(self.head)),
             ("csv", lambda: is_quoted_table(self.head)),
+            ("markup", lambda: markup_form(self.head)),
             ("chat", self._is_chat),
             ("markdown", self._has_blocks_of_markdown),
             ("csv", self._is_table),
@@ -146,6 +150,7 @@ class _Evidence:
             ("toml", lambda: looks_like_toml(self._line_texts())),
             ("ini", lambda: looks_like_ini(self._line_texts())),
             ("yaml", lambda: looks_like_yaml(self._line_texts())),
+            ("code", lambda: looks_like_sql(self.head)),
             ("code", lambda: is_code and is_code(self.head)),
             ("markdown", self._is_markdown),
             ("lines", self._is_lines),
@@ -189,6 +194,8 @@ class _Evidence:
         return is_marked_up and not (self._has_blocks_of_markdown() or self._is_markdown())
 
     def _is_chat(self) -> bool:
+        if looks_like_play(self.head, source_lines(self.head)):
+            return True
         turns = turn_lines(self.head, self.lines)
         names = [turn.speaker.casefold() for turn in turns.values()]
         speakers = set(names)

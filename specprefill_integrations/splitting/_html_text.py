@@ -15,7 +15,7 @@ from specprefill_integrations._arguments import checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._headings import OpenHeadings
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
-from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.splitting._prose import sentences_in_flow
 from specprefill_integrations.types import Span
 
 _BLOCK_NAMES = (
@@ -40,8 +40,6 @@ _MARKUP = regex.compile(
     r"|<[!?][^<>]{0,2000}>",
     regex.DOTALL | regex.IGNORECASE,
 )
-_LINE_BREAK = regex.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
-_SENTENCES = ProseSplitter(max_unit_chars=1 << 30)
 _CONTINUES_A_CLUSTER = regex.compile(r"[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]")
 _STARTS_A_CLUSTER = regex.compile(r"\p{GCB=Prepend}")
 
@@ -196,14 +194,7 @@ class _Scan:
             return [span]
         if not is_flowing:
             return split_oversized(self._text, span, self._max_chars)
-        flowing = _LINE_BREAK.sub(" ", self._text[span.start : span.end])
-        return [
-            piece
-            for a, b in _SENTENCES(flowing)
-            for piece in split_oversized(
-                self._text, Span(span.start + a, span.start + b), self._max_chars, lines_flow=True
-            )
-        ]
+        return sentences_in_flow(self._text, span, self._max_chars)
 
     def _enter(self, tag: str) -> None:
         """Enter a block."""

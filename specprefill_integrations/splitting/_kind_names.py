@@ -8,6 +8,8 @@ from specprefill_integrations.types import Kind
 
 _EXTENSIONS: dict[Kind, str] = {
     "markdown": "md markdown mdx mkd qmd rmd",
+    "markup": "rst rest adoc asciidoc asc tex ltx latex man mdoc roff nroff org wiki mediawiki bib "
+    "1 2 3 4 5 6 7 8 9 3p 1p",
     "code": "py pyi pyx js mjs cjs jsx ts mts cts tsx java kt kts scala groovy go rs c h cc cpp "
     "cxx hpp hh hxx m mm cs fs vb swift rb php pl pm lua r jl dart ex exs erl hs ml clj zig nim "
     "sol sh bash zsh fish ps1 sql css scss less vue svelte proto tf",
@@ -24,11 +26,15 @@ _EXTENSIONS: dict[Kind, str] = {
     "diff": "diff patch",
     "html": "html htm xhtml",
     "mail": "eml mbox mbx",
+    "chat": "fountain",
     "subtitles": "srt vtt sbv",
 }
 
 _MIME_TYPES: dict[Kind, str] = {
     "markdown": "text/markdown text/x-markdown",
+    "markup": "text/x-rst text/prs.fallenstein.rst text/x-tex application/x-tex text/x-latex "
+    "text/troff application/x-troff-man text/asciidoc text/x-asciidoc text/org text/x-bibtex "
+    "application/x-bibtex",
     "code": "text/javascript application/javascript application/x-javascript text/css "
     "application/x-sh application/x-shellscript application/typescript application/x-httpd-php "
     "application/sql text/x-python text/x-script.python application/x-python-code text/x-java "

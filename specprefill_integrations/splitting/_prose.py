@@ -55,6 +55,7 @@ _NUMBERING = re.compile(r"(?:[#>*+•-]+ )*(?:\d{1,3}\.)+")
 _WORD_END_CHARS = 32
 
 _WORD = re.compile(r"\S+")
+_LINE_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
 @checked
@@ -137,6 +138,24 @@ class ProseSplitter(Splitter[None]):
         return [Span(words[a].start, words[b - 1].end) for a, b in pairwise(edges) if a < b]
 
 
+def sentences_in_flow(text: str, span: Span, max_chars: int) -> list[Span]:
+    """Split a part of a text into sentences where a line break is like any other white space.
+
+    Args:
+        text: The original.
+        span: The part to split.
+        max_chars: Maximum characters of a piece.
+    """
+    flowing = _LINE_BREAK.sub(" ", text[span.start : span.end])
+    return [
+        piece
+        for a, b in _ANY_LENGTH(flowing)
+        for piece in split_oversized(
+            text, Span(span.start + a, span.start + b), max_chars, lines_flow=True
+        )
+    ]
+
+
 def _word_ends(text: str, word: Span) -> str:
     """A word, or the two ends of a long one."""
     if word.end - word.start <= 2 * _WORD_END_CHARS:
@@ -170,3 +189,6 @@ def _rules(language: str) -> SentenceSplitter:
         known = ", ".join(sorted(path.stem for path in _RULES_FOLDER.glob("*.txt")))
         msg = f"No sentence rules for language {language!r}; there are rules for: {known}."
         raise UnknownLanguageError(msg) from error
+
+
+_ANY_LENGTH = ProseSplitter(max_unit_chars=1 << 30)

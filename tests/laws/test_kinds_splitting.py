@@ -21,7 +21,9 @@ from specprefill_integrations.splitting._lines import (
 from specprefill_integrations.splitting._logs import LogSplitter
 from specprefill_integrations.splitting._mail import MailSplitter
 from specprefill_integrations.splitting._markdown import MarkdownSplitter
+from specprefill_integrations.splitting._markup import MarkupSplitter
 from specprefill_integrations.splitting._outline import OutlineSplitter
+from specprefill_integrations.splitting._sql_text import SqlSplitter
 from specprefill_integrations.splitting._subtitles import SubtitleSplitter
 from specprefill_integrations.splitting._tables import TableSplitter
 from specprefill_integrations.splitting._xml_text import XmlSplitter
@@ -37,6 +39,9 @@ SPLITTERS: dict[str, type[OutlineSplitter]] = {
     "markdown": MarkdownSplitter,
     "html": HtmlSplitter,
     "xml": XmlSplitter,
+    "markup": MarkupSplitter,
+    "sql": SqlSplitter,
+    "play": ChatSplitter,
     "mail": MailSplitter,
     "subtitles": SubtitleSplitter,
 }
@@ -185,6 +190,38 @@ GIANTS = {
         *("a\n>b\n" * 30_000, "--b\n" * 40_000, "\n" * 90_000, "From: a\n\n" * 20_000),
     ],
     "subtitles": ["00:00:01,000 --> 00:00:02,000\n" * 9_000, "0:" * 90_000, "1\n" * 90_000],
+    "markup": [
+        *(
+            "a\n=\n" * 30_000,
+            "- a\n" * 30_000,
+            ".. a\n" * 30_000,
+            ".TP\n" * 30_000,
+            "----\n" * 30_001,
+        ),
+        *(
+            "\\begin{table}\n" * 9_000,
+            "[a]\n" * 30_000,
+            "a:\n" * 30_000,
+            "@a{\n" * 30_000,
+            "a\n" * 60_000,
+        ),
+    ],
+    "sql": [
+        *(
+            "(" * 90_000,
+            "'a" * 50_000,
+            "(1,2)," * 20_000,
+            ";" * 90_000,
+            "/*" * 50_000,
+            "$a$" * 30_000,
+        ),
+        *(
+            "INSERT INTO t VALUES " * 9_000,
+            "COPY t FROM stdin;\n" * 9_000,
+            "CREATE TABLE t (a);\n" * 9_000,
+        ),
+    ],
+    "play": ["ANN\na\n\n" * 9_000, "A " * 60_000, "ACT I\n" * 20_000, "A. b\n\n" * 20_000],
     "html": ["<a " * 60_000, '<a "' * 50_000, "<!--" * 50_000, "<p>" * 60_000, "<tr>" * 50_000],
 }
 

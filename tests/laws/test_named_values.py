@@ -119,20 +119,91 @@ def webvtt() -> File:
     return File("a.vtt", "subtitles", f"WEBVTT\n\n{text}")
 
 
+def insert() -> File:
+    rows = records(lambda n, rng: f"({n},'name{n}x','{filler(rng)}','value{n}x')", ",\n")
+    head = "CREATE TABLE `ship` (id int);\n\nINSERT INTO `ship` (id, who, note, code) VALUES\n"
+    return File(None, "code", f"{head}{rows};\n")
+
+
+def copy_rows() -> File:
+    rows = records(lambda n, rng: f"{n}\tname{n}x\t{filler(rng)}\tvalue{n}x")
+    head = "CREATE TABLE ship (id int);\n\nCOPY ship (id, who, note, code) FROM stdin;\n"
+    return File("dump.sql", "code", f"{head}{rows}\n\\.\n")
+
+
+def rst() -> File:
+    text = records(
+        lambda n, rng: (
+            f"About name{n}x\n--------------\n\n{filler(rng)}. {filler(rng)}.\n\n"
+            f".. note:: {filler(rng)}\n\n- {filler(rng)}\n- it is\n  value{n}x\n\n``x``\n"
+        )
+    )
+    return File("a.rst", "markup", text)
+
+
+def latex() -> File:
+    text = records(
+        lambda n, rng: (
+            f"\\section{{About name{n}x}}\n{filler(rng)}. {filler(rng)}.\n"
+            f"\\begin{{itemize}}\n\\item {filler(rng)}\n\\item it is value{n}x\n\\end{{itemize}}\n"
+        )
+    )
+    return File(None, "markup", f"\\documentclass{{article}}\n\\begin{{document}}\n{text}")
+
+
+def manual() -> File:
+    text = records(
+        lambda n, rng: (
+            f".TP\n.B \\-\\-name{n}x\n{filler(rng)}.\nIt sets value{n}x.\n{filler(rng)}."
+        ),
+    )
+    return File(None, "markup", f".TH FERRY 1\n.SH OPTIONS\n{text}\n")
+
+
+def asciidoc() -> File:
+    text = records(
+        lambda n, rng: (
+            f"== About name{n}x\n\n{filler(rng)}.\n\n[source]\n----\nx\n\nvalue{n}x\n----\n"
+        )
+    )
+    return File(None, "markup", f"= Guide\n:toc:\n\n{text}")
+
+
+def bibliography() -> File:
+    text = records(
+        lambda n, rng: (
+            f"@book{{name{n}x,\n  author = {{{filler(rng)}}},\n  note = {{value{n}x}},\n}}\n"
+        )
+    )
+    return File(None, "markup", text)
+
+
+def play() -> File:
+    text = records(
+        lambda n, rng: (
+            f"SCENE {n + 1}. At name{n}x.\n\nHAMLET.\n{filler(rng)}\n\nHORATIO.\n"
+            f"{filler(rng)}\nvalue{n}x\n"
+        )
+    )
+    return File(None, "chat", text)
+
+
 def pair(number: int, file: File) -> tuple[str, Iterable[str]]:
     """A value of a record, and the words that name it."""
     names = {
         "subtitles": [f"00:{number + 10}:00"],
+        "code": ["(id, who, note, code)", f"name{number}x"],
         "mail": [f"name{number}x@example.org", f"Subject: about {number}\n"],
     }
     return f"value{number}x", names.get(file.kind, [f"name{number}x"])
 
 
 FILES = [pom, rss, junit, ini, unit_files, mailbox, subtitles, webvtt]
+FILES += [insert, copy_rows, rst, latex, manual, asciidoc, bibliography, play]
 
 
 @pytest.mark.parametrize("make", FILES)
-@pytest.mark.parametrize("fraction", [0.12, 0.2, 0.4])
+@pytest.mark.parametrize("fraction", [0.15, 0.25, 0.4])
 def test_where_a_value_is_kept_its_name_is(make: Callable[[], File], fraction: float) -> None:
     file = make()
     seen = 0
