@@ -150,8 +150,7 @@ def scored_units(
         after = first + len(document.units)
         shared = _shared_scores(document.lists(), scores[first:after], costs[first:after])
         links = document.links()
-        stand_alone = document.splitter.heads_stand_alone
-        heads = set() if stand_alone else {i for needs in links for i in needs}
+        heads = document.splitter.only_heads(document.units, links, document.found.parsed)
         heads |= document.without_content() - {i for needs in links for i in needs}
         is_protected = document.protected(rules)
         for index, (span, needs) in enumerate(zip(document.units, links, strict=True)):
@@ -162,7 +161,7 @@ def scored_units(
                     costs[first + index],
                     shared[index],
                     needs=tuple(first + i for i in needs),
-                    only_heads=index in heads,
+                    only_heads=index in heads and not is_protected[index],
                     is_protected=is_protected[index],
                 )
             )

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from itertools import islice, pairwise
 from statistics import median
 
-from specprefill_integrations.splitting._chat import ROLES, turn_lines
+from specprefill_integrations.splitting._chat import ROLES, Turn, turn_lines
 from specprefill_integrations.splitting._ini_text import looks_like_ini
 from specprefill_integrations.splitting._json_values import is_like_json
 from specprefill_integrations.splitting._kind_names import kind_of_mime_type, kind_of_name
@@ -20,7 +20,8 @@ from specprefill_integrations.splitting._lines import as_shown, source_lines
 from specprefill_integrations.splitting._log_starts import start_kind, start_share
 from specprefill_integrations.splitting._mail import looks_like_mail
 from specprefill_integrations.splitting._markup_lines import markup_form
-from specprefill_integrations.splitting._output import looks_like_output, looks_like_records
+from specprefill_integrations.splitting._output_rows import shape
+from specprefill_integrations.splitting._output_signs import looks_like_output, looks_like_records
 from specprefill_integrations.splitting._plays import looks_like_play
 from specprefill_integrations.splitting._settings_files import looks_like_toml, looks_like_yaml
 from specprefill_integrations.splitting._sql_text import looks_like_sql
@@ -52,7 +53,7 @@ _HEADING = re.compile(
     r"(?:\A|(?<=\n\n)|(?<=\r\n\r\n))(?:# \S[^\r\n]*(?=(?:\r?\n){2})|#{2,6} \S[^\r\n]*\r?\n(?!#))"
 )
 _COMMENT_START = re.compile(r"\s*(?:#!|/\*|//|<\?)")
-_ITEM = re.compile(r"^ {0,6}(?:[-*+]|\d{1,3}[.)]) \S", re.MULTILINE)
+_ITEM = re.compile(r"^ {0,6}(?:[-*]|\d{1,3}[.)]) \S", re.MULTILINE)
 _INLINE = re.compile(
     r"\[[^\]\n]{1,200}\]\([^)\s]{1,500}\)|\*\*[^\s*][^*\n]{0,200}\*\*|`[^`\n]{1,200}`"
 )
@@ -71,6 +72,9 @@ _LOG_LINES = 3
 _TURN_SHARE = 0.3
 _TURNS = 3
 _MOST_SPEAKERS = 12
+_KEYS = 3
+_KEYS_OF_A_RECORD = 2.5
+_LEAST_IN_ORDER = 0.85
 
 # Lines of prose are longer and end in full stops more often.
 _SHORT_LINE_CHARS = 45
@@ -152,9 +156,9 @@ class _Evidence:
             ("yaml", lambda: looks_like_yaml(self._line_texts())),
             ("code", lambda: looks_like_sql(self.head)),
             ("code", lambda: is_code and is_code(self.head)),
+            ("lines", lambda: looks_like_output(self.head)),
             ("markdown", self._is_markdown),
             ("lines", self._is_lines),
-            ("lines", lambda: looks_like_output(self.head)),
         )
         if not self.lines:
             return "prose"
@@ -205,7 +209,19 @@ class _Evidence:
         few = len(speakers) in range(2, 1 + min(_MOST_SPEAKERS, max(3, len(turns) // 3)))
         many = len(turns) >= max(_TURNS, 2 * len(speakers) - 1, _TURN_SHARE * len(self.lines))
         replies = sum(a != b for a, b in pairwise(names))
+        if _are_keys(names) or 2 * self._empty_turns(turns) > len(turns):
+            return False
         return few and many and small * 2 <= len(turns) <= 1 + replies * _TURNS
+
+    def _empty_turns(self, turns: Mapping[int, Turn]) -> int:
+        """Count names in no marks without a word after the colon, such as `Expected:`."""
+        return sum(
+            not (turn.is_marked or turn.has_timestamp) and not self._after(turn.end, index)
+            for index, turn in turns.items()
+        )
+
+    def _after(self, start: int, index: int) -> str:
+        return self.head[start : self.lines[index].end].strip()
 
     def _is_table(self) -> bool:
         delimiter = sniff_delimiter(self.head, self.lines)
@@ -217,6 +233,8 @@ class _Evidence:
         if not is_even or all(row.endswith(delimiter) for row in rows):
             return False
         if delimiter == "," and all(map(_opens_a_bracket, rows)):
+            return False
+        if delimiter in "|\t" and _is_printed(rows, delimiter):
             return False
         if counts[0] < _COLUMNS_BEYOND_DOUBT and (
             self._is_log() or (delimiter != "\t" and any(f"{delimiter} " in row for row in rows))
@@ -258,6 +276,25 @@ class _Evidence:
     def _share(self, sign: re.Pattern[str]) -> float:
         """The share of lines that match a pattern."""
         return sum(bool(sign.search(row)) for row in self._line_texts()) / len(self.lines)
+
+
+def _is_printed(rows: Sequence[str], delimiter: str) -> bool:
+    """Return True if cells are padded, or there is no header: the first row begins as others do."""
+    if delimiter == "|" and all(" | " in row for row in rows):
+        return True
+    first, *others = (shape(row.partition(delimiter)[0].strip()) for row in rows)
+    alike = others.count(first)
+    return bool(not first.isalpha() and 2 * alike > len(others))
+
+
+def _are_keys(names: Sequence[str]) -> bool:
+    """Return True if three or more names come in the same order again and again, as keys do."""
+    order = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    if len(order) < _KEYS or names.count(names[0]) * _KEYS_OF_A_RECORD > len(names):
+        return False
+    places = [order[name] for name in names]
+    in_order = sum(b in {0, a + 1} for a, b in pairwise(places))
+    return in_order >= _LEAST_IN_ORDER * (len(names) - 1)
 
 
 def _opens_a_bracket(row: str) -> bool:

@@ -35,6 +35,9 @@ class Entry(NamedTuple):
     depth: int
     """Nesting depth; deeper entries that follow are below this one."""
 
+    stands_alone: bool = False
+    """True if it may be kept without any of the entries below it."""
+
 
 class Entries:
     """A collector of the entries of a file, in order."""
@@ -133,6 +136,8 @@ def _add_entry(outline: Outline, entry: Entry, needs: Needs, max_unit_chars: int
     if head.end - head.start > most:
         [first, *_] = split_oversized(text, trimmed(text, head), most)
         head = Span(head.start, first.end)
+    if entry.stands_alone:
+        outline.stand_alone.add(head.start)
     below = outline.add_heading(head, needs, max_unit_chars)
     outline.add_lines(Span(head.end, entry.end), below, max_unit_chars)
     return below

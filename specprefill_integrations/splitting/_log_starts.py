@@ -27,7 +27,7 @@ _TIMESTAMPS = {
     "short_date": rf"\d\d?[/.-]\d\d?(?:[/.-]\d{{2,4}})?[ ,T-]{{1,2}}{_TIME}",
     "named_month": rf"(?:{_DAY},? )?(?:\d\d? {_MONTH}|{_MONTH} +\d\d?),? (?:\d{{4}},? )?{_TIME}",
     "slashed_month": rf"\d\d?[/-]{_MONTH}[/-]\d{{4}}[: ]",
-    "access": rf"\S{{1,100}} \S{{1,60}} \S{{1,60}} \[\d\d?/{_MONTH}/\d{{4}}:",
+    "access": rf"\S{{1,100}} \S{{1,60}} \S{{1,60}} \[\d\d?/{_MONTH}/\d{{4}}[: ]",
     "compact": rf"\d{{8}}(?:[-T ]{_TIME}|[-T]\d{{6}}\b)|\d{{6}} \d{{6}}\b",
     "epoch": r"1\d{9}(?:\d{3}|\d{6}|\d{9})?(?:\.\d{1,9})?\b",
     "time": rf"{_TIME}|\d\d?:\d\d ?[AaPp][Mm]\b",

@@ -30,6 +30,8 @@ class Outline:
         self.spans: list[Span] = []
         self.needs: list[Needs] = []
         self.lists: list[ListGroup] = []
+        self.stand_alone: set[int] = set()
+        """Starts of units that others need, and that may be kept without them."""
 
     def add(self, span: Span, needs: Needs = ()) -> Needs:
         """Add a unit, unless it is blank.
@@ -145,6 +147,17 @@ class OutlineSplitter(Splitter[Outline]):
         if max_unit_chars >= self.max_unit_chars:
             return self
         return replace(self, max_unit_chars=max_unit_chars)
+
+    def only_heads(
+        self,
+        units: Sequence[Span],
+        links: Sequence[tuple[int, ...]],
+        parsed: Outline | None = None,
+    ) -> set[int]:
+        """Return the units that are kept only with others, such as headings."""
+        heads = super(OutlineSplitter, self).only_heads(units, links, parsed)
+        alone = parsed.stand_alone if parsed else ()
+        return {index for index in heads if units[index].start not in alone}
 
     @abstractmethod
     def parse(self, text: str) -> Outline:

@@ -147,6 +147,21 @@ class Splitter(ABC, Generic[ParsedT]):
         """
         return []
 
+    def only_heads(
+        self,
+        units: Sequence[Span],  # noqa: ARG002
+        links: Sequence[tuple[int, ...]],
+        parsed: ParsedT | None = None,  # noqa: ARG002
+    ) -> set[int]:
+        """Return the indices of units that are kept only with others, such as headings.
+
+        Args:
+            units: The units.
+            links: Their `links`.
+            parsed: The parse of the text, if at hand.
+        """
+        return set() if self.heads_stand_alone else {index for needs in links for index in needs}
+
     def with_max_unit_chars(self, max_unit_chars: int) -> Splitter[ParsedT]:  # noqa: ARG002
         """Return this splitter with smaller units; itself if its units have no maximum size."""
         return self

@@ -181,7 +181,7 @@ def test_what_is_left_over_buys_no_further_unit(
         if any(span.start <= unit.start and unit.end <= span.end for span in result.kept)
     }
     links = document.links()
-    heads = set() if document.splitter.heads_stand_alone else {i for needs in links for i in needs}
+    heads = document.splitter.only_heads(document.units, links, document.found.parsed)
     heads |= document.without_content()
     for index in set(range(len(document.units))) - kept - heads if kept else ():
         wanted = sorted({index, *links[index], *kept})

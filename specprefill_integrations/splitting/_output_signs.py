@@ -1,0 +1,78 @@
+"""Signs that a text was written by a program: its lines begin alike, with a path or another mark.
+
+Lines of prose begin with words that differ, and end in full stops.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from specprefill_integrations.splitting._output_rows import (
+    KEY,
+    Row,
+    blocks,
+    is_escaped,
+    output_rows,
+    shape,
+)
+
+# As many lines that begin alike, or blocks, are no chance.
+_REPEATED = 3
+
+_LEAST_ROWS = 5
+_LEAST_SHARE = 0.5
+_LEAST_SHARE_OF_CHARS = 0.3
+_BEYOND_DOUBT = 0.9
+_SENTENCE_SHARE = 0.5
+
+# The number or mark of a list item or clause.
+_NUMBERING = re.compile(r"[-*+•>]|#{1,6}|\(?\d{1,4}(?:\.\d{1,3}){0,3}[.)]?|\(?\w[.)]")
+_QUOTES_AND_STOPS = ",.;:!?\"'()“”‘’"
+_ENDS_A_SENTENCE = re.compile(r"[.!?。！？।؟][\"'”’)\]]*$")
+
+
+def looks_like_output(text: str) -> bool:
+    """Return True if most lines begin as others do: with a mark, or with the same two words."""
+    if is_escaped(text):
+        return True
+    rows = output_rows(text)
+    beginnings = [_beginning(row) for row in rows]
+    counts = Counter(one for one in beginnings if one)
+    pairs = zip(rows, beginnings, strict=True)
+    alike = [row for row, one in pairs if one and counts[one] >= _REPEATED]
+    share = len(alike) / max(1, len(rows))
+    if len(rows) < _LEAST_ROWS or share < _LEAST_SHARE:
+        return False
+    if _chars(alike) < _LEAST_SHARE_OF_CHARS * _chars(rows):
+        return False
+    sentences = sum(bool(_ENDS_A_SENTENCE.search(row.shown)) for row in rows)
+    return share >= _BEYOND_DOUBT or sentences < _SENTENCE_SHARE * len(rows)
+
+
+def looks_like_records(text: str) -> bool:
+    """Return True if most blocks between blank lines have the same first key, and further keys."""
+    rows = output_rows(text)
+    keyed = [
+        rows[first].shape
+        for first, end in blocks(rows)
+        if end - first > 1 and KEY.match(rows[first].shown) and KEY.match(rows[first + 1].shown)
+    ]
+    count = max(Counter(keyed).values(), default=0)
+    return count >= _REPEATED and 2 * count > sum(row.opens_block for row in rows)
+
+
+def _chars(rows: Iterable[Row]) -> int:
+    return sum(len(row.shown) for row in rows)
+
+
+def _beginning(row: Row) -> str | None:
+    """The mark or the two words that a row begins with; None for one that lists and texts have."""
+    first, _, rest = row.shown.partition(" ")
+    if _NUMBERING.fullmatch(first):
+        return None
+    if row.shape.isalpha() or first.strip(_QUOTES_AND_STOPS).isalpha():
+        second = shape(rest.lstrip())
+        return f"{row.shape} {second}" if second else None
+    return row.shape
