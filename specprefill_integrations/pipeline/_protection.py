@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -50,27 +51,68 @@ class ProtectionRule:
         return _matches(kind, self.kinds) and _matches(tool or "", self.tools)
 
 
-def protected(
+def protected(  # noqa: PLR0913 - one keyword a fact
     text: str,
     units: Sequence[Span],
     rules: Sequence[ProtectionRule],
     *,
     kind: Kind,
     tool: str | None = None,
+    query: str | None = None,
 ) -> list[bool]:
-    """Return which units of a text a rule protects.
+    """Return which units of a text are protected: by a rule, or by a name that the query holds.
 
     Args:
         text: The text.
         units: Its units.
-        rules: The rules.
+        rules: The rules; without any, nothing is protected.
         kind: The kind of text.
         tool: The tool that returned the text, if any.
+        query: The question. Its identifiers, hashes and paths protect the few units that hold them.
     """
     expressions = [rule.expression for rule in rules if rule.holds_for(kind, tool)]
     shown = (as_shown(text[unit.start : unit.end]) for unit in units)
-    return [any(expression.search(part) for expression in expressions) for part in shown]
+    found = [any(expression.search(part) for expression in expressions) for part in shown]
+    if rules and query and kind not in _WITH_IDS:
+        for name in _names_in(query):
+            for index in _rare_holders(name, text, units):
+                found[index] = True
+    return found
 
+
+def _names_in(query: str) -> list[str]:
+    """Return the identifiers, hashes and paths of a question."""
+    words = dict.fromkeys(word.strip(_AROUND_NAMES) for word in query.split())
+    return [word for word in words if len(word) in _NAME_CHARS and _NAME.search(word)][:_MOST_NAMES]
+
+
+def _rare_holders(name: str, text: str, units: Sequence[Span]) -> set[int]:
+    """Return the units that hold a name literally; none if too many do."""
+    starts = [unit.start for unit in units]
+    holders: set[int] = set()
+    for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE):
+        index = bisect_right(starts, match.start()) - 1
+        if index >= 0 and match.start() < units[index].end:
+            holders.add(index)
+        if len(holders) > _FEW_HOLDERS:
+            return set()
+    return holders
+
+
+# Kinds whose rules about ids say which values identify a record.
+_WITH_IDS = frozenset({"json", "jsonl"})
+
+# Words with an underscore, a slash, a dot or a capital within, letters and digits together, long
+# numbers.
+_NAME = re.compile(
+    r"\w_\w|/\w|\w\.[^\W\d]|[a-z][A-Z]|[^\W\d_][-#:.]?\d|\d[-:.]?[^\W\d_]|#\d|^\d{5,}$"
+)
+_NAME_CHARS = range(3, 201)
+_AROUND_NAMES = "\"'`“”‘’()[]{}<>,;:.!?"  # noqa: RUF001 - quotes
+_MOST_NAMES = 16
+
+# Units with the same name; one that more of them hold tells nothing apart.
+_FEW_HOLDERS = 3
 
 _OUTPUT = ("log", "lines")
 

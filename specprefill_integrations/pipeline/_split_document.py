@@ -94,10 +94,10 @@ class SplitDocument:
         """Return the lists whose items share in the relevance of what introduces them."""
         return self.splitter.lists(self.text, self.units, self.found.parsed)
 
-    def protected(self, rules: Sequence[ProtectionRule]) -> list[bool]:
-        """Return which units a rule protects."""
+    def protected(self, rules: Sequence[ProtectionRule], query: str | None = None) -> list[bool]:
+        """Return which units a rule or a name in the question protects."""
         tool = self.hint.tool if self.hint else None
-        return protected(self.text, self.units, rules, kind=self.kind, tool=tool)
+        return protected(self.text, self.units, rules, kind=self.kind, tool=tool, query=query)
 
     def refined(self, limit: int, costs: Sequence[int], count_tokens: CountTokens) -> SplitDocument:
         """Return the same text with units that fit into a limit. See `Splitter.refine`.
@@ -135,6 +135,7 @@ def scored_units(
     scores: Sequence[float],
     costs: Sequence[int],
     rules: Sequence[ProtectionRule] = (),
+    query: str | None = None,
 ) -> list[Unit]:
     """Return all units of all documents, in source order.
 
@@ -143,6 +144,7 @@ def scored_units(
         scores: One score per unit, document after document.
         costs: Tokens of each unit.
         rules: Rules that protect units.
+        query: The question; names in it protect units, too.
     """
     units: list[Unit] = []
     for number, document in enumerate(documents):
@@ -152,7 +154,7 @@ def scored_units(
         links = document.links()
         heads = document.splitter.only_heads(document.units, links, document.found.parsed)
         heads |= document.without_content() - {i for needs in links for i in needs}
-        is_protected = document.protected(rules)
+        is_protected = document.protected(rules, query)
         for index, (span, needs) in enumerate(zip(document.units, links, strict=True)):
             units.append(
                 Unit(

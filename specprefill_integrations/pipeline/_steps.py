@@ -381,7 +381,8 @@ def _fit(found: Scored, documents: Sequence[SplitDocument], stages: Stages) -> l
         count_tokens=stages.count,
         tops_up=stages.selector in {None, select_best, select_covering},
     )
-    units = scored_units(documents, found.scores, found.split.costs, stages.protect)
+    costs = found.split.costs
+    units = scored_units(documents, found.scores, costs, stages.protect, call.query)
     if call.budget.attention_mass is not None:
         logarithms = stages.scorer.scores_are_logarithms
         units = with_masses(units, are_logarithms=logarithms)

@@ -43,7 +43,7 @@ _SHAPES_WITHIN = 12
 
 
 class Rank(IntEnum):
-    """How much a row heads; one of a lower number ends those of higher ones."""
+    """The order of heads: one of a lower number ends those of higher ones."""
 
     TITLE = 0
     RECORD = 1
@@ -55,7 +55,7 @@ class Head(NamedTuple):
     """A row, or several, that the rows below need."""
 
     rank: Rank
-    """What kind of head it is."""
+    """Its rank."""
 
     size: int = 1
     """Its rows."""

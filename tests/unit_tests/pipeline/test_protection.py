@@ -14,6 +14,13 @@ from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import Kind, Span
 
 
+class Backwards(KeywordScorer):
+    """Prefers what the question does not ask for."""
+
+    def score_spans(self, query, texts, spans):
+        return [[-score for score in scores] for scores in super().score_spans(query, texts, spans)]
+
+
 def is_protected(line: str, kind: Kind = "lines") -> bool:
     [found] = protected(line, [Span(0, len(line))], DEFAULT_PROTECTION, kind=kind)
     return found
@@ -184,3 +191,39 @@ def test_a_rule_for_one_tool() -> None:
     other = compressor.compress(rows, "row table", budget=budget, hint=TextHint(tool="ls"))
     assert "version 3" in told.text
     assert "version 3" not in other.text
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("What is known about commit 4fa09c1d?", "4fa09c1d"),
+        ("Who owns `build/part_7.tar`?", "build/part_7.tar"),
+        ("Why does pod web-13 restart?", "web-13"),
+        ("Where is parseHeader called?", "parseHeader"),
+        ("What happened to order 90417?", "90417"),
+    ],
+)
+def test_a_name_in_the_question_protects_the_sentence_that_holds_it(query: str, name: str) -> None:
+    sentences = [f"Door {n} of the house is open and nobody knows why." for n in range(30)]
+    sentences[17] = f"It all began when they came across {name} by chance."
+    compressor = ContextCompressor(Backwards(), on_error="raise")
+    kept = compressor.compress(" ".join(sentences), query, budget=Budget(keep_fraction=0.2))
+    assert name in kept.text
+
+
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [("Why is the door open?", "prose"), ("Is web-1 open?", "prose"), ("Is web-13 open?", "json")],
+)
+def test_other_words_and_parts_of_names_protect_nothing(query: str, kind: Kind) -> None:
+    text = "The door of web-13 is open."
+    unit = Span(0, len(text))
+    assert protected(text, [unit], DEFAULT_PROTECTION, kind=kind, query=query) == [False]
+
+
+def test_a_name_that_many_units_hold_protects_none() -> None:
+    text = "see web-13 " * 9
+    units = [Span(n * 11, n * 11 + 10) for n in range(9)]
+    found = protected(text, units, DEFAULT_PROTECTION, kind="prose", query="What is web-13?")
+    assert not any(found)
+    assert not any(protected(text, units[:2], (), kind="prose", query="What is web-13?"))
