@@ -24,7 +24,7 @@ _LEAST_SHARE = 0.7
 
 # Maximum share of members and elements that look like code or natural language.
 _MOST_ODD_SHARE = 0.1
-_LEAST_VALUES = 2
+_LEAST_SCALARS = 2
 
 # Minimum share of lines that are values by themselves.
 _LEAST_LINES_SHARE = 0.5
@@ -37,7 +37,9 @@ _LABEL_CHARS = 60
 _LABELS = 5
 
 _START = re.compile(
-    r"(?P<record>^[A-Za-z_]\w{0,40}=(?=['\[{(]))|[\[{]|(?:(?<=[\w>])|\A\s{0,99})\(", re.MULTILINE
+    r"(?P<record>^[A-Za-z_]\w{0,40}=(?=['\[{(]))|[\[{]|^#?<(?=[A-Z][\w.]{0,80}[ :(])"
+    r"|(?:(?<=[\w>])|\A\s{0,99})\(",
+    re.MULTILINE,
 )
 _QUOTES = "\"'`"
 _CALLED = re.compile(r"[\w>]\(")
@@ -49,10 +51,11 @@ _FENCE_LINE = re.compile(r"\s*(?:```|~~~)")
 _TIME = re.compile(r"\d{1,4}[:/-]\d\d")
 _KEY = re.compile(r"[\w$@.:*-]{1,80}")
 _LITERAL = re.compile(
+    r"Array|Object|Circular \*\d+|\.\.\. \d+ more items?|"
     r"[+-]?\d[\w.+:-]*|true|false|null|True|False|None|nil|undefined|NaN|nan|[+-]?(?:Infinity|inf)"
-    r"|\.\.\.|<[^<>\n]*>|[A-Za-z_]\w{0,40}(?:\.\w{1,40}){1,5}"
+    r"|\.\.\.|[A-Za-z_]\w{0,40}(?:\.\w{1,40}){1,5}"
 )
-_OPENING = re.compile(r"[\w.<>:$&%#]{0,80}\s?[\[{(]")
+_OPENING = re.compile(r"[\w.<>:$&%#]{0,80}\s?#?[\[{(<]")
 _PLAIN = re.compile(r"[^;`\n(){}]{1,300}")
 
 
@@ -90,9 +93,16 @@ def _are_data(text: str, values: Sequence[Node], rest: Sequence[Span]) -> bool:
         return False
     if any(_TIME.search(text, node.start, node.open_end) for node in values[:_LABELS]):
         return False  # a log
-    inner = [one for value in values for one in value.walk() if one is not value]
+    inner = [
+        child
+        for value in values
+        for one in value.walk()
+        for child in one.children
+        if one.bracket != "<" or child.name is not None  # `<Lock at 0x7f>` is one value
+    ]
     odd = sum(_is_odd(text, one) for one in inner)
-    return len(inner) >= _LEAST_VALUES and odd <= _MOST_ODD_SHARE * len(inner)
+    scalars = sum(not one.bracket for one in inner)
+    return scalars >= _LEAST_SCALARS and odd <= _MOST_ODD_SHARE * len(inner)
 
 
 def _filled_chars(text: str, span: Span) -> int:

@@ -19,7 +19,7 @@ _DEEPEST = 500
 # Of longer arrays of numbers, the first, the last, and runs of so many are units.
 _RUN_NUMBERS = 32
 
-_OPENING = {"]": "[", "}": "{", ")": "("}
+_OPENING = {"]": "[", "}": "{", ")": "(", ">": "<"}
 
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
 
@@ -27,13 +27,14 @@ _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{},:]|[^\s\[\]{},:"]+', re.DO
 # written by a program contain quotes.
 _ENDS = r"(?=\s{0,99}(?:[,:\])}=>;/#]|\Z)|[ \t]{0,99}[\r\n]|\s{1,99}\w{1,60}=)"
 _TOKEN = re.compile(
-    r"(?P<comment>(?<![^\s,\[{(])(?://[^\r\n]*|\#[^\r\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/)?))"
+    r"(?P<comment>(?<![^\s,\[{(])(?://[^\r\n]*|\#(?!<)[^\r\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/)?))"
     rf'|[bBrRuUfF]{{0,2}}"(?:[^"\\]|\\.|"(?!{_ENDS}))*"?'
     rf"|[bBrRuUfF]{{0,2}}'(?:[^'\\]|\\.|'(?!{_ENDS}))*'?"
-    r"|[\[\]{}(),:]|=>?|[^\s\[\]{}(),:=]+",
+    r"|(?<![\w.])\#?<(?=[A-Za-z_])|[\[\]{}(),:>]|=>?|(?:[^\s\[\]{}(),:=>]|<\w{1,40}>|->)+",
     re.DOTALL,
 )
 _STRING = re.compile(r"[bBrRuUfF]{0,2}([\"'])")
+_BRACKETS = {"[", "{", "(", "<", "#<"}
 _SEPARATORS = {":", "=", "=>"}
 _TAIL = ">;)]}"
 _NUMBER = re.compile(r"[+-]?[\d.][\w.+-]{0,99}|NaN|nan|null|None|[+-]?(?:Infinity|inf)")
@@ -123,6 +124,12 @@ class _Frame:
     is_numeric: bool = True
     """True if all items so far are numbers."""
 
+    def reset(self) -> None:
+        """Wait for the next item."""
+        self.start = self.value_start = -1
+        self.name = self.group = self.string = None
+        self.last = self.ends_with = ""
+
 
 class _Scan:
     """Values found so far."""
@@ -131,7 +138,7 @@ class _Scan:
         """Start before the first value."""
         self._text = text
         self._frames = [_Frame(Node(start, start, start), start)]
-        self._open_brackets = {"[": 0, "{": 0, "(": 0}
+        self._open_brackets = dict.fromkeys(_OPENING.values(), 0)
 
     @property
     def is_open(self) -> bool:
@@ -154,8 +161,8 @@ class _Scan:
     def take(self, mark: str, start: int) -> None:
         """Read the next token."""
         end = start + len(mark)
-        if mark in self._open_brackets:
-            self._open(mark, start, end)
+        if mark in _BRACKETS:
+            self._open(mark[-1], start, end)
         elif mark in _OPENING:
             self._close(_OPENING[mark], start, end)
         elif mark == ",":
@@ -203,7 +210,7 @@ class _Scan:
         node, parent = frame.node, self._frames[-1]
         self._open_brackets[node.bracket] -= 1
         node.end = end
-        node.is_numeric = frame.is_numeric and node.bracket != "{" and bool(node.children)
+        node.is_numeric = frame.is_numeric and node.bracket in "[(" and bool(node.children)
         if node.is_numeric and len(node.children) > _RUN_NUMBERS:
             _pack(node)
         parent.group, parent.end, parent.last, parent.string = node, end, "group", None
@@ -227,7 +234,9 @@ class _Scan:
         if frame.name is not None or frame.group is not None or not frame.last:
             self._add_word(":", start, end)
             return
-        written = self._text[frame.value_start : frame.end]
+        # `<Shop id=1>`: the first key stands behind the name of the class.
+        key_start = frame.word_start if frame.node.bracket == "<" else frame.value_start
+        written = self._text[key_start : frame.end]
         inner = frame.string and self._text[frame.string.start : frame.string.end]
         frame.name = written.strip(" :") if inner is None else decoded(inner)
         frame.value_start, frame.end, frame.last, frame.string = -1, end, "separator", None
@@ -254,7 +263,7 @@ class _Scan:
     def _begin_token(self, start: int) -> _Frame:
         """Begin a new item if a comma is missing before the next token."""
         frame = self._frames[-1]
-        if frame.last in {"group", "string"} and self._text[frame.value_start] != "<":
+        if frame.last in {"group", "string"}:
             after = frame.end
             self._finish_item()
             frame.lead_start = after
@@ -269,6 +278,11 @@ class _Scan:
         if not frame.last:
             return
         node = frame.group
+        siblings = frame.node.children
+        if frame.last == "word" and frame.name is None and siblings and self._is_rest(siblings[-1]):
+            siblings[-1].end = frame.end
+            frame.reset()
+            return
         if node is None:
             value_start = frame.end if frame.value_start < 0 else frame.value_start
             node = Node(frame.lead_start, frame.start, value_start, name=frame.name)
@@ -283,9 +297,12 @@ class _Scan:
         frame.is_numeric = frame.is_numeric and node.is_numeric and node.name is None
         if len(self._frames) <= _DEEPEST:
             frame.node.children.append(node)
-        frame.start = frame.value_start = -1
-        frame.name = frame.group = frame.string = None
-        frame.last = frame.ends_with = ""
+        frame.reset()
+
+    def _is_rest(self, sibling: Node) -> bool:
+        """True if a word without a key belongs to the value before it, which has no quotes."""
+        is_word = not sibling.children and not sibling.bracket and sibling.inside is None
+        return is_word and sibling.name is not None and not sibling.ends_with
 
 
 def _pack(array: Node) -> None:

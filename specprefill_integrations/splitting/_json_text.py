@@ -17,7 +17,7 @@ from specprefill_integrations._visible import visible
 from specprefill_integrations.splitting._json_identities import identities
 from specprefill_integrations.splitting._json_nodes import Node
 from specprefill_integrations.splitting._json_strings import parts_of_string
-from specprefill_integrations.splitting._json_values import JsonValues, parsed_json
+from specprefill_integrations.splitting._json_values import JsonValues, StringParts, parsed_json
 from specprefill_integrations.splitting._json_writer import JsonWriter
 from specprefill_integrations.splitting._lines import LineSplitter
 from specprefill_integrations.splitting._rendering import GapStyle
@@ -83,7 +83,7 @@ class JsonSplitter(Splitter[JsonValues]):
         return [
             span
             for leaf in self._leaves(parsed.root)
-            for span in self._parts(text, leaf) or [leaf.unit]
+            for span in self._parts(text, leaf, parsed)[0] or [leaf.unit]
         ]
 
     def links(
@@ -93,7 +93,8 @@ class JsonSplitter(Splitter[JsonValues]):
 
         The first and the last number of a long array of numbers are kept together.
         """
-        root = (parsed or self.parse(text)).root
+        parsed = parsed or self.parse(text)
+        root = parsed.root
         if root is None:
             return [()] * len(units)
         place = {unit: index for index, unit in enumerate(units)}
@@ -103,8 +104,11 @@ class JsonSplitter(Splitter[JsonValues]):
             node, needs = waiting.pop()
             children = self._opened(node)
             if not children:
-                after = bisect_left(units, (node.end, 0))  # one unit, or parts of a string
-                links += [needs] * (after - len(links))
+                first = len(links)
+                count = bisect_left(units, (node.end, 0)) - first  # parts, if it is a string
+                parts = self._parts(text, node, parsed)[1] if count > 1 else []
+                inner = parts if len(parts) == count else [()] * count
+                links += [(*needs, *(first + index for index in one)) for one in inner]
                 continue
             named = identities(text, node, place)
             if node.is_packed:
@@ -143,8 +147,14 @@ class JsonSplitter(Splitter[JsonValues]):
         if self.cuts_long_texts:
             most_chars = max(splitter.max_unit_chars, _LEAST_PART_CHARS)
             splitter = replace(splitter, max_text_chars=most_chars)
-        units = tuple(splitter.units(found.text, found.parsed))
-        return SplitResult(splitter, found.text, found.parsed, units)
+        parsed = splitter.with_parts(found.text, found.parsed)
+        return SplitResult(splitter, found.text, parsed, tuple(splitter.units(found.text, parsed)))
+
+    def with_parts(self, text: str, parsed: JsonValues) -> JsonValues:
+        """Return the values of `text` with the parts of its long strings."""
+        plain = replace(parsed, parts={})
+        leaves = self._leaves(parsed.root) if parsed.root else ()
+        return replace(plain, parts={leaf.unit: self._parts(text, leaf, plain) for leaf in leaves})
 
     def typical_marker(self, gaps: GapStyle) -> str:  # noqa: ARG002
         """Return a typical count of missing elements."""
@@ -214,14 +224,16 @@ class JsonSplitter(Splitter[JsonValues]):
         most = self.max_around_chars
         return node.children if most is None or node.children[0].around <= most else ()
 
-    def _parts(self, text: str, node: Node) -> list[Span]:
-        """Return the parts of a long string; none of any other value."""
+    def _parts(self, text: str, node: Node, parsed: JsonValues) -> StringParts:
+        """Return the parts of a long string with their needs; none of any other value."""
         is_text = node.start == 0
         most = self.max_text_chars or (self.max_unit_chars if is_text else None)
         if most is None or node.inside_chars <= most:
-            return []
-        parts = parts_of_string(text, node, most)
+            return (), ()
+        if node.unit in parsed.parts:
+            return parsed.parts[node.unit]
+        parts, links = parts_of_string(text, node, most)
         if parts and is_text:  # its quotes are no units of their own
             parts[0] = Span(0, parts[0].end)
             parts[-1] = Span(parts[-1].start, node.end)
-        return parts
+        return parts, links

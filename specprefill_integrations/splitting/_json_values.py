@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cachetools import LRUCache
 
@@ -31,6 +32,10 @@ _QUOTED = re.compile(r"\s{0,99}[bBrRuU]{0,2}([\"'])")
 _BRACKET = re.compile(r"[\[{(]")
 
 
+StringParts = tuple[Sequence[Span], Sequence[tuple[int, ...]]]
+"""The parts of a string, and for each the indices of those that it needs."""
+
+
 @dataclass(frozen=True, slots=True)
 class JsonValues:
     """The values of one text."""
@@ -43,6 +48,9 @@ class JsonValues:
 
     is_valid: bool = False
     """True if the text is JSON or JSON lines."""
+
+    parts: Mapping[Span, StringParts] = field(default_factory=dict)
+    """The parts of strings that were split, by the place of each string."""
 
 
 def is_json(text: str) -> bool:

@@ -153,6 +153,8 @@ COUNTED = {
     "records": ("[", '{"id": {i}, "text": "Words about {i}."},\n', "{}]"),
     "deep elements": ("[", "[" * 120 + "{i}" + "]" * 120 + ", ", "1]"),
     "json lines": ("", '{"id": {i}, "text": "Words about {i}."}\n', ""),
+    "repr": ("Rows:\n[", "Row(id={i}, note='It''s {i}', at=<At.A: {'a': {i}}>), ", "]"),
+    "json in strings": ('["', '{\\"id\\": {i}, \\"text\\": \\"Words about {i}.\\"}\\n', '"]'),
     "unclosed json": ("{", '"key{i}": {i}, ', ""),
     "rows": ("id,name\n", "{i},name {i}\n", ""),
     "one quote": ('id,name\n0,"a\n', "{i},name {i}\n", ""),

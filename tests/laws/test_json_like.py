@@ -67,6 +67,16 @@ def arrows(records: Sequence[Record]) -> str:
     return f"[{', '.join(f'{{{row}}}' for row in rows)}]"
 
 
+def angled(records: Sequence[Record]) -> str:
+    rows = (" ".join(f"{key}={value!r}" for key, value in record.items()) for record in records)
+    return f"[{', '.join(f'<Row {row}>' for row in rows)}]"
+
+
+def inspected(records: Sequence[Record]) -> str:
+    rows = (", ".join(f"{key}: {json.dumps(v)}" for key, v in r.items()) for r in records)
+    return f"[{', '.join(f'#<Row {row}>' for row in rows)}]"
+
+
 FORMS: dict[str, Callable[[Sequence[Record]], str]] = {
     "preface": lambda records: f"Found {len(records)} rows:\n{json.dumps(records)}",
     "preface on the line": lambda records: f"Result: {json.dumps(records)}",
@@ -94,6 +104,8 @@ FORMS: dict[str, Callable[[Sequence[Record]], str]] = {
     "bad line": with_a_bad_line,
     "single quotes": single_quoted,
     "arrows": arrows,
+    "angle brackets": angled,
+    "angle brackets, colons": inspected,
     "no number": lambda records: json.dumps([{**r, "x": float("nan")} for r in records]),
     "in a string": lambda records: json.dumps({"text": f"Found:\n{json.dumps(records)}"}),
     "repr in a string": lambda records: json.dumps({"result": repr(records)}),
@@ -207,6 +219,52 @@ def test_a_long_preface_is_sentences() -> None:
     assert '"Item 17"' in found.text
     assert "seconds" not in found.text
     assert found.text.startswith("[...]\n[")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "["
+        + ", ".join(f"Row(id=r{n}id, note=The ferry, at {n}, is late)" for n in range(60))
+        + "]",
+        "[\n"
+        + "".join(
+            f"  {{\n    id: 'r{n}id',\n    tags: [Array],\n    note: 'It is late at {n}'\n  }},\n"
+            for n in range(60)
+        )
+        + "  ... 40 more items\n]",
+        "\n".join(f'Row {{ id: r{n}id, note: Some("It is late at {n}") }}' for n in range(60)),
+        "{'rows': ["
+        + ", ".join(f"{{'id': 'r{n}id', 'at': date(2024, 1, {n}), 'x': nan}}" for n in range(60))
+        + "]}",
+        "for(;;);"
+        + json.dumps([{"id": f"r{n}id", "note": f"It is late at {n}"} for n in range(60)]),
+        json.dumps([{"id": f"r{n}id", "note": f"late at {n}"} for n in range(60)])
+        + "\n\n60 rows in set (0.01 sec)\n",
+    ],
+    ids=["no quotes", "Node.js", "Rust", "calls", "prefix", "below"],
+)
+def test_records_of_other_languages(text: str) -> None:
+    assert SplitByKind().kind(text) == "json"
+    found = ContextCompressor(KeywordScorer(), on_error="raise").compress(
+        text, "What is at 17?", budget=Budget(keep_fraction=0.1)
+    )
+    _, _, after = found.text.partition("r17id")
+    assert re.search(r"\b17\b", after.partition("r1")[0])
+    assert "omitted" in found.text
+
+
+def test_a_log_in_a_string_is_split_into_entries() -> None:
+    lines = [f"2026-11-28 10:00:{n:02} INFO pump-{n}: the valve is open" for n in range(60)]
+    lines[17] = "2026-11-28 10:00:17 INFO pump-17: the Borkum valve broke after 43 days"
+    found = ContextCompressor(KeywordScorer(), on_error="raise").compress(
+        json.dumps({"stdout": "\n".join(lines), "exitCode": 0}),
+        "When did the Borkum valve break?",
+        budget=Budget(keep_fraction=0.1),
+    )
+    kept = json.loads(found.text)["stdout"].split("\n")
+    assert lines[17] in kept
+    assert set(kept) <= {*lines, "[...]"}
 
 
 def test_bytes_are_split_at_their_lines() -> None:
