@@ -22,6 +22,9 @@ from specprefill_integrations.types import Span
 # text and its splitting need a parse. They are found by a digest, so that no text is held.
 _MEMO_CHARS = 2_000_000
 
+# Shorter texts, such as the rows of a result, are parsed again instead.
+_LEAST_MEMO_CHARS = 1000
+
 # Shorter strings are not searched for JSON.
 _LEAST_INNER_CHARS = 80
 
@@ -77,6 +80,8 @@ class _Memo:
 
     def parsed(self, text: str) -> JsonValues:
         """Parse JSON or a text close to it, unless the text is known."""
+        if len(text) < _LEAST_MEMO_CHARS:
+            return _parsed_anew(text)
         key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         with self._lock:
             known = self._parses.get(key)

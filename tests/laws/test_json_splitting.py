@@ -200,10 +200,11 @@ def test_a_text_too_long_to_be_remembered_is_not_parsed_each_time_it_is_written(
 
 
 def test_what_was_parsed_is_kept_up_to_a_limit_of_characters() -> None:
-    text, longer = json.dumps(["a" * 90]), json.dumps(["b" * json_values._MEMO_CHARS])
+    text, longer = json.dumps(["a" * 1000]), json.dumps(["b" * json_values._MEMO_CHARS])
     parse = json_values._Memo().parsed
     first = parse(text)
     assert parse(text) is first
+    assert parse("[1, 2]") is not parse("[1, 2]")
     assert parse(longer) is not parse(longer)
     assert parse(text) is first
 
