@@ -75,6 +75,7 @@ class StageOptions(TypedDict, total=False):
     gaps: GapStyle | None
     protect: Sequence[ProtectionRule]
     leave_whole: LeaveWhole | None
+    drop_repeats: bool
     fraction_of: Literal["tokens", "units"]
     count_tokens: Any
     deadline_seconds: float | None
@@ -115,6 +116,7 @@ class ContextCompressor:
         gaps: GapStyle | None = None,
         protect: Sequence[ProtectionRule] = DEFAULT_PROTECTION,
         leave_whole: LeaveWhole | None = needs_every_word,
+        drop_repeats: bool = True,
         fraction_of: Literal["tokens", "units"] = "tokens",
         count_tokens: Any = None,  # noqa: ANN401 - see as_token_counter
         deadline_seconds: PositiveFloat | None = None,
@@ -135,6 +137,8 @@ class ContextCompressor:
             leave_whole: Decides from the question and the kind of text if no part of the text can
                 go. By default for exact words, counts, translations and changes of code, see
                 `needs_every_word`; None: never. A budget of `max_tokens` overrides it.
+            drop_repeats: Keep text that occurs again in a call only once: a whole text of any kind,
+                and sentences of prose, markdown and HTML with at least 20 characters.
             fraction_of: The quantity that `Budget.keep_fraction` is a fraction of. `units` keeps
                 that share of the units, rounded up, as published for chunks; the text may then
                 cost a little more than that share of the tokens. `max_tokens` is never exceeded.
@@ -161,6 +165,7 @@ class ContextCompressor:
             gaps=gaps,
             protect=tuple(protect),
             leave_whole=leave_whole,
+            drop_repeats=drop_repeats,
             fraction_of=fraction_of,
             count_tokens=counter,
             deadline_seconds=deadline_seconds,
@@ -206,8 +211,8 @@ class ContextCompressor:
             trust_remote_code: Run Python code that comes with the draft. Only for drafts whose
                 code you have read: it can do whatever your process can.
             stages: Further keywords of `ContextCompressor`: `splitter`, `selector`, `gaps`,
-                `protect`, `leave_whole`, `fraction_of`, `count_tokens`, `deadline_seconds`,
-                `on_error`.
+                `protect`, `leave_whole`, `drop_repeats`, `fraction_of`, `count_tokens`,
+                `deadline_seconds`, `on_error`.
 
         Raises:
             MissingDependencyError: The extra `draft` is not installed.
@@ -550,5 +555,6 @@ def _published_stages(scorer: SpanScorer, kind: str) -> StageOptions:
         "splitter": TokenChunkSplitter(scorer.token_spans, chunk_tokens),
         "gaps": PUBLISHED_CODE_GAPS if is_code else PUBLISHED_PROSE_GAPS,
         "leave_whole": None,
+        "drop_repeats": False,
         "fraction_of": "units",
     }

@@ -147,7 +147,8 @@ class Unit:
     and charged with it. What they need is listed too."""
 
     only_heads: bool = False
-    """True for headings and the like, which are kept only with units that need them."""
+    """True for headings and the like, which are kept only with units that need them, and for
+    repeated text."""
 
     is_protected: bool = False
     """True if a rule protects it, such as an error message of a tool."""
@@ -238,6 +239,9 @@ class Compression:
 
     is_widened: bool = False
     """True if `Budget.keep_fraction` gave way, so that the best part of the call is kept."""
+
+    repeated: tuple[Span, ...] = ()
+    """Stretches that were left out because the call has the same text before; as in `kept`."""
 
     @property
     def keep_fraction(self) -> float:

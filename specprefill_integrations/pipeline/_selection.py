@@ -108,8 +108,10 @@ def select_mass(units: Sequence[Unit], attention_mass: float) -> frozenset[int]:
     """
     kept = with_needs(units, (i for i, unit in enumerate(units) if unit.is_protected))
     held = math.fsum(units[index].mass for index in kept)
-    for index in best_first(units):
-        if held >= attention_mass - _ROUNDING:
+    ranked = best_first(units)
+    wanted = attention_mass * math.fsum(units[i].mass for i in with_needs(units, ranked))
+    for index in ranked:
+        if held >= wanted - _ROUNDING:
             break
         added = with_needs(units, [index]) - kept
         held += math.fsum(units[i].mass for i in added)
@@ -188,7 +190,8 @@ def _in_turn(
 ) -> list[int]:
     """Merge two orders so that every start of the result is divided among them.
 
-    The next unit comes from the order that has got less of its share, that unit included.
+    It starts with the first of the second order. After that, the next unit comes from the order
+    that has got less of its share, that unit included.
 
     Args:
         units: All units of a call.
@@ -198,9 +201,9 @@ def _in_turn(
     """
     if not first or share == 0:
         return list(second)
-    merged: dict[int, None] = {}
+    merged = dict.fromkeys(second[:1])
     waiting, others = [*reversed(first)], [*reversed(second)]
-    spent, spent_on_others = 0, 0
+    spent, spent_on_others = 0, sum(units[index].tokens for index in merged)
     while waiting and others:
         if waiting[-1] in merged:
             waiting.pop()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from specprefill_integrations.pipeline._protection import ProtectionRule, protected
@@ -45,6 +45,9 @@ class SplitDocument:
 
     hint: TextHint | None = None
     """Further facts about the text."""
+
+    repeats: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    """Units that repeat others of the call: the document, counted from 0, and the unit there."""
 
     @classmethod
     def from_text(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from asyncio import CancelledError
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._failures import reason_of
 from specprefill_integrations.pipeline._protection import ProtectionRule
 from specprefill_integrations.pipeline._query_intent import LeaveWhole, asks_about_whole_text
+from specprefill_integrations.pipeline._repeats import find_repeats, share_scores
 from specprefill_integrations.pipeline._selection import (
     Selector,
     select_best,
@@ -31,7 +33,7 @@ from specprefill_integrations.pipeline._split_document import SplitDocument, sco
 from specprefill_integrations.pipeline._token_counting import count_each, estimated_tokens
 from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer, finite_score
 from specprefill_integrations.splitting import Splitter
-from specprefill_integrations.splitting._rendering import GapStyle
+from specprefill_integrations.splitting._rendering import GapStyle, merge_adjacent
 from specprefill_integrations.types import (
     Budget,
     Compression,
@@ -66,6 +68,9 @@ class Stages:
 
     fraction_of: Literal["tokens", "units"]
     """The quantity that `Budget.keep_fraction` is a fraction of."""
+
+    drop_repeats: bool
+    """True to keep text that is repeated within a call once."""
 
     count_tokens: CountTokens
     """Counts the tokens that budgets are about."""
@@ -272,7 +277,10 @@ def split(counted: Counted, stages: Stages) -> Split:
     if found.needs_no_cut:
         return found
     with failing_as("counter_failed", found):
-        return _priced(found, stages)
+        priced = _priced(found, stages)
+        if not stages.drop_repeats:
+            return priced
+        return replace(priced, documents=find_repeats(priced.documents))
 
 
 def scored(found: Split, answers: Sequence[Sequence[float]], scorer: SpanScorer) -> Scored:
@@ -383,6 +391,7 @@ def _fit(found: Scored, documents: Sequence[SplitDocument], stages: Stages) -> l
     )
     costs = found.split.costs
     units = scored_units(documents, found.scores, costs, stages.protect, call.query)
+    units = share_scores(units, documents)
     if call.budget.attention_mass is not None:
         logarithms = stages.scorer.scores_are_logarithms
         units = with_masses(units, are_logarithms=logarithms)
@@ -407,7 +416,19 @@ def _compression(found: Selected, index: int, elapsed: float) -> Compression:
         kept_tokens=fitted.tokens,
         elapsed_seconds=elapsed,
         is_widened=found.is_widened,
+        repeated=_repeated(split_texts.documents[index], fitted.kept),
     )
+
+
+def _repeated(document: SplitDocument, kept: Sequence[Span]) -> tuple[Span, ...]:
+    """Return the repeated stretches of a text that are not kept."""
+    starts = [span.start for span in kept]
+    left_out = [
+        unit
+        for unit in (document.units[index] for index in document.repeats)
+        if not (place := bisect_right(starts, unit.start)) or kept[place - 1].end <= unit.start
+    ]
+    return merge_adjacent(document.text, left_out)
 
 
 def _counted(reached: Counted | Split) -> Counted:

@@ -194,6 +194,7 @@ class TestReplace:
             "gaps": GapStyle(marker="(cut)"),
             "protect": (),
             "leave_whole": None,
+            "drop_repeats": False,
             "fraction_of": "units",
             "count_tokens": as_token_counter(len),
             "deadline_seconds": 60.0,
@@ -401,6 +402,7 @@ class TestFromDraftModel:
             "gaps": GapStyle(marker="(cut)"),
             "protect": (),
             "leave_whole": None,
+            "drop_repeats": False,
             "fraction_of": "units",
             "count_tokens": as_token_counter(len),
         }
