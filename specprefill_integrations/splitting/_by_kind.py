@@ -18,6 +18,7 @@ from specprefill_integrations.splitting._detection import guess_kind
 from specprefill_integrations.splitting._diffs import DiffSplitter
 from specprefill_integrations.splitting._guess_language import comment_form, guess_language
 from specprefill_integrations.splitting._html_text import HtmlSplitter
+from specprefill_integrations.splitting._http import HttpSplitter, body_start, looks_like_http
 from specprefill_integrations.splitting._ini_text import may_be_ini
 from specprefill_integrations.splitting._json_text import JsonSplitter
 from specprefill_integrations.splitting._json_values import is_like_json
@@ -153,10 +154,18 @@ class SplitByKind(Splitter[SplitterChoice]):
             return None
         if kind in self.splitters:
             return as_splitter(self.splitters[kind])
+        if kind == "lines" and looks_like_http(text):
+            return HttpSplitter(body=self._of_body(text[body_start(text) :]))
         if kind == "code":
             language = _language(text, name)
             return SqlSplitter() if language == "sql" else CodeSplitter(language=language)
         return _SPLITTERS[kind]()
+
+    def _of_body(self, body: str) -> Splitter[Any]:
+        """The splitter for the body of an answer, which is no answer itself."""
+        kind = self.kind(body)
+        found = None if kind == "lines" else self.splitter(body, kind)
+        return found or _SPLITTERS["lines"]()
 
 
 def _language(text: str, name: str | None) -> str | None:

@@ -13,6 +13,7 @@ from itertools import islice, pairwise
 from statistics import median
 
 from specprefill_integrations.splitting._chat import ROLES, Turn, turn_lines
+from specprefill_integrations.splitting._http import looks_like_http
 from specprefill_integrations.splitting._ini_text import looks_like_ini
 from specprefill_integrations.splitting._json_values import is_like_json
 from specprefill_integrations.splitting._kind_names import kind_of_mime_type, kind_of_name
@@ -58,9 +59,6 @@ _INLINE = re.compile(
     r"\[[^\]\n]{1,200}\]\([^)\s]{1,500}\)|\*\*[^\s*][^*\n]{0,200}\*\*|`[^`\n]{1,200}`"
 )
 _ITEMS = 3
-
-# The headers of an answer, as `curl -i` and `curl -v` print them.
-_HTTP = re.compile(r"(?:< )?HTTP/\d(?:\.\d)? \d{3}\b|\* +(?:Trying|Host|Connected) ")
 
 _RECORDS = 50
 
@@ -135,6 +133,7 @@ class _Evidence:
     def kind(self, is_code: Callable[[str], object] | None) -> Kind:
         """The first kind with enough evidence."""
         checks: Sequence[tuple[Kind, Callable[[], object]]] = (
+            ("lines", lambda: looks_like_http(self.head)),
             ("json", self._is_json),
             ("jsonl", self._is_json_lines),
             ("diff", self._is_diff),
@@ -142,7 +141,7 @@ class _Evidence:
             ("subtitles", lambda: looks_like_subtitles(self.head)),
             ("html", self._is_html),
             ("xml", lambda: looks_like_xml(self.head)),
-            ("json", lambda: not self._is_http() and is_like_json(self.text)),
+            ("json", lambda: is_like_json(self.text)),
             ("lines", lambda: looks_like_records(self.head)),
             ("csv", lambda: is_quoted_table(self.head)),
             ("markup", lambda: markup_form(self.head)),
@@ -150,7 +149,6 @@ class _Evidence:
             ("markdown", self._has_blocks_of_markdown),
             ("csv", self._is_table),
             ("log", self._is_log),
-            ("lines", self._is_http),
             ("toml", lambda: looks_like_toml(self._line_texts())),
             ("ini", lambda: looks_like_ini(self._line_texts())),
             ("yaml", lambda: looks_like_yaml(self._line_texts())),
@@ -185,9 +183,6 @@ class _Evidence:
             return False
         fence = _FENCE.search(self.head)
         return not fence or fence.start() > file.start()
-
-    def _is_http(self) -> bool:
-        return bool(_HTTP.match(self.head))
 
     def _is_html(self) -> bool:
         if _HTML_START.match(self.head):
