@@ -12,9 +12,11 @@ from specprefill_integrations.splitting._entries import Entries, Entry
 from specprefill_integrations.splitting._lines import source_lines
 from specprefill_integrations.types import Span
 
-_SECTION = re.compile(r"\ufeff?[ \t]{0,40}\[[^\]\r\n]{1,300}\][ \t]{0,200}(?:[#;][^\r\n]*)?$")
+_SECTION = re.compile(
+    r"\ufeff?[ \t]{0,40}\[[^\s\]][^\]\r\n]{0,300}\][ \t]{0,200}(?:[#;][^\r\n]*)?$"
+)
 _COMMENT = re.compile(r"\ufeff?[ \t]{0,40}(?:[#;!]|//|(?i:rem)\b)")
-_KEY = re.compile(r"[ \t]{0,40}[^\s=:#;\[{<(][^=:\r\n]{0,120}[=:]")
+_KEY = re.compile(r"[ \t]{0,40}[^\s=:#;\[{<(][^=:;(){}<>\r\n]{0,120}[=:]")
 _PLAIN_KEY = re.compile(r"(?:export |set )?[A-Za-z_@\"][\w.@\"/-]{0,120}=")
 _WORD = re.compile(r"[ \t]{0,40}[\w.-]{2,60}$")
 _OPEN_QUOTE = re.compile(r"[^=\r\n]{1,200}=[ \t]{0,40}([\"'])")
@@ -64,11 +66,13 @@ def looks_like_ini(lines: Sequence[str]) -> bool:
     filled = [line for line in lines if not _COMMENT.match(line)]
     sections = sum(bool(_SECTION.match(line)) for line in filled)
     if not sections:
-        keys = sum(bool(_PLAIN_KEY.match(line)) for line in filled)
-        return keys == len(filled) and keys >= _LEAST_PLAIN_KEYS
+        own = [line for line in filled if not line[:1].isspace()]
+        keys = sum(bool(_PLAIN_KEY.match(line)) for line in own)
+        return keys == len(own) >= max(_LEAST_PLAIN_KEYS, len(filled) // 2)
     keys = sum(bool(_KEY.match(line)) and not _SECTION.match(line) for line in filled)
     words = sum(bool(_WORD.match(line)) for line in filled)
     deeper = sum(line[:1].isspace() and not _KEY.match(line) for line in filled)
+    deeper = min(deeper, 2 * keys)
     fits = sections + keys + words + deeper >= _LEAST_SHARE * len(filled)
     is_first = bool(_SECTION.match(filled[0]) or _KEY.match(filled[0]))
     assigned = sum("=" in line for line in filled)

@@ -55,6 +55,7 @@ _ASCIIDOC_SIGN = re.compile(
 _MAN_SIGN = re.compile(r"[.'](?:\\\"|[A-Z][A-Za-z]?\b)")
 _SHARE = 0.15
 _LEAST_SIGNS = 2
+_FIRST_LINES = 40
 _READ_CHARS = 20_000
 
 
@@ -194,7 +195,7 @@ def markup_form(text: str) -> FormName | None:
     if not filled:
         return None
     checks: Sequence[tuple[FormName, bool]] = (
-        ("man", _share(_MAN_SIGN, filled) and _count(_MAN_HEADING, filled) > 0),
+        ("man", _is_manual_page(filled)),
         ("latex", _count(_LATEX_SIGN, filled) >= _LEAST_SIGNS),
         ("bibtex", _count(_BIBTEX_ENTRY, filled) > 0 and bool(_BIBTEX_ENTRY.match(filled[0]))),
         ("org", min(_count(_ORG_SETTING, filled), _count(_ORG_HEADING, filled)) > 0),
@@ -210,6 +211,13 @@ def may_be_markup(text: str) -> bool:
     lines = [text[a:b].rstrip() for a, b in source_lines(text[:_READ_CHARS])]
     is_underlined = any(FORMS["rst"].heading_lines(lines, i) for i in range(len(lines)))
     return is_underlined or markup_form(text) is not None
+
+
+def _is_manual_page(lines: Sequence[str]) -> bool:
+    """True if the first lines have the title of a page, or macros are frequent."""
+    titles = (found[1] for line in lines[:_FIRST_LINES] if (found := _MAN_HEADING.match(line)))
+    is_titled = any(_MAN_RANKS[name] == 0 for name in titles)
+    return is_titled or (_share(_MAN_SIGN, lines) and _count(_MAN_HEADING, lines) > 0)
 
 
 def _is_asciidoc(lines: Sequence[str]) -> bool:

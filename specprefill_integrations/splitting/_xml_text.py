@@ -29,8 +29,12 @@ _MARKUP = regex.compile(
 )
 _START = regex.compile(r"\s*+<\?xml\b")
 _NAMING = regex.compile(
-    r"(?:.*[-_.:])?(?:id|name|title|key|label|guid|loc|subject|uid)|\w{1,30}(?:Id|ID|Name|Key)"
+    r"(?i:(?:.{0,60}[-_.:])?(?:id|name|title|key|label|guid|loc|subject|uid))"
+    r"|\w{1,30}(?:Id|ID|Name|Key)"
 )
+
+# In property lists, this element names the one below it.
+_KEY = "key"
 
 # Further children are no part of a head.
 _NAMING_CHILDREN = 4
@@ -38,6 +42,12 @@ _HEAD_CHARS = 300
 
 # Deeper elements are split at lines.
 _DEEPEST = 20
+
+# First tags of pages and READMEs.
+_HTML_NAMES = (
+    "a b big blockquote br center code details div em font form h1 h2 h3 h4 h5 h6 hr i img li link "
+    "meta nav ol p picture pre section small span strong style sub sup table td tr u ul"
+)
 
 _LEAST_TAGS = 4
 _TAGS_A_LINE = 0.5
@@ -128,6 +138,8 @@ def looks_like_xml(head: str) -> bool:
     first = _MARKUP.match(text)
     if not first or (not first["name"] and not text.startswith("<!")) or first["closes"]:
         return False
+    if first["name"] and first["name"].lower() in _HTML_NAMES.split():
+        return False
     names = [markup["name"] for markup in _MARKUP.finditer(text) if markup["name"]]
     closed = sum(bool(m["closes"]) or m[0].endswith("/>") for m in _MARKUP.finditer(text))
     lines = sum(1 for line in text.split("\n") if line.strip())
@@ -171,13 +183,20 @@ class _Writing:
         if element.chars and all(c.end - c.start <= self.max_chars for c in children):
             self._add_text(Span(position, end), needs)
             return
+        above: _Element | None = None
         for child in children:
             between = trimmed(self.outline.text, Span(position, child.start))
             self._add_text(between, needs)
             is_blank = between.start == between.end
-            self.add(child, position if is_blank else between.end, needs, depth)
-            position = child.end
+            named = self._with_key(child, above, needs)
+            self.add(child, position if is_blank else between.end, named, depth)
+            above, position = child, child.end
         self._add_text(Span(position, end), needs)
+
+    def _with_key(self, child: _Element, above: _Element | None, needs: Needs) -> Needs:
+        """The needs of a child with the `<key>` right above it, as in property lists."""
+        is_named = above is not None and above.name == _KEY != child.name
+        return (*needs, len(self.outline.spans) - 1) if is_named else needs
 
     def _head(self, element: _Element) -> tuple[int, int]:
         """The end of an element's head, and the index of the first child after it."""
@@ -186,7 +205,7 @@ class _Writing:
         for index, child in enumerate(children, start=1):
             if child.children or child.end - element.start > min(self.max_chars, _HEAD_CHARS):
                 break
-            if _NAMING.fullmatch(child.name):
+            if child.name != _KEY and _NAMING.fullmatch(child.name):
                 end, count = child.end, index
         return (element.content, 0) if element.chars else (end, count)
 

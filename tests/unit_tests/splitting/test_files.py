@@ -107,6 +107,13 @@ def test_the_parts_of_an_element_need_its_start_tag_and_what_names_it():
     assert project in POM
 
 
+def test_a_value_of_a_property_list_needs_its_key():
+    text = "<dict>\n<key>a</key>\n<string>x y</string>\n<key>b</key>\n<true/>\n</dict>"
+    found = needs(XmlSplitter(max_unit_chars=30), text)
+    assert found["<string>x y</string>"] == ["<dict>", "<key>a</key>"]
+    assert found["<true/>\n</dict>"] == ["<dict>", "<key>b</key>"]
+
+
 def test_no_entity_is_expanded():
     bomb = '<!DOCTYPE a [<!ENTITY b "&c;&c;"><!ENTITY c "&b;">]>\n<a>&b;</a>'
     assert "".join(pieces(XmlSplitter(max_unit_chars=40), bomb)) == bomb.replace("\n", "")
@@ -168,6 +175,8 @@ def test_a_long_cue_is_cut_below_its_time_code():
         ("mail", "From: a\nSubject: b\n\nHello."),
         ("subtitles", CUES),
         ("subtitles", "1\n00:00:01,000 --> 00:00:02,000\na\n\n2\n00:00:03,000 --> 00:00:04,000\nb"),
+        ("lines", "a (1.2) unstable; x=y\n\n  [ Ann B ]\n  * New one.\n  * Closes: #1\n" * 3),
+        ("prose", '<p align="center"><img src="a"/><br/><br/></p>\n\nSome words, and more.'),
         ("prose", "From: a quiet place\n\nIt is said that nobody came. They left."),
     ],
 )

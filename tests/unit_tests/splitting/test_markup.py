@@ -241,6 +241,7 @@ def test_a_long_speech_is_cut_below_the_speaker():
     ("kind", "text"),
     [
         *(("markup", text) for text in (RST, ASCIIDOC, LATEX, MAN, BIBTEX, WIKI)),
+        ("markup", ".nh\n.ad l\n.TH LS 1\n" + "It lists what is there.\n" * 40),
         *(("code", SQL), ("chat", PLAY), ("chat", SCREENPLAY)),
         ("prose", "A title\n=======\n\nSome words, and nothing else. They go on.\n"),
         ("markdown", "# A\n\nWords and `code`.\n\n## B\n\n- one\n- two\n"),
