@@ -1,7 +1,7 @@
 """Lists in prose: items, the lines that introduce them, and nested lists.
 
-A line that ends with a colon introduces the items or short lines below it. An item introduces the
-items that are indented below it.
+A line that ends with a colon introduces the items or short lines below it, an item the items that
+are indented below it, and a question the sentence after it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from specprefill_integrations.types import Span
 _ITEM = regex.compile(r"(?:[-*+•‣◦\u2013\u2014]|\(?(?:\d{1,3}|\p{L})[.)])[^\S\n]{1,8}\S")
 _DEFINITION = regex.compile(r":[^\S\n]{1,8}\S")
 _INTRODUCES = regex.compile(r"[:\uff1a][\p{Pe}\p{Pf}\"'*_]{0,3}$")
+
+# Indentations of lists without markers: lines below a colon, and the sentence after a question.
+_WITHOUT_MARKERS, _ANSWER = -1, -2
 
 # A longer line below a colon is a paragraph, not an item without a marker.
 _LONGEST_LINE_CHARS = 80
@@ -42,7 +45,7 @@ class ProseList:
     """A list in a text, as indices of units."""
 
     indent: int
-    """Characters before its items; -1 if these are lines without markers."""
+    """Characters before its items; below 0 if these have no markers."""
 
     lead: int | None
     """The unit that introduces it."""
@@ -100,7 +103,9 @@ class ProseLists:
                 and introduces(self._text, self._units[index - 1])
                 and self._is_short_line(index)
             ):
-                self._begin(-1, index - 1, index)
+                self._begin(_WITHOUT_MARKERS, index - 1, index)
+            elif index and breaks <= 1 and self._asks(index - 1) and not self._asks(index):
+                self._begin(_ANSWER, index - 1, index)
 
     def _add_item(self, index: int, indent: int, *, is_tight: bool) -> None:
         while self._open and self._open[-1].indent > indent:
@@ -125,7 +130,7 @@ class ProseLists:
             self._open[-1].members.append(index)
             return
         self._open.clear()
-        self._begin(-1, index - 1, index)
+        self._begin(_WITHOUT_MARKERS, index - 1, index)
 
     def _begin(self, indent: int, lead: int | None, index: int) -> None:
         self._open.append(ProseList(indent, lead, [index], [index]))
@@ -134,8 +139,11 @@ class ProseLists:
     def _continues(self, indent: int | None, breaks: int) -> bool:
         """True for the rest of an item: on its line, or indented below it."""
         if self._open[-1].indent < 0:
-            return breaks <= 1
+            return self._open[-1].indent == _WITHOUT_MARKERS and breaks <= 1
         return indent is None or indent > self._open[-1].indent
+
+    def _asks(self, index: int) -> bool:
+        return self._text[self._units[index].end - 1] in "?\uff1f"
 
     def _is_short_line(self, index: int) -> bool:
         start, end = self._units[index]

@@ -128,3 +128,17 @@ def test_no_budget_is_spent_on_what_says_nothing(kind: Kind, noise: str) -> None
 
 def test_of_a_text_of_headings_alone_something_is_kept() -> None:
     assert kept_of("# Pump\n\n# Harbour\n\n# Crane\n", Budget(max_tokens=8), "pump") != ""
+
+
+def test_a_question_in_the_text_is_kept_with_its_answer() -> None:
+    texts = [
+        "What is the wifi password? It is sunflower-88, printed on the router.",
+        "Breakfast is at eight. Dogs pay extra. Check out by ten.",
+    ]
+    compressor = ContextCompressor(KeywordScorer(), on_error="raise")
+    results = compressor.compress_documents(
+        texts, "What is the wifi password?", budget=Budget(keep_fraction=0.2)
+    )
+    assert "What is the wifi password? It is sunflower-88" in results[0].text
+    text = "Who? What? Nobody knew. Nobody asked."
+    assert ProseSplitter().links(text, ProseSplitter()(text)) == [(), (), (1,), ()]
