@@ -38,7 +38,7 @@ _ASCIIDOC_BLOCK = re.compile(
 _ORG_HEADING = re.compile(r"(\*{1,8}) \S")
 _ORG_SETTING = re.compile(r"#\+\w{1,20}[:_ ]")
 _ORG_BLOCK = re.compile(r"[ \t]{0,40}#\+begin_(\w{1,20})", re.IGNORECASE)
-_WIKI_HEADING = re.compile(r"(={1,6})[^=].{0,200}?\1[ \t]{0,20}$")
+_WIKI_HEADING = re.compile(r"(={1,6})[^=\d].{0,200}?\1[ \t]{0,20}$")  # `==42==` is a process
 _RST_BLOCK = re.compile(r"[ \t]{0,40}\.\. ")
 _BIBTEX_ENTRY = re.compile(r"[ \t]{0,20}@\w{1,30}[ \t]{0,5}[{(]")
 

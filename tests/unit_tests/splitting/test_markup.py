@@ -213,6 +213,11 @@ def test_org_and_wiki():
     assert needs(MarkupSplitter(), WIKI)["And more."] == ["== Options ==", "=== Deep ==="]
 
 
+def test_process_ids_are_no_headings():
+    lines = ["HEAP SUMMARY:", "   in use at exit: 4,448 bytes in 9 blocks", ""] * 9
+    assert SplitByKind().kind("\n".join(f"==15682== {line}".rstrip() for line in lines)) == "lines"
+
+
 def test_rows_need_their_table():
     found = needs(SqlSplitter(max_unit_chars=46), SQL)
     table = "-- all ships\nCREATE TABLE `ship` (\n  id int\n);"
