@@ -12,6 +12,10 @@ from specprefill_integrations.splitting._blocks import BETWEEN_BLOCKS, BlockSpli
 from specprefill_integrations.splitting._splitter import SplitterChoice
 from specprefill_integrations.types import Budget, Compression, SkipReason, TextHint
 
+# So many texts of one line each are of one kind: that of all of them together, which tells more
+# than a single line.
+_LEAST_ROWS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class ShownTexts:
@@ -74,6 +78,9 @@ class ResultText:
         if len(filled) == 1:
             return cls(texts=texts, tokens=tokens, cut=filled, compressor=compressor)
         stages = compressor.stages
+        rows = [encodable(texts[index]) for index in filled]
+        if hint.kind is None and len(rows) >= _LEAST_ROWS and not any(map(_has_lines, rows)):
+            hint = replace(hint, kind=stages.splitter.for_text("\n".join(rows), hint).kind)
         # A number of tokens is a promise, so it overrides the rule.
         rule = stages.leave_whole if budget.max_tokens is None else None
         choices: dict[int, SplitterChoice] = {}
@@ -128,6 +135,10 @@ class ResultText:
             texts[index] = part
         whole_tokens = sum(self.tokens) - self.cut_tokens
         return ShownTexts(tuple(texts), sum(tokens), whole_tokens + sum(tokens))
+
+
+def _has_lines(text: str) -> bool:
+    return "\n" in text.strip()
 
 
 def count_texts(texts: Sequence[str], compressor: ContextCompressor) -> list[int]:

@@ -247,3 +247,17 @@ def test_links_and_lists_stay_within_their_blocks() -> None:
         *lists,
         *((count + one.lead, tuple(count + index for index in one.members)) for one in lists),
     ]
+
+
+def test_texts_of_a_line_each_are_of_the_kind_of_all_of_them() -> None:
+    """A single line of a log does not look like one; its errors are protected all the same."""
+    lines = [f"[{n}/90] Building part_{n} of the program" for n in range(90)]
+    lines[40] = "part_39.c:14:3: error: unknown type name 'door_t'"
+    settings = ToolResultCompressor(
+        compressor=ContextCompressor(KeywordScorer(), on_error="raise"),
+        budget=Budget(max_tokens=80),
+        query="Is the program built?",
+    )
+    done = settings.compress(ToolResult(texts=lines, tool_name="build"))
+    assert done.outcome.skipped_because is None
+    assert lines[40] in done.texts
