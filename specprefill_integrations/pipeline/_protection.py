@@ -219,7 +219,8 @@ DEFAULT_PROTECTION: tuple[ProtectionRule, ...] = (
     ),
     # Ids of records: agents pass them to the next tool.
     ProtectionRule(
-        pattern=r'\A"(?:id|uuid|\w+(?:_id|Id|ID|_number|Number))"\s*:\s*(?:"[^"]*"|[\w.+-]+)\Z',
+        pattern=r'\A"(?:id|uuid|\w+(?:_id|Id|ID|_number|Number))"\s*:\s*'
+        r'(?:"[^"]+"|(?!null)[\w.+-]+)\Z',
         kinds=("json", "jsonl"),
     ),
 )

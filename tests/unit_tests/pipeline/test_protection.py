@@ -10,6 +10,7 @@ from specprefill_integrations.pipeline._protection import (
     ProtectionRule,
     protected,
 )
+from specprefill_integrations.splitting import JsonSplitter
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import Kind, Span
 
@@ -227,3 +228,11 @@ def test_a_name_that_many_units_hold_protects_none() -> None:
     found = protected(text, units, DEFAULT_PROTECTION, kind="prose", query="What is web-13?")
     assert not any(found)
     assert not any(protected(text, units[:2], (), kind="prose", query="What is web-13?"))
+
+
+def test_ids_of_records_are_protected_unless_empty() -> None:
+    text = '{"id": 7, "user_id": "", "order_id": null, "uuid": "4-f", "note": "id"}'
+    units = JsonSplitter(max_unit_chars=1)(text)
+    found = protected(text, units, DEFAULT_PROTECTION, kind="json")
+    kept = [text[a:b] for (a, b), held in zip(units, found, strict=True) if held]
+    assert kept == ['"id": 7', '"uuid": "4-f"']
