@@ -162,7 +162,8 @@ DEFAULT_PROTECTION: tuple[ProtectionRule, ...] = (
         r"|^(?:npm|pnpm|yarn|bun|lerna)[ :](?:ERR!|error\b)|^(?:ERR!|ERR_\w+)"
         r"|^[\w./-]{0,40}make(?:\[\d+\])?: \*\*\*|^(?:CMake|dpkg:|docker:) [Ee]rror|^curl: \(\d"
         r"|^(?:PHP )?(?:Fatal|Parse|Syntax) error\b"
-        r"|^CONFLICT \(|^Automatic merge failed|^ ?! \[(?:remote )?rejected\]"
+        r"|^CONFLICT \(|^Automatic merge failed"
+        r"|^The conflict is caused by:|^ ?! \[(?:remote )?rejected\]"
         r"|^(?:BUILD FAIL|\* What went wrong|The command .{1,200} (?:failed|returned a non-zero))",
         kinds=_WRITTEN,
     ),
@@ -177,7 +178,7 @@ DEFAULT_PROTECTION: tuple[ProtectionRule, ...] = (
     # Test runners: what failed, what was expected, and what came.
     ProtectionRule(
         pattern=r"^E {2,}\S|^[^\S\n]{0,12}--- FAIL: |^FAIL(?:ED)?(?:[:\t ]|$)"
-        r"|\.{3} ?(?:FAILED|FAIL|ERROR)\b"
+        r"|\.{3} ?(?:FAILED|FAIL|ERROR)\b|(?:\*{3}|\()(?:Failed|Timeout|Exception)\b"
         r"|[ \t](?:FAILED|ERROR)(?:[^\S\n]+\[ *\d+%\])?$|^[^\S\n]*(?:● |[✕✗✖✘\xd7] |not ok \d)"
         r"|^[^\S\n]*(?:[Ee]xpected|[Rr]eceived|[Aa]ctual|left|right)\b[\w ]{0,30}: "
         r"|<<< (?:FAILURE|ERROR)!|^[^\S\n]*Failure/Error: |^assertion .{0,80}failed",

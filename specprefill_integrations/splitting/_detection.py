@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from itertools import islice, pairwise
@@ -21,8 +22,12 @@ from specprefill_integrations.splitting._lines import as_shown, source_lines
 from specprefill_integrations.splitting._log_starts import start_kind, start_share
 from specprefill_integrations.splitting._mail import looks_like_mail
 from specprefill_integrations.splitting._markup_lines import markup_form
-from specprefill_integrations.splitting._output_rows import shape
-from specprefill_integrations.splitting._output_signs import looks_like_output, looks_like_records
+from specprefill_integrations.splitting._output_rows import KEY, shape
+from specprefill_integrations.splitting._output_signs import (
+    has_prefix,
+    looks_like_output,
+    looks_like_records,
+)
 from specprefill_integrations.splitting._plays import looks_like_play
 from specprefill_integrations.splitting._settings_files import looks_like_toml, looks_like_yaml
 from specprefill_integrations.splitting._sql_text import looks_like_sql
@@ -41,7 +46,7 @@ _HEAD_CHARS = 20_000
 # Characters of which a terminal may show fewer.
 _SHOWN_CHARS = 100_000
 
-_FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
+_FENCE = re.compile(r"^ {0,3}(?:```|~~~~{0,9}[ \t]{0,9}[\w{.-]{0,40}[ \t]{0,9}$)", re.MULTILINE)
 _HUNK = re.compile(r"^@@+ -\d+(?:,\d+)? [^\r\n]*@@", re.MULTILINE)
 _CHANGED_FILE = re.compile(r"^(?:diff -|Index: |--- \S[^\r\n]*(?:\r\n?|\n)\+\+\+ \S)", re.MULTILINE)
 
@@ -59,6 +64,16 @@ _INLINE = re.compile(
     r"\[[^\]\n]{1,200}\]\([^)\s]{1,500}\)|\*\*[^\s*][^*\n]{0,200}\*\*|`[^`\n]{1,200}`"
 )
 _ITEMS = 3
+
+# Least share of list items among all lines, with other marks of markdown and without.
+_ITEMS_OF_MARKUP = 0.15
+_ITEMS_ALONE = 0.5
+
+# A line of a file, in the output of a program.
+_PLACE = re.compile(r"^\s*(?:[^\s:]{1,200}:\d{1,7}[:\s]|File \"|Traceback \()")
+_PLACES_SHARE = 0.05
+
+_REPEATED = 3
 
 _RECORDS = 50
 
@@ -144,14 +159,18 @@ class _Evidence:
             ("json", lambda: is_like_json(self.text)),
             ("lines", lambda: looks_like_records(self.head)),
             ("csv", lambda: is_quoted_table(self.head)),
+            (
+                "lines",
+                lambda: not self._is_log() and not self._is_table() and has_prefix(self.head),
+            ),
             ("markup", lambda: markup_form(self.head)),
             ("chat", self._is_chat),
             ("markdown", self._has_blocks_of_markdown),
             ("csv", self._is_table),
             ("log", self._is_log),
             ("toml", lambda: looks_like_toml(self._line_texts())),
-            ("ini", lambda: looks_like_ini(self._line_texts())),
-            ("yaml", lambda: looks_like_yaml(self._line_texts())),
+            ("ini", lambda: not self._has_places() and looks_like_ini(self._line_texts())),
+            ("yaml", lambda: not self._repeats_keys() and looks_like_yaml(self._line_texts())),
             ("code", lambda: looks_like_sql(self.head)),
             ("code", lambda: is_code and is_code(self.head)),
             ("lines", lambda: looks_like_output(self.head)),
@@ -183,6 +202,16 @@ class _Evidence:
             return False
         fence = _FENCE.search(self.head)
         return not fence or fence.start() > file.start()
+
+    def _has_places(self) -> bool:
+        """True if some lines name a line of a file, as compilers and stack traces do."""
+        return self._share(_PLACE) >= _PLACES_SHARE
+
+    def _repeats_keys(self) -> bool:
+        """True if keys occur again that are not indented, as in records; YAML forbids it."""
+        rows = self._line_texts()
+        keys = Counter(row.partition(":")[0] for row in rows if KEY.match(row))
+        return max(keys.values(), default=0) >= _REPEATED and "---" not in rows
 
     def _is_html(self) -> bool:
         if _HTML_START.match(self.head):
@@ -256,7 +285,8 @@ class _Evidence:
             return False
         if headings:
             return headings > 1 or items > 1 or inline > 0
-        return items >= _ITEMS and (inline > 0 or items * 2 >= len(self.lines))
+        least = _ITEMS_OF_MARKUP if inline else _ITEMS_ALONE
+        return items >= max(_ITEMS, least * len(self.lines))
 
     def _is_lines(self) -> bool:
         if len(self.lines) < _SHORT_LINES:

@@ -25,7 +25,7 @@ class OutputSplitter(OutlineSplitter):
     header of a table. Rules and carets belong to the line above.
     """
 
-    max_unit_chars: PositiveInt = 300
+    max_unit_chars: PositiveInt = 200
     """Characters of a block up to which it is one unit; larger ones are opened."""
 
     def parse(self, text: str) -> Outline:

@@ -31,7 +31,7 @@ _RECORDS = 3
 _KEYED_RECORDS = 2
 
 # A longer row of a record is a text, not what names the record.
-_NAME_CHARS = 200
+_NAME_CHARS = 120
 _NAMES = 4
 
 # Rows of a header, such as a commit with its author and date, above its indented text.

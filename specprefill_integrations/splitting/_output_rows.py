@@ -33,6 +33,10 @@ _JOINED_CHARS = 400
 # As many numbers that end at the same column are a column.
 _ALIGNED_ROWS = 3
 
+# So many lines begin with the same word if it is a prefix.
+_PREFIXED_LINES = 8
+_PREFIXED_SHARE = 0.9
+
 # Escaped line breaks in a text that has no others, as in a `repr`.
 _QUOTED = re.compile(r"\s*[brBR]{0,2}[\"']")
 _ESCAPE_PAIR = re.compile(r"\\(.)", re.DOTALL)
@@ -86,8 +90,11 @@ def output_rows(text: str) -> list[Row]:
     found: list[Row] = []
     opens_block = True
     waiting: Span | None = None  # lines without content, for the next row
-    for span in _lines(text):
-        shown = as_shown(text[span.start : span.end])
+    spans = list(_lines(text))
+    lines = [as_shown(text[span.start : span.end]) for span in spans]
+    prefix = shared_prefix(lines)
+    for span, line in zip(spans, lines, strict=True):
+        shown = line.lstrip().removeprefix(prefix) if prefix else line
         words = shown.strip()
         if not words:
             opens_block = True
@@ -107,6 +114,14 @@ def output_rows(text: str) -> list[Row]:
     if waiting:
         found.append(Row(span=waiting, shown="", indent=0, opens_block=True))
     return _aligned(found)
+
+
+def shared_prefix(lines: Sequence[str]) -> str:
+    """The first word of nearly all lines, such as `==42==` or `npm`; empty if there is none."""
+    first = Counter(line.split(None, 1)[0] for line in lines if not line.isspace() and line)
+    [(word, count)] = first.most_common(1) or [("", 0)]
+    is_shared = count >= max(_PREFIXED_LINES, _PREFIXED_SHARE * first.total())
+    return word if is_shared and _CONTENT.search(word) and not KEY.match(word) else ""
 
 
 def blocks(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from specprefill_integrations.splitting._lines import as_shown, source_lines
 from specprefill_integrations.splitting._output_rows import (
     KEY,
     Row,
@@ -16,6 +17,7 @@ from specprefill_integrations.splitting._output_rows import (
     is_escaped,
     output_rows,
     shape,
+    shared_prefix,
 )
 
 # As many lines that begin alike, or blocks, are no chance.
@@ -38,10 +40,12 @@ def looks_like_output(text: str) -> bool:
     if is_escaped(text):
         return True
     rows = output_rows(text)
-    beginnings = [_beginning(row) for row in rows]
-    counts = Counter(one for one in beginnings if one)
-    pairs = zip(rows, beginnings, strict=True)
-    alike = [row for row, one in pairs if one and counts[one] >= _REPEATED]
+    if has_prefix(text):
+        return True
+    signs = [_signs(row) for row in rows]
+    counts = Counter(sign for one in signs for sign in one)
+    pairs = zip(rows, signs, strict=True)
+    alike = [row for row, one in pairs if any(counts[sign] >= _REPEATED for sign in one)]
     share = len(alike) / max(1, len(rows))
     if len(rows) < _LEAST_ROWS or share < _LEAST_SHARE:
         return False
@@ -49,6 +53,12 @@ def looks_like_output(text: str) -> bool:
         return False
     sentences = sum(bool(_ENDS_A_SENTENCE.search(row.shown)) for row in rows)
     return share >= _BEYOND_DOUBT or sentences < _SENTENCE_SHARE * len(rows)
+
+
+def has_prefix(text: str) -> bool:
+    """Return True if nearly all lines begin with the same mark, such as `==42==`."""
+    prefix = shared_prefix([as_shown(text[a:b]) for a, b in source_lines(text)])
+    return bool(prefix) and not prefix.strip(_QUOTES_AND_STOPS).isalpha()
 
 
 def looks_like_records(text: str) -> bool:
@@ -67,12 +77,20 @@ def _chars(rows: Iterable[Row]) -> int:
     return sum(len(row.shown) for row in rows)
 
 
-def _beginning(row: Row) -> str | None:
-    """The mark or the two words that a row begins with; None for one that lists and texts have."""
+def _signs(row: Row) -> set[str]:
+    """The mark that a row begins with, or its first word with the second or a mark at its end.
+
+    None for what lists and texts begin with.
+    """
     first, _, rest = row.shown.partition(" ")
     if _NUMBERING.fullmatch(first):
-        return None
-    if row.shape.isalpha() or first.strip(_QUOTES_AND_STOPS).isalpha():
-        second = shape(rest.lstrip())
-        return f"{row.shape} {second}" if second else None
-    return row.shape
+        return set()
+    if not row.shape.isalpha() and not first.strip(_QUOTES_AND_STOPS).isalpha():
+        return {row.shape}
+    if not rest.strip():
+        return set()
+    last = rest.rsplit(None, 1)[-1]
+    found = {f"{row.shape} {shape(rest.lstrip())}"}
+    if not last.strip(_QUOTES_AND_STOPS).isalpha():
+        found.add(f"{row.shape} - {shape(last)}")
+    return found

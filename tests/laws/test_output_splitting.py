@@ -149,7 +149,7 @@ def records(draw: st.DrawFn) -> tuple[list[Record], int]:
 
 @pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=4)
-@given(drawn=records(), limit=st.integers(90, 200))
+@given(drawn=records(), limit=st.integers(130, 200))
 def test_a_fact_is_kept_with_the_name_of_its_record(
     name: str, drawn: tuple[list[Record], int], limit: int
 ) -> None:

@@ -43,6 +43,23 @@ NOTES = (
     "<p>a</p>\n<p>b</p>\n<p>c</p>",
 )
 
+OUTPUTS = [
+    "".join(
+        f"==42== {i} bytes in 1 blocks\n==42==    at load_{i} (shop.c:{i})\n" for i in range(9)
+    ),
+    "".join(f"npm warn deprecated lib{i}@1.{i}: use other{i} instead.\n" for i in range(9)),
+    "".join(f"Setting up lib{'abcdefghi'[i]} (1.{i}) ...\n" for i in range(9)),
+    "".join(f"Processing ./wheels/part{i}.whl (line {i})\n" for i in range(9)),
+    "".join(f"a.c:{i}:2: warning: unused\n  int x;\n  ~~~~~~ ^~\n" for i in range(9)),
+    "".join(f"{i}a1b2c3 Doors: one more subject of a commit\n" for i in range(9)),
+    "".join(f"4.0K\t./part_{i}\n" for i in range(9)),
+    "".join(f"  File: a{i}\n  Size: {i}\nDevice: 8\nAccess: 0644\n" for i in range(9)),
+    "".join(f"Trying:\n    add({i})\nExpecting:\n    {i}\nok\n" for i in range(9)),
+    "".join(f"/srv/a.py:{i}: DeprecationWarning: old\n  x = load({i})\n" for i in range(9)),
+    "\x1b[1mNAME{i}\x1b[0m   AGE\n" + "".join(f"web-{i}    3d\n" for i in range(9)),
+    " id | name\n----+------\n" + "".join(f"  {i} | ann\n" for i in range(9)) + "(9 rows)\n",
+]
+
 TEXTS = {
     "prose": [
         *("", " \n", "word", PROSE, "First, this.\nSecond, that.\nThird, those.", "{not json}"),
@@ -103,6 +120,7 @@ TEXTS = {
         "apple\npear\nfig\nplum\nnut\ncherry\n",
         LISTING,
         SCRIPT,
+        *OUTPUTS,
     ],
 }
 
