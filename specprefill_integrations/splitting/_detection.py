@@ -75,6 +75,9 @@ _PLACES_SHARE = 0.05
 
 _REPEATED = 3
 
+# Titles that programs print above what they write.
+_TITLE = re.compile(r"={3,} \S.{0,200} ={3,}$|=+> \S")
+
 _RECORDS = 50
 
 _ROWS = 3
@@ -163,7 +166,7 @@ class _Evidence:
                 "lines",
                 lambda: not self._is_log() and not self._is_table() and has_prefix(self.head),
             ),
-            ("markup", lambda: markup_form(self.head)),
+            ("markup", lambda: not self._has_titles() and markup_form(self.head)),
             ("chat", self._is_chat),
             ("markdown", self._has_blocks_of_markdown),
             ("csv", self._is_table),
@@ -206,6 +209,12 @@ class _Evidence:
     def _has_places(self) -> bool:
         """True if some lines name a line of a file, as compilers and stack traces do."""
         return self._share(_PLACE) >= _PLACES_SHARE
+
+    def _has_titles(self) -> bool:
+        """True if lines such as `=== host ===` stand below no heading of a higher level."""
+        rows = self._line_texts()
+        is_markup = any(row.startswith(("= ", "== ")) for row in rows)
+        return not is_markup and sum(bool(_TITLE.match(row)) for row in rows) > 1
 
     def _repeats_keys(self) -> bool:
         """True if keys occur again that are not indented, as in records; YAML forbids it."""
