@@ -292,9 +292,13 @@ class TestSkips:
         )
         assert self.reason(strict, read) == "nothing_kept"
 
-    def test_marks_never_make_it_longer(self, scorer) -> None:
-        lines = "\n".join("dog" if n % 4 else "cat" for n in range(80))
-        half = ContextCompressor(scorer, fraction_of="units", on_error="raise")
+    def test_marks_never_make_it_longer(self) -> None:
+        class ThreeOfFour(KeywordScorer):
+            def score_spans(self, query: Any, texts: Any, spans: Any) -> list[list[float]]:
+                return [[float(n % 4 > 0) for n, _ in enumerate(own)] for own in spans]
+
+        lines = "\n".join(f"door{n}" for n in range(80))
+        half = ContextCompressor(ThreeOfFour(), fraction_of="units", on_error="raise")
         middleware = SpecPrefillMiddleware(
             compressor=half, budget=Budget(keep_fraction=0.75), min_tokens=50
         )

@@ -619,8 +619,12 @@ class TestSkips:
         await self.whole(tool, "nothing_kept", name="barked")
 
     async def test_what_would_be_no_shorter_with_its_marks(self, wrap) -> None:
-        half = ContextCompressor(KeywordScorer(), fraction_of="units", on_error="raise")
-        lines = "\n".join("dog" if n % 4 else "cat" for n in range(80))
+        class ThreeOfFour(KeywordScorer):
+            def score_spans(self, query, texts, spans) -> list[list[float]]:
+                return [[float(n % 4 > 0) for n, _ in enumerate(own)] for own in spans]
+
+        half = ContextCompressor(ThreeOfFour(), fraction_of="units", on_error="raise")
+        lines = "\n".join(f"door{n}" for n in range(80))
         tool = wrap(lambda: lines, query="dog", compressor=half, budget=Budget(keep_fraction=0.75))
         await self.whole(tool, "not_shorter")
 
