@@ -76,7 +76,7 @@ _PLACES_SHARE = 0.05
 _REPEATED = 3
 
 # Titles that programs print above what they write.
-_TITLE = re.compile(r"={3,} \S.{0,200} ={3,}$|=+> \S")
+_TITLE = re.compile(r"={3,} \S|=+> \S")
 
 _RECORDS = 50
 

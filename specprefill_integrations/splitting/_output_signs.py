@@ -34,6 +34,9 @@ _NUMBERING = re.compile(r"[-*+•>]|#{1,6}|\(?\d{1,4}(?:\.\d{1,3}){0,3}[.)]?|\(?
 _QUOTES_AND_STOPS = ",.;:!?\"'()“”‘’"
 _ENDS_A_SENTENCE = re.compile(r"[.!?。！？।؟][\"'”’)\]]*$")
 
+# A full stop after a word, and a word with a capital: the start of a further sentence.
+_NEXT_SENTENCE = re.compile(r"[^\W\d_]{2}[.!?] [A-ZÀ-ÖØ-Þ][^\W\d_]*[ ,]")
+
 
 def looks_like_output(text: str) -> bool:
     """Return True if most lines begin as others do: with a mark, or with the same two words."""
@@ -87,10 +90,15 @@ def _signs(row: Row) -> set[str]:
         return set()
     if not row.shape.isalpha() and not first.strip(_QUOTES_AND_STOPS).isalpha():
         return {row.shape}
-    if not rest.strip():
+    if not rest.strip() or _goes_on(row.shown):
         return set()
     last = rest.rsplit(None, 1)[-1]
     found = {f"{row.shape} {shape(rest.lstrip())}"}
     if not last.strip(_QUOTES_AND_STOPS).isalpha():
         found.add(f"{row.shape} - {shape(last)}")
     return found
+
+
+def _goes_on(line: str) -> bool:
+    """Return True if a sentence begins within a line and ends on another one."""
+    return bool(_NEXT_SENTENCE.search(line) and not _ENDS_A_SENTENCE.search(line))

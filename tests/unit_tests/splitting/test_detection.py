@@ -58,7 +58,13 @@ OUTPUTS = [
     "".join(f"/srv/a.py:{i}: DeprecationWarning: old\n  x = load({i})\n" for i in range(9)),
     "\x1b[1mNAME{i}\x1b[0m   AGE\n" + "".join(f"web-{i}    3d\n" for i in range(9)),
     " id | name\n----+------\n" + "".join(f"  {i} | ann\n" for i in range(9)) + "(9 rows)\n",
+    "".join(f"=== RUN   TestAdd{i}\n--- PASS: TestAdd{i} (0.00s)\n" for i in range(9)),
 ]
+
+# Sentences of one form, over line breaks at the same places.
+WRAPPED = " ".join(
+    f"Rule {i} of the pier says that nobody who came\nby ferry {i} may fish. " for i in range(9)
+)
 
 TEXTS = {
     "prose": [
@@ -67,6 +73,7 @@ TEXTS = {
         *(
             "One day:\nit rained all day and nobody came.",
             "2024-05-01 was a fine day for all of us.",
+            WRAPPED,
         ),
     ],
     "json": ['{"a": [1, 2]}', "[\n 1,\n 2\n]", '\ufeff{"a": 1}', json.dumps({"a": PROSE})],
