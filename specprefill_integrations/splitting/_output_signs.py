@@ -35,7 +35,7 @@ _QUOTES_AND_STOPS = ",.;:!?\"'()“”‘’"
 _ENDS_A_SENTENCE = re.compile(r"[.!?。！？।؟][\"'”’)\]]*$")
 
 # A full stop after a word, and a word with a capital: the start of a further sentence.
-_NEXT_SENTENCE = re.compile(r"[^\W\d_]{2}[.!?] [A-ZÀ-ÖØ-Þ][^\W\d_]*[ ,]")
+_NEXT_SENTENCE = re.compile(r"[^\W\d_]{2}[.!?] {1,2}[A-ZÀ-ÖØ-Þ][^\W\d_]*[ ,]")
 
 
 def looks_like_output(text: str) -> bool:
