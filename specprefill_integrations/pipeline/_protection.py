@@ -33,6 +33,10 @@ class ProtectionRule:
     tools: tuple[str, ...] = ("*",)
     """Globs for the name of the tool; `*` also matches texts of no tool."""
 
+    only_last: bool = False
+    """True to protect only the last matching unit of a text, such as the root of a chain of
+    causes."""
+
     def __post_init__(self) -> None:
         """Reject an invalid pattern."""
         try:
@@ -70,9 +74,13 @@ def protected(  # noqa: PLR0913 - one keyword a fact
         tool: The tool that returned the text, if any.
         query: The question. Its identifiers, hashes and paths protect the few units that hold them.
     """
-    expressions = [rule.expression for rule in rules if rule.holds_for(kind, tool)]
-    shown = (as_shown(text[unit.start : unit.end]) for unit in units)
-    found = [any(expression.search(part) for expression in expressions) for part in shown]
+    found = [False] * len(units)
+    shown = [as_shown(text[unit.start : unit.end]) for unit in units]
+    for rule in rules:
+        if rule.holds_for(kind, tool):
+            matching = [i for i, part in enumerate(shown) if rule.expression.search(part)]
+            for index in matching[-1:] if rule.only_last else matching:
+                found[index] = True
     if rules and query and kind not in _WITH_IDS:
         for name in _names_in(query):
             for index in _rare_holders(name, text, units):
@@ -143,10 +151,12 @@ DEFAULT_PROTECTION: tuple[ProtectionRule, ...] = (
     # Exceptions: their last line, what caused them, and the heads of stack traces.
     ProtectionRule(
         pattern=r"^[^\S\n]*(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Interrupt|Fault)\b(?::|$)"
-        r"|^[^\S\n]*(?:Caused by: |Suppressed: |Traceback \(most recent call last\))"
+        r"|^[^\S\n]*(?:Suppressed: |Traceback \(most recent call last\))"
         r"|^(?:Exception in thread|Unhandled exception|Uncaught )|\bpanicked at |^panic: ",
         kinds=_OUTPUT,
     ),
+    # The last one is the root.
+    ProtectionRule(pattern=r"^[^\S\n]*Caused by: ", kinds=_OUTPUT, only_last=True),
     # Errors of compilers and linters, with a place: file:line:column.
     ProtectionRule(
         pattern=r"(?::\d+:|\d\)|:)[^\S\n]{1,3}(?:fatal |syntax )?error(?:\[\w+\])?[ :]"

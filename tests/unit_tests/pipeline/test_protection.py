@@ -10,7 +10,7 @@ from specprefill_integrations.pipeline._protection import (
     ProtectionRule,
     protected,
 )
-from specprefill_integrations.splitting import JsonSplitter
+from specprefill_integrations.splitting import JsonSplitter, LineSplitter
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import Kind, Span
 
@@ -236,3 +236,10 @@ def test_ids_of_records_are_protected_unless_empty() -> None:
     found = protected(text, units, DEFAULT_PROTECTION, kind="json")
     kept = [text[a:b] for (a, b), held in zip(units, found, strict=True) if held]
     assert kept == ['"id": 7', '"uuid": "4-f"']
+
+
+def test_of_a_chain_of_causes_the_root_is_protected() -> None:
+    text = "Caused by: a.B: one\n\tat C.d\nCaused by: a.B: two\nCaused by: a.B: three\n\tat E.f\n"
+    lines = LineSplitter()(text)
+    found = protected(text, lines, DEFAULT_PROTECTION, kind="lines")
+    assert found == [False, False, False, True, False]
