@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -121,3 +123,35 @@ def test_copies_change_nothing_for_the_others(texts: list[str], limit: int) -> N
     assert [r.text for i, r in enumerate(results) if texts[i] not in texts[:i]] == [
         result.text for result in alone
     ]
+
+
+CUT = "The pump in the cellar of the tower was built by Wim Aalst in 1931."
+
+
+@pytest.mark.parametrize("at", [m.start() for m in re.finditer(" ", CUT)][5:-5])
+def test_a_sentence_that_a_chunk_cuts_counts_once(at: int) -> None:
+    texts = [f"Gulls nest on the roof. {CUT[:at]}", f"{CUT} The code is 4711."]
+    first, second = compressed(texts, Budget(max_tokens=26), query="Wim Aalst pump code")
+    assert [texts[0][a:b] for a, b in first.repeated] == [CUT[:at]]
+    assert "4711" in second.text
+    texts = [f"Gulls nest on the roof. {CUT}", f"{CUT[at + 1 :]} The code is 4711."]
+    first, second = compressed(texts, Budget(max_tokens=26), query="Wim Aalst pump code")
+    if CUT[at + 1].islower():
+        assert [texts[1][a:b] for a, b in second.repeated] == [CUT[at + 1 :]]
+    assert "Wim Aalst" in first.text
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["Gulls nest. The pump was built by Wim Aalst.", f"Hm. {CUT}"],
+        [
+            "Open today:\n\nThe pump house at the pier",
+            "Gulls. The pump house at the pier burnt.",
+        ],
+        ["The pump house at the pier", "The pump house at the pierhead was sold."],
+    ],
+)
+def test_what_a_chunk_does_not_cut_is_another_fact(texts: list[str]) -> None:
+    results = compressed(texts, Budget(max_tokens=12), query="pump")
+    assert not any(result.repeated for result in results)
