@@ -22,7 +22,7 @@ from specprefill_integrations.splitting._lines import as_shown, source_lines
 from specprefill_integrations.splitting._log_starts import start_kind, start_share
 from specprefill_integrations.splitting._mail import looks_like_mail
 from specprefill_integrations.splitting._markup_lines import markup_form
-from specprefill_integrations.splitting._output_rows import KEY, shape
+from specprefill_integrations.splitting._output_rows import KEY
 from specprefill_integrations.splitting._output_signs import (
     has_prefix,
     looks_like_output,
@@ -34,8 +34,10 @@ from specprefill_integrations.splitting._sql_text import looks_like_sql
 from specprefill_integrations.splitting._subtitles import looks_like_subtitles
 from specprefill_integrations.splitting._tables import (
     cell_counts,
+    is_printed,
     is_quoted_table,
     is_rule,
+    opens_a_bracket,
     sniff_delimiter,
 )
 from specprefill_integrations.splitting._xml_text import looks_like_xml
@@ -50,7 +52,10 @@ _FENCE = re.compile(r"^ {0,3}(?:```|~~~~{0,9}[ \t]{0,9}[\w{.-]{0,40}[ \t]{0,9}$)
 _HUNK = re.compile(r"^@@+ -\d+(?:,\d+)? [^\r\n]*@@", re.MULTILINE)
 _CHANGED_FILE = re.compile(r"^(?:diff -|Index: |--- \S[^\r\n]*(?:\r\n?|\n)\+\+\+ \S)", re.MULTILINE)
 
-_HTML_START = re.compile(r"\s*(?:<[!?][^>]*>\s*)*<(?:html|head|body)\b", re.IGNORECASE)
+_HTML_START = re.compile(
+    r"\s*(?:<!doctype html|(?:<[!?][^>]*>\s*)*<(?:html|head|body)\b)", re.IGNORECASE
+)
+_XML_DECLARATION = "<?xml"
 _HTML_END = re.compile(r"</(?:p|div|li|[uo]l|t[drh]|table|h[1-6]|section|body)\s*>", re.IGNORECASE)
 _TAGS = 3
 
@@ -160,20 +165,20 @@ class _Evidence:
             ("html", self._is_html),
             ("xml", lambda: looks_like_xml(self.head)),
             ("json", lambda: is_like_json(self.text)),
-            ("lines", lambda: looks_like_records(self.head)),
+            ("lines", lambda: not self._has_documents() and looks_like_records(self.head)),
             ("csv", lambda: is_quoted_table(self.head)),
             (
                 "lines",
                 lambda: not self._is_log() and not self._is_table() and has_prefix(self.head),
             ),
-            ("markup", lambda: not self._has_titles() and markup_form(self.head)),
+            ("markup", lambda: not self._has_titles() and self._is_markup(is_code)),
             ("chat", self._is_chat),
             ("markdown", self._has_blocks_of_markdown),
             ("csv", self._is_table),
             ("log", self._is_log),
             ("toml", lambda: looks_like_toml(self._line_texts())),
             ("ini", lambda: not self._has_places() and looks_like_ini(self._line_texts())),
-            ("yaml", lambda: not self._repeats_keys() and looks_like_yaml(self._line_texts())),
+            ("yaml", lambda: self._is_yaml() and not self._is_flush_code(is_code)),
             ("code", lambda: looks_like_sql(self.head)),
             ("code", lambda: is_code and is_code(self.head)),
             ("lines", lambda: looks_like_output(self.head)),
@@ -216,6 +221,24 @@ class _Evidence:
         is_markup = any(row.startswith(("= ", "== ")) for row in rows)
         return not is_markup and sum(bool(_TITLE.match(row)) for row in rows) > 1
 
+    def _is_markup(self, is_code: Callable[[str], object] | None) -> bool:
+        """True if there is markup; comments in code may have underlined titles, too."""
+        form = markup_form(self.head)
+        return form is not None and not (form == "rst" and self._is_flush_code(is_code))
+
+    def _is_flush_code(self, is_code: Callable[[str], object] | None) -> bool:
+        """True if the lines without indentation are code: code in texts mostly is indented."""
+        flush = [row for row in self._line_texts() if not row[:1].isspace()]
+        return bool(is_code and is_code("\n".join(flush)))
+
+    def _is_yaml(self) -> bool:
+        return not self._repeats_keys() and looks_like_yaml(self._line_texts())
+
+    def _has_documents(self) -> bool:
+        """True if it is YAML with lines between documents."""
+        rows = self._line_texts()
+        return "---" in rows and looks_like_yaml(rows)
+
     def _repeats_keys(self) -> bool:
         """True if keys occur again that are not indented, as in records; YAML forbids it."""
         rows = self._line_texts()
@@ -225,8 +248,10 @@ class _Evidence:
     def _is_html(self) -> bool:
         if _HTML_START.match(self.head):
             return True
-        starts = self.head.lstrip().startswith("<")
-        is_marked_up = starts and len(_HTML_END.findall(self.head)) >= _TAGS
+        start = self.head.lstrip()
+        if not start.startswith("<") or start.startswith(_XML_DECLARATION):
+            return False
+        is_marked_up = len(_HTML_END.findall(self.head)) >= _TAGS
         # Many READMEs open with a centered picture in HTML.
         return is_marked_up and not (self._has_blocks_of_markdown() or self._is_markdown())
 
@@ -265,9 +290,9 @@ class _Evidence:
         rows = self._line_texts()
         if not is_even or all(row.endswith(delimiter) for row in rows):
             return False
-        if delimiter == "," and all(map(_opens_a_bracket, rows)):
+        if delimiter == "," and all(map(opens_a_bracket, rows)):
             return False
-        if delimiter in "|\t" and _is_printed(rows, delimiter):
+        if delimiter in "|\t" and is_printed(rows, delimiter):
             return False
         if counts[0] < _COLUMNS_BEYOND_DOUBT and (
             self._is_log() or (delimiter != "\t" and any(f"{delimiter} " in row for row in rows))
@@ -312,29 +337,16 @@ class _Evidence:
         return sum(bool(sign.search(row)) for row in self._line_texts()) / len(self.lines)
 
 
-def _is_printed(rows: Sequence[str], delimiter: str) -> bool:
-    """Return True if cells are padded, or there is no header: the first row begins as others do."""
-    if delimiter == "|" and all(" | " in row for row in rows):
-        return True
-    first, *others = (shape(row.partition(delimiter)[0].strip()) for row in rows)
-    alike = others.count(first)
-    return bool(not first.isalpha() and 2 * alike > len(others))
-
-
 def _are_keys(names: Sequence[str]) -> bool:
-    """Return True if three or more names come in the same order again and again, as keys do."""
+    """Return True if three or more names come in order again and again, or most have hyphens."""
     order = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    if 2 * sum("-" in name for name in order) > max(len(order), 2 * _KEYS - 1):
+        return True
     if len(order) < _KEYS or names.count(names[0]) * _KEYS_OF_A_RECORD > len(names):
         return False
     places = [order[name] for name in names]
     in_order = sum(b in {0, a + 1} for a, b in pairwise(places))
     return in_order >= _LEAST_IN_ORDER * (len(names) - 1)
-
-
-def _opens_a_bracket(row: str) -> bool:
-    """Return True if the first cell ends within brackets, as in `a.ts(3,9): error`."""
-    cell, comma, _ = row.partition(",")
-    return bool(comma) and cell.rfind("(") > cell.rfind(")")
 
 
 def _parses(text: str) -> bool:

@@ -7,6 +7,7 @@ so broken HTML works too.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import ClassVar
 
 import regex
@@ -29,6 +30,9 @@ _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 # Further header rows of a table are rows: each row needs all of its header.
 _MOST_NEEDS = 40
 
+# Terms of further lists around a definition are not needed by it.
+_MOST_TERMS = 3
+
 # Within a row, only these tags split.
 _CUTS_ROWS = frozenset({"table", "tr", "thead", "tbody", "tfoot"})
 
@@ -49,9 +53,10 @@ _STARTS_A_CLUSTER = regex.compile(r"\p{GCB=Prepend}")
 class HtmlSplitter(OutlineSplitter):
     """Splits HTML at the borders of blocks and keeps the tags.
 
-    Every unit needs the headings above it, and a row the header of its table; scripts and style
-    sheets need nothing. Tags without text belong to the text next to them. A long block is split
-    into sentences; line breaks in the source end none, except in preformatted text.
+    Every unit needs the headings above it, a row the header of its table, and a definition its
+    term; scripts and style sheets need nothing. Tags without text belong to the text next to them.
+    A long block is split into sentences; line breaks in the source end none, except in preformatted
+    text.
     """
 
     lines_flow: ClassVar[bool] = True
@@ -107,6 +112,7 @@ class _Scan:
         self._max_chars = max_chars
         self._headings = OpenHeadings()
         self._tables: list[_Table] = []
+        self._terms: list[Needs] = []  # the last one of each open definition list
         self._block = _Block(0)
         self._position = 0
         self._after_raw = True
@@ -174,16 +180,21 @@ class _Scan:
             return
         self._after_raw = False
         table = self._tables[-1] if self._tables else _Table()
-        needs = tuple(sorted({*self._headings.above, *table.header}))
+        terms = chain.from_iterable(self._terms[-_MOST_TERMS:])
+        needs = tuple(sorted({*self._headings.above, *table.header, *terms}))
         ranks = [rank for rank, tag in enumerate(_HEADINGS, start=1) if tag in block.tags]
         fits = span.end - span.start <= self._max_chars
         if ranks and fits and not table.is_in_row:
             self._headings.close(ranks[0])
             *_, index = self.outline.add(span, self._headings.above)
             self._headings.open(ranks[0], index)
+            self._terms.clear()  # the lists lack their end tags
         elif table.is_in_row and not table.is_in_body and _is_header(block, table):
             table.header = self.outline.add_heading(span, needs, self._max_chars)
             table.is_in_body = len(table.header) > _MOST_NEEDS
+        elif "dt" in block.tags and fits:
+            *_, index = self.outline.add(span, needs)
+            self._terms[-1:] = [(index,)]
         else:
             table.is_in_body |= table.is_in_row
             self.outline.add_all(self._pieces(span, is_flowing="pre" not in block.tags), needs)
@@ -203,6 +214,10 @@ class _Scan:
             self._block.tags -= {"td", "th"}
         if tag == "table":
             self._tables.append(_Table())
+        elif tag == "dl":
+            self._terms.append(())
+        elif tag == "dt":
+            self._terms[-1:] = [()]
         elif tag in _CUTS_ROWS:
             if not self._tables:
                 self._tables.append(_Table())
@@ -212,6 +227,8 @@ class _Scan:
 
     def _leave(self, tag: str) -> None:
         """Leave a block."""
+        if tag == "dl":
+            del self._terms[-1:]
         if tag in _CUTS_ROWS and self._tables:
             table = self._tables[-1]
             table.is_in_row = False

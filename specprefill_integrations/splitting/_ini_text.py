@@ -27,6 +27,9 @@ _VALUE_LINES = 50
 _LEAST_SHARE = 0.9
 _LEAST_SHARE_IF_NAMED = 0.6
 _LEAST_KEYS = 2
+
+# Registry files begin with a line that is no key.
+_FIRST_LINES = 2
 _LEAST_PLAIN_KEYS = 3
 
 
@@ -74,7 +77,7 @@ def looks_like_ini(lines: Sequence[str]) -> bool:
     deeper = sum(line[:1].isspace() and not _KEY.match(line) for line in filled)
     deeper = min(deeper, 2 * keys)
     fits = sections + keys + words + deeper >= _LEAST_SHARE * len(filled)
-    is_first = bool(_SECTION.match(filled[0]) or _KEY.match(filled[0]))
+    is_first = any(_SECTION.match(line) or _KEY.match(line) for line in filled[:_FIRST_LINES])
     assigned = sum("=" in line for line in filled)
     return is_first and fits and min(keys, 2 * assigned) >= max(_LEAST_KEYS, words, notes // 20)
 

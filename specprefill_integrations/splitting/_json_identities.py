@@ -35,7 +35,7 @@ _EMPTY = re.compile(r"""(?:null|None|undefined|""|''|\[\]|\{\}|\(\))$""")
 
 
 def identities(text: str, record: Node, units: Container[Span]) -> list[Span]:
-    """The units that identify an object among others of its kind, in source order.
+    """The units that identify an object among others of its kind, the best one first.
 
     At most one of them is an id. None of them is empty.
 
@@ -52,7 +52,7 @@ def identities(text: str, record: Node, units: Container[Span]) -> list[Span]:
     usable = [(one, unit) for one, unit in members if _is_usable(text, one) and unit.unit in units]
     names, ids, kinds = (_best(usable, patterns) for patterns in (_NAMES, _IDS, _KINDS))
     found = [*names[:1], *ids[:1], *names[1:]][:_MOST] or kinds[:1]
-    return sorted(set(found))
+    return list(dict.fromkeys(found))
 
 
 def _is_usable(text: str, member: Node) -> bool:

@@ -113,11 +113,11 @@ class JsonSplitter(Splitter[JsonValues]):
             named = identities(text, node, place)
             if node.is_packed:
                 named = [one.unit for one in (children[0], children[-1]) if one.unit in place]
-            below = (*needs, *(place[one] for one in named))
-            # An identity does not need the others.
-            own = dict.fromkeys(named, needs)
-            if node.is_packed:
-                own[children[0].unit] = (*needs, *(place[one] for one in named[1:]))
+            below = (*needs, *sorted(place[one] for one in named))
+            # An id may be what is asked for, so it needs the name. The name does not need the id.
+            dependent, free = (named[:1], named[1:]) if node.is_packed else (named[1:], named[:1])
+            own = dict.fromkeys(free, needs)
+            own |= dict.fromkeys(dependent, (*needs, *(place[one] for one in free)))
             waiting += [(one, own.get(one.unit, below)) for one in reversed(children)]
         return links
 

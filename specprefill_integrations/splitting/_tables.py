@@ -20,6 +20,7 @@ from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._lines import source_lines
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
+from specprefill_integrations.splitting._output_rows import shape
 from specprefill_integrations.types import Span
 
 _DASHES = re.compile(r"--|==|[|+:] *-|- *[|+:]")
@@ -176,3 +177,18 @@ def _header_rows(text: str, rows: Sequence[Span], delimiter: str | None) -> rang
 def _without_line_end(text: str, row: Span) -> Span:
     """A row without its line break, but with empty cells at its ends."""
     return Span(row.start, row.start + len(text[row.start : row.end].rstrip("\r\n")))
+
+
+def is_printed(rows: Sequence[str], delimiter: str) -> bool:
+    """Return True if cells are padded, or there is no header: the first row begins as others do."""
+    if delimiter == "|" and all(" | " in row for row in rows):
+        return True
+    first, *others = (shape(row.partition(delimiter)[0].strip()) for row in rows)
+    alike = others.count(first)
+    return bool(not first.isalpha() and 2 * alike > len(others))
+
+
+def opens_a_bracket(row: str) -> bool:
+    """Return True if the first cell ends within brackets, as in `a.ts(3,9): error`."""
+    cell, comma, _ = row.partition(",")
+    return bool(comma) and cell.rfind("(") > cell.rfind(")")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
 from unittest import mock
@@ -424,3 +424,19 @@ def test_what_is_of_no_use_in_part_is_not_cut(said: str) -> None:
     compressor = ContextCompressor(KeywordScorer(), count_tokens=lambda text: len(text) // 4)
     found = compressor.compress(text, "Who keeps the lighthouse?", budget=Budget(max_tokens=80))
     assert json.loads(found.text) == {"id": 7, "omitted": 1}
+
+
+@pytest.mark.parametrize("write", [json.dumps, repr])
+@pytest.mark.parametrize("key", ["code", "zip_code", "orderNumber"])
+def test_an_id_that_is_asked_for_is_kept_with_the_name(
+    write: Callable[[object], str], key: str
+) -> None:
+    rows = [
+        {key: f"value{n}x", "note": "the harbor is calm and all lights were out", "name": f"n{n}x"}
+        for n in range(24)
+    ]
+    compressor = ContextCompressor(KeywordScorer(), on_error="raise", leave_whole=None)
+    kept = compressor.compress(write(rows), "value7x", budget=Budget(keep_fraction=0.15)).text
+    assert "value7x" in kept
+    for n in range(24):
+        assert f"value{n}x" not in kept or f"n{n}x" in kept, kept

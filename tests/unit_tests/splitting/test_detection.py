@@ -7,6 +7,7 @@ import json
 import pytest
 
 from specprefill_integrations.splitting._detection import guess_kind
+from specprefill_integrations.splitting._guess_language import guess_language
 from tests.unit_tests.splitting import test_diffs, test_html_text, test_logs
 
 PROSE = """\
@@ -166,6 +167,72 @@ def test_names(name, kind):
 )
 def test_mime_types(mime_type, kind):
     assert guess_kind(PROSE, mime_type=mime_type) == kind
+
+
+CODE_WITH_TITLES = """\
+# A program
+# =========
+
+import os
+from x import y
+
+##########
+# Templates
+##########
+
+
+def find(path: str) -> str:
+    \"""Return ``path``, see :func:`y`.\"""
+    return os.fspath(y(path))
+
+
+class Reader:
+    \"""Reads ``path``.\"""
+
+    def read(self) -> str:
+        return find("a")
+"""
+
+GUIDE_WITH_CODE = """\
+Reading
+=======
+
+Use ``find`` for it::
+
+    import os
+    from x import y
+
+    def find(path: str) -> str:
+        return os.fspath(y(path))
+
+    class Reader:
+        def read(self) -> str:
+            return find("a")
+
+See :func:`y`.
+"""
+
+DOCUMENTS = "\n---\n".join(
+    f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: n{n}\ndata:\n  a: b" for n in range(5)
+)
+
+HEADERS = (
+    "Name: x\nVersion: 1\n"
+    + 3 * "Project-URL: Home, https://a\n"
+    + "".join(f"Requires-Dist: a{n}\nProvides-Extra: b{n}\n" for n in range(9))
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("code", CODE_WITH_TITLES), ("markup", GUIDE_WITH_CODE), ("yaml", DOCUMENTS)],
+)
+def test_what_looks_like_another_kind_in_parts(kind, text):
+    assert guess_kind(text, is_code=guess_language) == kind
+
+
+def test_keys_with_hyphens_are_no_speakers():
+    assert guess_kind(HEADERS) != "chat"
 
 
 def test_a_name_is_believed_before_a_mime_type():

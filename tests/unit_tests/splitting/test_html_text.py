@@ -53,6 +53,24 @@ def test_a_header_without_thead_is_a_row_of_nothing_but_names():
     assert found[first] == found[last] == [header]
 
 
+def test_a_definition_needs_its_term():
+    text = (
+        "<h1>A</h1><dl><dt>port</dt><dd><p>One.</p><p>Two.</p></dd><dt>host<dd>Three."
+        "<dl><dt>inner</dt><dd>Four.</dd></dl></dl><p>Five.</p>"
+    )
+    assert needs(HtmlSplitter(), text) == {
+        "<h1>A</h1>": [],
+        "<dl><dt>port</dt>": ["<h1>A</h1>"],
+        "<dd><p>One.</p>": ["<h1>A</h1>", "<dl><dt>port</dt>"],
+        "<p>Two.</p></dd>": ["<h1>A</h1>", "<dl><dt>port</dt>"],
+        "<dt>host": ["<h1>A</h1>"],
+        "<dd>Three.": ["<h1>A</h1>", "<dt>host"],
+        "<dl><dt>inner</dt>": ["<h1>A</h1>", "<dt>host"],
+        "<dd>Four.</dd></dl></dl>": ["<h1>A</h1>", "<dt>host", "<dl><dt>inner</dt>"],
+        "<p>Five.</p>": ["<h1>A</h1>"],
+    }
+
+
 def test_a_table_without_a_header():
     assert not any(needs(HtmlSplitter(), "<table><tr><td>1</tr><tr><td>2</tr></table>").values())
 
