@@ -9,6 +9,10 @@ from specprefill_integrations.splitting._json_nodes import Node
 from specprefill_integrations.types import Span
 
 _LONGEST_CHARS = 120
+
+# Of the first text of a record without a member that is known to name it.
+_LONGEST_FIRST_CHARS = 60
+
 _MOST = 2
 
 # Best first.
@@ -31,18 +35,24 @@ _KINDS = (re.compile(r"(?i)type|kind"),)
 # Objects whose names are the names of the record that they are in.
 _METADATA = re.compile(r"(?i)(?:meta|extra_?info|headers?)\w{0,10}")
 
+_QUOTES = "\"'"
+
 _EMPTY = re.compile(r"""(?:null|None|undefined|""|''|\[\]|\{\}|\(\))$""")
 
 
-def identities(text: str, record: Node, units: Container[Span]) -> list[Span]:
+def identities(
+    text: str, record: Node, units: Container[Span], *, is_element: bool = False
+) -> list[Span]:
     """The units that identify an object among others of its kind, the best one first.
 
-    At most one of them is an id. None of them is empty.
+    At most one of them is an id. None of them is empty. An element of an array without a
+    name is identified by its first member if that is a short text, as a row by its first cell.
 
     Args:
         text: The JSON.
         record: The object.
         units: All units.
+        is_element: True if it is an element of an array, or one of several values.
     """
     members = [(member, member) for member in record.children]
     for child in record.children:
@@ -51,6 +61,8 @@ def identities(text: str, record: Node, units: Container[Span]) -> list[Span]:
             members += [(inner, whole or inner) for inner in child.children]
     usable = [(one, unit) for one, unit in members if _is_usable(text, one) and unit.unit in units]
     names, ids, kinds = (_best(usable, patterns) for patterns in (_NAMES, _IDS, _KINDS))
+    if not names and is_element and _is_text(text, record.children[0]):
+        names = [unit.unit for one, unit in usable[:1] if one is record.children[0]]
     found = [*names[:1], *ids[:1], *names[1:]][:_MOST] or kinds[:1]
     return list(dict.fromkeys(found))
 
@@ -58,6 +70,11 @@ def identities(text: str, record: Node, units: Container[Span]) -> list[Span]:
 def _is_usable(text: str, member: Node) -> bool:
     is_short = not member.children and member.end - member.start <= _LONGEST_CHARS
     return is_short and not _EMPTY.match(text, member.value_start, member.end)
+
+
+def _is_text(text: str, member: Node) -> bool:
+    is_short = member.end - member.value_start <= _LONGEST_FIRST_CHARS
+    return is_short and member.name is not None and text[member.value_start] in _QUOTES
 
 
 def _best(

@@ -110,7 +110,8 @@ class JsonSplitter(Splitter[JsonValues]):
                 inner = parts if len(parts) == count else [()] * count
                 links += [(*needs, *(first + index for index in one)) for one in inner]
                 continue
-            named = identities(text, node, place)
+            is_element = node is not root and node.name is None
+            named = identities(text, node, place, is_element=is_element)
             if node.is_packed:
                 named = [one.unit for one in (children[0], children[-1]) if one.unit in place]
             below = (*needs, *sorted(place[one] for one in named))

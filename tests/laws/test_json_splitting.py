@@ -440,3 +440,17 @@ def test_an_id_that_is_asked_for_is_kept_with_the_name(
     assert "value7x" in kept
     for n in range(24):
         assert f"value{n}x" not in kept or f"n{n}x" in kept, kept
+
+
+@pytest.mark.parametrize("key", ["capital", "code"])
+def test_a_record_without_a_name_is_kept_with_its_first_text(key: str) -> None:
+    rows = [
+        {"country": f"n{n}x", "note": "the harbor is calm " * 3, key: f"value{n}x"}
+        for n in range(24)
+    ]
+    compressor = ContextCompressor(KeywordScorer(), on_error="raise", leave_whole=None)
+    for data in (rows, {"rows": rows}):
+        text = json.dumps(data)
+        kept = compressor.compress(text, "value7x", budget=Budget(keep_fraction=0.15)).text
+        assert '"country": "n7x"' in kept
+        assert f'"{key}": "value7x"' in kept
