@@ -72,8 +72,8 @@ class BudgetFitter:
         """Select, render and count, and take the largest selection that was seen to fit.
 
         The rest of the limit is spent on further units, best first. If the best unit is not in the
-        selection, the limit is widened to the least that holds it. If it does not fit even so, its
-        start is kept.
+        selection, or not all of its list, the limit is widened to the least that holds them, or at
+        least the unit. If it does not fit even so, its start is kept.
 
         Args:
             units: All units of all texts, in source order.
@@ -84,12 +84,16 @@ class BudgetFitter:
             One entry per document, together within the limits.
         """
         choice = self._largest_choice(units, token_limit)
-        best = best_first(units)[:1]
-        if widest_limit > token_limit and not choice.kept.issuperset(best):
-            choice = self._least_choice(units, best)
-            if choice.tokens <= widest_limit:
-                return choice.rendered
-            return self.fit(units, widest_limit)
+        if widest_limit > token_limit:
+            best = best_first(units)[:1]
+            for wanted in (self._with_its_list(units, best), best):
+                if choice.kept.issuperset(wanted):
+                    continue
+                least = self._least_choice(units, wanted)
+                if least.tokens <= widest_limit:
+                    return least.rendered
+            if not choice.kept.issuperset(best):
+                return self.fit(units, widest_limit)
         if not choice.kept:
             kept = self._select(units, token_limit)
             choice = self._keep_best(units, kept or frozenset(best_first(units)), token_limit)
@@ -135,6 +139,17 @@ class BudgetFitter:
         allowance = bisect_left(range(self._estimate(units)), x=True, key=has_them)
         kept = self._select(units, allowance) | with_needs(units, wanted)
         return _Choice(kept, self._render(units, kept))
+
+    def _with_its_list(self, units: Sequence[Unit], best: Sequence[int]) -> Sequence[int]:
+        """Return the best unit and the items of its list that rank with what introduces them."""
+        for index in best:
+            number, score = units[index].document, units[index].score
+            first = bisect_left(units, number, key=lambda unit: unit.document)
+            for lead, members in self.documents[number].lists():
+                if index - first in members and score <= units[first + lead].score:
+                    items = (first + member for member in members)
+                    return [item for item in items if not units[item].only_heads]
+        return best
 
     def _select(self, units: Sequence[Unit], allowance: int) -> frozenset[int]:
         return self.selector(units, allowance, self._gap_tokens)

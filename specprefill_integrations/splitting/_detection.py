@@ -102,13 +102,14 @@ _SHORT_LINE_CHARS = 45
 _SHORT_LINES = 5
 _ENDS_SHARE = 0.3
 _SENTENCE_END = re.compile(r"[.!?。！？।؟][\"'”’)\]]*\s*$")
+_TWO_SENTENCES = re.compile(r"[^\W\d_]{2}[.!?] {1,2}[A-ZÀ-ÖØ-Þ][^\W\d_]*[ ,][^.!?]{1,300}[.!?:]$")
 _ALIGNED = re.compile(r"[^\s.!?:;,](?: {2,}|\t+)\S")
 _ALIGNED_SHARE = 0.6
 _ALIGNED_LINE_CHARS = 200
 
 # Signs of code that are rare in natural language.
 _CODE_LINE = re.compile(
-    r"[;{}]\s*$|^\s*(?:def|class|import|from|return|if|elif|else|for|while|try|except|with|fn|func"
+    r"^(?!\s*(?:[-*•]|\(?(?:\d{1,3}|[^\W\d_]|[ivxIVX]{2,5})[.)])\s).*[;{}]\s*$|^\s*(?:def|class|import|from|return|if|elif|else|for|while|try|except|with|fn|func"
     r"|function|const|let|var|public|private|static|#include|export|@\w+)\b.*[:;(){}=,\"'\w]$"
     r"|\w\([^()]*\)\s*$|\S = \S"
 )
@@ -330,7 +331,11 @@ class _Evidence:
             return True
         if self._share(_CODE_LINE) >= _CODE_SHARE:
             return True
-        return chars < _SHORT_LINE_CHARS and self._share(_SENTENCE_END) <= _ENDS_SHARE
+        if chars >= _SHORT_LINE_CHARS or self._share(_SENTENCE_END) > _ENDS_SHARE:
+            return False
+        # A list between paragraphs has short lines, too.
+        sentences = [row for row in self._line_texts() if _TWO_SENTENCES.search(row)]
+        return 2 * sum(map(len, sentences)) < sum(map(len, self._line_texts()))
 
     def _share(self, sign: re.Pattern[str]) -> float:
         """The share of lines that match a pattern."""

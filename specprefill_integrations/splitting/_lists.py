@@ -14,12 +14,20 @@ import regex
 
 from specprefill_integrations.types import Span
 
-_ITEM = regex.compile(r"(?:[-*+•‣◦\u2013\u2014]|\(?(?:\d{1,3}|\p{L})[.)])[^\S\n]{1,8}\S")
+_NUMBER = r"(?:\d{1,3}|\p{L}|[ivx]{2,5}|[IVX]{2,5})"
+# East Asian marks need no space after them.
+_ITEM = regex.compile(
+    rf"(?:[-*+•‣◦\u2013\u2014]|\(?{_NUMBER}[.)])[^\S\n]{{1,8}}\S"
+    r"|(?:[(\uff08]?(?:\d{1,3}|[一二三四五六七八九十]{1,3})[)\uff09\u3001\uff0e]|[・\u2460-\u2473])\s{0,8}\S"
+)
 _DEFINITION = regex.compile(r":[^\S\n]{1,8}\S")
 _INTRODUCES = regex.compile(r"[:\uff1a][\p{Pe}\p{Pf}\"'*_]{0,3}$")
 
 # Indentations of lists without markers: lines below a colon, and the sentence after a question.
 _WITHOUT_MARKERS, _ANSWER = -1, -2
+
+# Deeper lists than anyone writes need no more than the outer ones.
+_DEEPEST = 16
 
 # A longer line below a colon is a paragraph, not an item without a marker.
 _LONGEST_LINE_CHARS = 80
@@ -77,7 +85,7 @@ class ProseLists:
         self._open: list[ProseList] = []
         for index in range(len(units)):
             self._read(index)
-            leads = (one.lead for one in self._open)
+            leads = (one.lead for one in self._open[:_DEEPEST])
             self.needs.append(tuple(lead for lead in leads if lead is not None))
 
     def items(self) -> set[int]:

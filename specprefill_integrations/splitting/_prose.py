@@ -32,7 +32,8 @@ _OTHER_TERMINATOR = regex.compile(rf"[。！？｡．؟۔।॥։።፧។၊။
 
 # A new paragraph, heading, list item or table row: sentences do not cross these.
 _BLOCK_BREAK = regex.compile(
-    r"\n[^\S\n]*(?:\n\s*|(?=[-*+•#>|]|\d+[.)]\s|\p{L}[.)]\s|```|~~~|={3,}|_{3,}))"
+    r"\n[^\S\n]*(?:\n\s*|(?=[-*+•#>|]|```|~~~|={3,}|_{3,}"
+    r"|\(?(?:\d+|\p{L}|[ivx]{2,5}|[IVX]{2,5})[.)]\s))"
 )
 
 # Typical lengths of wrapped lines. A shorter line was ended on purpose; a longer line was not
@@ -49,7 +50,7 @@ _RULES_FOLDER = Path(sentence_splitter.__file__).parent / "non_breaking_prefixes
 _MAY_HOLD_TWO = re.compile(r"[^.!?]*[.!?]\S*\s")
 
 # The number of a heading or list item, which the rules mistake for a sentence.
-_NUMBERING = re.compile(r"(?:[#>*+•-]+ )*(?:\d{1,3}\.)+")
+_NUMBERING = re.compile(r"(?:[#>*+•-]+ )*(?:(?:\d{1,3}\.)+|\(?[ivxIVX]{1,5}\.)")
 
 # The rules examine both ends of a word, and are slow for long words.
 _WORD_END_CHARS = 32

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from specprefill_integrations import Budget, ContextCompressor, TextHint
-from specprefill_integrations.splitting import Splitter
+from specprefill_integrations.splitting import SplitByKind, Splitter
 from specprefill_integrations.splitting._markdown import MarkdownSplitter
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.testing import KeywordScorer
@@ -142,3 +143,57 @@ def test_a_question_in_the_text_is_kept_with_its_answer() -> None:
     assert "What is the wifi password? It is sunflower-88" in results[0].text
     text = "Who? What? Nobody knew. Nobody asked."
     assert ProseSplitter().links(text, ProseSplitter()(text)) == [(), (), (1,), ()]
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        ["1、", "2、", "3、", "4、"],
+        ["（1）", "（2）", "（3）", "（4）"],
+        ["一、", "二、", "三、", "四、"],
+        ["①", "②", "③", "④"],
+        ["・", "・", "・", "・"],
+        ["i. ", "ii. ", "iii. ", "iv. "],
+        ["(I) ", "(II) ", "(III) ", "(IV) "],
+    ],
+)
+def test_items_with_other_marks_are_kept_together(marks: list[str]) -> None:
+    items = "\n".join(mark + name for mark, name in zip(marks, CREW, strict=True))
+    kept = kept_of(f"{FILL}\n\n{LEAD}\n\n{items}\n\n{FILL}", Budget(max_tokens=60))
+    assert f"{LEAD}\n\n{items}" in kept
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("keep", [0.05, 0.1, 0.2, 0.25])
+def test_a_fraction_gives_way_to_a_small_list(kind: Kind, keep: float) -> None:
+    whole = f"{LEAD}\n\n{items('- ', CREW)}"
+    text = f"{FILL}\n\n{whole}\n\n{FILL}"
+    assert whole in kept_of(text, Budget(keep_fraction=keep), kind=kind)
+    kept = kept_of(text, Budget(keep_fraction=keep, min_tokens=25), kind=kind)
+    assert whole not in kept
+    assert CREW[0] in kept
+
+
+def test_a_fraction_gives_way_to_no_list_of_which_one_item_is_asked_for() -> None:
+    text = f"{FILL}\n\nThe crew:\n\n{items('- ', CREW)}\n\n{FILL}"
+    kept = kept_of(text, Budget(keep_fraction=0.1), "Ute Vries engineer")
+    assert CREW[1] in kept
+    assert CREW[3] not in kept
+
+
+def test_deeper_items_need_no_more_than_the_outer_ones() -> None:
+    text = "".join(f"{' ' * depth}- a\n" for depth in range(300)) + " " * 300 + "- Yes." * 99
+    units = ProseSplitter()(text)
+    assert max(map(len, ProseSplitter().links(text, units))) <= 20
+
+
+@pytest.mark.parametrize("mark", ["({}) ", "{}. "])
+@pytest.mark.parametrize("numbers", ["abcd", "1234", ["i", "ii", "iii", "iv"]])
+@pytest.mark.parametrize("end", [";", ",", ""])
+def test_a_list_between_paragraphs_does_not_make_them_output(
+    mark: str, numbers: Sequence[str], end: str
+) -> None:
+    listed = "\n".join(mark.format(n) + name + end for n, name in zip(numbers, CREW, strict=True))
+    text = f"{FILL}\n\n{LEAD}\n{listed}\n\n{FILL}"
+    assert SplitByKind().for_text(text).kind in KINDS
+    assert SplitByKind().for_text(f"{LEAD}\n{listed}\n\n{FILL}").kind in KINDS
