@@ -85,7 +85,8 @@ def test_the_demo_says_what_is_wrong(arguments: list[str], message: str) -> None
     done = run("rag_demo.py", *arguments)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("error: ")
+    # On a busy machine, the start of loading is told first.
+    assert "error: " in {line[:7] for line in done.stderr.splitlines()}
     assert message in done.stderr
 
 

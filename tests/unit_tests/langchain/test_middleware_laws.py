@@ -166,7 +166,8 @@ def test_asynchronous_agents_see_the_same(turns) -> None:
 
 def test_another_question_would_have_changed_the_prefix() -> None:
     """So the first law is not kept by chance: the same text is cut differently."""
-    text = " ".join(f"The {word} was there all day long." for word in ("dog", "cat", "hill") * 9)
+    words = ("dog", "cat", "hill") * 9
+    text = " ".join(f"The {word} was there on day {day}." for day, word in enumerate(words))
     run = Run([Turn(question, [text]) for question in ("dog", "cat", "hill", *"abcdefg")])
     first, second, *_ = (answer.content for answer in tool_messages(run.state))
     assert "dog" in first
