@@ -8,7 +8,7 @@ from typing import Any
 
 from specprefill_integrations._arguments import checked
 from specprefill_integrations.errors import EvaluationDataError
-from specprefill_integrations.splitting._json_values import is_json
+from specprefill_integrations.splitting._json._values import is_json
 
 
 @checked

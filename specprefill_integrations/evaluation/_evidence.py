@@ -23,7 +23,7 @@ from specprefill_integrations.evaluation._case_compressor import (
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._lineup import Lineup, is_peer, reason_of
 from specprefill_integrations.evaluation._statistics import wilson_interval
-from specprefill_integrations.splitting._json_values import is_json
+from specprefill_integrations.splitting._json._values import is_json
 from specprefill_integrations.types import CountTokens
 
 LeftOutReason = Literal[

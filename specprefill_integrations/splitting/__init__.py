@@ -9,18 +9,19 @@ from specprefill_integrations._lazy_names import lazy_names
 if TYPE_CHECKING:
     from specprefill_integrations.splitting._by_kind import SplitByKind
     from specprefill_integrations.splitting._chat import ChatSplitter
-    from specprefill_integrations.splitting._code import CodeSplitter
+    from specprefill_integrations.splitting._code._splitting import CodeSplitter
+    from specprefill_integrations.splitting._code._sql import SqlSplitter
     from specprefill_integrations.splitting._diffs import DiffSplitter
     from specprefill_integrations.splitting._html_text import HtmlSplitter
-    from specprefill_integrations.splitting._json_text import JsonSplitter
+    from specprefill_integrations.splitting._json._splitting import JsonSplitter
     from specprefill_integrations.splitting._lines import LineSplitter
-    from specprefill_integrations.splitting._logs import LogSplitter
     from specprefill_integrations.splitting._mail import MailSplitter
     from specprefill_integrations.splitting._markdown import MarkdownSplitter
     from specprefill_integrations.splitting._markup import MarkupSplitter
     from specprefill_integrations.splitting._outline import Outline, OutlineSplitter
+    from specprefill_integrations.splitting._output._logs import LogSplitter
     from specprefill_integrations.splitting._prose import ProseSplitter
-    from specprefill_integrations.splitting._settings import SettingsSplitter
+    from specprefill_integrations.splitting._settings._splitting import SettingsSplitter
     from specprefill_integrations.splitting._splitter import (
         FunctionSplitter,
         SplitResult,
@@ -28,32 +29,31 @@ if TYPE_CHECKING:
         SplitterChoice,
         as_splitter,
     )
-    from specprefill_integrations.splitting._sql_text import SqlSplitter
     from specprefill_integrations.splitting._subtitles import SubtitleSplitter
     from specprefill_integrations.splitting._tables import TableSplitter
     from specprefill_integrations.splitting._xml_text import XmlSplitter
 
 _HOMES = {
     "ChatSplitter": "_chat",
-    "CodeSplitter": "_code",
+    "CodeSplitter": "_code._splitting",
     "DiffSplitter": "_diffs",
     "FunctionSplitter": "_splitter",
     "HtmlSplitter": "_html_text",
-    "JsonSplitter": "_json_text",
+    "JsonSplitter": "_json._splitting",
     "LineSplitter": "_lines",
-    "LogSplitter": "_logs",
+    "LogSplitter": "_output._logs",
     "MailSplitter": "_mail",
     "MarkdownSplitter": "_markdown",
     "MarkupSplitter": "_markup",
     "Outline": "_outline",
     "OutlineSplitter": "_outline",
     "ProseSplitter": "_prose",
-    "SettingsSplitter": "_settings",
+    "SettingsSplitter": "_settings._splitting",
     "SplitByKind": "_by_kind",
     "SplitResult": "_splitter",
     "Splitter": "_splitter",
     "SplitterChoice": "_splitter",
-    "SqlSplitter": "_sql_text",
+    "SqlSplitter": "_code._sql",
     "SubtitleSplitter": "_subtitles",
     "TableSplitter": "_tables",
     "XmlSplitter": "_xml_text",

@@ -13,27 +13,31 @@ from typing import Any, Literal
 
 from specprefill_integrations._arguments import checked
 from specprefill_integrations.splitting._chat import ChatSplitter
-from specprefill_integrations.splitting._code import CodeSplitter
+from specprefill_integrations.splitting._code._guess_language import comment_form, guess_language
+from specprefill_integrations.splitting._code._splitting import CodeSplitter
+from specprefill_integrations.splitting._code._sql import SqlSplitter, looks_like_sql
 from specprefill_integrations.splitting._detection import guess_kind
 from specprefill_integrations.splitting._diffs import DiffSplitter
-from specprefill_integrations.splitting._guess_language import comment_form, guess_language
 from specprefill_integrations.splitting._html_text import HtmlSplitter
-from specprefill_integrations.splitting._http import HttpSplitter, body_start, looks_like_http
-from specprefill_integrations.splitting._ini_text import may_be_ini
-from specprefill_integrations.splitting._json_text import JsonSplitter
-from specprefill_integrations.splitting._json_values import is_like_json
+from specprefill_integrations.splitting._json._splitting import JsonSplitter
+from specprefill_integrations.splitting._json._values import is_like_json
 from specprefill_integrations.splitting._lines import LineSplitter, filled_lines, source_lines
-from specprefill_integrations.splitting._logs import LogSplitter
 from specprefill_integrations.splitting._mail import MailSplitter
 from specprefill_integrations.splitting._markdown import MarkdownSplitter
 from specprefill_integrations.splitting._markup import MarkupSplitter
 from specprefill_integrations.splitting._markup_lines import may_be_markup
-from specprefill_integrations.splitting._output import OutputSplitter
+from specprefill_integrations.splitting._output._http import (
+    HttpSplitter,
+    body_start,
+    looks_like_http,
+)
+from specprefill_integrations.splitting._output._logs import LogSplitter
+from specprefill_integrations.splitting._output._splitting import OutputSplitter
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.splitting._rendering import LINE_GAPS, GapStyle
-from specprefill_integrations.splitting._settings import SettingsSplitter
+from specprefill_integrations.splitting._settings._ini import may_be_ini
+from specprefill_integrations.splitting._settings._splitting import SettingsSplitter
 from specprefill_integrations.splitting._splitter import Splitter, SplitterChoice, as_splitter
-from specprefill_integrations.splitting._sql_text import SqlSplitter, looks_like_sql
 from specprefill_integrations.splitting._subtitles import SubtitleSplitter
 from specprefill_integrations.splitting._tables import TableSplitter, sniff_delimiter
 from specprefill_integrations.splitting._xml_text import XmlSplitter
@@ -95,6 +99,9 @@ _MAY_BE: Mapping[Kind, Callable[[str], object]] = {
 }
 
 
+_guess = partial(guess_kind, is_code=guess_language, is_like_json=is_like_json)
+
+
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitByKind(Splitter[SplitterChoice]):
@@ -136,9 +143,9 @@ class SplitByKind(Splitter[SplitterChoice]):
         hint = hint or TextHint()
         if hint.kind:
             return hint.kind
-        kind = guess_kind(text, hint.name, hint.mime_type, is_code=guess_language)
+        kind = _guess(text, hint.name, hint.mime_type)
         may_be = _MAY_BE.get(kind)
-        return kind if may_be is None or may_be(text) else guess_kind(text, is_code=guess_language)
+        return kind if may_be is None or may_be(text) else _guess(text)
 
     def splitter(self, text: str, kind: Kind, name: str | None = None) -> Splitter[Any] | None:
         """The splitter for a text of a kind; None if the text is not to be cut.

@@ -14,23 +14,22 @@ from itertools import islice, pairwise
 from statistics import median
 
 from specprefill_integrations.splitting._chat import ROLES, Turn, turn_lines
-from specprefill_integrations.splitting._http import looks_like_http
-from specprefill_integrations.splitting._ini_text import looks_like_ini
-from specprefill_integrations.splitting._json_values import is_like_json
+from specprefill_integrations.splitting._code._sql import looks_like_sql
 from specprefill_integrations.splitting._kind_names import kind_of_mime_type, kind_of_name
 from specprefill_integrations.splitting._lines import as_shown, source_lines
-from specprefill_integrations.splitting._log_starts import start_kind, start_share
 from specprefill_integrations.splitting._mail import looks_like_mail
 from specprefill_integrations.splitting._markup_lines import markup_form
-from specprefill_integrations.splitting._output_rows import KEY
-from specprefill_integrations.splitting._output_signs import (
+from specprefill_integrations.splitting._output._http import looks_like_http
+from specprefill_integrations.splitting._output._log_starts import start_kind, start_share
+from specprefill_integrations.splitting._output._rows import KEY
+from specprefill_integrations.splitting._output._signs import (
     has_prefix,
     looks_like_output,
     looks_like_records,
 )
 from specprefill_integrations.splitting._plays import looks_like_play
-from specprefill_integrations.splitting._settings_files import looks_like_toml, looks_like_yaml
-from specprefill_integrations.splitting._sql_text import looks_like_sql
+from specprefill_integrations.splitting._settings._files import looks_like_toml, looks_like_yaml
+from specprefill_integrations.splitting._settings._ini import looks_like_ini
 from specprefill_integrations.splitting._subtitles import looks_like_subtitles
 from specprefill_integrations.splitting._tables import (
     cell_counts,
@@ -121,7 +120,8 @@ def guess_kind(
     name: str | None = None,
     mime_type: str | None = None,
     *,
-    is_code: Callable[[str], object] | None = None,
+    is_code: Callable[[str], object] = lambda _head: False,
+    is_like_json: Callable[[str], object] = lambda _text: False,
 ) -> Kind:
     """Guess the kind of a text.
 
@@ -130,6 +130,7 @@ def guess_kind(
         name: The file's name or path.
         mime_type: The MIME type given by a server or a framework.
         is_code: Returns a true value (such as a language name) if the beginning of a text is code.
+        is_like_json: Returns a true value if a text that is not JSON is close to it.
 
     Returns:
         The kind of the name or the MIME type if these are specific, else that of the text itself.
@@ -137,14 +138,21 @@ def guess_kind(
     told = (kind_of_name(name) if name else None) or (
         kind_of_mime_type(mime_type) if mime_type else None
     )
-    return told or _Evidence(text).kind(is_code)
+    return told or _Evidence(text, is_code, is_like_json).kind()
 
 
 class _Evidence:
     """The beginning of a text, with a check for each kind."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(
+        self,
+        text: str,
+        is_code: Callable[[str], object],
+        is_like_json: Callable[[str], object],
+    ) -> None:
         """Take the complete lines of the beginning, as a terminal shows them."""
+        self._is_code = is_code
+        self._is_like_json = is_like_json
         self.text = text.removeprefix("\ufeff")
         shown = as_shown(self.text[:_SHOWN_CHARS])
         self.head = shown[:_HEAD_CHARS]
@@ -154,7 +162,7 @@ class _Evidence:
             self.head = self.head[: found.pop().start]
         self.lines = [line for line in found if not self.head[line.start : line.end].isspace()]
 
-    def kind(self, is_code: Callable[[str], object] | None) -> Kind:
+    def kind(self) -> Kind:
         """The first kind with enough evidence."""
         checks: Sequence[tuple[Kind, Callable[[], object]]] = (
             ("lines", lambda: looks_like_http(self.head)),
@@ -165,23 +173,23 @@ class _Evidence:
             ("subtitles", lambda: looks_like_subtitles(self.head)),
             ("html", self._is_html),
             ("xml", lambda: looks_like_xml(self.head)),
-            ("json", lambda: is_like_json(self.text)),
+            ("json", lambda: self._is_like_json(self.text)),
             ("lines", lambda: not self._has_documents() and looks_like_records(self.head)),
             ("csv", lambda: is_quoted_table(self.head)),
             (
                 "lines",
                 lambda: not self._is_log() and not self._is_table() and has_prefix(self.head),
             ),
-            ("markup", lambda: not self._has_titles() and self._is_markup(is_code)),
+            ("markup", lambda: not self._has_titles() and self._is_markup()),
             ("chat", self._is_chat),
             ("markdown", self._has_blocks_of_markdown),
             ("csv", self._is_table),
             ("log", self._is_log),
             ("toml", lambda: looks_like_toml(self._line_texts())),
             ("ini", lambda: not self._has_places() and looks_like_ini(self._line_texts())),
-            ("yaml", lambda: self._is_yaml() and not self._is_flush_code(is_code)),
+            ("yaml", lambda: self._is_yaml() and not self._is_flush_code()),
             ("code", lambda: looks_like_sql(self.head)),
-            ("code", lambda: is_code and is_code(self.head)),
+            ("code", lambda: self._is_code(self.head)),
             ("lines", lambda: looks_like_output(self.head)),
             ("markdown", self._is_markdown),
             ("lines", self._is_lines),
@@ -222,15 +230,15 @@ class _Evidence:
         is_markup = any(row.startswith(("= ", "== ")) for row in rows)
         return not is_markup and sum(bool(_TITLE.match(row)) for row in rows) > 1
 
-    def _is_markup(self, is_code: Callable[[str], object] | None) -> bool:
+    def _is_markup(self) -> bool:
         """True if there is markup; comments in code may have underlined titles, too."""
         form = markup_form(self.head)
-        return form is not None and not (form == "rst" and self._is_flush_code(is_code))
+        return form is not None and not (form == "rst" and self._is_flush_code())
 
-    def _is_flush_code(self, is_code: Callable[[str], object] | None) -> bool:
+    def _is_flush_code(self) -> bool:
         """True if the lines without indentation are code: code in texts mostly is indented."""
         flush = [row for row in self._line_texts() if not row[:1].isspace()]
-        return bool(is_code and is_code("\n".join(flush)))
+        return bool(self._is_code("\n".join(flush)))
 
     def _is_yaml(self) -> bool:
         return not self._repeats_keys() and looks_like_yaml(self._line_texts())

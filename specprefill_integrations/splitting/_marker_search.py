@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from specprefill_integrations._arguments import checked
 from specprefill_integrations.splitting._by_kind import SplitByKind
-from specprefill_integrations.splitting._json_text import JsonSplitter
+from specprefill_integrations.splitting._json._splitting import JsonSplitter
 from specprefill_integrations.splitting._rendering import GapStyle
 from specprefill_integrations.splitting._splitter import Splitter
 

@@ -20,7 +20,7 @@ from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._lines import source_lines
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
-from specprefill_integrations.splitting._output_rows import shape
+from specprefill_integrations.splitting._output._rows import shape
 from specprefill_integrations.types import Span
 
 _DASHES = re.compile(r"--|==|[|+:] *-|- *[|+:]")

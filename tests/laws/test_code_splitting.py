@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations.splitting._code import CodeSplitter
-from specprefill_integrations.splitting._code_languages import GRAMMARS
-from specprefill_integrations.splitting._code_tree import as_ascii
-from specprefill_integrations.splitting._guess_language import guess_language
+from specprefill_integrations.splitting._code._guess_language import guess_language
+from specprefill_integrations.splitting._code._languages import GRAMMARS
+from specprefill_integrations.splitting._code._splitting import CodeSplitter
+from specprefill_integrations.splitting._code._tree import as_ascii
 from specprefill_integrations.splitting._lines import LineSplitter
 from specprefill_integrations.types import Span
 from tests.laws.texts import assert_units, clusters, texts

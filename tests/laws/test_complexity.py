@@ -25,7 +25,7 @@ import specprefill_integrations
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.pipeline import ProtectionRule
 from specprefill_integrations.splitting import CodeSplitter, SplitByKind
-from specprefill_integrations.splitting._code_languages import GRAMMARS
+from specprefill_integrations.splitting._code._languages import GRAMMARS
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import Kind, TextHint
 from tests.laws.shapes import SHAPES

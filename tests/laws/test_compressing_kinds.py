@@ -17,7 +17,7 @@ from specprefill_integrations.pipeline import _steps as steps
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._protection import ProtectionRule
 from specprefill_integrations.splitting._by_kind import READ_BY_LINES, SplitByKind
-from specprefill_integrations.splitting._json_values import is_json
+from specprefill_integrations.splitting._json._values import is_json
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import Kind, Span
 from tests.laws.kinds import LINES, documents

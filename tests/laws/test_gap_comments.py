@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor, TextHint
 from specprefill_integrations.splitting._by_kind import SplitByKind
-from specprefill_integrations.splitting._code import CodeSplitter
+from specprefill_integrations.splitting._code._splitting import CodeSplitter
 from specprefill_integrations.splitting._rendering import LINE_GAPS, GapStyle, render_kept
-from specprefill_integrations.splitting._settings import SettingsSplitter
+from specprefill_integrations.splitting._settings._splitting import SettingsSplitter
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import Span
 from tests.laws.test_settings_splitting import FILES, WRITTEN, is_pruned, toml_lines, with_needs

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.splitting._by_kind import SplitByKind
-from specprefill_integrations.splitting._json_text import JsonSplitter
+from specprefill_integrations.splitting._json._splitting import JsonSplitter
 from specprefill_integrations.testing import KeywordScorer
 
 Record = dict[str, Any]

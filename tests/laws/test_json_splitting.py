@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor, TextHint
-from specprefill_integrations.splitting import _json_values as json_values
-from specprefill_integrations.splitting._json_text import JsonSplitter
+from specprefill_integrations.splitting._json import _values as json_values
+from specprefill_integrations.splitting._json._splitting import JsonSplitter
 from specprefill_integrations.testing import KeywordScorer
 
 KEYS = st.sampled_from(["id", "name", "omitted", "_omitted", "a", "b", "übel", 'qu"ote', "x.y"])

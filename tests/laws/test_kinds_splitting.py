@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations.splitting._chat import ChatSplitter
+from specprefill_integrations.splitting._code._sql import SqlSplitter
 from specprefill_integrations.splitting._detection import guess_kind
 from specprefill_integrations.splitting._diffs import DiffSplitter
 from specprefill_integrations.splitting._html_text import HtmlSplitter
@@ -18,12 +19,11 @@ from specprefill_integrations.splitting._lines import (
     split_at_lines,
     without_blank_ends,
 )
-from specprefill_integrations.splitting._logs import LogSplitter
 from specprefill_integrations.splitting._mail import MailSplitter
 from specprefill_integrations.splitting._markdown import MarkdownSplitter
 from specprefill_integrations.splitting._markup import MarkupSplitter
 from specprefill_integrations.splitting._outline import OutlineSplitter
-from specprefill_integrations.splitting._sql_text import SqlSplitter
+from specprefill_integrations.splitting._output._logs import LogSplitter
 from specprefill_integrations.splitting._subtitles import SubtitleSplitter
 from specprefill_integrations.splitting._tables import TableSplitter
 from specprefill_integrations.splitting._xml_text import XmlSplitter

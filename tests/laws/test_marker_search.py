@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor, GapStyle, TextHint
 from specprefill_integrations.splitting._by_kind import SplitByKind
-from specprefill_integrations.splitting._json_text import JsonSplitter
+from specprefill_integrations.splitting._json._splitting import JsonSplitter
 from specprefill_integrations.splitting._marker_search import MarkerSearch
 from specprefill_integrations.testing import KeywordScorer
 from tests.laws.test_compressing_kinds import any_texts

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor, TextHint
 from specprefill_integrations.pipeline._encodable import encodable
-from specprefill_integrations.splitting._json_values import is_json
+from specprefill_integrations.splitting._json._values import is_json
 from specprefill_integrations.testing import KeywordScorer
 from tests.laws.test_compressing_kinds import budgets, dropped_spans, hints
 from tests.laws.test_real_files import SOURCES, real_json, real_texts

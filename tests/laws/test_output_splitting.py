@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.splitting._by_kind import SplitByKind
-from specprefill_integrations.splitting._output import OutputSplitter
+from specprefill_integrations.splitting._output._splitting import OutputSplitter
 from specprefill_integrations.testing import KeywordScorer
 
 COMPRESSOR = ContextCompressor(KeywordScorer(), on_error="raise")

@@ -22,17 +22,17 @@ from typing import Any
 import pytest
 
 from specprefill_integrations.splitting import Splitter
-from specprefill_integrations.splitting._code import CodeSplitter
+from specprefill_integrations.splitting._code._guess_language import guess_language
+from specprefill_integrations.splitting._code._splitting import CodeSplitter
 from specprefill_integrations.splitting._detection import guess_kind
 from specprefill_integrations.splitting._diffs import DiffSplitter
-from specprefill_integrations.splitting._guess_language import guess_language
 from specprefill_integrations.splitting._html_text import HtmlSplitter
-from specprefill_integrations.splitting._json_text import JsonSplitter
+from specprefill_integrations.splitting._json._splitting import JsonSplitter
 from specprefill_integrations.splitting._lines import LineSplitter
-from specprefill_integrations.splitting._logs import LogSplitter
 from specprefill_integrations.splitting._markdown import MarkdownSplitter
+from specprefill_integrations.splitting._output._logs import LogSplitter
 from specprefill_integrations.splitting._prose import ProseSplitter
-from specprefill_integrations.splitting._settings import SettingsSplitter
+from specprefill_integrations.splitting._settings._splitting import SettingsSplitter
 from specprefill_integrations.splitting._tables import TableSplitter
 from specprefill_integrations.types import Span
 from tests.laws.texts import assert_units, torn_clusters

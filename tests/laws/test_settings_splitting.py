@@ -13,8 +13,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations.splitting._settings import SettingsSplitter
-from specprefill_integrations.splitting._settings_files import settings_form
+from specprefill_integrations.splitting._settings._files import settings_form
+from specprefill_integrations.splitting._settings._splitting import SettingsSplitter
 from specprefill_integrations.types import Span
 from tests.laws.kinds import LINES, documents
 from tests.laws.texts import assert_links, assert_units, clusters, spans_in, texts, torn_clusters

@@ -16,7 +16,7 @@ import pytest
 from specprefill_integrations import Budget, Compression, ContextCompressor, GapStyle, TextHint
 from specprefill_integrations.pipeline._selection import select_best
 from specprefill_integrations.scoring._engine import ScoringEngine
-from specprefill_integrations.splitting._json_text import JsonSplitter
+from specprefill_integrations.splitting._json._splitting import JsonSplitter
 from specprefill_integrations.testing import KeywordScorer
 
 TEXTS = [

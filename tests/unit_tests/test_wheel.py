@@ -93,7 +93,7 @@ done = CliRunner().invoke(cli.build_app(), command, input=text)
 assert done.exit_code == 0 and "dog" in done.stdout, done
 """,
     "code": """
-from specprefill_integrations.splitting._code import CodeSplitter
+from specprefill_integrations.splitting._code._splitting import CodeSplitter
 source = "class A:\\n    def f(self):\\n        return 1\\n\\n    def g(self):\\n        pass\\n"
 units = [source[a:b] for a, b in CodeSplitter(language="python")(source)]
 assert any("def f" in unit and "return 1" in unit and "def g" not in unit for unit in units), units

@@ -8,9 +8,9 @@ import pytest
 
 from specprefill_integrations import Budget, ContextCompressor, TextHint
 from specprefill_integrations.splitting._by_kind import SplitByKind
-from specprefill_integrations.splitting._code import CodeSplitter
+from specprefill_integrations.splitting._code._splitting import CodeSplitter
 from specprefill_integrations.splitting._hints import hint_from_metadata
-from specprefill_integrations.splitting._json_text import JsonSplitter
+from specprefill_integrations.splitting._json._splitting import JsonSplitter
 from specprefill_integrations.splitting._lines import LineSplitter
 from specprefill_integrations.testing import KeywordScorer
 

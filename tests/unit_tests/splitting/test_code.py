@@ -7,10 +7,10 @@ import logging
 
 import pytest
 
-from specprefill_integrations.splitting import _code_tree as code_tree
-from specprefill_integrations.splitting._code import CodeSplitter
-from specprefill_integrations.splitting._code_languages import EVIDENCE, EXTENSIONS, GRAMMARS
-from specprefill_integrations.splitting._guess_language import guess_language
+from specprefill_integrations.splitting._code import _tree as code_tree
+from specprefill_integrations.splitting._code._guess_language import guess_language
+from specprefill_integrations.splitting._code._languages import EVIDENCE, EXTENSIONS, GRAMMARS
+from specprefill_integrations.splitting._code._splitting import CodeSplitter
 from tests.unit_tests.snippets import SNIPPETS
 
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from specprefill_integrations.splitting._code._guess_language import guess_language
 from specprefill_integrations.splitting._detection import guess_kind
-from specprefill_integrations.splitting._guess_language import guess_language
 from tests.unit_tests.splitting import test_diffs, test_html_text, test_logs
 
 PROSE = """\

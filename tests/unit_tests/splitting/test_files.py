@@ -8,7 +8,7 @@ from specprefill_integrations import TextHint
 from specprefill_integrations.splitting._by_kind import SplitByKind
 from specprefill_integrations.splitting._detection import guess_kind
 from specprefill_integrations.splitting._mail import MailSplitter
-from specprefill_integrations.splitting._settings import SettingsSplitter
+from specprefill_integrations.splitting._settings._splitting import SettingsSplitter
 from specprefill_integrations.splitting._subtitles import SubtitleSplitter
 from specprefill_integrations.splitting._xml_text import XmlSplitter
 from tests.unit_tests.splitting.reading import needs, pieces

@@ -8,7 +8,7 @@ import pytest
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.splitting._by_kind import SplitByKind
-from specprefill_integrations.splitting._http import body_start
+from specprefill_integrations.splitting._output._http import body_start
 from specprefill_integrations.testing import KeywordScorer
 
 PLAIN = (

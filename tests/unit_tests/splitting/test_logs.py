@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from specprefill_integrations.splitting._logs import LogSplitter
+from specprefill_integrations.splitting._output._logs import LogSplitter
 from tests.unit_tests.splitting.reading import needs, pieces
 
 PYTHON = """\

@@ -7,9 +7,9 @@ import pytest
 from specprefill_integrations import TextHint
 from specprefill_integrations.splitting._by_kind import SplitByKind
 from specprefill_integrations.splitting._chat import ChatSplitter
+from specprefill_integrations.splitting._code._sql import SqlSplitter
 from specprefill_integrations.splitting._detection import guess_kind
 from specprefill_integrations.splitting._markup import MarkupSplitter
-from specprefill_integrations.splitting._sql_text import SqlSplitter
 from tests.unit_tests.splitting.reading import needs
 
 RST = """\

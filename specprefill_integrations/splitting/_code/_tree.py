@@ -14,7 +14,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from specprefill_integrations.splitting._code_languages import GRAMMARS
+from specprefill_integrations.splitting._code._languages import GRAMMARS
 
 if TYPE_CHECKING:
     from tree_sitter import Language

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from cachetools import LRUCache
 
 from specprefill_integrations._concurrency import ForkSafeLock
-from specprefill_integrations.splitting._json_escapes import decoded_with_places
-from specprefill_integrations.splitting._json_like import values_like_json
-from specprefill_integrations.splitting._json_nodes import Node
-from specprefill_integrations.splitting._json_scan import scan_json
+from specprefill_integrations.splitting._json._escapes import decoded_with_places
+from specprefill_integrations.splitting._json._like import values_like_json
+from specprefill_integrations.splitting._json._nodes import Node
+from specprefill_integrations.splitting._json._scan import scan_json
 from specprefill_integrations.splitting._lines import filled_lines
 from specprefill_integrations.types import Span
 

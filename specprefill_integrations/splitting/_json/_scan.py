@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from specprefill_integrations.splitting._json_escapes import decoded
-from specprefill_integrations.splitting._json_nodes import Node
+from specprefill_integrations.splitting._json._escapes import decoded
+from specprefill_integrations.splitting._json._nodes import Node
 from specprefill_integrations.types import Span
 
 # Deeper values are not opened.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._entries import Entry, add_entries
 from specprefill_integrations.splitting._outline import Outline, OutlineSplitter
-from specprefill_integrations.splitting._output_heads import Head, Rank, find_heads
-from specprefill_integrations.splitting._output_rows import Row, output_rows
+from specprefill_integrations.splitting._output._heads import Head, Rank, find_heads
+from specprefill_integrations.splitting._output._rows import Row, output_rows
 
 # Depths within one indentation: below a title, a record, a line with a colon, a table's header.
 _LEVELS = len(Rank) + 1

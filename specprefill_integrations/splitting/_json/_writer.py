@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-from specprefill_integrations.splitting._json_escapes import escaped
-from specprefill_integrations.splitting._json_nodes import Node
-from specprefill_integrations.splitting._json_strings import written_string
+from specprefill_integrations.splitting._json._escapes import escaped
+from specprefill_integrations.splitting._json._nodes import Node
+from specprefill_integrations.splitting._json._strings import written_string
 from specprefill_integrations.types import Span
 
 _REFERENCE_KEY = "reference"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from specprefill_integrations.splitting._code_languages import (
+from specprefill_integrations.splitting._code._languages import (
     COMMENTS,
     EVIDENCE,
     EXTENSIONS,

@@ -10,8 +10,8 @@ from typing import ClassVar
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._lines import as_shown, source_lines
-from specprefill_integrations.splitting._log_starts import entry_starts
 from specprefill_integrations.splitting._outline import Outline, OutlineSplitter
+from specprefill_integrations.splitting._output._log_starts import entry_starts
 from specprefill_integrations.types import Span
 
 # Unindented lines that continue an entry in a log without timestamps.

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from specprefill_integrations.splitting._lines import as_shown, source_lines
-from specprefill_integrations.splitting._output_rows import (
+from specprefill_integrations.splitting._output._rows import (
     KEY,
     Row,
     blocks,

@@ -14,11 +14,11 @@ from specprefill_integrations.splitting._detection import guess_kind
 from specprefill_integrations.splitting._diffs import DiffSplitter
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._html_text import HtmlSplitter
-from specprefill_integrations.splitting._json_escapes import decoded, decoded_with_places, escaped
-from specprefill_integrations.splitting._json_nodes import Node
-from specprefill_integrations.splitting._logs import LogSplitter
+from specprefill_integrations.splitting._json._escapes import decoded, decoded_with_places, escaped
+from specprefill_integrations.splitting._json._nodes import Node
 from specprefill_integrations.splitting._markdown import MarkdownSplitter
-from specprefill_integrations.splitting._output import OutputSplitter
+from specprefill_integrations.splitting._output._logs import LogSplitter
+from specprefill_integrations.splitting._output._splitting import OutputSplitter
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.splitting._tables import TableSplitter

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from specprefill_integrations._arguments import PositiveInt, checked
-from specprefill_integrations.splitting._code_cutting import CodeCutter, Scope
-from specprefill_integrations.splitting._code_ends import with_ends
-from specprefill_integrations.splitting._code_regions import Lines
-from specprefill_integrations.splitting._code_tree import as_ascii, parse
-from specprefill_integrations.splitting._guess_language import guess_language
+from specprefill_integrations.splitting._code._cutting import CodeCutter, Scope
+from specprefill_integrations.splitting._code._ends import with_ends
+from specprefill_integrations.splitting._code._guess_language import guess_language
+from specprefill_integrations.splitting._code._regions import Lines
+from specprefill_integrations.splitting._code._tree import as_ascii, parse
 from specprefill_integrations.splitting._splitter import Splitter
 from specprefill_integrations.types import Span
 

@@ -11,8 +11,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from specprefill_integrations.splitting._code_languages import BLOCKS
-from specprefill_integrations.splitting._code_tree import SyntaxNode
+from specprefill_integrations.splitting._code._languages import BLOCKS
+from specprefill_integrations.splitting._code._tree import SyntaxNode
 from specprefill_integrations.splitting._finer import trimmed
 from specprefill_integrations.splitting._rendering import merge_adjacent
 from specprefill_integrations.types import Span

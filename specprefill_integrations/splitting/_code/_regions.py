@@ -14,7 +14,7 @@ from enum import Enum, auto
 from functools import cached_property
 from typing import NamedTuple
 
-from specprefill_integrations.splitting._code_languages import (
+from specprefill_integrations.splitting._code._languages import (
     CONTAINERS,
     FUNCTIONS,
     IMPORTS,
@@ -23,7 +23,7 @@ from specprefill_integrations.splitting._code_languages import (
     TAILS,
     WRAPPERS,
 )
-from specprefill_integrations.splitting._code_tree import SyntaxNode, without_errors
+from specprefill_integrations.splitting._code._tree import SyntaxNode, without_errors
 from specprefill_integrations.splitting._finer import trimmed
 from specprefill_integrations.types import Span
 

@@ -7,12 +7,12 @@ from typing import Literal
 
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._entries import add_entries
-from specprefill_integrations.splitting._ini_text import ini_entries
 from specprefill_integrations.splitting._lines import source_lines
 from specprefill_integrations.splitting._outline import Outline, OutlineSplitter
-from specprefill_integrations.splitting._settings_files import settings_form
-from specprefill_integrations.splitting._toml_text import toml_entries
-from specprefill_integrations.splitting._yaml_text import yaml_entries
+from specprefill_integrations.splitting._settings._files import settings_form
+from specprefill_integrations.splitting._settings._ini import ini_entries
+from specprefill_integrations.splitting._settings._toml import toml_entries
+from specprefill_integrations.splitting._settings._yaml import yaml_entries
 
 _READERS = {"yaml": yaml_entries, "toml": toml_entries, "ini": ini_entries}
 

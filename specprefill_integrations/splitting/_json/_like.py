@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 
 from specprefill_integrations.splitting._finer import trimmed
-from specprefill_integrations.splitting._json_nodes import Node
-from specprefill_integrations.splitting._json_scan import scan_record, scan_value
+from specprefill_integrations.splitting._json._nodes import Node
+from specprefill_integrations.splitting._json._scan import scan_record, scan_value
 from specprefill_integrations.splitting._lines import filled_lines
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.types import Span

@@ -14,11 +14,11 @@ from typing import ClassVar
 
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations._visible import visible
-from specprefill_integrations.splitting._json_identities import identities
-from specprefill_integrations.splitting._json_nodes import Node
-from specprefill_integrations.splitting._json_strings import parts_of_string
-from specprefill_integrations.splitting._json_values import JsonValues, StringParts, parsed_json
-from specprefill_integrations.splitting._json_writer import JsonWriter
+from specprefill_integrations.splitting._json._identities import identities
+from specprefill_integrations.splitting._json._nodes import Node
+from specprefill_integrations.splitting._json._strings import parts_of_string
+from specprefill_integrations.splitting._json._values import JsonValues, StringParts, parsed_json
+from specprefill_integrations.splitting._json._writer import JsonWriter
 from specprefill_integrations.splitting._lines import LineSplitter
 from specprefill_integrations.splitting._rendering import GapStyle
 from specprefill_integrations.splitting._splitter import SplitResult, Splitter, unit_chars

@@ -12,7 +12,7 @@ from enum import IntEnum
 from itertools import pairwise
 from typing import NamedTuple
 
-from specprefill_integrations.splitting._output_rows import Row, blocks
+from specprefill_integrations.splitting._output._rows import Row, blocks
 
 # A title between marks or in brackets: `=== host ===`, `--- stderr ---`, `[section]`.
 _TITLE = re.compile(

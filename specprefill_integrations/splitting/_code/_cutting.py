@@ -1,7 +1,7 @@
 """Units of whole lines from a syntax tree, and the scopes that enclose them.
 
 A small definition is one unit. For a large one, the signature becomes a unit and the body is split
-at statements. Languages differ only in the tables of `_code_languages`.
+at statements. Languages differ only in the tables of `_languages`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from specprefill_integrations.splitting._code_ends import Ends, ends_of
-from specprefill_integrations.splitting._code_languages import BLOCKS, GUARDS
-from specprefill_integrations.splitting._code_regions import Bit, Kind, Lines, Region
-from specprefill_integrations.splitting._code_tree import SyntaxNode
+from specprefill_integrations.splitting._code._ends import Ends, ends_of
+from specprefill_integrations.splitting._code._languages import BLOCKS, GUARDS
+from specprefill_integrations.splitting._code._regions import Bit, Kind, Lines, Region
+from specprefill_integrations.splitting._code._tree import SyntaxNode
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.types import Span
 

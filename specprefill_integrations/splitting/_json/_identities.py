@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Sequence
 
-from specprefill_integrations.splitting._json_nodes import Node
+from specprefill_integrations.splitting._json._nodes import Node
 from specprefill_integrations.types import Span
 
 _LONGEST_CHARS = 120

@@ -1,0 +1,1 @@
+"""Source code, by syntax or by indentation."""

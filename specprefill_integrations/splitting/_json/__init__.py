@@ -1,0 +1,1 @@
+"""JSON, and notations close to it."""

@@ -1,0 +1,1 @@
+"""Settings: YAML, TOML and INI."""
