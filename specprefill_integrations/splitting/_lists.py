@@ -129,7 +129,7 @@ class ProseLists:
         if self._open:
             self._begin(indent, self._open[-1].items[-1], index)
         else:
-            is_introduced = index > 0 and introduces(self._text, self._units[index - 1])
+            is_introduced = index > 0 and self._heads_items(index - 1)
             self._begin(indent, index - 1 if is_introduced else None, index)
 
     def _add_definition(self, index: int) -> None:
@@ -149,6 +149,14 @@ class ProseLists:
         if self._open[-1].indent < 0:
             return self._open[-1].indent == _WITHOUT_MARKERS and breaks <= 1
         return indent is None or indent > self._open[-1].indent
+
+    def _heads_items(self, index: int) -> bool:
+        """True for a line that ends with a colon, or a short line that ends without a mark."""
+        start, end = self._units[index]
+        if introduces(self._text, self._units[index]):
+            return True
+        is_line = self._before(index)[0] is not None and self._is_short_line(index)
+        return is_line and not self._text[start].islower() and self._text[end - 1].isalnum()
 
     def _asks(self, index: int) -> bool:
         return self._text[self._units[index].end - 1] in "?\uff1f"

@@ -18,7 +18,7 @@ from markdown_it.tree import SyntaxTreeNode
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._headings import OpenHeadings
 from specprefill_integrations.splitting._lines import source_lines, without_blank_ends
-from specprefill_integrations.splitting._lists import ListGroup, introduces
+from specprefill_integrations.splitting._lists import ListGroup, ProseLists, introduces
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
 from specprefill_integrations.splitting._prose import WRAPPED_LINE_CHARS, ProseSplitter
 from specprefill_integrations.splitting._splitter import Splitter
@@ -35,6 +35,7 @@ _LISTS = {"bullet_list", "ordered_list"}
 
 # Blocks that a line with a colon before them introduces.
 _INTRODUCED = {*_LISTS, "fence", "code_block", "blockquote", "table"}
+_LONGEST_TITLE_CHARS = 80
 
 
 @checked
@@ -110,20 +111,44 @@ class _Reading:
             start, end = max(start, position), min(end, lines.stop)
             if start < end:
                 self._add_lines(range(position, start), item)
-                if before and node.type in _INTRODUCED and self.outline.spans:
+                if before and self.outline.spans and self._may_need(node, before):
                     self._read_introduced(before, node, range(start, end), item)
                 else:
                     self._read_block(node, range(start, end), item)
                 position, before = end, node
         self._add_lines(range(position, lines.stop), item)
 
+    def _may_need(self, node: SyntaxTreeNode, before: SyntaxTreeNode) -> bool:
+        """True for lists and the like, and for the paragraph after a line that is a question."""
+        if node.type != "paragraph" or before.type != "paragraph":
+            return node.type in _INTRODUCED
+        return self._is_question(before) and not self._is_question(node)
+
+    def _is_question(self, node: SyntaxTreeNode) -> bool:
+        return self._only_line(node).endswith("?")
+
+    def _is_title(self, node: SyntaxTreeNode) -> bool:
+        """True for a short line that ends without a mark."""
+        line = self._only_line(node)
+        return line[-1:].isalnum() and len(line) <= _LONGEST_TITLE_CHARS
+
+    def _only_line(self, node: SyntaxTreeNode) -> str:
+        """The line of a paragraph without emphasis; empty if it has several."""
+        start, end = node.map or (0, 0)
+        span = self._span(range(start, end)) if end - start == 1 else Span(0, 0)
+        return self.outline.text[slice(*span)].strip(" *_\r\n")
+
     def _read_introduced(
         self, before: SyntaxTreeNode, node: SyntaxTreeNode, lines: range, item: Needs | None
     ) -> None:
-        """Add a block that needs the line with a colon before it; lists also share its score."""
+        """Add a block that needs the line before it; lists also share its score."""
         outline, needs = self.outline, self._headings.above if item is None else item
         lead, place = len(outline.spans) - 1, len(outline.lists)
-        is_introduced = before.type == "paragraph" and introduces(outline.text, outline.spans[-1])
+        is_introduced = before.type == "paragraph" and (
+            node.type == "paragraph"
+            or introduces(outline.text, outline.spans[-1])
+            or (node.type in _LISTS and self._is_title(before))
+        )
         self._read_block(node, lines, (*needs, lead) if is_introduced else item)
         is_headed = before.type == "heading" and node.type in _LISTS
         if (is_introduced and node.type != "table") or is_headed:
@@ -216,9 +241,17 @@ class _Reading:
         self.outline.add_lines(self._span(lines), needs, self._splitter.max_code_chars)
 
     def _add_sentences(self, span: Span, needs: Needs) -> None:
-        """Add sentences; their links are known here, so the prose splitter's are not used."""
-        sentences = self._prose(self.outline.text[span.start : span.end])
-        self.outline.add_all([Span(span.start + a, span.start + b) for a, b in sentences], needs)
+        """Add sentences; of the prose splitter's links, only those of lists are used."""
+        part, first = self.outline.text[span.start : span.end], len(self.outline.spans)
+        sentences = self._prose(part)
+        lists = ProseLists(part, sentences)
+        for (a, b), leads in zip(sentences, lists.needs, strict=True):
+            above = (*needs, *(first + lead for lead in leads))
+            self.outline.add(Span(span.start + a, span.start + b), above)
+        for one in lists.found:
+            if one.lead is not None:
+                members = tuple(first + member for member in one.members)
+                self.outline.lists.append(ListGroup(first + one.lead, members))
 
     def _span(self, lines: range) -> Span:
         """The span of some lines in the text."""

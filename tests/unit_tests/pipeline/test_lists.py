@@ -197,3 +197,35 @@ def test_a_list_between_paragraphs_does_not_make_them_output(
     text = f"{FILL}\n\n{LEAD}\n{listed}\n\n{FILL}"
     assert SplitByKind().for_text(text).kind in KINDS
     assert SplitByKind().for_text(f"{LEAD}\n{listed}\n\n{FILL}").kind in KINDS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mark", ["• ", "(1) ", "a) ", "१. "])
+def test_items_with_marks_that_markdown_does_not_know(kind: Kind, mark: str) -> None:
+    listed = "\n".join([LEAD, *(mark + name for name in CREW)])
+    for limit in range(8, 60, 3):
+        kept = kept_of(f"{FILL}\n\n{listed}\n\n{FILL}", Budget(max_tokens=limit), kind=kind)
+        assert LEAD not in kept or any(name in kept for name in CREW)
+    kept = kept_of(f"{FILL}\n\n{listed}\n\n{FILL}", Budget(max_tokens=64), kind=kind)
+    assert listed in kept
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_short_line_introduces_the_list_below_it(kind: Kind) -> None:
+    listed = "Members of the lifeboat crew\n\n" + items("1. ", CREW)
+    for limit in range(8, 60, 3):
+        kept = kept_of(f"{FILL}\n\n{listed}\n\n{FILL}", Budget(max_tokens=limit), kind=kind)
+        assert "Members of" not in kept or CREW[0].split()[0] in kept
+    assert listed in kept_of(f"{FILL}\n\n{listed}\n\n{FILL}", Budget(keep_fraction=0.1), kind=kind)
+
+
+@pytest.mark.parametrize("mark", ["**", "", "_"])
+def test_in_markdown_a_line_that_is_a_question_is_kept_with_the_paragraph_below(mark: str) -> None:
+    answers = {"How do I cancel?": "By mail.", "How do I pay?": "In cash.", "Who are you?": "Us."}
+    text = "\n\n".join(f"{mark}{one}{mark}\n\n{answers[one]}" for one in answers)
+    for limit in range(28, 44, 2):
+        kept = kept_of(f"{text}\n\n{FILL}", Budget(max_tokens=limit), "pay how", kind="markdown")
+        assert "How do I pay" not in kept or "In cash." in kept
+        assert "In cash." not in kept or "How do I pay" in kept
+    kept = kept_of(f"{text}\n\n{FILL}", Budget(keep_fraction=0.2), "How do I pay?", "markdown")
+    assert "In cash." in kept
