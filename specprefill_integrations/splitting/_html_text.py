@@ -15,6 +15,7 @@ import regex
 from specprefill_integrations._arguments import checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._headings import OpenHeadings
+from specprefill_integrations.splitting._lists import ListGroup, introduces
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
 from specprefill_integrations.splitting._prose import sentences_in_flow
 from specprefill_integrations.types import Span
@@ -25,13 +26,17 @@ _BLOCK_NAMES = (
     "menu nav ol option p pre section select summary table tbody tfoot thead title tr ul"
 )
 _BLOCKS = frozenset(_BLOCK_NAMES.split())
+_LISTS = frozenset({"ul", "ol"})
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 
 # Further header rows of a table are rows: each row needs all of its header.
 _MOST_NEEDS = 40
 
-# Terms of further lists around a definition are not needed by it.
+# Terms and lead-ins of further lists around an item are not needed by it.
 _MOST_TERMS = 3
+
+# Tags behind the colon that introduces a list.
+_MOST_END_TAGS = 8
 
 # Within a row, only these tags split.
 _CUTS_ROWS = frozenset({"table", "tr", "thead", "tbody", "tfoot"})
@@ -53,10 +58,10 @@ _STARTS_A_CLUSTER = regex.compile(r"\p{GCB=Prepend}")
 class HtmlSplitter(OutlineSplitter):
     """Splits HTML at the borders of blocks and keeps the tags.
 
-    Every unit needs the headings above it, a row the header of its table, and a definition its
-    term; scripts and style sheets need nothing. Tags without text belong to the text next to them.
-    A long block is split into sentences; line breaks in the source end none, except in preformatted
-    text.
+    Every unit needs the headings above it, a row the header of its table, a definition its term,
+    and an item the line with a colon before its list, or the item around it; scripts and style
+    sheets need nothing. Tags without text belong to the text next to them. A long block is split
+    into sentences; line breaks in the source end none, except in preformatted text.
     """
 
     lines_flow: ClassVar[bool] = True
@@ -89,6 +94,23 @@ class _Table:
 
 
 @dataclass(slots=True)
+class _List:
+    """An open list."""
+
+    lead: int | None
+    """The unit that introduces it."""
+
+    is_needed: bool
+    """True if its items need that unit; a heading is needed anyway."""
+
+    place: int
+    """Its place among all lists."""
+
+    first: int
+    """The first unit after the lead."""
+
+
+@dataclass(slots=True)
 class _Block:
     """The part between two tags that split."""
 
@@ -113,6 +135,7 @@ class _Scan:
         self._headings = OpenHeadings()
         self._tables: list[_Table] = []
         self._terms: list[Needs] = []  # the last one of each open definition list
+        self._lists: list[_List] = []
         self._block = _Block(0)
         self._position = 0
         self._after_raw = True
@@ -141,6 +164,7 @@ class _Scan:
         self._pass_text(len(self._text))
         self._cut(len(self._text), is_close=True)
         self._add_block(len(self._text))
+        self._leave_lists()
 
     def _pass_text(self, end: int) -> None:
         if self._text[self._position : end].strip():
@@ -181,7 +205,9 @@ class _Scan:
         self._after_raw = False
         table = self._tables[-1] if self._tables else _Table()
         terms = chain.from_iterable(self._terms[-_MOST_TERMS:])
-        needs = tuple(sorted({*self._headings.above, *table.header, *terms}))
+        leads = [one.lead for one in self._lists if one.is_needed and one.lead is not None]
+        above = {*self._headings.above, *table.header, *terms, *leads[-_MOST_TERMS:]}
+        needs = tuple(sorted(above))
         ranks = [rank for rank, tag in enumerate(_HEADINGS, start=1) if tag in block.tags]
         fits = span.end - span.start <= self._max_chars
         if ranks and fits and not table.is_in_row:
@@ -189,6 +215,7 @@ class _Scan:
             *_, index = self.outline.add(span, self._headings.above)
             self._headings.open(ranks[0], index)
             self._terms.clear()  # the lists lack their end tags
+            self._leave_lists()
         elif table.is_in_row and not table.is_in_body and _is_header(block, table):
             table.header = self.outline.add_heading(span, needs, self._max_chars)
             table.is_in_body = len(table.header) > _MOST_NEEDS
@@ -212,7 +239,9 @@ class _Scan:
         self._block.tags.add(tag)
         if tag in _CUTS_ROWS:
             self._block.tags -= {"td", "th"}
-        if tag == "table":
+        if tag in _LISTS:
+            self._enter_list()
+        elif tag == "table":
             self._tables.append(_Table())
         elif tag == "dl":
             self._terms.append(())
@@ -227,6 +256,8 @@ class _Scan:
 
     def _leave(self, tag: str) -> None:
         """Leave a block."""
+        if tag in _LISTS and self._lists:
+            self._leave_list()
         if tag == "dl":
             del self._terms[-1:]
         if tag in _CUTS_ROWS and self._tables:
@@ -235,6 +266,39 @@ class _Scan:
             table.is_in_head &= tag == "tr"
             if tag == "table":
                 self._tables.pop()
+
+    def _enter_list(self) -> None:
+        """Enter a list; what introduces it is the unit before it."""
+        outline = self.outline
+        last = len(outline.spans) - 1
+        is_heading = last >= 0 and last in self._headings.above
+        is_needed = last >= 0 and not is_heading and (bool(self._lists) or self._ends_with_colon())
+        lead = last if is_heading or is_needed else None
+        self._lists.append(_List(lead, is_needed, len(outline.lists), last + 1))
+
+    def _leave_list(self) -> None:
+        """Leave the innermost list; its items share in the relevance of its lead."""
+        one = self._lists.pop()
+        members = range(one.first, len(self.outline.spans))
+        if one.lead is not None and members:
+            below = tuple(i for i in members if one.lead in self.outline.needs[i])
+            self.outline.lists.insert(one.place, ListGroup(one.lead, below))
+
+    def _leave_lists(self) -> None:
+        while self._lists:
+            self._leave_list()
+
+    def _ends_with_colon(self) -> bool:
+        """True if the last unit ends with a colon, but for tags."""
+        start, end = self.outline.spans[-1]
+        for _ in range(_MOST_END_TAGS):
+            if self._text[end - 1] != ">":
+                break
+            tag = self._text.rfind("<", start, end)
+            end = len(self._text[start:tag].rstrip()) + start
+            if end <= start:
+                return False
+        return introduces(self._text, Span(start, end))
 
 
 def _is_header(block: _Block, table: _Table) -> bool:

@@ -44,8 +44,9 @@ class MarkdownSplitter(OutlineSplitter):
     """Splits markdown into sentences, list items, table rows and code blocks.
 
     Every unit needs the headings above it. A list, table, quote or code block needs the line before
-    it if that ends with a colon. A row also needs the header of its table, the contents
-    of a long list item its first sentence, and a piece of a long code block its opening fence.
+    it if that ends with a colon, a list or table also if that is short. A row also needs the header
+    of its table, the contents of a long list item its first sentence, and a piece of a long code
+    block its opening fence.
 
     Raises:
         UnknownLanguageError: There are no sentence rules for `language`.
@@ -147,7 +148,7 @@ class _Reading:
         is_introduced = before.type == "paragraph" and (
             node.type == "paragraph"
             or introduces(outline.text, outline.spans[-1])
-            or (node.type in _LISTS and self._is_title(before))
+            or (node.type in {*_LISTS, "table"} and self._is_title(before))
         )
         self._read_block(node, lines, (*needs, lead) if is_introduced else item)
         is_headed = before.type == "heading" and node.type in _LISTS

@@ -113,6 +113,8 @@ def test_code_and_tables_need_the_line_with_a_colon() -> None:
     table = "| port | use |\n|---|---|\n| 8093 | pump |\n| 22 | shell |"
     text = f"{FILL}\n\nOpen ports:\n\n{table}\n\n{FILL}\n\nRun this:\n\n```sh\npump --start\n```\n"
     assert "Open ports:" in kept_of(text, Budget(max_tokens=50), "8093 pump", "markdown")
+    text = text.replace("Open ports:", "Table 3: open ports of the pump")
+    assert "Table 3" in kept_of(text, Budget(max_tokens=60), "8093 pump", "markdown")
     assert "Run this:" in kept_of(text, Budget(max_tokens=30), "sh pump start", "markdown")
 
 

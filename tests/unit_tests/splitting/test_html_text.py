@@ -71,6 +71,38 @@ def test_a_definition_needs_its_term():
     }
 
 
+def test_an_item_needs_the_line_with_a_colon_and_the_item_around_it():
+    text = (
+        "<h1>A</h1><p>The <b>crew are:</b></p><ul><li>Jan<li>Ute<ol><li>Al</ol></ul>"
+        "<p>No list here:</p><p>End.</p><h2>B</h2><ul><li>Bo</ul>"
+    )
+    title, lead = "<h1>A</h1>", "<p>The <b>crew are:</b></p>"
+    assert needs(HtmlSplitter(), text) == {
+        title: [],
+        lead: [title],
+        "<ul><li>Jan": [title, lead],
+        "<li>Ute": [title, lead],
+        "<ol><li>Al</ol></ul>": [title, lead, "<li>Ute"],
+        "<p>No list here:</p>": [title],
+        "<p>End.</p>": [title],
+        "<h2>B</h2>": [title],
+        "<ul><li>Bo</ul>": [title, "<h2>B</h2>"],
+    }
+
+
+@pytest.mark.parametrize("limit", range(12, 80, 4))
+def test_items_share_in_the_relevance_of_their_lead(limit):
+    crew = ["<li>Jan Brugh</li>", "<li>Ute Vries</li>", "<li>Pal Hansen</li>"]
+    lead = "<p>The members of the crew are:</p>"
+    fill = "<p>Fishermen mend their nets on the quay until noon.</p>"
+    text = "".join([fill, lead, "<ol>", *crew, "</ol>", fill, fill])
+    compressor = ContextCompressor(KeywordScorer(), drop_repeats=False, on_error="raise")
+    budget = Budget(max_tokens=limit)
+    kept = compressor.compress(text, "Who are members of the crew?", budget=budget).text
+    assert lead not in kept or crew[0] in kept
+    assert "Fishermen" not in kept or all(item in kept for item in crew)
+
+
 def test_a_table_without_a_header():
     assert not any(needs(HtmlSplitter(), "<table><tr><td>1</tr><tr><td>2</tr></table>").values())
 
