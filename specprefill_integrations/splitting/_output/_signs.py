@@ -34,6 +34,9 @@ _NUMBERING = re.compile(r"[-*+•>]|#{1,6}|\(?\d{1,4}(?:\.\d{1,3}){0,3}[.)]?|\(?
 _QUOTES_AND_STOPS = ",.;:!?\"'()“”‘’"
 _ENDS_A_SENTENCE = re.compile(r"[.!?。！？।؟][\"'”’)\]]*$")
 
+# More further sentences than programs write in a line.
+_MANY_SENTENCES = 3
+
 # A full stop after a word, and a word with a capital: the start of a further sentence.
 _NEXT_SENTENCE = re.compile(r"[^\W\d_]{2}[.!?] {1,2}[A-ZÀ-ÖØ-Þ][^\W\d_]*[ ,]")
 
@@ -100,5 +103,6 @@ def _signs(row: Row) -> set[str]:
 
 
 def _goes_on(line: str) -> bool:
-    """Return True if a sentence begins within a line and ends on another one."""
-    return bool(_NEXT_SENTENCE.search(line) and not _ENDS_A_SENTENCE.search(line))
+    """Return True if a line is of a text: it has many sentences, or ends within a second one."""
+    starts = len(_NEXT_SENTENCE.findall(line))
+    return starts >= _MANY_SENTENCES or bool(starts and not _ENDS_A_SENTENCE.search(line))

@@ -67,6 +67,13 @@ WRAPPED = " ".join(
     f"Rule {i} of the pier says that nobody who came\nby ferry {i} may fish. " for i in range(9)
 )
 
+# Pages of one line each, with a number and a footer.
+PAGES = "".join(
+    f"Some parts of page {i} are left out. {'The tenant pays the rent. ' * 9}\n{i}\n"
+    f"Source: Harbour Board, lease, page {i}\n"
+    for i in range(9)
+)
+
 TEXTS = {
     "prose": [
         *("", " \n", "word", PROSE, "First, this.\nSecond, that.\nThird, those.", "{not json}"),
@@ -75,6 +82,7 @@ TEXTS = {
             "One day:\nit rained all day and nobody came.",
             "2024-05-01 was a fine day for all of us.",
             WRAPPED,
+            PAGES,
         ),
     ],
     "json": ['{"a": [1, 2]}', "[\n 1,\n 2\n]", '\ufeff{"a": 1}', json.dumps({"a": PROSE})],
