@@ -118,6 +118,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "device": [7, ["cpu"]],
     "draft": [7, ["a"]],
     "drop_repeats": ["yes", 1, None],
+    "only_last": ["yes", 1, None],
     "draft_per_hour": [*NO_NUMBER, -1],
     "draft_per_token": [*NO_NUMBER, -1],
     "draft_tokens_per_second": [*NO_NUMBER, 0, -1, math.inf],
