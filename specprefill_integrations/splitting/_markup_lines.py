@@ -13,7 +13,9 @@ FormName = Literal["rst", "asciidoc", "latex", "man", "org", "wiki", "bibtex"]
 
 _NEVER = re.compile(r"(?!)")
 _UNDERLINE = re.compile(r"([=\-`:'\"~^_*+#<>.])\1{2,}$")
-_LIST = re.compile(r"[ \t]{0,40}(?:[-*+•]|\.{1,5}|\*{1,5}|(?:\d{1,3}|[A-Za-z#])[.)]|\(\d{1,3}\)) ")
+_LIST = re.compile(
+    r"(?<![ \t])[ \t]{0,40}(?:[-*+•]|\.{1,5}|\*{1,5}|(?:\d{1,3}|[A-Za-z#])[.)]|\(\d{1,3}\)) "
+)
 _LONGEST_TITLE = 200
 _UNDERLINE_RANK = 1
 
