@@ -41,10 +41,9 @@ class RepeatGaps(GapStyle):
 
     def marked(self, missing: str, reference: str | None = None) -> str:
         """The marker for a stretch of missing text; see `GapStyle.marked`."""
-        same = {one.name: getattr(self, one.name) for one in fields(GapStyle)}
-        if self.marker and " ".join(missing.split()) in self.repeated:
-            same["marker"] = _MARKER
-        return GapStyle(**same).marked(missing, reference)
+        is_repeated = self.marker and " ".join(missing.split()) in self.repeated
+        style = replace(self, marker=_MARKER) if is_repeated else self
+        return GapStyle.marked(style, missing, reference)
 
 
 def find_repeats(documents: Mapping[int, SplitDocument]) -> dict[int, SplitDocument]:

@@ -43,6 +43,11 @@ class LineSplitter(Splitter[None]):
         ]
 
 
+def nonblank_lines(text: str) -> list[Span]:
+    """The lines of a text that are not blank, with their line ends."""
+    return [line for line in source_lines(text) if not text[line.start : line.end].isspace()]
+
+
 def source_lines(
     text: str, span: Span | None = None, *, ends_at_returns: bool = True
 ) -> list[Span]:

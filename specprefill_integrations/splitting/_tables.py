@@ -18,7 +18,7 @@ from typing import Literal
 
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
-from specprefill_integrations.splitting._lines import source_lines
+from specprefill_integrations.splitting._lines import nonblank_lines, source_lines
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
 from specprefill_integrations.splitting._output._rows import shape
 from specprefill_integrations.types import Span
@@ -52,7 +52,7 @@ class TableSplitter(OutlineSplitter):
     def parse(self, text: str) -> Outline:
         """Find the header and the rows of `text`."""
         outline = Outline(text)
-        lines = [line for line in source_lines(text) if not text[line.start : line.end].isspace()]
+        lines = nonblank_lines(text)
         delimiter = None if self._is_ruled(text, lines) else sniff_delimiter(text, lines)
         rows = list(_quoted_rows(text, lines, delimiter)) if delimiter else lines
         header = range(2) if self.form == "markdown" else _header_rows(text, rows, delimiter)

@@ -48,6 +48,7 @@ _HTML_NAMES = (
     "a b big blockquote br center code details div em font form h1 h2 h3 h4 h5 h6 hr i img li link "
     "meta nav ol p picture pre section small span strong style sub sup table td tr u ul"
 )
+_HTML = frozenset(_HTML_NAMES.split())
 
 _LEAST_TAGS = 4
 _TAGS_A_LINE = 0.5
@@ -138,10 +139,11 @@ def looks_like_xml(head: str) -> bool:
     first = _MARKUP.match(text)
     if not first or (not first["name"] and not text.startswith("<!")) or first["closes"]:
         return False
-    if first["name"] and first["name"].lower() in _HTML_NAMES.split():
+    if first["name"] and first["name"].lower() in _HTML:
         return False
-    names = [markup["name"] for markup in _MARKUP.finditer(text) if markup["name"]]
-    closed = sum(bool(m["closes"]) or m[0].endswith("/>") for m in _MARKUP.finditer(text))
+    found = list(_MARKUP.finditer(text))
+    names = [markup["name"] for markup in found if markup["name"]]
+    closed = sum(bool(markup["closes"]) or markup[0].endswith("/>") for markup in found)
     lines = sum(1 for line in text.split("\n") if line.strip())
     enough = len(names) >= max(_LEAST_TAGS, _TAGS_A_LINE * lines)
     return enough and closed * 3 >= len(names)

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
-from specprefill_integrations.splitting._lines import as_shown, source_lines
+from specprefill_integrations.splitting._lines import as_shown, nonblank_lines
 from specprefill_integrations.splitting._outline import Outline, OutlineSplitter
 from specprefill_integrations.splitting._output._log_starts import entry_starts
 from specprefill_integrations.types import Span
@@ -47,7 +47,7 @@ class LogSplitter(OutlineSplitter):
     def parse(self, text: str) -> Outline:
         """Find the entries of `text`."""
         outline = Outline(text)
-        lines = [line for line in source_lines(text) if not text[line.start : line.end].isspace()]
+        lines = nonblank_lines(text)
         shown = [as_shown(text[line.start : line.end]) for line in lines]
         starts = entry_starts(shown)
         if starts is None:

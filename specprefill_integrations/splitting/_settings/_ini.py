@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from specprefill_integrations.splitting._entries import Entries, Entry
-from specprefill_integrations.splitting._lines import source_lines
+from specprefill_integrations.splitting._lines import nonblank_lines
 from specprefill_integrations.types import Span
 
 _SECTION = re.compile(
@@ -35,7 +35,7 @@ _LEAST_PLAIN_KEYS = 3
 
 def ini_entries(text: str) -> list[Entry]:
     """The entries of an INI file, in order."""
-    lines = [line for line in source_lines(text) if not text[line.start : line.end].isspace()]
+    lines = nonblank_lines(text)
     entries = Entries(text)
     depth = 0
     column = -1  # indentation of the key that deeper lines continue

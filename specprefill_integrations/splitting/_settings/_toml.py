@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import regex
 
 from specprefill_integrations.splitting._entries import Entries, Entry
-from specprefill_integrations.splitting._lines import source_lines
+from specprefill_integrations.splitting._lines import nonblank_lines
 from specprefill_integrations.types import Span
 
 _WORD = r"(?:[^\s\"'.=\[\]{}#,]{1,200}|\"(?:[^\"\\\r\n]|\\.){0,200}\"|'[^'\r\n]{0,200}')"
@@ -49,7 +49,7 @@ class _Reading:
     def __init__(self, text: str) -> None:
         """Start before the first line, outside of all tables."""
         self._text = text
-        self._lines = [x for x in source_lines(text) if not text[x.start : x.end].isspace()]
+        self._lines = nonblank_lines(text)
         self._index = 0
         self._entries = Entries(text)
         self._tables: list[list[str]] = []  # names of the open tables, outermost first

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import regex
 
 from specprefill_integrations.splitting._entries import Entries, Entry
-from specprefill_integrations.splitting._lines import source_lines
+from specprefill_integrations.splitting._lines import nonblank_lines
 from specprefill_integrations.types import Span
 
 # Template lines (`{{ ... }}`, `{% ... %}`) count as comments.
@@ -48,7 +48,7 @@ class _Reading:
     def __init__(self, text: str) -> None:
         """Start before the first line."""
         self._text = text
-        self._lines = [x for x in source_lines(text) if not text[x.start : x.end].isspace()]
+        self._lines = nonblank_lines(text)
         self._index = 0
         self._entries = Entries(text)
         self._column = -1  # of the key or item that the next lines may continue
