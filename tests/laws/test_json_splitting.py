@@ -390,6 +390,8 @@ def test_the_ends_of_a_long_array_of_numbers_are_kept_with_a_count() -> None:
         ({"title": "Harbor", "url": "https://a.example", "score": 0.5}, {"title", "url"}),
         ({"type": "push", "at": 3}, {"type"}),
         ({"metadata": {"source": "a.md", "page": None}, "at": 3}, {"metadata"}),
+        ({"cell_type": "code", "id": "f7", "source": ["fit()\n", "plot()"]}, {"source"}),
+        ({"cell_type": "code", "id": "f7", "source": ["fit(table, depth=6)\n"] * 9}, {"source"}),
     ],
 )
 def test_members_that_name_a_record(record: dict[str, Any], kept: set[str]) -> None:

@@ -35,6 +35,9 @@ _KINDS = (re.compile(r"(?i)type|kind"),)
 # Objects whose names are the names of the record that they are in.
 _METADATA = re.compile(r"(?i)(?:meta|extra_?info|headers?)\w{0,10}")
 
+# What a cell of a notebook shows belongs to its source.
+_CELL = {"cell_type", "source"}
+
 _QUOTES = "\"'"
 
 _EMPTY = re.compile(r"""(?:null|None|undefined|""|''|\[\]|\{\}|\(\))$""")
@@ -46,7 +49,8 @@ def identities(
     """The units that identify an object among others of its kind, the best one first.
 
     At most one of them is an id. None of them is empty. An element of an array without a
-    name is identified by its first member if that is a short text, as a row by its first cell.
+    name is identified by its first member if that is a short text, as a row by its first cell. A
+    cell of a notebook is identified by its source, or the first line of it.
 
     Args:
         text: The JSON.
@@ -54,6 +58,8 @@ def identities(
         units: All units.
         is_element: True if it is an element of an array, or one of several values.
     """
+    if record.names() >= _CELL:
+        return _source_of_cell(record, units)
     members = [(member, member) for member in record.children]
     for child in record.children:
         if child.children and child.name and _METADATA.fullmatch(child.name):
@@ -65,6 +71,12 @@ def identities(
         names = [unit.unit for one, unit in usable[:1] if one is record.children[0]]
     found = [*names[:1], *ids[:1], *names[1:]][:_MOST] or kinds[:1]
     return list(dict.fromkeys(found))
+
+
+def _source_of_cell(cell: Node, units: Container[Span]) -> list[Span]:
+    source = next(member for member in cell.children if member.name == "source")
+    heads = [one.unit for one in (source, *source.children[:1]) if one.unit in units]
+    return heads[:1]
 
 
 def _is_usable(text: str, member: Node) -> bool:
