@@ -17,6 +17,7 @@ from specprefill_integrations.splitting._chat import ROLES, Turn, turn_lines
 from specprefill_integrations.splitting._code._sql import looks_like_sql
 from specprefill_integrations.splitting._kind_names import kind_of_mime_type, kind_of_name
 from specprefill_integrations.splitting._lines import as_shown, source_lines
+from specprefill_integrations.splitting._lists import is_caption
 from specprefill_integrations.splitting._mail import looks_like_mail
 from specprefill_integrations.splitting._markup_lines import markup_form
 from specprefill_integrations.splitting._output._http import looks_like_http
@@ -294,9 +295,10 @@ class _Evidence:
         delimiter = sniff_delimiter(self.head, self.lines)
         if delimiter is None or len(self.lines) < _ROWS:
             return False
-        counts = cell_counts(self.head, self.lines, delimiter)
+        lines = self.lines[self._has_caption(delimiter) :]
+        counts = cell_counts(self.head, lines, delimiter)
         is_even = len(set(counts)) == 1 and len(counts) >= _ROWS
-        rows = self._line_texts()
+        rows = [self.head[a:b].rstrip() for a, b in lines]
         if not is_even or all(row.endswith(delimiter) for row in rows):
             return False
         if delimiter == "," and all(map(opens_a_bracket, rows)):
@@ -308,6 +310,12 @@ class _Evidence:
         ):
             return False
         return not (self._is_log() and start_kind(self._line_texts()[0]))
+
+    def _has_caption(self, delimiter: str) -> bool:
+        """True if the first line is above a table, not a row of it."""
+        first, *_ = rows = self._line_texts()
+        is_apart = self.head.partition(first)[2].replace("\r", "").startswith("\n\n")
+        return delimiter not in first and len(rows) > _ROWS and (is_apart or is_caption(first))
 
     def _is_log(self) -> bool:
         return len(self.lines) >= _LOG_LINES and start_share(self._line_texts()) >= _LOG_SHARE

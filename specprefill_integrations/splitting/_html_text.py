@@ -15,7 +15,7 @@ import regex
 from specprefill_integrations._arguments import checked
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
 from specprefill_integrations.splitting._headings import OpenHeadings
-from specprefill_integrations.splitting._lists import ListGroup, introduces
+from specprefill_integrations.splitting._lists import ListGroup, introduces, is_caption
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
 from specprefill_integrations.splitting._prose import sentences_in_flow
 from specprefill_integrations.types import Span
@@ -29,14 +29,15 @@ _BLOCKS = frozenset(_BLOCK_NAMES.split())
 _LISTS = frozenset({"ul", "ol"})
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 
-# Further header rows of a table are rows: each row needs all of its header.
+# Further header rows of a table are rows: each row needs all of its header. Tables in tables do not
+# need all that is around them.
 _MOST_NEEDS = 40
 
 # Terms and lead-ins of further lists around an item are not needed by it.
 _MOST_TERMS = 3
 
-# Tags behind the colon that introduces a list.
-_MOST_END_TAGS = 8
+# Tags before and behind the words that introduce a list or a table.
+_MOST_TAGS_AROUND = 8
 
 # Within a row, only these tags split.
 _CUTS_ROWS = frozenset({"table", "tr", "thead", "tbody", "tfoot"})
@@ -58,10 +59,11 @@ _STARTS_A_CLUSTER = regex.compile(r"\p{GCB=Prepend}")
 class HtmlSplitter(OutlineSplitter):
     """Splits HTML at the borders of blocks and keeps the tags.
 
-    Every unit needs the headings above it, a row the header of its table, a definition its term,
-    and an item the line with a colon before its list, or the item around it; scripts and style
-    sheets need nothing. Tags without text belong to the text next to them. A long block is split
-    into sentences; line breaks in the source end none, except in preformatted text.
+    Every unit needs the headings above it, a row the header and the caption of its table, a
+    definition its term, and an item or a row the line with a colon before its list or table, or
+    the item around it; scripts and style sheets need nothing. Tags without text belong to the text
+    next to them. A long block is split into sentences; line breaks in the source end none, except
+    in preformatted text.
     """
 
     lines_flow: ClassVar[bool] = True
@@ -81,7 +83,10 @@ class _Table:
     """An open table."""
 
     header: Needs = ()
-    """Its header rows and their needs."""
+    """Its lead, its caption, its header rows, and their needs."""
+
+    is_in_caption: bool = False
+    """True while `<caption>` is open."""
 
     is_in_head: bool = False
     """True while `<thead>` is open."""
@@ -136,6 +141,7 @@ class _Scan:
         self._tables: list[_Table] = []
         self._terms: list[Needs] = []  # the last one of each open definition list
         self._lists: list[_List] = []
+        self._figcaption: int | None = None  # the last unit that is one
         self._block = _Block(0)
         self._position = 0
         self._after_raw = True
@@ -216,6 +222,8 @@ class _Scan:
             self._headings.open(ranks[0], index)
             self._terms.clear()  # the lists lack their end tags
             self._leave_lists()
+        elif table.is_in_caption and len(table.header) <= _MOST_NEEDS:
+            table.header = self.outline.add_heading(span, needs, self._max_chars)
         elif table.is_in_row and not table.is_in_body and _is_header(block, table):
             table.header = self.outline.add_heading(span, needs, self._max_chars)
             table.is_in_body = len(table.header) > _MOST_NEEDS
@@ -225,6 +233,8 @@ class _Scan:
         else:
             table.is_in_body |= table.is_in_row
             self.outline.add_all(self._pieces(span, is_flowing="pre" not in block.tags), needs)
+            if "figcaption" in block.tags:
+                self._figcaption = len(self.outline.spans) - 1
 
     def _pieces(self, span: Span, *, is_flowing: bool) -> list[Span]:
         """A block, or the sentences or lines of a long one."""
@@ -242,7 +252,9 @@ class _Scan:
         if tag in _LISTS:
             self._enter_list()
         elif tag == "table":
-            self._tables.append(_Table())
+            self._tables.append(_Table(self._introduction()))
+        elif tag == "caption" and self._tables:
+            self._tables[-1].is_in_caption = True
         elif tag == "dl":
             self._terms.append(())
         elif tag == "dt":
@@ -252,6 +264,7 @@ class _Scan:
                 self._tables.append(_Table())
             table = self._tables[-1]
             table.is_in_row = tag == "tr"
+            table.is_in_caption = False
             table.is_in_head = tag == "thead" or (table.is_in_head and tag == "tr")
 
     def _leave(self, tag: str) -> None:
@@ -260,12 +273,26 @@ class _Scan:
             self._leave_list()
         if tag == "dl":
             del self._terms[-1:]
+        if tag == "caption" and self._tables:
+            self._tables[-1].is_in_caption = False
         if tag in _CUTS_ROWS and self._tables:
             table = self._tables[-1]
             table.is_in_row = False
             table.is_in_head &= tag == "tr"
             if tag == "table":
                 self._tables.pop()
+
+    def _introduction(self) -> Needs:
+        """The caption or the line with a colon above a table, and its needs."""
+        outline = self.outline
+        last = len(outline.spans) - 1
+        if last < 0 or last in self._headings.above or len(outline.needs[last]) > _MOST_NEEDS:
+            return ()
+        words = self._without_outer_tags(outline.spans[last])
+        is_caption_of_it = last == self._figcaption or is_caption(self._text[slice(*words)])
+        if not is_caption_of_it and not introduces(self._text, words):
+            return ()
+        return (*outline.needs[last], last)
 
     def _enter_list(self) -> None:
         """Enter a list; what introduces it is the unit before it."""
@@ -290,15 +317,21 @@ class _Scan:
 
     def _ends_with_colon(self) -> bool:
         """True if the last unit ends with a colon, but for tags."""
-        start, end = self.outline.spans[-1]
-        for _ in range(_MOST_END_TAGS):
-            if self._text[end - 1] != ">":
-                break
-            tag = self._text.rfind("<", start, end)
-            end = len(self._text[start:tag].rstrip()) + start
-            if end <= start:
-                return False
-        return introduces(self._text, Span(start, end))
+        return introduces(self._text, self._without_outer_tags(self.outline.spans[-1]))
+
+    def _without_outer_tags(self, unit: Span) -> Span:
+        """The part of a unit between the tags at its ends."""
+        start, end = unit
+        for _ in range(_MOST_TAGS_AROUND):
+            if self._text[end - 1] == ">":
+                tag = max(start, self._text.rfind("<", start, end))
+                end = trimmed(self._text, Span(start, tag)).end
+            if start < end and self._text[start] == "<":
+                tag = self._text.find(">", start, end) + 1
+                start = trimmed(self._text, Span(tag or end, end)).start
+            if start >= end:
+                return Span(start, start)
+        return Span(start, end)
 
 
 def _is_header(block: _Block, table: _Table) -> bool:

@@ -22,12 +22,19 @@ _ITEM = regex.compile(
 )
 _DEFINITION = regex.compile(r":[^\S\n]{1,8}\S")
 _INTRODUCES = regex.compile(r"[:\uff1a][\p{Pe}\p{Pf}\"'*_]{0,3}$")
+_CAPTION = regex.compile(
+    r"\p{L}{1,12}\.?[^\S\n]?\p{Lu}?\d{1,4}(?:[.-]\d{1,4}){0,3}[*_]{0,3}[^\S\n]{0,2}"
+    r"(?:[.:|)\u2013\u2014\uff1a\u3002\u3000*_]|$)"
+)
 
 # Indentations of lists without markers: lines below a colon, and the sentence after a question.
 _WITHOUT_MARKERS, _ANSWER = -1, -2
 
 # Deeper lists than anyone writes need no more than the outer ones.
 _DEEPEST = 16
+
+# A longer text is a paragraph, not the caption of a table.
+_LONGEST_CAPTION_CHARS = 400
 
 # A longer line below a colon is a paragraph, not an item without a marker.
 _LONGEST_LINE_CHARS = 80
@@ -46,6 +53,11 @@ class ListGroup(NamedTuple):
 def introduces(text: str, unit: Span) -> bool:
     """Return True if a unit ends with a colon, so that what follows belongs to it."""
     return _INTRODUCES.search(text, max(unit.start, unit.end - 4), unit.end) is not None
+
+
+def is_caption(text: str) -> bool:
+    """Return True for the caption of a table: a short text such as `Table 3: Prices of May`."""
+    return len(text) <= _LONGEST_CAPTION_CHARS and _CAPTION.match(text) is not None
 
 
 @dataclass(slots=True)

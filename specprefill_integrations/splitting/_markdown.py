@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +19,7 @@ from markdown_it.tree import SyntaxTreeNode
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._headings import OpenHeadings
 from specprefill_integrations.splitting._lines import source_lines, without_blank_ends
-from specprefill_integrations.splitting._lists import ListGroup, ProseLists, introduces
+from specprefill_integrations.splitting._lists import ListGroup, ProseLists, introduces, is_caption
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
 from specprefill_integrations.splitting._prose import WRAPPED_LINE_CHARS, ProseSplitter
 from specprefill_integrations.splitting._splitter import Splitter
@@ -44,7 +45,8 @@ class MarkdownSplitter(OutlineSplitter):
     """Splits markdown into sentences, list items, table rows and code blocks.
 
     Every unit needs the headings above it. A list, table, quote or code block needs the line before
-    it if that ends with a colon, a list or table also if that is short. A row also needs the header
+    it if that ends with a colon, a list or table also if that is short, a table also if that is its
+    caption. A row also needs the header
     of its table, the contents of a long list item its first sentence, and a piece of a long code
     block its opening fence.
 
@@ -136,8 +138,16 @@ class _Reading:
     def _only_line(self, node: SyntaxTreeNode) -> str:
         """The line of a paragraph without emphasis; empty if it has several."""
         start, end = node.map or (0, 0)
-        span = self._span(range(start, end)) if end - start == 1 else Span(0, 0)
-        return self.outline.text[slice(*span)].strip(" *_\r\n")
+        return self._without_emphasis(node) if end - start == 1 else ""
+
+    def _without_emphasis(self, node: SyntaxTreeNode) -> str:
+        """The lines of a block without marks of emphasis at their ends."""
+        return self.outline.text[slice(*self._span(range(*(node.map or (0, 0)))))].strip(" *_\r\n")
+
+    def _first_unit(self, node: SyntaxTreeNode) -> int:
+        """The first unit of a block that has been read."""
+        start, _ = node.map or (0, 0)
+        return bisect_left(self.outline.spans, (self.lines[start].start, 0))
 
     def _read_introduced(
         self, before: SyntaxTreeNode, node: SyntaxTreeNode, lines: range, item: Needs | None
@@ -145,12 +155,16 @@ class _Reading:
         """Add a block that needs the line before it; lists also share its score."""
         outline, needs = self.outline, self._headings.above if item is None else item
         lead, place = len(outline.spans) - 1, len(outline.lists)
+        is_captioned = node.type == "table" and is_caption(self._without_emphasis(before))
         is_introduced = before.type == "paragraph" and (
             node.type == "paragraph"
             or introduces(outline.text, outline.spans[-1])
             or (node.type in {*_LISTS, "table"} and self._is_title(before))
+            or is_captioned
         )
-        self._read_block(node, lines, (*needs, lead) if is_introduced else item)
+        first = min(lead, self._first_unit(before)) if is_captioned else lead
+        introduction = (*needs, *range(first, lead + 1))
+        self._read_block(node, lines, introduction if is_introduced else item)
         is_headed = before.type == "heading" and node.type in _LISTS
         if (is_introduced and node.type != "table") or is_headed:
             members = range(lead + 1, len(outline.spans))

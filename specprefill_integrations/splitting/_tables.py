@@ -37,11 +37,15 @@ _LEAST_SHARE = 0.5
 # A quoted field of more lines is taken for a missing closing quote.
 _ROW_LINES = 100
 
+# Lines above the header that say what the table shows.
+_CAPTION_LINES = 2
+_CAPTION_CHARS = 400
+
 
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSplitter(OutlineSplitter):
-    """Splits a table into rows; each needs the header row and the rule below it."""
+    """Splits a table into rows; each needs the caption, the header row and the rule below it."""
 
     max_unit_chars: PositiveInt = 2_000
     """Characters of a unit; longer rows are split at sentences, clauses, then words."""
@@ -55,7 +59,7 @@ class TableSplitter(OutlineSplitter):
         lines = nonblank_lines(text)
         delimiter = None if self._is_ruled(text, lines) else sniff_delimiter(text, lines)
         rows = list(_quoted_rows(text, lines, delimiter)) if delimiter else lines
-        header = range(2) if self.form == "markdown" else _header_rows(text, rows, delimiter)
+        header = _header(text, rows, delimiter, self.form)
         needs: Needs = ()
         for index, row in enumerate(rows):
             if index in header:
@@ -159,6 +163,19 @@ def _row_lines(text: str, lines: Sequence[Span], index: int, delimiter: str) -> 
     except (csv.Error, StopIteration):
         return 1
     return reader.line_num
+
+
+def _header(
+    text: str, rows: Sequence[Span], delimiter: str | None, form: str | None
+) -> Sequence[int]:
+    """The rows of the header, and a short caption above them."""
+    if form == "markdown":
+        return range(2)
+    header = _header_rows(text, rows, delimiter)
+    above = [index for index in range(header.start) if not is_rule(text[slice(*rows[index])])]
+    chars = sum(rows[index].end - rows[index].start for index in above)
+    is_caption = len(above) <= _CAPTION_LINES and chars <= _CAPTION_CHARS
+    return [*above, *header] if is_caption else header
 
 
 def _header_rows(text: str, rows: Sequence[Span], delimiter: str | None) -> range:

@@ -109,6 +109,26 @@ FORMATS: dict[str, tuple[Format, str]] = {
         ),
         "t{n}",
     ),
+    "captions above tables": (
+        lambda rs: blank_lines(
+            [
+                f"Tab. {r.number}: doors of a floor\nNo    State\n----  -----\n"
+                + lines_of(r, "{i}     {line}")
+                for r in rs
+            ]
+        ),
+        "Tab. {n}:",
+    ),
+    "captions apart from tables": (
+        lambda rs: blank_lines(
+            [
+                f"Table {r.number}. Doors\n\n| No | State |\n+----+-------+\n"
+                + lines_of(r, "| {i} | {line} |")
+                for r in rs
+            ]
+        ),
+        "Table {n}.",
+    ),
 }
 
 WORDS = st.lists(

@@ -12,6 +12,7 @@ from enum import IntEnum
 from itertools import pairwise
 from typing import NamedTuple
 
+from specprefill_integrations.splitting._lists import is_caption
 from specprefill_integrations.splitting._output._rows import Row, blocks
 
 # A title between marks or in brackets: `=== host ===`, `--- stderr ---`, `[section]`.
@@ -25,6 +26,9 @@ _LEAD_IN = re.compile(r".{0,199}[^\s:]:$")
 # Columns of a table that is aligned by spaces.
 _COLUMN = re.compile(r"\S(?:\s{2,}|\t)\S")
 _TABLE_ROWS = 3
+
+# A longer row above a table is a text, not its caption.
+_CAPTION_CHARS = 200
 
 # As many blocks whose first rows have the same shape are records; fewer if they start with a key.
 _RECORDS = 3
@@ -77,13 +81,33 @@ def find_heads(rows: Sequence[Row]) -> dict[int, Head]:
         has_next = number + 1 < len(bounds) and rows[end].indent >= rows[first].indent
         for index in range(first, end):
             head = _head(rows, index, first, end, heads)
-            if index in records and (head is None or head.rank > Rank.RECORD):
+            may_name = not rows[index].has_columns and (head is None or head.rank > Rank.RECORD)
+            if index in records and may_name:
                 head = _record(rows, index, end, is_deeper=is_deeper)
             if head and (head.rank == Rank.TITLE or index + 1 < end or is_deeper):
                 heads[index] = head
             elif head and has_next and index == first:
                 heads[index] = head._replace(heads_next_block=True)
+    for first, end in bounds:
+        for index in range(first, min(end, first + 2)):
+            if heads.get(index, Head(Rank.TITLE)).rank is Rank.TABLE:
+                _add_caption(heads, rows, index)
     return heads
+
+
+def _add_caption(heads: dict[int, Head], rows: Sequence[Row], header: int) -> None:
+    """Let the row above the header of a table head it, if it looks like a caption."""
+    above = header - 1
+    if above < 0 or above in heads or not rows[above].opens_block or rows[above].rule:
+        return
+    shown, is_apart = rows[above].shown, rows[header].opens_block
+    is_text = len(shown) <= _CAPTION_CHARS and not _COLUMN.search(shown)
+    if (
+        is_text
+        and rows[above].indent >= rows[header].indent
+        and (not is_apart or is_caption(shown))
+    ):
+        heads[above] = Head(Rank.LEAD_IN, heads_next_block=is_apart)
 
 
 def _head(

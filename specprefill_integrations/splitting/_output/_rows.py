@@ -145,7 +145,10 @@ def _join(found: list[Row], span: Span, words: str) -> bool:
     """
     row = found[-1]
     rule = words if _RULE.fullmatch(words) else ""
-    found[-1] = replace(row, span=Span(row.span.start, span.end), rule=row.rule or rule)
+    joined = replace(row, span=Span(row.span.start, span.end), rule=row.rule or rule)
+    found[-1] = joined
+    if joined.has_columns and not row.rule and len(found) > 1 and found[-2].opens_block:
+        return False  # the row is the header of a table, below its caption
     return bool(rule) and (not row.opens_block or bool(row.rule))
 
 

@@ -100,6 +100,8 @@ TEXTS = {
         "a;b\n1;2\n3;4\n",
         "time,value,state\n2024-05-01T12:00:00,1,a\n2024-05-01T12:00:01,2,b\n",
         'a,b,c\n1,"x\ny",3\n4,5,6\n',
+        "Table 3: sales of May\nname,price,note\nFig,1,\nPear,2,x\n",
+        "Sales of May\n\nname,price,note\nFig,1,\nPear,2,x\n",
         *("a,note\n" + f'1,"{note}"\n' * 90 for note in NOTES),
     ],
     "log": [

@@ -107,6 +107,52 @@ def test_a_table_without_a_header():
     assert not any(needs(HtmlSplitter(), "<table><tr><td>1</tr><tr><td>2</tr></table>").values())
 
 
+ROWS = "<tr><th>Name</th><th>Price</th></tr><tr><td>Fig</td><td>1</td></tr><tr><td>Pear"
+
+
+@pytest.mark.parametrize(
+    ("above", "head"),
+    [
+        ("<table><caption>Prices of May</caption>", ["<table><caption>Prices of May</caption>"]),
+        ("<table><caption>Prices of May", ["<table><caption>Prices of May"]),
+        (
+            "<table><caption><p>Table 3</p><div>Prices</div></caption><colgroup><col></colgroup>",
+            ["<table><caption><p>Table 3</p>", "<div>Prices</div></caption>"],
+        ),
+        ("<p>The prices <b>are:</b></p><table>", ["<p>The prices <b>are:</b></p>"]),
+        ("<p><i>Tab. 2.1</i> Prices.</p><table>", ["<p><i>Tab. 2.1</i> Prices.</p>"]),
+        (
+            "<figure><figcaption>Prices</figcaption><table>",
+            ["<figure><figcaption>Prices</figcaption>"],
+        ),
+    ],
+)
+def test_a_row_needs_the_caption_of_its_table(above, head):
+    found = needs(HtmlSplitter(), f"<p>Text.</p>{above}{ROWS}</table><p>End.</p>")
+    row = "<tr><td>Fig</td><td>1</td></tr>"
+    header = next(unit for unit in found if "Name" in unit)
+    assert found[row] == found["<tr><td>Pear</table>"] == [*head, header]
+    assert found[header] == head
+    assert found["<p>End.</p>"] == []
+
+
+@pytest.mark.parametrize("limit", range(12, 90, 6))
+def test_a_caption_is_never_kept_without_a_row(limit):
+    text = (
+        "<p>Fishermen mend their nets on the quay until noon.</p><table><caption>Prices of fruit "
+        f"in the shops</caption>{ROWS}</table><p>The quay is wet.</p><p>The quay is old.</p>"
+    )
+    compressor = ContextCompressor(KeywordScorer(), on_error="raise")
+    budget = Budget(max_tokens=limit)
+    kept = compressor.compress(text, "prices of fruit in the shops", budget=budget).text
+    assert ("Prices of fruit" in kept) == ("<td>" in kept)
+
+
+def test_a_paragraph_is_no_caption():
+    found = needs(HtmlSplitter(), f"<p>Fresh today.</p><table>{ROWS}</table>")
+    assert found["<tr><td>Pear</table>"] == [next(unit for unit in found if "Name" in unit)]
+
+
 def test_a_table_within_a_row_has_a_header_of_its_own():
     inner = "<table><tr><th>b</th></tr><tr><td>2</td></tr></table>"
     found = needs(HtmlSplitter(), f"<table><tr><th>a</tr><tr><td>{inner}</td></tr></table>")

@@ -117,3 +117,29 @@ def test_a_heading_that_is_too_long_heads_nothing():
 
 def test_a_byte_order_mark_hides_no_heading():
     assert needs(MarkdownSplitter(), "\ufeff# Guide\n\nText.")["Text."] == ["\ufeff# Guide"]
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "Table 3: prices of fruit, as they were in May of the year 2021, in euros and per pound.",
+        "**Tab. 3.** Prices of fruit. All of them are in euros.",
+        "*Tabelle 2 \u2013 Preise von Obst im Mai.*",
+        "表1\uff1a五月の価格。",
+    ],
+)
+@pytest.mark.parametrize("gap", ["\n", "\n\n"])
+def test_a_row_needs_the_caption_of_its_table(caption, gap):
+    table = ["| Name | Price |", "|---|---|", "| Fig | 1 |", "| Pear | 2 |"]
+    lines = "\n".join(table)
+    text = f"Read this. It is so.\n\n{caption}{gap}{lines}\n\nEnd.\n"
+    found = needs(MarkdownSplitter(), text)
+    *above, header, rule = found["| Pear | 2 |"]
+    assert (" ".join(above), header, rule) == (caption, *table[:2])
+    assert found["End."] == found["It is so."] == []
+
+
+def test_a_paragraph_above_a_table_is_no_caption():
+    table = "| Name | Price |\n|---|---|\n| Fig | 1 |\n"
+    found = needs(MarkdownSplitter(), f"All 3 tables were made in May.\n\n{table}")
+    assert found["| Fig | 1 |"] == ["| Name | Price |", "|---|---|"]

@@ -32,10 +32,22 @@ def test_a_quote_that_is_never_closed_takes_its_own_line_only():
     assert pieces(TableSplitter(), "\n".join(rows)) == rows
 
 
-def test_lines_above_the_header_are_not_needed():
-    found = needs(TableSplitter(), "Sales of May\n\nname,price,note\nFig,1,a\nPear,2,b\n")
+@pytest.mark.parametrize(
+    "caption", [["Sales of May"], ["Table 3: sales of May"], ["Sales", "all shops"]]
+)
+def test_rows_need_the_caption_above_the_header(caption):
+    rows = [*caption, "", "name,price,note", "Fig,1,a", "Pear,2,b"]
+    found = needs(TableSplitter(), "\n".join(rows))
+    assert found["Fig,1,a"] == found["Pear,2,b"] == [*caption, "name,price,note"]
+    assert found["name,price,note"] == caption
+
+
+def test_a_text_above_the_header_is_not_needed():
+    text = "\n".join(f"Notice {n} about the prices in all shops of the town." for n in range(9))
+    found = needs(
+        TableSplitter(), f"{text}\n\nname,price,note\nFig,1,a\nPear,2,b\n" + "c,3,d\n" * 9
+    )
     assert found["Fig,1,a"] == ["name,price,note"]
-    assert found["name,price,note"] == found["Sales of May"] == []
 
 
 @pytest.mark.parametrize(
