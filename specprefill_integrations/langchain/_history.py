@@ -23,6 +23,7 @@ from specprefill_integrations.langchain._conversation import (
 from specprefill_integrations.langchain._events import aannounce, announce, message_event
 from specprefill_integrations.langchain._message_memory import MessageMemory
 from specprefill_integrations.langchain._messages import (
+    breaks_of,
     open_texts_of,
     reason_to_skip,
     with_result,
@@ -303,6 +304,7 @@ def _tool_result(
 
     return ToolResult(
         texts=open_texts_of(message.content),
+        breaks=breaks_of(message.content),
         tool_name=call["name"] if call else tool,
         find_request=request,
         is_error=isinstance(message, ToolMessage) and message.status == "error",

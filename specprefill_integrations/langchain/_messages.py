@@ -9,6 +9,7 @@ from langchain_core.messages import BaseMessage, ToolMessage
 
 from specprefill_integrations._metadata import key_in, own_metadata
 from specprefill_integrations.tool_results import CompressedResult
+from specprefill_integrations.tool_results._result import breaks_in
 from specprefill_integrations.types import SkipReason
 
 MessageT = TypeVar("MessageT", bound=BaseMessage)
@@ -35,6 +36,12 @@ def open_texts_of(content: Content) -> list[str]:
     if isinstance(content, str):
         return [content]
     return [text for block in content if (text := _open_text_of(block)) is not None]
+
+
+def breaks_of(content: Content) -> list[int]:
+    """Return the places of the open texts that come right after a block that stays."""
+    blocks = [content] if isinstance(content, str) else content
+    return breaks_in([_open_text_of(block) is not None for block in blocks])
 
 
 def with_texts(content: Content, texts: Sequence[str | None]) -> Content:

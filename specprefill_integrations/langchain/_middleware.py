@@ -19,6 +19,7 @@ from specprefill_integrations.langchain._events import (
     message_event,
 )
 from specprefill_integrations.langchain._messages import (
+    breaks_of,
     open_texts_of,
     reason_to_skip,
     with_result,
@@ -190,6 +191,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def _tool_result(self, request: ToolCallRequest, answer: ToolMessage) -> ToolResult:
         return ToolResult(
             texts=open_texts_of(answer.content),
+            breaks=breaks_of(answer.content),
             tool_name=request.tool_call["name"],
             find_request=lambda: request_of(request.tool_call, messages_of(request.state)),
             skip=_reason_to_skip(request, answer),

@@ -14,6 +14,7 @@ from typing_extensions import Self
 from specprefill_integrations.llama_index._events import CallEvents
 from specprefill_integrations.llama_index._recall_tool import RecallTool
 from specprefill_integrations.llama_index._tool_output import (
+    breaks_of,
     holds_compressed_nodes,
     texts_of,
     with_texts,
@@ -155,6 +156,7 @@ class CompressedTool(FunctionTool):
         )
         result = ToolResult(
             texts=texts,
+            breaks=breaks_of(output),
             tool_name=name,
             find_request=lambda: request,
             skip=self._reason_to_skip(output),

@@ -12,6 +12,7 @@ from llama_index.core.schema import BaseNode, NodeWithScore
 from llama_index.core.tools import ToolOutput
 
 from specprefill_integrations._metadata import own_metadata
+from specprefill_integrations.tool_results._result import breaks_in
 
 
 def texts_of(output: ToolOutput) -> list[str]:
@@ -21,6 +22,12 @@ def texts_of(output: ToolOutput) -> list[str]:
     lose information: it can be cut between records and stays valid.
     """
     return [_as_json(block.text, output.raw_output) for block in output.blocks if _is_open(block)]
+
+
+def breaks_of(output: ToolOutput) -> list[int]:
+    """Return the places of the texts that come right after another block, such as an image."""
+    shown = [b for b in output.blocks if _is_open(b) or not isinstance(b, TextBlock)]
+    return breaks_in([_is_open(block) for block in shown])
 
 
 def with_texts(output: ToolOutput, texts: Sequence[str | None]) -> ToolOutput:

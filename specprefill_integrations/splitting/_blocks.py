@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
 from typing import Any, NamedTuple
@@ -49,13 +49,19 @@ class BlockSplitter(Splitter[_Parsed]):
     kind: Kind
     """The kind of most of the text."""
 
+    breaks: frozenset[int] = frozenset()
+    """Blocks that do not follow the one before them: no gap marker stands for both."""
+
     @classmethod
-    def of(cls, texts: Sequence[str], choices: Sequence[SplitterChoice]) -> BlockSplitter:
+    def of(
+        cls, texts: Sequence[str], choices: Sequence[SplitterChoice], *, breaks: Iterable[int] = ()
+    ) -> BlockSplitter:
         """Split blocks.
 
         Args:
             texts: The blocks.
             choices: The kind, the splitter and the gap style of each; none without a splitter.
+            breaks: Places of the blocks that do not follow the one before them.
         """
         chars: Counter[Kind] = Counter()
         blocks = []
@@ -63,7 +69,7 @@ class BlockSplitter(Splitter[_Parsed]):
             assert choice.splitter is not None, "a block must be cut"
             blocks.append(Block(choice.splitter.split(text), choice.gaps))
             chars[choice.kind] += len(text)
-        return cls(blocks=tuple(blocks), kind=chars.most_common(1)[0][0])
+        return cls(blocks=tuple(blocks), kind=chars.most_common(1)[0][0], breaks=frozenset(breaks))
 
     @property
     def text(self) -> str:
@@ -197,21 +203,16 @@ class BlockSplitter(Splitter[_Parsed]):
             The text of each block; None for one that is left out. The first of a run of those has
             the marker, unless the marker of a block beside the run stands for both.
         """
-        starts, writer = self._starts(), _Writer(reference)
-        parts: list[str | None] = []
-        kept_blocks = [
-            _Kept(block, text[start : start + len(block.found.text)], own)
-            for start, (block, own) in zip(starts, self._of_each(kept), strict=False)
-        ]
-        runs = [list(run) for _, run in groupby(kept_blocks, key=lambda one: bool(one.spans))]
-        for before, run, after in zip([[], *runs], runs, [*runs[1:], []], strict=False):
-            if run[0].spans:
-                parts += map(writer.block, run)
-            elif _is_marked(run, before[-1:], after[:1]):
-                parts += [None] * len(run)
-            else:
-                parts += writer.marker(run)
-        return parts
+        writer = _Writer(reference)
+        stretches: list[list[_Kept]] = [[]]
+        for index, (start, (block, own)) in enumerate(
+            zip(self._starts(), self._of_each(kept), strict=False)
+        ):
+            if index in self.breaks:
+                stretches.append([])
+            one = _Kept(block, text[start : start + len(block.found.text)], own)
+            stretches[-1].append(one)
+        return [part for stretch in stretches for part in writer.stretch(stretch)]
 
     def _starts(self) -> list[int]:
         """Return where each block starts, and one place more."""
@@ -275,6 +276,19 @@ class _Writer:
 
     reference: str | None
     """The reference for the next marker; cleared once written."""
+
+    def stretch(self, blocks: Sequence[_Kept]) -> list[str | None]:
+        """Write blocks that follow each other."""
+        parts: list[str | None] = []
+        runs = [list(run) for _, run in groupby(blocks, key=lambda one: bool(one.spans))]
+        for before, run, after in zip([[], *runs], runs, [*runs[1:], []], strict=False):
+            if run[0].spans:
+                parts += map(self.block, run)
+            elif _is_marked(run, before[-1:], after[:1]):
+                parts += [None] * len(run)
+            else:
+                parts += self.marker(run)
+        return parts
 
     def block(self, one: _Kept) -> str:
         """Write a block of which something is kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from specprefill_integrations._arguments import checked
 from specprefill_integrations.tool_results._outcome import Outcome
@@ -18,6 +19,10 @@ class ToolResult:
 
     texts: Sequence[str]
     """The texts that may change."""
+
+    breaks: Sequence[int] = ()
+    """Places of the texts that come right after something that stays, such as an image: gap markers
+    do not stand for texts on both sides of it."""
 
     tool_name: str = ""
     """The tool; empty for a message that answers no tool call."""
@@ -51,6 +56,20 @@ class CompressedResult:
 
     outcome: Outcome
     """Counts and skip reason."""
+
+
+def breaks_in(may_change: Sequence[bool]) -> list[int]:
+    """Return the `ToolResult.breaks` of a result.
+
+    Args:
+        may_change: For each block of the result, True for a text that may change.
+    """
+    places = accumulate(may_change, initial=0)
+    return [
+        place
+        for place, before, block in zip(places, [True, *may_change], may_change, strict=False)
+        if block and not before
+    ]
 
 
 def unchanged(result: ToolResult, outcome: Outcome) -> CompressedResult:

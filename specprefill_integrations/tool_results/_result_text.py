@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._token_counting import count_each
 from specprefill_integrations.splitting._blocks import BETWEEN_BLOCKS, BlockSplitter
 from specprefill_integrations.splitting._splitter import SplitterChoice
+from specprefill_integrations.tool_results._result import ToolResult
 from specprefill_integrations.types import Budget, Compression, SkipReason, TextHint
 
 # So many texts of one line each are of one kind: that of all of them together, which tells more
@@ -53,7 +55,7 @@ class ResultText:
     @classmethod
     def of(  # noqa: PLR0913 - all that a call knows
         cls,
-        texts: Sequence[str],
+        result: ToolResult,
         tokens: Sequence[int],
         query: str | None,
         *,
@@ -64,7 +66,7 @@ class ResultText:
         """Join the texts; or return why none of them is to be cut.
 
         Args:
-            texts: The texts; at least one is not blank.
+            result: The result; at least one of its texts is not blank.
             tokens: Tokens of each.
             query: The question.
             compressor: The compressor of the result.
@@ -74,6 +76,7 @@ class ResultText:
         Raises:
             Exception: The splitter's own.
         """
+        texts = result.texts
         filled = [index for index, text in enumerate(texts) if text.strip()]
         if len(filled) == 1:
             return cls(texts=texts, tokens=tokens, cut=filled, compressor=compressor)
@@ -94,7 +97,13 @@ class ResultText:
                 choices[index] = replace(choice, gaps=gaps)
         if not choices:
             return reason
-        splitter = BlockSplitter.of([encodable(texts[i]) for i in choices], [*choices.values()])
+        stays = set(filled).difference(choices)
+        breaks = {*result.breaks, *stays, *(index + 1 for index in stays)}
+        splitter = BlockSplitter.of(
+            [encodable(texts[index]) for index in choices],
+            [*choices.values()],
+            breaks=[bisect_left(list(choices), index) for index in breaks],
+        )
         return cls(
             texts=texts,
             tokens=tokens,

@@ -273,7 +273,7 @@ class ToolResultCompressor:
         name = None if searches(request.arguments) else hint_from_metadata(request.arguments).name
         hint = TextHint(kind=task.kind, name=name, tool=request.tool_name or None)
         text = ResultText.of(
-            result.texts, tokens, query.text, compressor=compressor, budget=task.budget, hint=hint
+            result, tokens, query.text, compressor=compressor, budget=task.budget, hint=hint
         )
         whole = replace(whole, query_sources=query.sources)
         if not isinstance(text, ResultText):

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -26,6 +26,7 @@ from specprefill_integrations.tool_results import (
     ToolResult,
     ToolResultCompressor,
 )
+from specprefill_integrations.tool_results._result import breaks_in
 from tests.laws.test_compressing_kinds import any_texts, budgets
 from tests.laws.texts import count_quarters, count_with_overhead, count_words
 
@@ -60,9 +61,10 @@ class Result:
     settings: ToolResultCompressor
     store: InMemoryOriginals | None
 
-    def compressed(self, *, is_async: bool = False) -> CompressedResult:
+    def compressed(self, *, is_async: bool = False, breaks: Sequence[int] = ()) -> CompressedResult:
         result = ToolResult(
             texts=self.texts,
+            breaks=breaks,
             tool_name="list",
             find_request=lambda: ToolRequest(tool_name="list", user_message="Which error?"),
         )
@@ -209,10 +211,38 @@ def test_a_text_of_blocks_is_split_as_the_blocks_are(found: list[str], data: st.
     assert joined == splitter.render(splitter.text, kept, reference="0123456789ab") or not kept
 
 
+@few
+@given(results(), st.data())
+def test_each_run_between_images_has_a_marker_beside_it(
+    result: Result, data: st.DataObject
+) -> None:
+    breaks = data.draw(st.sets(st.integers(1, len(result.texts) - 1)))
+    done = result.compressed(breaks=sorted(breaks))
+    if done.outcome.skipped_because:
+        return
+    borders = [0, *sorted(breaks), len(result.texts)]
+    for first, end in pairwise(borders):
+        run = done.texts[first:end]
+        if any(text is None for text in run):
+            assert any("..." in text or "omitted" in text for text in run if text is not None)
+
+
+@pytest.mark.parametrize(
+    ("may_change", "breaks"),
+    [
+        ([], []),
+        ([True, True], []),
+        ([False, True, True], [0]),
+        ([True, False, False, True, True, False, True, False], [1, 3]),
+    ],
+)
+def test_breaks_are_texts_after_what_stays(may_change: list[bool], breaks: list[int]) -> None:
+    assert breaks_in(may_change) == breaks
+
+
 @pytest.mark.parametrize("max_tokens", [40, 120, 300])
 @pytest.mark.parametrize("size", [2, 30, 150])
-def test_images_between_do_not_change_the_texts(size: int, max_tokens: int) -> None:
-    """They are no texts: a run goes on across them."""
+def test_many_texts_stay_within_the_budget(size: int, max_tokens: int) -> None:
     texts = [f"Door {n} is painted green and {'lost' if n == 1 else 'open'}." for n in range(size)]
     settings = ToolResultCompressor(
         compressor=ContextCompressor(KeywordScorer(), on_error="raise"),

@@ -159,6 +159,19 @@ class TestBlocks:
         assert len(scorer.calls) == 1
         assert stamp(message)["kept_tokens"] == 16
 
+    def test_each_run_of_texts_between_images_has_a_mark(self, compressor) -> None:
+        def block(text: str, **more: object) -> dict:
+            return {"type": "text", "text": text, **more}
+
+        fish = [block(f"Fish number {n} swims in the deep blue sea.") for n in range(6)]
+        dog, cited = block(EVIDENCE), block("Cited.", citations=[{"type": "page"}])
+        given = [*fish[:2], IMAGE, dog, fish[2], cited, *fish[3:5], IMAGE, block(""), fish[5]]
+        budget = Budget(max_tokens=28)
+        middleware = SpecPrefillMiddleware(compressor=compressor, budget=budget, min_tokens=0)
+        message = answer(middleware, returning(given))
+        mark = block("[...]")
+        assert message.content == [mark, IMAGE, dog, mark, cited, mark, IMAGE, block(""), mark]
+
     def test_a_row_a_block_is_what_mcp_makes_of_a_list(self, compressor) -> None:
         rows = [
             {"type": "text", "text": json.dumps({"id": n, "note": "bark" if n == 77 else "calm"})}

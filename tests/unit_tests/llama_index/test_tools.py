@@ -367,7 +367,7 @@ class TestResults:
         assert heard.events[-1].kept_tokens == sum(map(count_words, texts))
 
     async def test_a_block_a_row_within_one_budget(self, wrap) -> None:
-        """As MCP gives a list: one reference, one marker a run, images between stay."""
+        """As MCP gives a list: one reference, one marker a run, an image between stays."""
         image = ImageBlock(url="http://localhost/a.png")
         rows = [
             json.dumps({"id": n, "note": "barked" if n == 77 else "calm"}, indent=2)
@@ -393,6 +393,30 @@ class TestResults:
                 [text] = [text for text in texts if "[reference " in text]
                 reference = text.partition("[reference ")[2].removesuffix("]")
                 assert originals.get(reference) == "\n".join(rows)
+
+    async def test_each_run_of_texts_between_images_has_a_mark(self, wrap) -> None:
+        image = ImageBlock(url="http://localhost/a.png")
+        fish = [TextBlock(text=f"Fish number {n} swims in the deep blue sea.") for n in range(6)]
+        dog = TextBlock(text="The dog barked.")
+
+        def look() -> list:
+            return [
+                *fish[:2],
+                image,
+                fish[2],
+                image,
+                fish[3],
+                dog,
+                TextBlock(text=" "),
+                image,
+                *fish[4:],
+            ]
+
+        budget = Budget(max_tokens=26)
+        output = await wrap(look, query="dog barked", budget=budget, min_tokens=0).acall()
+        shown = ["image" if block == image else block.text for block in output.blocks]
+        mark = "[...]"
+        assert shown == [mark, "image", mark, "image", mark, dog.text, " ", "image", mark]
 
     async def test_texts_share_one_budget(self, wrap) -> None:
         def look() -> list:
