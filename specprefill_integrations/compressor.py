@@ -358,9 +358,9 @@ class ContextCompressor:
     ) -> list[Compression]:
         """Keep the parts of several texts that the question needs, under one shared budget.
 
-        A text with nothing relevant comes back empty. A text that must not be cut (because of its
-        kind, or because the question needs every word) is returned unchanged and does not count
-        against the budget.
+        A text of which nothing is kept comes back empty (`Compression.is_left_out`). A text that
+        must not be cut (because of its kind, or because the question needs every word) is returned
+        unchanged and does not count against the budget.
 
         Args:
             texts: The texts; scored together, in batches.

@@ -244,6 +244,14 @@ class Compression:
     """Stretches that were left out because the call has the same text before; as in `kept`."""
 
     @property
+    def is_left_out(self) -> bool:
+        """True if nothing of a text is kept, also where only its title would have been.
+
+        The reason that events, metrics and metadata then give is `nothing_kept`.
+        """
+        return not self.kept and self.original_tokens > 0
+
+    @property
     def keep_fraction(self) -> float:
         """Kept tokens / original tokens; 1.0 for an empty text."""
         return self.kept_tokens / self.original_tokens if self.original_tokens else 1.0

@@ -42,7 +42,7 @@ class Report:
 
     def reason(self, result: Compression) -> str | None:
         """The skip reason of a result, or why nothing was kept of its text; None for neither."""
-        if result.skipped_because or result.text or not result.original_tokens:
+        if not result.is_left_out:
             return result.skipped_because
         others = any(one.text for one in self.results)
         return "budget_used_by_other_texts" if others else "budget_too_small"

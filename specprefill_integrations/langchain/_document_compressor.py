@@ -174,7 +174,7 @@ def _rewritten(
         result = next(remaining) if _is_open(document) else None
         if result is None or result.skipped_because:
             yield _copied(document)
-        elif result.kept:
+        elif not result.is_left_out:
             ours = result.as_metadata(query_sources=_sources(query))
             metadata = {**document.metadata, key_in(document.metadata): ours}
             yield Document(result.text, id=document.id, metadata=metadata)

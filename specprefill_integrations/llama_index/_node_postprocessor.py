@@ -106,7 +106,7 @@ def _rewritten(
         copy = found.model_copy(update={"node": copied(found.node)})
         if result is None or result.skipped_because:
             yield copy
-        elif result.kept or holds_media(found.node):
+        elif not result.is_left_out or holds_media(found.node):
             write_result(result, copy.node, _sources(query))
             yield copy
 

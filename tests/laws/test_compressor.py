@@ -100,6 +100,12 @@ class TestCompressDocuments:
         assert call.texts == before
 
     @given(calls())
+    def test_a_text_that_is_left_out_is_empty_and_says_so(self, call: Call) -> None:
+        for result in call.run():
+            assert result.is_left_out == (not result.text and result.original_tokens > 0)
+            assert not (result.is_left_out and result.skipped_because)
+
+    @given(calls())
     def test_a_skip_is_the_whole_text_and_is_counted(self, call: Call) -> None:
         results = call.run()
         for text, result in zip(call.texts, results, strict=True):

@@ -158,6 +158,15 @@ class TestCompressDocuments:
             "",
         ]
         assert [result.skipped_because for result in results] == [None, "empty_text", None, None]
+        assert [result.is_left_out for result in results] == [True, False, False, False]
+
+    def test_a_text_of_which_only_the_title_would_remain_is_left_out(self) -> None:
+        texts = ["# The dog\n\nFish swim all day.\n", "# Weather\n\nA dog barked in the rain.\n"]
+        titled, kept = ContextCompressor(KeywordScorer(), on_error="raise").compress_documents(
+            texts, "Which dog barked?", budget=Budget(max_tokens=10)
+        )
+        assert (titled.text, titled.is_left_out, titled.skipped_because) == ("", True, None)
+        assert (kept.text, kept.is_left_out) == (texts[1].strip(), False)
 
 
 class TestReplace:
