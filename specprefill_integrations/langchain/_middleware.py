@@ -52,6 +52,10 @@ except ModuleNotFoundError as error:
     raise MissingDependencyError(package="langchain", extra="agents") from error
 
 
+# The node of `create_agent` that calls the model.
+_MODEL_NODE = "model"
+
+
 class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     """Compresses each tool result once, before the model reads it.
 
@@ -176,8 +180,12 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             answers.append(with_result(answer, done))
         return with_answers(output, request.tool_call["id"], answers)
 
-    def _refusal(self, request: ToolCallRequest) -> ToolMessage | None:
-        """The answer to a call that must not reach its tool; None for one that may."""
+    def _refusal(self, request: ToolCallRequest) -> ToolMessage | Command[Any] | None:
+        """The answer to a call that must not reach its tool; None for one that may.
+
+        The agent ends after calls of tools that return directly, even if they failed; so a command
+        sends the refusal to the model.
+        """
         if isinstance(request.tool, RecallTool):
             return None
         call = request.tool_call
@@ -186,7 +194,10 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         )
         if refused is None:
             return None
-        return ToolMessage(refused, tool_call_id=call["id"], name=call["name"], status="error")
+        answer = ToolMessage(refused, tool_call_id=call["id"], name=call["name"], status="error")
+        if request.tool is None or not request.tool.return_direct:
+            return answer
+        return Command(update={"messages": [answer]}, goto=_MODEL_NODE)
 
     def _tool_result(self, request: ToolCallRequest, answer: ToolMessage) -> ToolResult:
         return ToolResult(

@@ -21,6 +21,7 @@ from tests.unit_tests.langchain.agents import (
     ScriptedModel,
     calls,
     read,
+    scripted,
     stamp,
     tool_messages,
 )
@@ -49,10 +50,10 @@ class Editor(ScriptedModel):
         return AIMessage("Done.")
 
 
-def files_and_tool() -> tuple[dict[str, str], BaseTool]:
+def files_and_tool(*, return_direct: bool = False) -> tuple[dict[str, str], BaseTool]:
     files: dict[str, str] = {}
 
-    @tool
+    @tool(return_direct=return_direct)
     def write(edits: list[dict[str, str]]) -> str:
         """Write files."""
         files.update({edit["path"]: edit["text"] for edit in edits})
@@ -156,3 +157,51 @@ async def test_the_recall_tool_may_be_called_with_markers(make, is_async) -> Non
     state = await agent.ainvoke(asked) if is_async else agent.invoke(asked)
     [message] = tool_messages(state)
     assert message.text == "A short text."
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_refusal_is_never_the_answer_of_the_agent(make, is_async) -> None:
+    """The agent ends after a tool that returns directly, but not after a refused call of it."""
+    middleware = make(originals=InMemoryOriginals(), on_marker_in_arguments="refuse")
+    middleware.tools[0].max_tokens = 10_000
+    files, write = files_and_tool(return_direct=True)
+    agent = create_agent(Editor(), [read, write], middleware=[middleware])
+    asked = {"messages": [HumanMessage(QUESTION)]}
+    state = await agent.ainvoke(asked) if is_async else agent.invoke(asked)
+    assert [message.name for message in tool_messages(state)] == [
+        "read",
+        "write",
+        "recall_original",
+        "write",
+    ]
+    _, refused, _, written = tool_messages(state)
+    assert (refused.status, stamp(refused)["skipped_because"]) == ("error", "return_direct")
+    assert state["messages"][-1] is written
+    assert (written.text, files) == ("Written.", {"b.txt": LONG})
+
+
+@pytest.mark.parametrize("other", ["read", "write", "show"])
+async def test_the_model_is_asked_once_after_a_refusal_beside_other_calls(make, other) -> None:
+    middleware = make(on_marker_in_arguments="refuse")
+    _, write = files_and_tool(return_direct=True)
+
+    @tool(return_direct=True)
+    def show(text: str) -> str:
+        """Show a text."""
+        return text
+
+    arguments = {"write": {"edits": [{"path": "a", "text": "[...]"}]}, "show": {"text": "Hi."}}
+    both = AIMessage(
+        "",
+        tool_calls=[
+            {"name": "write", "args": arguments["write"], "id": "1"},
+            {"name": other, "args": arguments.get(other, {}), "id": "2"},
+        ],
+    )
+    model = scripted(both)
+    agent = create_agent(model, [read, write, show], middleware=[middleware])
+    state = await agent.ainvoke({"messages": [HumanMessage(QUESTION)]})
+    refused, beside = tool_messages(state)
+    assert (refused.status, beside.status) == ("error", "error" if other == "write" else "success")
+    assert len(model.requests) == 2
+    assert state["messages"][-1].text == "Done."

@@ -574,6 +574,22 @@ class TestMarkersInArguments:
         assert "The tool was not called" in script.last_prompt
         assert files == {}
 
+    @pytest.mark.parametrize("is_react", [False, True])
+    async def test_a_refusal_is_never_the_answer_of_the_agent(self, tools, files, is_react) -> None:
+        """The agent ends after a tool that returns directly, but not after a refused call of it."""
+        read, write = tools(on_marker_in_arguments="refuse")
+        write.metadata.return_direct = True
+        arguments = [self.write_back(read.call(name="barked").content), self.write_back(LOG)]
+        if is_react:
+            script = Script(*(acts("write", **one) for one in arguments))
+            agent = ReActAgent(tools=[read, write], llm=script.llm)
+        else:
+            agent, script = function_agent(
+                [read, write], *(calls("write", **one) for one in arguments)
+            )
+        assert str(await agent.run(QUESTION)) == "Written."
+        assert files == {"a.log": LOG}
+
 
 class TestSkips:
     """What stays whole, and that the event says why."""
