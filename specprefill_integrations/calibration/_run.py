@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from specprefill_integrations._arguments import NonNegativeInt, PositiveInt, Share, checked
-from specprefill_integrations.calibration._fitting import (
+from specprefill_integrations.calibration._fitting import fit, weights_of
+from specprefill_integrations.calibration._labeled_cases import LabeledCase
+from specprefill_integrations.calibration._reading import (
     LabeledUnits,
     all_heads,
-    cross_validated_scores,
-    evidence_recall,
-    fit,
     read_cases,
     without_lookahead,
 )
-from specprefill_integrations.calibration._labeled_cases import LabeledCase
+from specprefill_integrations.calibration._validation import (
+    Scores,
+    evidence_recall,
+    held_out_scores,
+)
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._profiles import ReadoutProfile, shape_of
@@ -29,12 +32,8 @@ from specprefill_integrations.scoring.readouts._calibrated_difference import (
 )
 from specprefill_integrations.scoring.readouts._linear import LinearReadout
 from specprefill_integrations.scoring.readouts._published import PublishedReadout
-from specprefill_integrations.splitting import Splitter
-from specprefill_integrations.splitting._lines import LineSplitter
-from specprefill_integrations.splitting._prose import ProseSplitter
 
 _KEEP_FRACTIONS = (0.05, 0.1, 0.2, 0.3)
-_LINE_KINDS = frozenset({"chat", "code", "kv", "log", "logs", "records"})
 _LOOKAHEAD_TOKENS = 7
 
 # Least gain in recall for which generated tokens, which cost decode steps, are kept.
@@ -49,6 +48,10 @@ def _untracked(items: Iterable[Any], description: str = "") -> Iterable[Any]:
     return items
 
 
+RecallByKind = Mapping[str, Mapping[str, float]]
+"""Evidence recall of each kind of case, by keep fraction."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """Cases as a draft reads them."""
@@ -59,58 +62,85 @@ class Calibration:
     readout: LinearReadout
     """Heads and passes that were read; not fitted yet."""
 
-    cases: Sequence[LabeledCase]
-    """The cases."""
-
     units: Sequence[LabeledUnits]
-    """Features of their units."""
+    """Features and labels of the cases' units; cases without evidence in a unit are left out."""
 
-    scores: Sequence[NDArray[np.float64]]
-    """Cross-validated scores of their units."""
+    scores: Sequence[Scores]
+    """Scores of these units, with weights fitted to other cases."""
+
+    validation: str
+    """The way in which cases were held out, in words."""
+
+    prior: ReadoutProfile | None = None
+    """The profile from whose weights the fit starts."""
 
     @property
-    def recall(self) -> dict[str, float]:
-        """Cross-validated evidence recall of the readout on all cases, by keep fraction."""
+    def kinds(self) -> dict[str, int]:
+        """Number of cases of each kind."""
+        return dict(sorted(Counter(case.kind for case in self.units).items()))
+
+    @property
+    def recall(self) -> RecallByKind:
+        """Evidence recall of the readout on cases that it was not fitted to."""
         return _recall(self.units, self.scores)
+
+    @property
+    def prior_recall(self) -> RecallByKind:
+        """Evidence recall of the prior on the same cases; empty without one.
+
+        The prior may have been fitted to some of them.
+        """
+        prior = _linear_readout(self.prior)
+        if prior is None:
+            return {}
+        weights = weights_of(prior, self.readout)
+        return _recall(self.units, [case.features @ weights for case in self.units])
 
     @checked
     def compare(
         self, scorers: Mapping[str, SpanScorer], count: NonNegativeInt, track: Track = _untracked
-    ) -> Iterator[tuple[str, Mapping[str, float]]]:
+    ) -> Iterator[tuple[str, RecallByKind]]:
         """Measure the evidence recall of the readout and of other scorers on the same cases.
 
         Args:
             scorers: The other scorers, by name.
-            count: Number of cases, evenly spread over all.
+            count: Number of cases, drawn evenly from all kinds.
             track: Progress bar.
 
         Yields:
-            Name, and recall by keep fraction; the readout first.
+            Name and recall; the readout first.
         """
-        chosen = np.linspace(0, len(self.cases) - 1, min(count, len(self.cases)), dtype=int)
-        if not len(chosen):
+        chosen = _drawn(self.units, count)
+        if not chosen:
             return
         units = [self.units[i] for i in chosen]
         some = f"{len(chosen)} cases"
         yield f"readout, {some}", _recall(units, [self.scores[i] for i in chosen])
         for name, scorer in scorers.items():
-            tracked = track([self.cases[i] for i in chosen], description=name)
-            scores = [_scores(scorer, case) for case in tracked]
+            scores = [_scores(scorer, case) for case in track(units, description=name)]
             yield f"{name}, {some}", _recall(units, scores)
 
-    def fit(
-        self, fitted_on: Mapping[str, Any], measured: Mapping[str, Mapping[str, float]]
-    ) -> ReadoutProfile:
+    def fit(self, sources: Sequence[str], measured: Mapping[str, Any]) -> ReadoutProfile:
         """Fit the readout to all cases.
 
         Args:
-            fitted_on: Description of the cases, for the profile.
+            sources: Origins of the cases, for the profile.
             measured: Recall figures, for the profile.
         """
+        fitted_on = {
+            "cases": len(self.units),
+            "kinds": self.kinds,
+            "sources": list(sources),
+            "validation": self.validation,
+        }
+        prior = _linear_readout(self.prior)
+        if self.prior is not None and prior is not None:
+            before = self.prior.fitted_on
+            fitted_on["prior"] = {name: before[name] for name in before if name in fitted_on}
         return ReadoutProfile(
             draft=self.draft.name,
             shape=shape_of(self.draft.config),
-            readout=fit(self.readout, self.units),
+            readout=fit(self.readout, self.units, prior=prior),
             fitted_on=fitted_on,
             measured=measured,
         )
@@ -124,6 +154,7 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
     last_depth: Share = 0.65,
     window_tokens: PositiveInt = 1024,
     lookahead: bool = False,
+    prior: ReadoutProfile | None = None,
     track: Track = _untracked,
 ) -> Calibration:
     """Read cases with a draft.
@@ -134,6 +165,8 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
         last_depth: Share of the draft's layers to read.
         window_tokens: Context tokens to read at a time.
         lookahead: Also read generated tokens; they are dropped again if recall gains little.
+        prior: A profile of this draft, from whose weights the fit starts and to which it stays
+            close. Without effect if its readout is not a `LinearReadout`.
         track: Progress bar.
 
     Raises:
@@ -145,16 +178,23 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
         lookahead_tokens=_LOOKAHEAD_TOKENS if lookahead else 0,
         window_tokens=window_tokens,
     )
-    tracked = track(cases, description="reading")
-    units = list(read_cases(draft, readout, tracked, splitter_of))
-    scores = cross_validated_scores(units)
+    units = list(read_cases(draft, readout, track(cases, description="reading")))
+    before = _linear_readout(prior)
+    scores, validation = held_out_scores(readout, units, before)
     if lookahead:
         narrow, narrow_units = without_lookahead(readout, units)
-        narrow_scores = cross_validated_scores(narrow_units)
+        narrow_scores, _ = held_out_scores(narrow, narrow_units, before)
         gain = _mean_recall(units, scores) - _mean_recall(narrow_units, narrow_scores)
         if gain < _LOOKAHEAD_GAIN:
             readout, units, scores = narrow, narrow_units, narrow_scores
-    return Calibration(draft=draft, readout=readout, cases=cases, units=units, scores=scores)
+    return Calibration(
+        draft=draft,
+        readout=readout,
+        units=units,
+        scores=scores,
+        validation=validation,
+        prior=prior,
+    )
 
 
 @checked
@@ -170,25 +210,35 @@ def unfitted_scorers(draft: DraftModel) -> dict[str, SpanScorer]:
     }
 
 
-def splitter_of(kind: str) -> Splitter[Any]:
-    """Choose the splitter for a kind of case."""
-    return LineSplitter() if kind in _LINE_KINDS else ProseSplitter()
+def _linear_readout(profile: ReadoutProfile | None) -> LinearReadout | None:
+    readout = None if profile is None else profile.readout
+    return readout if isinstance(readout, LinearReadout) else None
 
 
-def _scores(scorer: SpanScorer, case: LabeledCase) -> NDArray[np.float64]:
-    split = splitter_of(case.kind)
-    spans = [split(text) for text in case.texts]
-    return np.concatenate(scorer.score_spans(case.query, case.texts, spans))
+def _drawn(cases: Sequence[LabeledUnits], count: int) -> list[int]:
+    """Draw cases, as many of each kind as possible; the same at every call."""
+    drawn: Counter[str] = Counter()
+    turns = []
+    for index in np.random.default_rng(0).permutation(len(cases)).tolist():
+        kind = cases[index].kind
+        turns.append((drawn[kind], index))
+        drawn[kind] += 1
+    return sorted(index for _, index in sorted(turns)[:count])
 
 
-def _recall(
-    units: Sequence[LabeledUnits], scores: Sequence[NDArray[np.float64]]
-) -> dict[str, float]:
+def _scores(scorer: SpanScorer, case: LabeledUnits) -> Scores:
+    asked = case.request
+    return np.concatenate(scorer.score_spans(asked.query, asked.texts, asked.spans))
+
+
+def _recall(units: Sequence[LabeledUnits], scores: Sequence[Scores]) -> RecallByKind:
+    by_keep = {format(keep, "g"): evidence_recall(units, scores, keep) for keep in _KEEP_FRACTIONS}
+    kinds = sorted({case.kind for case in units})
     return {
-        format(keep, "g"): round(evidence_recall(units, scores, keep), 4)
-        for keep in _KEEP_FRACTIONS
+        kind: {keep: round(shares[kind], 4) for keep, shares in by_keep.items()} for kind in kinds
     }
 
 
-def _mean_recall(units: Sequence[LabeledUnits], scores: Sequence[NDArray[np.float64]]) -> float:
-    return float(np.mean(list(_recall(units, scores).values())))
+def _mean_recall(units: Sequence[LabeledUnits], scores: Sequence[Scores]) -> float:
+    shares = [list(own.values()) for own in _recall(units, scores).values()]
+    return float(np.mean(shares))  # (kinds, keep fractions)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from specprefill_integrations.calibration import LabeledCase, probe_cases
+from specprefill_integrations.calibration._labeled_cases import find_evidence
+from specprefill_integrations.cli._calibrate_report import CalibrationReport
 from specprefill_integrations.cli._options import (
     AsJson,
     Debug,
@@ -34,7 +32,6 @@ from specprefill_integrations.cli._terminal import (
 )
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation import EvaluationCase, read_cases
-from specprefill_integrations.types import Span
 
 _FEWEST_CASES = 8
 
@@ -68,6 +65,13 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
     ] = 1024,
     device: Device = None,
     dtype: Dtype = None,
+    use_prior: Annotated[
+        bool,
+        typer.Option(
+            "--prior/--no-prior",
+            help="Start from the draft's present profile, if it has one, and stay close to it.",
+        ),
+    ] = True,
     source: Annotated[
         str, typer.Option(help="Origin of your cases, to be noted in the profile.")
     ] = "",
@@ -79,7 +83,7 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
     debug: Debug = False,
 ) -> None:
     """Fit a readout to a draft: find the heads that attend to what a question needs."""
-    cases = _cases(pairs or [], limit, probe)
+    cases, given = _cases(pairs or [], limit, probe)
     if len(cases) < _FEWEST_CASES:
         fail(f"{len(cases)} cases are too few to fit to; give --probe or --pairs", USAGE_ERROR)
     with clear_errors(debug=debug), quiet_libraries(debug=debug):
@@ -90,7 +94,10 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
         )
         from specprefill_integrations.evaluation._baselines import Bm25Scorer  # noqa: PLC0415
         from specprefill_integrations.scoring._draft_model import DraftModel  # noqa: PLC0415
-        from specprefill_integrations.scoring._profiles import fitted_folder  # noqa: PLC0415
+        from specprefill_integrations.scoring._profiles import (  # noqa: PLC0415
+            find_profile,
+            fitted_folder,
+        )
 
         model = DraftModel.from_source(draft, device=device, dtype=dtype)
         with working("loading the draft", quiet=quiet):
@@ -102,84 +109,49 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
                 last_depth=last_depth,
                 window_tokens=window_tokens,
                 lookahead=lookahead,
+                prior=find_profile(model) if use_prior else None,
                 track=progress.track,
             )
             others = unfitted_scorers(model)
             others["bm25"] = Bm25Scorer(next(iter(others.values())).count_tokens)
-            compared = found.compare(others, compare, progress.track)
-            recall = {
-                "readout, all cases": found.recall,
-                **{name: dict(shares) for name, shares in compared},
-            }
-        fitted_on = {
-            "cases": len(cases),
-            "kinds": dict(sorted(Counter(case.kind for case in cases).items())),
-            "sources": [*(["self-made probe"] if probe else []), *([source] if source else [])],
-        }
-        profile = found.fit(fitted_on, recall)
+            compared = dict(found.compare(others, compare, progress.track))
+        left_out = given - len(found.units)
+        report = CalibrationReport(found=found, compared=compared, left_out=left_out)
+        sources = [*(["self-made probe"] if probe else []), *([source] if source else [])]
+        profile = found.fit(sources, report.measured)
         path = output or fitted_folder() / f"{_file_name(profile.draft)}.json"
         profile.save(path)
-    _show(profile.draft, path, recall, as_json=as_json)
+    report.show(profile.draft, path, as_json=as_json)
 
 
-def _cases(paths: Sequence[Path], limit: int | None, probe: int) -> list[LabeledCase]:
-    """Read the user's cases, and add those of the probe."""
+def _cases(paths: Sequence[Path], limit: int | None, probe: int) -> tuple[list[LabeledCase], int]:
+    """Read the user's cases, and add those of the probe.
+
+    Returns:
+        The cases with evidence, and the number of all.
+    """
+    labeled: list[LabeledCase] = list(probe_cases(probe))
+    given = len(labeled)
     try:
-        read = [case for path in paths for case in read_cases(path, limit)]
+        for path in paths:
+            read = read_cases(path, limit)
+            given += len(read)
+            kind = Path(path.name.removesuffix(".gz")).stem
+            labeled += [found for case in read if (found := _labeled(kind, case)) is not None]
     except EvaluationDataError as error:
         fail(as_options(str(error)), USAGE_ERROR)
-    labeled = [found for case in read if (found := _labeled(case)) is not None]
-    return [*labeled, *probe_cases(probe)]
+    return labeled, given
 
 
-def _labeled(case: EvaluationCase) -> LabeledCase | None:
-    """Find the answers in the texts; None if there are none."""
-    evidence = [
-        (document, Span(*match.span()))
-        for document, text in enumerate(case.texts)
-        for answer in case.answers
-        if answer.strip()
-        for match in re.finditer(re.escape(answer.strip()), text, re.IGNORECASE)
-    ]
-    if not evidence or not case.query or case.metric:
+def _labeled(kind: str, case: EvaluationCase) -> LabeledCase | None:
+    """Find the evidence in the texts; None if a piece of it is nowhere."""
+    if not case.query or case.metric:
         return None
-    return LabeledCase(kind=case.task, query=case.query, texts=case.texts, evidence=tuple(evidence))
+    evidence = find_evidence(case.texts, case.answers, case.evidence, needs_all=case.needs_all)
+    if not evidence:
+        return None
+    return LabeledCase(kind=kind, query=case.query, texts=case.texts, evidence=evidence)
 
 
 def _file_name(draft: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", Path(draft).name).strip("-") or "draft"
-
-
-def _show(
-    draft: str, path: Path, recall: Mapping[str, Mapping[str, float]], *, as_json: bool
-) -> None:
-    if as_json:
-        typer.echo(json.dumps({"draft": draft, "profile": str(path), "recall": recall}, indent=2))
-        return
-    table = Table(title=f"Evidence recall of {draft}", title_justify="left")
-    table.add_column("scorer")
-    for keep in next(iter(recall.values())):
-        table.add_column(f"keep {keep}", justify="right")
-    for name, found in recall.items():
-        table.add_row(name, *(f"{share:.2f}" for share in found.values()))
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(f"Profile: {path}", soft_wrap=True)
-    rival = _unbeaten(recall)
-    if rival:
-        console.print(
-            f"warning: the fitted readout finds no more evidence than {rival}: calibrate with more "
-            "cases, or delete the profile.",
-            soft_wrap=True,
-        )
-
-
-def _unbeaten(recall: Mapping[str, Mapping[str, float]]) -> str | None:
-    """Name a scorer that finds as much as the readout on the same cases, if there is one."""
-    means = {name: sum(found.values()) for name, found in recall.items()}
-    _, *same_cases = means
-    if not same_cases:
-        return None
-    ours, *others = same_cases
-    best = max(others, key=lambda name: means[name])
-    return best if means[best] >= means[ours] else None

@@ -34,6 +34,9 @@ class EvaluationCase:
     needs_all: bool = False
     """True if every answer must be found."""
 
+    evidence: tuple[str, ...] = ()
+    """Sentences or lines that hold the answers, if they are marked."""
+
     metric: str | None = None
     """Metric of the case; None if it only matters whether an answer is found."""
 
@@ -54,7 +57,7 @@ def case_of_record(record: Mapping[str, Any]) -> EvaluationCase:
     """Make a case of a JSON object.
 
     Its fields are `id`, `task`, `query`, `documents` (objects with `text` and optionally `title`)
-    and `answers`, and optionally `all`, `metric` and `reply`.
+    and `answers`, and optionally `all`, `evidence`, `metric` and `reply`.
 
     Raises:
         EvaluationDataError: The object is no case.
@@ -64,8 +67,9 @@ def case_of_record(record: Mapping[str, Any]) -> EvaluationCase:
         task=_field(record, "task", str, "a text"),
         query=_field(record, "query", (str, type(None)), "a text or null"),
         texts=tuple(_texts(record)),
-        answers=tuple(_answers(record)),
+        answers=tuple(_strings(record, "answers")),
         needs_all=_field({"all": False, **record}, "all", bool, "true or false"),
+        evidence=tuple(_strings({"evidence": [], **record}, "evidence")),
         metric=_field({"metric": None, **record}, "metric", (str, type(None)), "a text"),
         reply=_field({"reply": None, **record}, "reply", (str, type(None)), "a text"),
     )
@@ -86,12 +90,13 @@ def _texts(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"{title}\n\n{text}" if title and not is_json(text) else text
 
 
-def _answers(record: Mapping[str, Any]) -> Iterator[str]:
-    for answer in _field(record, "answers", list, "a list"):
-        if not isinstance(answer, str) or not answer.strip():
-            msg = f"'answers' must hold texts that are not blank; got {answer!r}"
+def _strings(record: Mapping[str, Any], name: str) -> Iterator[str]:
+    """The texts of a field, none of them blank."""
+    for item in _field(record, name, list, "a list"):
+        if not isinstance(item, str) or not item.strip():
+            msg = f"{name!r} must hold texts that are not blank; got {item!r}"
             raise EvaluationDataError(msg)
-        yield answer
+        yield item
 
 
 def _field(

@@ -75,7 +75,7 @@ def hits_by(scorer, cases, keep_fraction=0.1):
         spans = [split(text) for text in case.texts]
         scores = np.concatenate(scorer.score_spans(case.query, case.texts, spans))
         parts = [t[s.start : s.end] for t, cut in zip(case.texts, spans, strict=True) for s in cut]
-        evidence = [case.texts[d][s.start : s.end] for d, s in case.evidence]
+        evidence = [case.texts[d][s.start : s.end] for [(d, s)] in case.evidence]
         best = np.argsort(-scores)[: max(1, int(keep_fraction * len(parts)))]
         found.append(any(part in parts[i] for part in evidence for i in best))
     return found
@@ -108,11 +108,11 @@ def test_where_the_evidence_stands_does_not_matter(compressor, probe):
 
 def moved(case, place):
     """The case with the text that holds the evidence at another place among the others."""
-    [(document, span)] = case.evidence
+    [[(document, span)]] = case.evidence
     others = [text for i, text in enumerate(case.texts) if i != document]
     at = round(place * len(others))
     texts = (*others[:at], case.texts[document], *others[at:])
-    return LabeledCase(kind=case.kind, query=case.query, texts=texts, evidence=((at, span),))
+    return LabeledCase(kind=case.kind, query=case.query, texts=texts, evidence=(((at, span),),))
 
 
 def test_another_question_keeps_something_else(compressor):

@@ -155,7 +155,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "comment": [*NO_TEXT, None],
     "compressors": ["bm25", ["bm25"], {"bm25": 7}, None],
     "error_min_tokens": NO_COUNT,
-    "evidence": ["text", [7], [(0,)], [(0, (1, 2))], [], None],
+    "evidence": ["text", [7], [(0,)], [(0, (1, 2))], [[(0, (1, 2))]], [[]], [], None],
     "id": NO_TEXT,
     "keep_fractions": [0.5, "0.5", [0], [1.1], ["0.5"], [], None],
     "key": ["key", 7, None],
@@ -263,6 +263,7 @@ OF_ONE: dict[str, Sequence[Any]] = {
     "AttentionScorer.draft": [*NOTHING, None],
     "build_lineup.draft": NOTHING,
     "DraftChoice.dtype": [7, ["float32"]],
+    "EvaluationCase.evidence": ["text", [7], None],
     "EvaluationCase.metric": [7, ["f1"]],
     "LabeledCase.kind": NO_TEXT,
     "LangChainTarget.model": [*NOTHING, None],
@@ -277,6 +278,7 @@ OF_ONE: dict[str, Sequence[Any]] = {
     "prepare_passes.scorer": ["mine", 7, None],
     "read_for_calibration.draft": [*NOTHING, None],
     "read_for_calibration.last_depth": [*NO_NUMBER, 0, 1.1],
+    "read_for_calibration.prior": ["profile", 7],
     "read_log_times.scorer": NO_TEXT,
     "ReadoutProfile.draft": NO_TEXT,
     "ReadoutProfile.readout": ["linear", 7, None],
@@ -334,8 +336,8 @@ READOUT = LinearReadout(
     heads=((0, 0),), passes=("question",), own_weights=(1.0,), around_weights=(0.0,)
 )
 CASE = EvaluationCase(id="1", task="facts", query="Who?", texts=("Ada.",), answers=("Ada",))
-LABELED = LabeledCase(kind="facts", query="Who?", texts=("Ada.",), evidence=((0, Span(0, 3)),))
-CALIBRATION = Calibration(draft=DRAFT, readout=READOUT, cases=[], units=[], scores=[])
+LABELED = LabeledCase(kind="facts", query="Who?", texts=("Ada.",), evidence=(((0, Span(0, 3)),),))
+CALIBRATION = Calibration(draft=DRAFT, readout=READOUT, units=[], scores=[], validation="")
 
 # By name of the parameter; with that of its function where it means something else there.
 VALID: dict[str, Any] = {

@@ -52,7 +52,7 @@ class MarkedCase:
             query=self.query,
             texts=tuple(_MARKED.sub(r"\1", text) for text in self.texts),
             evidence=tuple(
-                (document, Span(found.start(), found.end() - 2))
+                ((document, Span(found.start(), found.end() - 2)),)
                 for document, text in enumerate(self.texts)
                 for found in _MARKED.finditer(text)
             ),

@@ -79,6 +79,11 @@ class LinearReadout:
             raise ValueError(msg)
 
     @property
+    def weights(self) -> NDArray[np.float64]:
+        """All weights, in the order of `linear_features`. Shape: (2 * passes * heads + 2,)."""
+        return np.array([*self.own_weights, *self.around_weights, *self.lexical_weights])
+
+    @property
     def null_question(self) -> str | None:
         """The question without content, if its pass is read."""
         return "N/A" if "null_question" in self.passes else None
@@ -104,8 +109,7 @@ class LinearReadout:
 
     def score(self, readings: SpanReadings) -> NDArray[np.float64]:
         """Compute the weighted sum. See `Readout.score`."""
-        weights = [*self.own_weights, *self.around_weights, *self.lexical_weights]
-        scores: NDArray[np.float64] = linear_features(readings) @ np.array(weights)
+        scores: NDArray[np.float64] = linear_features(readings) @ self.weights
         return scores
 
 

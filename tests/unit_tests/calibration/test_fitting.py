@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from specprefill_integrations.calibration._fitting import (
-    LabeledUnits,
-    all_heads,
+from specprefill_integrations.calibration._fitting import fit, weights_of
+from specprefill_integrations.calibration._reading import LabeledUnits
+from specprefill_integrations.calibration._validation import (
     cross_validated_scores,
     evidence_recall,
-    fit,
-    read_cases,
-    without_lookahead,
+    held_out_scores,
+    leave_one_kind_out_scores,
 )
-from specprefill_integrations.calibration._labeled_cases import LabeledCase
-from specprefill_integrations.scoring._attention_scorer import AttentionScorer
-from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring.readouts._linear import LinearReadout
-from specprefill_integrations.splitting._prose import ProseSplitter
-from specprefill_integrations.types import Span
-from tests.tiny_models import tiny_model, tiny_tokenizer
 
 READOUT = LinearReadout(
     heads=((0, 0), (1, 0)),
@@ -33,47 +27,110 @@ READOUT = LinearReadout(
 )
 
 
-def made_up(count, telling=1, units=12, seed=0):
+def units_of(features, pieces, tokens, kind="made up"):
+    return LabeledUnits(
+        kind=kind,
+        request=ScoreRequest(None, [], []),
+        features=np.asarray(features, dtype=np.float32),
+        pieces=np.asarray(pieces, dtype=bool),
+        tokens=np.asarray(tokens),
+    )
+
+
+def made_up(count, telling=1, *, units=12, seed=0, kind="made up", pieces=1):  # noqa: PLR0913
     """Cases whose evidence stands out by one feature, and by chance in the others."""
     rng = np.random.default_rng(seed)
     cases = []
     for _ in range(count):
-        features = rng.normal(size=(units, 6)).astype(np.float32)
-        evidence = np.zeros(units, dtype=bool)
-        evidence[rng.integers(units)] = True
-        features[evidence, telling] += 4
-        tokens = rng.integers(5, 30, size=units)
-        cases.append(
-            LabeledUnits(kind="made up", features=features, is_evidence=evidence, tokens=tokens)
-        )
+        features = rng.normal(size=(units, 6))
+        evidence = np.zeros((pieces, units), dtype=bool)
+        places = rng.choice(units, size=pieces, replace=False)
+        evidence[np.arange(pieces), places] = True
+        features[places, telling] += 4
+        cases.append(units_of(features, evidence, rng.integers(5, 30, size=units), kind))
     return cases
 
 
-def loss(cases, weights, scale, penalty=0.3):
+def loss(cases, weights, scale, penalty=0.3, prior=0.0):
     """The formula that is minimized."""
-    lost = []
+    by_kind = {}
     for case in cases:
-        scores = np.exp(case.features @ weights)
-        lost.append(-math.log(scores[case.is_evidence].sum() / scores.sum()))
-    return np.mean(lost) + penalty * np.sum((weights * scale) ** 2)
+        masses = np.exp(case.features @ weights)
+        others = masses[~case.pieces.any(axis=0)].sum()
+        own = [masses[piece].sum() for piece in case.pieces]
+        lost = np.mean([-math.log(mass / (mass + others)) for mass in own])
+        by_kind.setdefault(case.kind, []).append(lost)
+    mean = np.mean([np.mean(lost) for lost in by_kind.values()])
+    return mean + penalty * np.sum(((weights - prior) * scale) ** 2)
 
 
-def test_the_weights_minimize_the_loss():
-    cases = [*made_up(20), *made_up(20, units=3, seed=1)]
-    cases[0].is_evidence[:2] = True  # more than one unit of a case
-    fitted = fit(READOUT, cases)
-    weights = np.array([*fitted.own_weights, *fitted.around_weights, *fitted.lexical_weights])
+def mixed_cases():
+    """Kinds of different size, one or several pieces, pieces that share units."""
+    cases = [
+        *made_up(20),
+        *made_up(20, units=3, seed=1),
+        *made_up(6, telling=2, kind="other", pieces=3, seed=2),
+    ]
+    cases[0].pieces[0, :2] = True  # several units of a piece
+    cases[-1].pieces[:2, 5:7] = True  # a unit of two pieces
+    return cases
+
+
+PRIOR = replace(READOUT, own_weights=(0.5, -0.5), lexical_weights=(1.0, 0.0))
+
+
+@pytest.mark.parametrize("prior", [None, PRIOR])
+def test_the_weights_minimize_the_loss(prior):
+    cases = mixed_cases()
+    weights = fit(READOUT, cases, prior=prior).weights
     scale = np.concatenate([case.features for case in cases]).std(axis=0, ddof=1)
-    least = loss(cases, weights, scale)
+    start = 0.0 if prior is None else prior.weights
+    least = loss(cases, weights, scale, prior=start)
     for axis in np.eye(len(weights)):
         for step in (0.02 * axis, -0.02 * axis):
-            assert loss(cases, weights + step, scale) > least
+            assert loss(cases, weights + step, scale, prior=start) > least
+
+
+def test_a_case_that_is_all_evidence_teaches_nothing():
+    cases = mixed_cases()
+    everything = units_of(cases[0].features, np.ones((1, 12)), cases[0].tokens)
+    flat = units_of(np.zeros((12, 6)), cases[0].pieces, cases[0].tokens)
+    assert np.isfinite(fit(READOUT, [everything, *cases]).weights).all()
+    assert np.abs(fit(READOUT, [everything, flat]).weights).max() < 0.02
+
+
+def test_kinds_weigh_the_same_whatever_their_size():
+    few, many = made_up(2, kind="few", seed=3), made_up(40, telling=2, kind="many")
+    weights = fit(READOUT, [*few, *many]).weights
+    as_one = fit(READOUT, [replace(case, kind="one") for case in (*few, *many)]).weights
+    more = fit(READOUT, [*few * 9, *many]).weights
+    assert weights[1] > 2 * as_one[1]
+    assert weights == pytest.approx(more, abs=0.1)  # the same, but for the features' scale
+
+
+def test_a_high_penalty_leaves_the_prior():
+    weights = fit(READOUT, mixed_cases(), prior=PRIOR, penalty=1e6).weights
+    assert weights == pytest.approx(PRIOR.weights, abs=1e-3)
+
+
+def test_a_prior_is_aligned_by_head_and_pass():
+    wide = replace(
+        READOUT,
+        heads=((0, 0), (0, 1), (1, 0)),
+        passes=("question", "null_question"),
+        own_weights=tuple(map(float, range(1, 7))),
+        around_weights=tuple(map(float, range(11, 17))),
+        lexical_weights=(7.0, 8.0),
+    )
+    assert weights_of(wide, wide).tolist() == wide.weights.tolist()
+    assert weights_of(wide, READOUT).tolist() == [1, 3, 11, 13, 7, 8]
+    own, around = [0.5, 0, -0.5, 0, 0, 0], [0.0] * 6
+    assert weights_of(PRIOR, wide).tolist() == [*own, *around, 1, 0]
 
 
 @pytest.mark.parametrize("telling", range(6))
 def test_the_feature_that_tells_gets_the_weight(telling):
-    fitted = fit(READOUT, made_up(40, telling))
-    weights = [*fitted.own_weights, *fitted.around_weights, *fitted.lexical_weights]
+    weights = fit(READOUT, made_up(40, telling)).weights
     assert int(np.argmax(np.abs(weights))) == telling
     assert weights[telling] > 0
 
@@ -82,48 +139,86 @@ def test_the_same_cases_give_the_same_weights():
     assert fit(READOUT, made_up(20)) == fit(READOUT, made_up(20))
 
 
+def told_wrong(case):
+    return replace(case, pieces=~case.pieces)
+
+
+def are_equal(before, after):
+    return [np.allclose(*pair) for pair in zip(before, after, strict=True)]
+
+
 def test_scores_in_cross_validation_come_from_the_other_folds():
     """With its own evidence told wrong a case scores as before: it does not fit itself."""
     cases = made_up(8)
-    before = cross_validated_scores(cases, folds=4)
-    wrong = list(cases)
-    wrong[3] = LabeledUnits(
-        kind="made up",
-        features=cases[3].features,
-        is_evidence=~cases[3].is_evidence,
-        tokens=cases[3].tokens,
-    )
-    after = cross_validated_scores(wrong, folds=4)
-    assert np.allclose(before[3], after[3])
-    changed = [not np.allclose(*pair) for pair in zip(before, after, strict=True)]
-    assert sum(changed) == 6  # all but those of its own fold
+    before = cross_validated_scores(READOUT, cases, folds=4)
+    wrong = [*cases[:3], told_wrong(cases[3]), *cases[4:]]
+    after = cross_validated_scores(READOUT, wrong, folds=4)
+    unchanged = are_equal(before, after)
+    assert unchanged[3]
+    assert unchanged.count(False) == 6  # all but those of its own fold
+
+
+def test_scores_of_a_kind_come_from_the_other_kinds():
+    cases = [case for kind in "abc" for case in made_up(3, kind=kind, seed=ord(kind))]
+    before = leave_one_kind_out_scores(READOUT, cases)
+    wrong = [case if case.kind != "b" else told_wrong(case) for case in cases]
+    after = leave_one_kind_out_scores(READOUT, wrong)
+    assert are_equal(before, after) == [False] * 3 + [True] * 3 + [False] * 3
+
+
+@pytest.mark.parametrize(("kinds", "words"), [("ab", "each of 4 parts"), ("abc", "each kind")])
+def test_kinds_are_held_out_if_there_are_three(kinds, words):
+    cases = [case for kind in kinds for case in made_up(3, kind=kind, seed=ord(kind))]
+    scores, validation = held_out_scores(READOUT, cases)
+    by_kind = leave_one_kind_out_scores(READOUT, cases)
+    by_fold = cross_validated_scores(READOUT, cases)
+    assert all(are_equal(scores, by_kind if kinds == "abc" else by_fold))
+    assert validation.startswith(words)
+    assert "prior" not in validation
+    scores, validation = held_out_scores(READOUT, cases, PRIOR)
+    assert not any(are_equal(scores, by_kind))
+    assert "the prior's own data are not held out" in validation
 
 
 def test_recall_is_high_where_features_tell_and_chance_where_they_do_not():
-    cases = made_up(60)
-    told = evidence_recall(cases, cross_validated_scores(cases), 0.2)
-    blind = evidence_recall(cases, [np.arange(12.0)] * 60, 0.2)
-    assert told > 0.9
-    assert blind < 0.5
+    cases = [*made_up(60), *made_up(30, pieces=2, kind="two pieces")]
+    told = evidence_recall(cases, cross_validated_scores(READOUT, cases), 0.3)
+    blind = evidence_recall(cases, [np.arange(12.0)] * 90, 0.3)
+    assert min(told.values()) > 0.9
+    assert blind["made up"] < 0.5
+    assert blind["two pieces"] < 0.2
 
 
 def test_recall_counts_tokens_and_passes_over_what_does_not_fit():
-    case = LabeledUnits(
-        kind="",
-        features=np.zeros((3, 1), dtype=np.float32),
-        is_evidence=np.array([False, False, True]),
-        tokens=np.array([60, 30, 10]),
-    )
+    case = units_of(np.zeros((3, 1)), [[False, False, True]], [60, 30, 10], "k")
     scores = [np.array([3.0, 2.0, 1.0])]
-    assert evidence_recall([case], scores, 0.1) == 1.0  # 60 and 30 do not fit, 10 does
-    assert evidence_recall([case], scores, 0.6) == 0.0  # 60 fit, then nothing
-    assert evidence_recall([case], scores, 0.7) == 1.0
+    assert evidence_recall([case], scores, 0.1) == {"k": 1.0}  # 60 and 30 do not fit, 10 does
+    assert evidence_recall([case], scores, 0.6) == {"k": 0.0}  # 60 fit, then nothing
+    assert evidence_recall([case], scores, 0.7) == {"k": 1.0}
+
+
+def test_recall_asks_for_a_unit_of_every_piece():
+    pieces = [[True, True, False, False], [False, True, True, False]]
+    case = units_of(np.zeros((4, 1)), pieces, [10, 10, 10, 10], "k")
+    kept = {
+        order: evidence_recall([case], [-np.array(list(order), dtype=float)], 0.5)["k"]
+        for order in [(0, 2, 1, 3), (2, 3, 0, 1), (2, 0, 3, 1), (1, 2, 3, 0)]
+    }
+    assert kept == {(0, 2, 1, 3): 1.0, (2, 3, 0, 1): 0.0, (2, 0, 3, 1): 1.0, (1, 2, 3, 0): 0.0}
+
+
+def test_recall_is_told_by_kind():
+    cases = [
+        units_of(np.zeros((2, 1)), [[True, False]], [10, 10], kind) for kind in ("b", "a", "b")
+    ]
+    scores = [np.array([1.0, 0.0]), np.array([1.0, 0.0]), np.array([0.0, 1.0])]
+    assert evidence_recall(cases, scores, 0.5) == {"a": 1.0, "b": 0.5}
 
 
 @pytest.mark.parametrize("folds", [1, 9])
 def test_too_few_cases_or_folds_are_refused(folds):
     with pytest.raises(ValueError, match="folds"):
-        cross_validated_scores(made_up(8), folds=folds)
+        cross_validated_scores(READOUT, made_up(8), folds=folds)
 
 
 def test_nothing_is_fitted_to_nothing():
@@ -131,50 +226,6 @@ def test_nothing_is_fitted_to_nothing():
         fit(READOUT, [])
 
 
-CASE = LabeledCase(
-    kind="facts",
-    query="Who ran away?",
-    texts=("The cat sat on the mat. The dog ran away from it all.", "It was late. Nobody came."),
-    evidence=((0, Span(24, 53)),),
-)
-
-
-@pytest.mark.parametrize("architecture", ["llama", "qwen3", "deepseek_v3", "gemma3"])
-def test_reading_agrees_with_scoring(architecture):
-    """Features times fitted weights are the scores that the fitted readout gives."""
-    draft = DraftModel.from_pair(tiny_model(architecture, dtype=torch.float64), tiny_tokenizer())
-    readout = all_heads(draft, window_tokens=100)
-    [units] = read_cases(draft, readout, [CASE], lambda _: ProseSplitter())
-    assert units.is_evidence.tolist() == [False, True, False, False]
-    fitted = fit(readout, [units])
-    weights = [*fitted.own_weights, *fitted.around_weights, *fitted.lexical_weights]
-    spans = [ProseSplitter()(text) for text in CASE.texts]
-    scores = AttentionScorer(draft, fitted).score_spans(CASE.query, CASE.texts, spans)
-    assert np.concatenate(scores) == pytest.approx(units.features @ weights, rel=1e-4, abs=1e-5)
-    assert int(np.argmax(np.concatenate(scores))) == 1  # what it was fitted to
-
-
-def test_without_lookahead_is_as_if_none_had_been_read():
-    model = tiny_model("llama", dtype=torch.float64)
-    draft = DraftModel.from_pair(model, tiny_tokenizer())
-    wide = all_heads(draft, lookahead_tokens=2)
-    plain = all_heads(draft)
-    split = lambda _: ProseSplitter()  # noqa: E731
-    narrowed, [units] = without_lookahead(wide, list(read_cases(draft, wide, [CASE], split)))
-    [expected] = read_cases(draft, plain, [CASE], split)
-    assert narrowed == plain
-    assert units.features == pytest.approx(expected.features, rel=1e-5)
-
-
-def test_deep_layers_are_left_out():
-    draft = DraftModel.from_pair(tiny_model("llama"), tiny_tokenizer())
-    assert {layer for layer, _ in all_heads(draft, last_depth=0.5).heads} == {1}
-    assert {layer for layer, _ in all_heads(draft, last_depth=1.0).heads} == {1, 2}
-
-
-@pytest.mark.parametrize(
-    "evidence", [(), ((0, Span(5, 5)),), ((0, Span(0, 999)),), ((2, Span(0, 3)),)]
-)
-def test_a_case_needs_evidence_that_stands_in_it(evidence):
-    with pytest.raises(ValueError, match="evidence"):
-        LabeledCase(kind="", query="?", texts=("one text", "two"), evidence=evidence)
+def test_one_kind_cannot_be_left_out():
+    with pytest.raises(ValueError, match="no cases"):
+        leave_one_kind_out_scores(READOUT, made_up(8))

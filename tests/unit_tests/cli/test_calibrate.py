@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -33,7 +35,7 @@ def run(*options, code=0):
     return result
 
 
-def pairs_file(tmp_path, count=12):
+def pairs_file(tmp_path, count=12, name="lights.jsonl", **more):
     names = [
         "Ada",
         "Bela",
@@ -54,7 +56,7 @@ def pairs_file(tmp_path, count=12):
             "text": " ".join(f"Light {n} is kept by {name}." for n, name in enumerate(names)),
         }
     ]
-    path = tmp_path / "pairs.jsonl"
+    path = tmp_path / name
     lines = [
         {
             "id": str(n),
@@ -62,13 +64,15 @@ def pairs_file(tmp_path, count=12):
             "query": f"Who keeps light {n}?",
             "documents": documents,
             "answers": [name],
+            **more,
         }
         for n, name in enumerate(names[:count])
     ]
     lines.append(
         {"id": "x", "task": "lights", "query": "Who?", "documents": documents, "answers": ["Zoe"]}
     )
-    path.write_text("\n".join(map(json.dumps, lines)))
+    data = "\n".join(map(json.dumps, lines)).encode()
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     return path
 
 
@@ -85,8 +89,10 @@ def test_any_draft_gets_a_profile(tmp_path, cache, architecture, probe):
     assert found["profile"] == str(path)
     assert [list(recall) for recall in found["recall"].values()] == [KEEPS] * 5
     profile = ReadoutProfile.load(path)
-    assert profile.measured == found["recall"]
+    assert profile.measured == {"recall": found["recall"], "by_kind": found["by_kind"]}
+    assert found["left_out"] == (0 if probe else 1)
     assert profile.fitted_on["cases"] == (probe or 12)
+    assert profile.fitted_on["validation"] == found["validation"]
     assert profile.fitted_on["sources"] == (["self-made probe"] if probe else [])
     draft = DraftModel.from_source(place)
     assert find_profile(draft) == profile
@@ -101,11 +107,66 @@ def test_the_users_questions_and_their_source_are_in_the_profile(tmp_path):
         *("--probe", 0, "--compare", 0, "--output", output, "--window-tokens", 128),
     )
     profile = ReadoutProfile.load(output)
-    assert profile.fitted_on == {"cases": 12, "kinds": {"lights": 12}, "sources": ["a lighthouse"]}
+    assert profile.fitted_on == {
+        "cases": 12,
+        "kinds": {"lights": 12},
+        "sources": ["a lighthouse"],
+        "validation": "each of 4 parts with weights fitted to the other parts",
+    }
     assert profile.readout.window_tokens == 128
     assert any(profile.readout.own_weights)
     assert "readout, all cases" in result.stdout
+    assert "Left out 1 cases" in result.stdout
     assert str(output) in "".join(result.stdout.split())
+
+
+def test_every_file_is_a_kind_and_kinds_weigh_the_same(tmp_path):
+    place = save_tiny_draft(tmp_path / "draft")
+    output = tmp_path / "mine.json"
+    files = [
+        pairs_file(tmp_path, 8, "a.jsonl"),
+        pairs_file(tmp_path, 2, "b.jsonl.gz"),
+        pairs_file(tmp_path, 3, "c.jsonl", evidence=["Light 0 is kept by Ada."]),
+    ]
+    pairs = [option for path in files for option in ("--pairs", path)]
+    options = ("--draft", place, *pairs, "--probe", 0, "--compare", 3, "--output", output)
+    found = json.loads(run(*options, "--json").stdout)
+    profile = ReadoutProfile.load(output)
+    assert profile.fitted_on["kinds"] == {"a": 8, "b": 2, "c": 3}
+    assert profile.fitted_on["validation"] == "each kind with weights fitted to the other kinds"
+    assert list(found["by_kind"]) == ["a", "b", "c"]
+    for name, recall in found["recall"].items():  # three compared cases are one of each kind
+        for keep, share in recall.items():
+            of_kinds = [found["by_kind"][kind][name][keep] for kind in "abc"]
+            assert share == pytest.approx(sum(of_kinds) / 3, abs=1e-4)
+    shown = " ".join(run(*options, "--compare", 0).stdout.split())
+    assert "mean over kinds" in shown
+    [row] = re.findall(r"b \(2\) ([\d ]+\d) c", shown)
+    shares = found["by_kind"]["b"]["readout, all cases"]
+    assert row.split() == [f"{100 * shares[keep]:.0f}" for keep in KEEPS[1:]]
+
+
+def test_the_present_profile_is_the_prior(tmp_path, cache):
+    place = save_tiny_draft(tmp_path / "draft")
+    cases = ("--pairs", pairs_file(tmp_path), "--probe", 0, "--compare", 0)
+    first = json.loads(run("--draft", place, *cases, "--json").stdout)
+    assert list(first["recall"]) == ["readout, all cases"]
+    output = tmp_path / "second.json"
+    options = ("--draft", place, *cases, "--output", output, "--json")
+    again = json.loads(run(*options).stdout)
+    assert list(again["recall"]) == ["readout, all cases", "prior, all cases"]
+    assert "the prior's own data are not held out" in again["validation"]
+    before, second = ReadoutProfile.load(Path(first["profile"])), ReadoutProfile.load(output)
+    expected = {name: before.fitted_on[name] for name in ("cases", "kinds", "sources")}
+    assert second.fitted_on["prior"].items() >= expected.items()
+    plain = json.loads(run(*options, "--no-prior").stdout)
+    assert plain["recall"] == first["recall"]
+    from_zero = ReadoutProfile.load(output)
+    assert from_zero.readout == before.readout
+    assert "prior" not in from_zero.fitted_on
+
+    sizes = [np.abs(profile.readout.weights).sum() for profile in (before, second)]
+    assert sizes[1] > sizes[0]  # it goes on in the same direction
 
 
 def test_lookahead_that_does_not_pay_leaves_no_trace(tmp_path):
@@ -132,10 +193,14 @@ def test_what_is_not_beaten_is_named(monkeypatch, tmp_path, ours, theirs, rival)
     class Calibrated:
         """A readout whose recall is given."""
 
-        recall: ClassVar = {"0.1": 0.7}
+        recall: ClassVar = {"k": {"0.1": 0.7}}
+        prior_recall: ClassVar = {"k": {"0.1": 0.95}}
+        kinds: ClassVar = {"k": 48}
+        units: ClassVar = [None] * 48
+        validation = "others"
 
         def compare(self, _, count, *__):
-            return [(name, {"0.1": share}) for name, share in compared] if count else []
+            return [(name, {"k": {"0.1": share}}) for name, share in compared] if count else []
 
         def fit(self, *_):
             return SimpleNamespace(draft="draft", save=lambda _: None)

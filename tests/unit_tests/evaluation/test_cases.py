@@ -90,6 +90,14 @@ class TestReading:
         assert (case.id, case.query, case.needs_all, case.metric) == ("7", None, True, "rouge")
         assert case.reply == "Eve does."
 
+    def test_marked_evidence(self, tmp_path: Path) -> None:
+        marked = ["Ada keeps the lighthouse.", "It rained."]
+        plain, case = read_cases(a_file(tmp_path, RECORD, {**RECORD, "evidence": marked}))
+        assert case.evidence == tuple(marked)
+        assert plain.evidence == ()
+        assert case.is_answered_by(["ada"])
+        assert not case.is_answered_by(["It rained."])
+
     def test_order_limit_and_blank_lines(self, tmp_path: Path) -> None:
         path = a_file(tmp_path, *({**RECORD, "id": i} for i in range(4)))
         path.write_bytes(b"\n  \r\n" + path.read_bytes().replace(b"\n", b"\r\n\n"))
@@ -187,6 +195,8 @@ class TestErrors:
             ({"answers": "Ada"}, "'answers' must be a list"),
             ({"answers": ["Ada", " "]}, "' '"),
             ({"answers": [3]}, "'answers' must hold texts"),
+            ({"evidence": "Ada keeps it."}, "'evidence' must be a list"),
+            ({"evidence": [""]}, "'evidence' must hold texts that are not blank"),
             ({"all": 1}, "'all' must be true or false"),
             ({"metric": 1}, "'metric' must be a text"),
         ],
