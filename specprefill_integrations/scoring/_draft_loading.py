@@ -28,7 +28,11 @@ from specprefill_integrations.errors import (
 from specprefill_integrations.scoring._draft_files import Part, find_damage, is_gguf, weights_file
 from specprefill_integrations.scoring._draft_location import THREE_WAYS
 from specprefill_integrations.scoring._gguf_cache import Loaded
-from specprefill_integrations.scoring._transformers_versions import attention_for, unpacked_gguf
+from specprefill_integrations.scoring._transformers_versions import (
+    attention_for,
+    gguf_bar_as_others,
+    unpacked_gguf,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +161,8 @@ def quiet_transformers() -> Iterator[None]:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
-        yield
+        with gguf_bar_as_others():
+            yield
     finally:
         transformers_logging.set_verbosity(level)
         if shown:

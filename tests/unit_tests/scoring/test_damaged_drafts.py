@@ -169,6 +169,7 @@ def test_a_special_token_without_an_embedding_is_none_of_a_text():
 def write_gguf(path: Path) -> Path:
     """A GGUF file with a weight; of no complete model."""
     writer = gguf.GGUFWriter(path, "llama")
+    writer.add_vocab_size(64)
     writer.add_tensor("token_embd.weight", np.zeros((64, 64), np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -12,11 +12,13 @@ import weakref
 
 import pytest
 import torch
+from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from specprefill_integrations import ContextCompressor
 from specprefill_integrations.errors import DraftModelNotFoundError, DraftModelUnsupportedError
 from specprefill_integrations.scoring import _draft_location as draft_location
 from specprefill_integrations.scoring import _draft_model as draft_model
+from specprefill_integrations.scoring._draft_loading import quiet_transformers
 from specprefill_integrations.scoring._draft_location import (
     DEFAULT_HUB_ID,
     FolderModel,
@@ -27,6 +29,7 @@ from specprefill_integrations.scoring._draft_location import (
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._engine_limits import EngineLimits
 from tests.tiny_models import save_tiny_draft, tiny_model, tiny_tokenizer
+from tests.unit_tests.scoring.test_damaged_drafts import write_gguf
 
 
 @pytest.fixture(scope="module")
@@ -243,3 +246,16 @@ def test_a_pair_is_a_model_and_a_tokenizer():
 def test_an_empty_name_is_no_draft(name):
     with pytest.raises(DraftModelNotFoundError, match=f"name .* is empty: '{name}'"):
         ContextCompressor.from_draft_model(name)
+
+
+def test_reading_a_gguf_file_shows_no_bar_while_transformers_is_quiet(tmp_path, capsys):
+    path = write_gguf(tmp_path / "tiny.gguf")
+    model = tiny_model("llama")
+
+    def read() -> str:
+        load_gguf_checkpoint(path, return_tensors=True, model_to_load=model)
+        return capsys.readouterr().err
+
+    with quiet_transformers():
+        assert read() == ""
+    assert "de-quantizing" in read(), "others see the bar as before"
