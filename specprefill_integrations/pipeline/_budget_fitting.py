@@ -101,8 +101,10 @@ class BudgetFitter:
             started = self._start_of_best(units, token_limit)
             if started is not None:
                 return started
-        is_topped_up = self.tops_up or not choice.kept
-        return self._topped_up(units, choice, token_limit) if is_topped_up else choice.rendered
+        if not self.tops_up and choice.kept:
+            return choice.rendered
+        rendered = self._topped_up(units, choice, token_limit)
+        return rendered if any(one.kept for one in rendered) else self._cheapest(units, token_limit)
 
     def keep(self, units: Sequence[Unit], kept: frozenset[int]) -> list[Fitted]:
         """Render a given selection, whatever it costs."""
@@ -205,6 +207,17 @@ class BudgetFitter:
             if cost < 0:  # it closed a gap, so more is left than before
                 further.reconsider()
         return rendered
+
+    def _cheapest(self, units: Sequence[Unit], token_limit: int) -> list[Fitted]:
+        """Keep the unit that costs least with its needs, if it fits."""
+        costs = {
+            index: sum(units[one].tokens for one in with_needs(units, [index]))
+            for index, unit in enumerate(units)
+            if not unit.only_heads
+        }
+        least = sorted(costs, key=costs.__getitem__)[:1]
+        rendered = self._render(units, with_needs(units, least))
+        return rendered if _total(rendered) <= token_limit else self._render(units, ())
 
     def _slack(self, document: SplitDocument) -> int:
         """Return by how many tokens one more unit may cost less than estimated."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
@@ -456,3 +457,90 @@ def test_a_record_without_a_name_is_kept_with_its_first_text(key: str) -> None:
         kept = compressor.compress(text, "value7x", budget=Budget(keep_fraction=0.15)).text
         assert '"country": "n7x"' in kept
         assert f'"{key}": "value7x"' in kept
+
+
+COLUMNS = ["harbor", "depth_m", "open_since", "note"]
+ROWS = [[f"Port {n}", n * 7, 1900 + n, f"quay {n}"] for n in range(20)]
+DICTS = [{"name": name, "type": "string"} for name in COLUMNS]
+
+# A table as programs write it, and whether its columns stand in a member.
+TABLES: dict[str, Any] = {
+    "columns and rows": {"columns": COLUMNS, "rows": ROWS},
+    "rows first": {"data": ROWS, "took_ms": 4, "columns": COLUMNS},
+    "pandas": {"columns": COLUMNS, "index": list("abcdefghijklmnopqrst"), "data": ROWS},
+    "a square one": {"index": list("wxyz"), "columns": COLUMNS, "data": ROWS[7:11]},
+    "objects for columns": {"columns": DICTS, "rows": ROWS},
+    "a schema": {
+        "schema": {"fields": DICTS},
+        "rows": [{"f": [{"v": cell} for cell in row]} for row in ROWS],
+    },
+    "series": {"results": [{"series": [{"name": "s", "columns": COLUMNS, "values": ROWS}]}]},
+    "a header row": [COLUMNS, *ROWS],
+    "a header row in a member": {"range": "A1:D21", "values": [COLUMNS, *ROWS]},
+    "names in another language": {"titel": COLUMNS, "zeilen": ROWS},
+    "numbers": {
+        "columns": COLUMNS,
+        "data": [[n, n * 7, 7741 if n == 7 else n, 3] for n in range(9)],
+    },
+}
+
+
+@pytest.mark.parametrize("limit", [50, 90, 130, 200])
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("name", TABLES)
+def test_a_row_is_kept_with_the_names_of_its_columns(
+    name: str, indent: int | None, limit: int
+) -> None:
+    text = json.dumps(TABLES[name], indent=indent)
+    kept = ContextCompressor(KeywordScorer(), on_error="raise").compress(
+        text, "Port 7 quay 49 1907 7741", budget=Budget(max_tokens=limit)
+    )
+    json.loads(kept.text)
+    assert limit < 130 or any(fact in kept.text for fact in ('"Port 7"', "7741"))
+    if '"Port ' in kept.text:
+        assert '"harbor"' in kept.text
+    if '"quay 7"' in kept.text:
+        assert '"note"' in kept.text
+    if re.search(r"\b49\b", kept.text):
+        assert '"depth_m"' in kept.text
+
+
+def test_a_cell_of_a_long_row_is_kept_with_the_first_one_and_both_columns() -> None:
+    rows = [[f"Port {n}", f"The quay of port {n} is of stone. " * 9, n] for n in range(9)]
+    text = json.dumps({"columns": ["harbor", "about", "rank"], "rows": rows})
+    splitter = JsonSplitter(max_unit_chars=60)
+    found = splitter.split(text)
+    needs = splitter.links(text, found.units, found.parsed)
+    parts = found.parts
+    index = next(i for i, part in enumerate(parts) if "port 4 is" in part)
+    assert {parts[i] for i in needs[index]} == {
+        '"columns": ["harbor", "about", "rank"]',
+        '"Port 4"',
+    }
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"tags": ["a", "b"], "points": [["x", "y"], ["z", "w"]]},
+        {"columns": ["a", "b"], "rows": [[1, 2, 3], [4, 5, 6]]},
+        {"columns": ["a", "b"], "rows": [[1, 2], [4, 5, 6]]},
+        [["a", "b"], ["c", "d"], ["e", "f"]],
+        [["a", "b"], [1, 2]],
+        [["a", ""], [1, 2], [3, 4]],
+    ],
+)
+def test_arrays_of_arrays_that_are_no_tables(value: Any) -> None:
+    text = json.dumps(value)
+    units = JsonSplitter(max_unit_chars=8)(text)
+    assert not any(JsonSplitter(max_unit_chars=8).links(text, units))
+
+
+@pytest.mark.parametrize("limit", range(25, 80, 5))
+def test_where_no_row_fits_with_its_columns_something_else_is_kept(limit: int) -> None:
+    text = json.dumps(TABLES["rows first"])
+    result = ContextCompressor(KeywordScorer(), on_error="raise").compress(
+        text, "Port 7 quay 49", budget=Budget(max_tokens=limit)
+    )
+    assert result.text
+    assert result.kept_tokens <= limit

@@ -8,7 +8,7 @@ into lines.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -17,6 +17,12 @@ from specprefill_integrations._visible import visible
 from specprefill_integrations.splitting._json._identities import identities
 from specprefill_integrations.splitting._json._nodes import Node
 from specprefill_integrations.splitting._json._strings import parts_of_string
+from specprefill_integrations.splitting._json._tables import (
+    Columns,
+    Header,
+    header_row,
+    headers_in,
+)
 from specprefill_integrations.splitting._json._values import JsonValues, StringParts, parsed_json
 from specprefill_integrations.splitting._json._writer import JsonWriter
 from specprefill_integrations.splitting._lines import LineSplitter
@@ -91,7 +97,8 @@ class JsonSplitter(Splitter[JsonValues]):
     ) -> list[tuple[int, ...]]:
         """Return the members that identify the records of each unit, and the ends of its array.
 
-        The first and the last number of a long array of numbers are kept together.
+        Rows of a table need the names of their columns. The first and the last number of a long
+        array of numbers are kept together.
         """
         parsed = parsed or self.parse(text)
         root = parsed.root
@@ -99,11 +106,13 @@ class JsonSplitter(Splitter[JsonValues]):
             return [()] * len(units)
         place = {unit: index for index, unit in enumerate(units)}
         links: list[tuple[int, ...]] = []
-        waiting: list[tuple[Node, tuple[int, ...]]] = [(root, ())]
+        waiting: list[tuple[Node, tuple[int, ...], Columns | None]] = [(root, (), None)]
+        has_tables = False
         while waiting:
-            node, needs = waiting.pop()
+            node, needs, columns = waiting.pop()
             children = self._opened(node)
             if not children:
+                needs += columns.places if columns else ()
                 first = len(links)
                 count = bisect_left(units, (node.end, 0)) - first  # parts, if it is a string
                 parts = self._parts(text, node, parsed)[1] if count > 1 else []
@@ -114,13 +123,50 @@ class JsonSplitter(Splitter[JsonValues]):
             named = identities(text, node, place, is_element=is_element)
             if node.is_packed:
                 named = [one.unit for one in (children[0], children[-1]) if one.unit in place]
+            elif columns and columns.names_row(node):
+                named = [one.unit for one in children[:1] if one.unit in place]
             below = (*needs, *sorted(place[one] for one in named))
             # An id may be what is asked for, so it needs the name. The name does not need the id.
             dependent, free = (named[:1], named[1:]) if node.is_packed else (named[1:], named[:1])
             own = dict.fromkeys(free, needs)
             own |= dict.fromkeys(dependent, (*needs, *(place[one] for one in free)))
-            waiting += [(one, own.get(one.unit, below)) for one in reversed(children)]
-        return links
+            has_tables |= columns is not None
+            columns_below = self._columns_below(node, columns, place)
+            waiting += [
+                (one, own.get(one.unit, below), inner)
+                for one, inner in zip(reversed(children), reversed(columns_below), strict=True)
+            ]
+        return _closed(links) if has_tables else links
+
+    def _columns_below(
+        self, node: Node, columns: Columns | None, place: Mapping[Span, int]
+    ) -> Sequence[Columns | None]:
+        """Return what names the columns of each member or element of an opened value."""
+        if columns:
+            return columns.below(node)
+        if node.bracket == "{":
+            headers = headers_in(node)
+            return [
+                self._columns(headers[one], place) if one in headers else None
+                for one in node.children
+            ]
+        header = header_row(node)
+        if header is None:
+            return [None] * len(node.children)
+        row = self._columns(header, place)._replace(is_row=True)
+        return [None, *[row] * (len(node.children) - 1)]
+
+    def _columns(self, header: Header, place: Mapping[Span, int]) -> Columns:
+        """Return the units that name the columns of a table."""
+        is_one = not (self._opened(header.holder) and self._opened(header.names))
+        nodes = [header.holder if not self._opened(header.holder) else header.names]
+        if not is_one:
+            nodes = header.names.children
+        places = [
+            tuple(place[leaf.unit] for leaf in self._leaves(one) if leaf.unit in place)
+            for one in nodes
+        ]
+        return Columns(tuple(places * len(header.names.children) if is_one else places))
 
     def refine(
         self,
@@ -238,3 +284,11 @@ class JsonSplitter(Splitter[JsonValues]):
             parts[0] = Span(0, parts[0].end)
             parts[-1] = Span(parts[-1].start, node.end)
         return parts, links
+
+
+def _closed(links: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The links with all that needed units need."""
+    return [
+        tuple(dict.fromkeys(above for one in needs for above in (*links[one], one)))
+        for needs in links
+    ]
