@@ -296,3 +296,68 @@ def test_bytes_are_split_at_their_lines() -> None:
 )
 def test_code_prose_and_logs_are_not_json(text: str) -> None:
     assert SplitByKind().kind(text) != "json"
+
+
+def php_array(rows: Sequence[Record]) -> str:
+    """The output of `print_r`."""
+    items = "".join(
+        f"    [{n}] => Array\n        (\n"
+        + "".join(f"            [{key}] => {value}\n" for key, value in row.items())
+        + "        )\n\n"
+        for n, row in enumerate(rows)
+    )
+    return f"Array\n(\n{items})\n"
+
+
+def php_dump(rows: Sequence[Record]) -> str:
+    """The output of `var_dump`."""
+    items = "".join(
+        f"  [{n}]=>\n  array({len(row)}) {{\n"
+        + "".join(
+            f'    ["{key}"]=>\n    string({len(value)}) "{value}"\n' for key, value in row.items()
+        )
+        + "  }\n"
+        for n, row in enumerate(rows)
+    )
+    return f"array({len(rows)}) {{\n{items}}}\n"
+
+
+def go_struct(row: Record) -> str:
+    return f"{{{' '.join(f'{key.title()}:{value}' for key, value in row.items())}}}"
+
+
+DUMPS: dict[str, Callable[[Sequence[Record]], str]] = {
+    "Go": lambda rows: f"[{' '.join(map(go_struct, rows))}]",
+    "Go lines": lambda rows: "\n".join(map(go_struct, rows)),
+    "Go pointers": lambda rows: "\n".join(f"&{go_struct(row)}" for row in rows),
+    "Go map": lambda rows: f"map[{' '.join(f'k{n}:{go_struct(r)}' for n, r in enumerate(rows))}]",
+    "print_r": php_array,
+    "var_dump": php_dump,
+}
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.2, 0.4])
+@pytest.mark.parametrize("form", DUMPS)
+def test_a_printed_record_is_kept_with_its_name(form: str, keep: float) -> None:
+    rows = [{"id": f"r{n}id", "name": f"Item {n}", "note": f"hall {n % 7}"} for n in range(40)]
+    rows[17]["note"] = "borkum array 0.43 percent"
+    text = DUMPS[form](rows)
+    assert SplitByKind().kind(text) in {"json", "jsonl", "lines"}
+    found = ContextCompressor(KeywordScorer(), on_error="raise").compress(
+        text, "Which percent has the borkum array?", budget=Budget(keep_fraction=keep)
+    )
+    before, fact, _ = found.text.partition("0.43 percent")
+    assert fact
+    assert re.findall(r"r(\d+)id", before)[-1:] == ["17"]
+
+
+@pytest.mark.parametrize("most", [20, 40, 80])
+def test_a_value_of_a_dump_is_kept_with_the_line_of_its_key(most: int) -> None:
+    text = php_dump([{"id": f"r{n}", "note": f"hall {n}"} for n in range(9)])
+    splitter = SplitByKind().for_text(text).splitter
+    assert splitter is not None
+    found = splitter.with_max_unit_chars(most).split(text)
+    links = found.splitter.links(text, found.units, found.parsed)
+    for part, needs in zip(found.parts, links, strict=True):
+        if "hall " in part:
+            assert '["note"]=>' in part or any('["note"]=>' in found.parts[i] for i in needs)

@@ -115,6 +115,8 @@ def _is_odd(text: str, node: Node) -> bool:
         key = text[node.start : node.value_start].rstrip(" :=>")
         if not key.endswith(("'", '"')) and not _KEY.fullmatch(node.name):
             return True
+    if text.startswith("=>", node.value_start):
+        return True  # its key is the value before it, as PHP writes dumps
     if node.inside is not None or node.is_numeric:
         return False
     written = text[node.value_start : node.open_end or node.end].strip()

@@ -20,8 +20,8 @@ _TITLE = re.compile(
     r"(?:={2,}|-{3,}|\*{3,}|~{3,}|_{3,}|#{1,6} |>{3,})\s*[^\s=*~_#>-].*|\[[^\[\]]{1,80}\]$"
 )
 
-# A line that announces what follows, such as `Untracked files:`.
-_LEAD_IN = re.compile(r".{0,199}[^\s:]:$")
+# A line that announces what follows, such as `Untracked files:` or a key of a dump above its value.
+_LEAD_IN = re.compile(r".{0,199}(?:[^\s:]:|\]=>)$")
 
 # Columns of a table that is aligned by spaces.
 _COLUMN = re.compile(r"\S(?:\s{2,}|\t)\S")
