@@ -3,7 +3,7 @@
 The loss of a piece of evidence is minus the logarithm of the probability that a softmax over its
 units and those of no piece gives to its units: pieces do not compete with each other. It is a mean
 over the pieces of a case, over the cases of a kind, and over kinds. It is minimized with an L2
-penalty by Adam, from zero or from given weights. The default penalty is higher than
+penalty by Adam, from zero or from given weights. The default penalties are higher than
 cross-validation on one kind of text suggests, because weights must generalize to other kinds.
 """
 
@@ -26,12 +26,18 @@ from specprefill_integrations.scoring.readouts._linear import LinearReadout
 _STEPS = 200
 _LEARNING_RATE = 0.05
 
+# Penalties of the weights of attention: from zero, and from a prior, which many more cases formed.
+# There are few lexical features, and they mean the same in all kinds of text.
+_PENALTY = 0.3
+_PENALTY_FROM_PRIOR = 10.0
+_LEXICAL_PENALTY = 0.01
+
 
 def fit(
     readout: LinearReadout,
     cases: Sequence[LabeledUnits],
     *,
-    penalty: float = 0.3,
+    penalty: float | None = None,
     prior: LinearReadout | None = None,
 ) -> LinearReadout:
     """Fit a readout's weights.
@@ -39,7 +45,8 @@ def fit(
     Args:
         readout: The readout that the cases were read with.
         cases: Features and labels.
-        penalty: Factor of the squared weights, with features scaled to unit variance.
+        penalty: Factor of the squared weights of attention, with features scaled to unit variance;
+            lexical features have a small one of their own. None: 0.3, or 10 with a prior.
         prior: A fitted readout of the same draft: the penalty is on the difference from its
             weights. Heads and passes that it does not have count as zero.
 
@@ -53,14 +60,18 @@ def fit(
         msg = "There are no cases to fit to."
         raise ValueError(msg)
     start = np.zeros(len(readout.weights)) if prior is None else weights_of(prior, readout)
-    weights = _fitted_weights(cases, penalty, start)
+    if penalty is None:
+        penalty = _PENALTY if prior is None else _PENALTY_FROM_PRIOR
     heads = len(readout.own_weights)
+    penalties = np.full(len(start), _LEXICAL_PENALTY)
+    penalties[: 2 * heads] = penalty
+    weights = _fitted_weights(cases, penalties, start)
     own, around, lexical = np.split(weights, [heads, 2 * heads])
     return replace(
         readout,
         own_weights=tuple(own.tolist()),
         around_weights=tuple(around.tolist()),
-        lexical_weights=(float(lexical[0]), float(lexical[1])),
+        lexical_weights=tuple(lexical.tolist()),
     )
 
 
@@ -80,7 +91,7 @@ def weights_of(prior: LinearReadout, readout: LinearReadout) -> NDArray[np.float
     ]
     wanted = list(product(readout.passes, readout.heads))
     aligned = [own.get(key, 0.0) for own in found for key in wanted]
-    return np.array([*aligned, *prior.lexical_weights])
+    return np.array([*aligned, *prior.weights[2 * len(prior.own_weights) :]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +156,7 @@ def _joined(parts: Sequence[NDArray[np.int64]], firsts: NDArray[np.int64]) -> Te
 
 
 def _fitted_weights(
-    cases: Sequence[LabeledUnits], penalty: float, prior: NDArray[np.float64]
+    cases: Sequence[LabeledUnits], penalties: NDArray[np.float64], prior: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Fit weights for the unscaled features. Shape: (features,)."""
     features = torch.from_numpy(np.concatenate([case.features for case in cases]))
@@ -153,6 +164,7 @@ def _fitted_weights(
     mean, scale = features.mean(dim=0), features.std(dim=0).clamp_min(1e-6)
     standard = (features - mean) / scale
     start = torch.from_numpy(prior).float() * scale
+    factors = torch.from_numpy(penalties).float()
     weights = start.clone().requires_grad_()
     optimizer = torch.optim.Adam([weights], lr=_LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
@@ -160,7 +172,7 @@ def _fitted_weights(
         for _ in range(_STEPS):
             optimizer.zero_grad()
             loss = labels.loss(standard @ weights)
-            (loss + penalty * (weights - start).square().sum()).backward()  # type: ignore[no-untyped-call]
+            (loss + factors @ (weights - start).square()).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
     found: NDArray[np.float64] = (weights.detach() / scale).double().numpy()

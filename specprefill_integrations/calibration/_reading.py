@@ -127,7 +127,8 @@ def without_lookahead(
     passes = tuple(found for found in readout.passes if found != "lookahead")
     kept = len(readout.heads) * len(passes)
     every = len(readout.own_weights)
-    columns = [*range(kept), *range(every, every + kept), 2 * every, 2 * every + 1]
+    lexical = range(2 * every, len(readout.weights))
+    columns = [*range(kept), *range(every, every + kept), *lexical]
     zeros = (0.0,) * kept
     narrow = replace(
         readout, passes=passes, own_weights=zeros, around_weights=zeros, lookahead_tokens=0

@@ -46,7 +46,7 @@ def leave_one_kind_out_scores(
     readout: LinearReadout,
     cases: Sequence[LabeledUnits],
     *,
-    penalty: float = 0.3,
+    penalty: float | None = None,
     prior: LinearReadout | None = None,
 ) -> list[Scores]:
     """Score each case with weights fitted to the cases of the other kinds.
@@ -73,7 +73,7 @@ def cross_validated_scores(
     cases: Sequence[LabeledUnits],
     *,
     folds: int = _FOLDS,
-    penalty: float = 0.3,
+    penalty: float | None = None,
     prior: LinearReadout | None = None,
 ) -> list[Scores]:
     """Score each case with weights fitted to the cases of the other folds.
@@ -121,7 +121,7 @@ def _scores_of_groups(
     readout: LinearReadout,
     cases: Sequence[LabeledUnits],
     groups: NDArray[np.int64],
-    penalty: float,
+    penalty: float | None,
     prior: LinearReadout | None,
 ) -> list[Scores]:
     """Score each case with weights fitted to the cases of other groups."""

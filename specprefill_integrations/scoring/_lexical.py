@@ -1,4 +1,4 @@
-"""Share of a question's rare words in ranges of a text, without a model, for any script.
+"""Matches between a question's words and units of texts, without a model, for any script.
 
 A small draft may overlook a name, a number or a key that question and text share literally; word
 matching does not. Pure NumPy.
@@ -6,8 +6,8 @@ matching does not. Pure NumPy.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import regex
@@ -38,39 +38,166 @@ _STOP_WORDS = frozenset(
 )
 
 
-def lexical_coverage(
-    query: str, texts: Sequence[str], ranges: Sequence[NDArray[np.int64]]
-) -> list[NDArray[np.float64]]:
-    """Compute the share of a question's words in ranges of texts, weighted by rarity.
+# BM25: saturation of repeated words, and strength of the length normalization.
+_K1, _B = 1.2, 0.75
 
-    The weight of a word is that of BM25: log(1 + (N - n + 1/2) / (n + 1/2)), if n of N cells of 200
-    characters contain it. Words that occur in no text have weight 0.
+LEXICAL_FEATURES = (
+    "coverage",
+    "coverage_around",
+    "bm25",
+    "bm25_standardized",
+    "text_coverage",
+    "title_coverage",
+    "is_first",
+)
+"""Columns of `lexical_features`; new ones are added at the end."""
+
+
+def lexical_features(
+    query: str,
+    texts: Sequence[str],
+    own: Sequence[NDArray[np.int64]],
+    around: Sequence[NDArray[np.int64]],
+) -> NDArray[np.float64]:
+    """Compute how units of texts match a question's words, weighted by rarity.
+
+    The weight of a word is that of BM25: log(1 + (N - n + 1/2) / (n + 1/2)), if n of N places
+    contain it. Words that occur nowhere have weight 0.
+
+    - `coverage`: share of the question's words in the unit; places are cells of 200 characters.
+    - `coverage_around`: the same for the unit with its neighborhood.
+    - `bm25`: log(1 + BM25 of the unit); places are units.
+    - `bm25_standardized`: BM25 minus its mean over all units, divided by its standard deviation.
+    - `text_coverage`: share of the words in the unit's text; places are texts. 0 for a single text.
+    - `title_coverage`: `coverage` of the text's first unit.
+    - `is_first`: 1 for the first unit of a text, else 0.
 
     Args:
         query: The question.
         texts: The texts.
-        ranges: For each text, start and end characters. Shape of each: (ranges, 2).
+        own: For each text, start and end characters of its units. Shape of each: (units, 2).
+        around: The same with their neighborhoods.
 
     Returns:
-        For each text, numbers in [0, 1]. Shape of each: (ranges,).
+        The features of all units, text after text. Shape: (units, features).
     """
+    if not texts:
+        return np.zeros((0, len(LEXICAL_FEATURES)))
     terms = _terms(query)
-    found = [_positions(text, terms) for text in texts]
+    words = [_Words.find(text, terms) for text in texts]
     cells = sum(len(text) // _CELL_CHARS + 1 for text in texts)
-    weights = {term: _rarity(_cells_with(term, found), cells) for term in terms}
-    total = sum(weights.values())
-    if not total:
-        return [np.zeros(len(asked)) for asked in ranges]
-    return [
-        _weighted(positions, weights, asked) / total
-        for positions, asked in zip(found, ranges, strict=True)
+    rarity = _rarity(sum(_counts(_cells_with(one)) for one in words), cells)  # (terms,)
+    inside = [one.count(edges) for one, edges in zip(words, own, strict=True)]
+    coverage = [_share(found > 0, rarity) for found in inside]
+    nearby = [
+        _share(one.count(edges) > 0, rarity) for one, edges in zip(words, around, strict=True)
     ]
+    bm25 = _bm25(np.concatenate(inside), np.concatenate(list(map(_Words.lengths, words, own))))
+    first = [np.arange(len(edges)) == 0 for edges in own]
+    columns = [
+        np.concatenate(coverage),
+        np.concatenate(nearby),
+        np.log1p(bm25),
+        (bm25 - bm25.mean()) / (bm25.std() or 1) if len(bm25) else bm25,
+        np.repeat(_text_coverage(words), list(map(len, own))),
+        np.concatenate([np.repeat(found[:1], len(found)) for found in coverage]),
+        np.concatenate(first),
+    ]
+    return np.stack(columns, axis=1).astype(np.float64)
 
 
-def _terms(query: str) -> frozenset[str]:
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The words of a text."""
+
+    starts: NDArray[np.int64]
+    """Start character of each word, ascending. Shape: (words,)."""
+
+    positions: Sequence[NDArray[np.int64]]
+    """Of each of the question's terms, the start characters of its words, ascending."""
+
+    @classmethod
+    def find(cls, text: str, terms: Sequence[str]) -> _Words:
+        """Find the words of a text, and those of some terms."""
+        starts: list[int] = []
+        positions: dict[str, list[int]] = {term: [] for term in terms}
+        for match in _WORD.finditer(text):
+            starts.append(match.start())
+            for term in _terms_of(match.group().casefold()):
+                if term in positions:
+                    positions[term].append(match.start())
+        return cls(
+            np.array(starts, dtype=np.int64),
+            [np.array(at, dtype=np.int64) for at in positions.values()],
+        )
+
+    def count(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Count each term in ranges of characters.
+
+        Args:
+            edges: Shape: (ranges, 2).
+
+        Returns:
+            Shape: (ranges, terms).
+        """
+        counts = [_within(at, edges) for at in self.positions]
+        return np.stack(counts, axis=1) if counts else np.zeros((len(edges), 0), dtype=np.int64)
+
+    def lengths(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Count the words in ranges of characters. Shapes as in `count`: (ranges,)."""
+        return _within(self.starts, edges)
+
+
+def _within(at: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the ascending places `at` in each range. Shape: (ranges,)."""
+    first, end = np.searchsorted(at, edges).T
+    return np.maximum(end - first, 0)
+
+
+def _share(holds: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the share of all weights that each row holds; 0 if there is no weight.
+
+    Args:
+        holds: Shape: (rows, terms).
+        weights: Shape: (terms,).
+
+    Returns:
+        Shape: (rows,).
+    """
+    shares: NDArray[np.float64] = holds @ weights / (weights.sum() or 1)
+    return shares
+
+
+def _bm25(counts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Compute BM25 of units.
+
+    Args:
+        counts: Counts of the question's terms in each unit. Shape: (units, terms).
+        lengths: Words of each unit. Shape: (units,).
+
+    Returns:
+        Shape: (units,).
+    """
+    rarity = _rarity(np.count_nonzero(counts, axis=0), len(counts))  # (terms,)
+    relative = lengths / max(1, lengths.mean()) if len(lengths) else lengths  # (units,)
+    damping = _K1 * (1 - _B + _B * relative)[:, None]  # (units, 1)
+    found: NDArray[np.float64] = (counts * (_K1 + 1) / (counts + damping)) @ rarity
+    return found
+
+
+def _text_coverage(words: Sequence[_Words]) -> NDArray[np.float64]:
+    """Compute the share of the question's words in each of several texts. Shape: (texts,)."""
+    holds = np.array([_counts(one.positions) for one in words]) > 0  # (texts, terms)
+    if len(words) < 2:  # noqa: PLR2004 - one text is like no other
+        return np.zeros(len(words))
+    return _share(holds, _rarity(holds.sum(axis=0), len(words)))
+
+
+def _terms(query: str) -> tuple[str, ...]:
+    """Return the terms of a question that say something, each once; all if none does."""
     words = [match.group().casefold() for match in _WORD.finditer(query)]
     telling = [word for word in words if word not in _STOP_WORDS]
-    return frozenset(term for word in telling or words for term in _terms_of(word))
+    return tuple(dict.fromkeys(term for word in telling or words for term in _terms_of(word)))
 
 
 def _terms_of(word: str) -> list[str]:
@@ -80,34 +207,16 @@ def _terms_of(word: str) -> list[str]:
     return [word, *(part[:_PREFIX_CHARS] for part in _NO_LETTER.split(word) if part)]
 
 
-def _positions(text: str, terms: frozenset[str]) -> dict[str, NDArray[np.int64]]:
-    """Return the start characters of each term's words, ascending. Shape of each: (words,)."""
-    found: dict[str, list[int]] = {}
-    for match in _WORD.finditer(text):
-        for term in _terms_of(match.group().casefold()):
-            if term in terms:
-                found.setdefault(term, []).append(match.start())
-    return {term: np.array(at, dtype=np.int64) for term, at in found.items()}
+def _cells_with(words: _Words) -> list[NDArray[np.int64]]:
+    """Return the cells of the text with each term."""
+    return [np.unique(at // _CELL_CHARS) for at in words.positions]
 
 
-def _weighted(
-    positions: Mapping[str, NDArray[np.int64]],
-    weights: Mapping[str, float],
-    ranges: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """Sum the weights of the terms in each range. Shape: (ranges,)."""
-    weighted = np.zeros(len(ranges))
-    for term, at in positions.items():
-        first, end = np.searchsorted(at, ranges).T
-        weighted += weights[term] * (first < end)
-    return weighted
+def _counts(found: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.array([len(at) for at in found], dtype=np.int64)
 
 
-def _cells_with(term: str, found: Sequence[dict[str, NDArray[np.int64]]]) -> int:
-    return sum(len(np.unique(at[term] // _CELL_CHARS)) for at in found if term in at)
-
-
-def _rarity(holding: int, cells: int) -> float:
-    if not holding:
-        return 0.0
-    return math.log(1 + (cells - holding + 0.5) / (holding + 0.5))
+def _rarity(holding: NDArray[np.int64], places: int) -> NDArray[np.float64]:
+    """Compute the weights of terms that so many of all places contain. Shape: (terms,)."""
+    weights: NDArray[np.float64] = np.log(1 + (places - holding + 0.5) / (holding + 0.5))
+    return np.where(holding > 0, weights, 0.0)

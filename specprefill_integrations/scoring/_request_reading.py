@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer, TokenizedText
-from specprefill_integrations.scoring._lexical import lexical_coverage
+from specprefill_integrations.scoring._lexical import lexical_features
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring._windows import Piece, Window, plan_windows
 from specprefill_integrations.scoring.readouts import SpanReadings
@@ -110,13 +110,15 @@ class RequestReading:
         spans = self.request.spans
         is_own = np.concatenate([np.arange(2 * len(found)) < len(found) for found in spans])
         characters = list(map(_characters, self._texts, self._ranges))
-        held = np.concatenate(  # (ranges,)
-            lexical_coverage(self.request.query or "", self.request.texts, characters)
-        )
         readings = SpanReadings(
             own=means[is_own],
             around=means[~is_own],
-            lexical=np.stack([held[is_own], held[~is_own]], axis=1),
+            lexical=lexical_features(
+                self.request.query or "",
+                self.request.texts,
+                [edges[: len(found)] for edges, found in zip(characters, spans, strict=True)],
+                [edges[len(found) :] for edges, found in zip(characters, spans, strict=True)],
+            ),
         )
         return readings, self._counts[is_own] > 0
 

@@ -159,7 +159,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "id": NO_TEXT,
     "keep_fractions": [0.5, "0.5", [0], [1.1], ["0.5"], [], None],
     "key": ["key", 7, None],
-    "lexical_weights": ["1", [1.0], [1.0, "1"], None],
+    "lexical_weights": ["1", [1.0] * 99, [1.0, "1"], None],
     "limit": ["1", True, 0, 1.5],
     "margin": [*NO_NUMBER, 0, 1],
     "metric": ["bleu", 7],

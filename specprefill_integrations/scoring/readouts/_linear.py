@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from specprefill_integrations._arguments import NonNegativeInt, PositiveInt, checked
+from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES
 from specprefill_integrations.scoring.readouts._readout import (
     DraftLayers,
     PromptLayout,
@@ -52,8 +53,9 @@ class LinearReadout:
     around_weights: tuple[float, ...]
     """The same for the span's neighborhood."""
 
-    lexical_weights: tuple[float, float] = (0.0, 0.0)
-    """Weights of the share of the question's words in the span and in its neighborhood."""
+    lexical_weights: tuple[float, ...] = (0.0,) * len(LEXICAL_FEATURES)
+    """Weights of the matches with the question's words, in the order of `LEXICAL_FEATURES`; 0 for
+    those that are missing at the end."""
 
     window_tokens: PositiveInt = 1024
     """Context tokens read at a time."""
@@ -68,7 +70,7 @@ class LinearReadout:
         """Check heads and weights.
 
         Raises:
-            ValueError: Heads are not ascending, or weights do not match heads and passes.
+            ValueError: Heads are not ascending, or weights do not match heads, passes and features.
         """
         if list(self.heads) != sorted(set(self.heads)):
             msg = "heads must be in ascending order, without duplicates"
@@ -77,11 +79,16 @@ class LinearReadout:
         if not len(self.own_weights) == len(self.around_weights) == features:
             msg = f"{features} weights of each kind are needed, one for each head and pass"
             raise ValueError(msg)
+        if len(self.lexical_weights) > len(LEXICAL_FEATURES):
+            msg = f"lexical_weights must be at most {len(LEXICAL_FEATURES)}, one for each feature"
+            raise ValueError(msg)
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """All weights, in the order of `linear_features`. Shape: (2 * passes * heads + 2,)."""
-        return np.array([*self.own_weights, *self.around_weights, *self.lexical_weights])
+        """All weights, in the order of `linear_features`. Shape: (features,)."""
+        missing = len(LEXICAL_FEATURES) - len(self.lexical_weights)
+        lexical = np.pad(self.lexical_weights, (0, missing))
+        return np.array([*self.own_weights, *self.around_weights, *lexical])
 
     @property
     def null_question(self) -> str | None:
@@ -117,8 +124,8 @@ def linear_features(readings: SpanReadings) -> NDArray[np.float64]:
     """Compute the features of the linear model.
 
     Returns:
-        Logarithms of a span's own attention and its neighborhood's, and the shares of the
-        question's words. Shape: (spans, 2 * passes * heads + 2).
+        Logarithms of a span's own attention and its neighborhood's, and the matches with the
+        question's words. Shape: (spans, 2 * passes * heads + `LEXICAL_FEATURES`).
     """
     attention = np.concatenate([readings.own, readings.around], axis=1)
     return np.concatenate([np.log(attention + LOG_FLOOR), readings.lexical], axis=1)

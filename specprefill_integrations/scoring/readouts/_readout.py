@@ -85,8 +85,7 @@ class SpanReadings:
     Shape: (spans, features)."""
 
     lexical: NDArray[np.float64]
-    """Share of the question's rare words in the span, and in the widened span.
-    Shape: (spans, 2)."""
+    """Matches with the question's words. Shape: (spans, `LEXICAL_FEATURES`)."""
 
 
 class Reduction(Protocol):

@@ -16,6 +16,7 @@ from specprefill_integrations.calibration._validation import (
     held_out_scores,
     leave_one_kind_out_scores,
 )
+from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring.readouts._linear import LinearReadout
 
@@ -42,7 +43,7 @@ def made_up(count, telling=1, *, units=12, seed=0, kind="made up", pieces=1):  #
     rng = np.random.default_rng(seed)
     cases = []
     for _ in range(count):
-        features = rng.normal(size=(units, 6))
+        features = rng.normal(size=(units, len(READOUT.weights)))
         evidence = np.zeros((pieces, units), dtype=bool)
         places = rng.choice(units, size=pieces, replace=False)
         evidence[np.arange(pieces), places] = True
@@ -51,8 +52,9 @@ def made_up(count, telling=1, *, units=12, seed=0, kind="made up", pieces=1):  #
     return cases
 
 
-def loss(cases, weights, scale, penalty=0.3, prior=0.0):
+def loss(cases, weights, scale, penalty, prior):
     """The formula that is minimized."""
+    penalties = np.array([penalty] * 4 + [0.01] * len(LEXICAL_FEATURES))
     by_kind = {}
     for case in cases:
         masses = np.exp(case.features @ weights)
@@ -61,7 +63,7 @@ def loss(cases, weights, scale, penalty=0.3, prior=0.0):
         lost = np.mean([-math.log(mass / (mass + others)) for mass in own])
         by_kind.setdefault(case.kind, []).append(lost)
     mean = np.mean([np.mean(lost) for lost in by_kind.values()])
-    return mean + penalty * np.sum(((weights - prior) * scale) ** 2)
+    return mean + penalties @ ((weights - prior) * scale) ** 2
 
 
 def mixed_cases():
@@ -84,17 +86,17 @@ def test_the_weights_minimize_the_loss(prior):
     cases = mixed_cases()
     weights = fit(READOUT, cases, prior=prior).weights
     scale = np.concatenate([case.features for case in cases]).std(axis=0, ddof=1)
-    start = 0.0 if prior is None else prior.weights
-    least = loss(cases, weights, scale, prior=start)
+    penalty, start = (0.3, 0.0) if prior is None else (10, prior.weights)
+    least = loss(cases, weights, scale, penalty, start)
     for axis in np.eye(len(weights)):
         for step in (0.02 * axis, -0.02 * axis):
-            assert loss(cases, weights + step, scale, prior=start) > least
+            assert loss(cases, weights + step, scale, penalty, start) > least
 
 
 def test_a_case_that_is_all_evidence_teaches_nothing():
     cases = mixed_cases()
     everything = units_of(cases[0].features, np.ones((1, 12)), cases[0].tokens)
-    flat = units_of(np.zeros((12, 6)), cases[0].pieces, cases[0].tokens)
+    flat = units_of(np.zeros((12, len(READOUT.weights))), cases[0].pieces, cases[0].tokens)
     assert np.isfinite(fit(READOUT, [everything, *cases]).weights).all()
     assert np.abs(fit(READOUT, [everything, flat]).weights).max() < 0.02
 
@@ -108,9 +110,10 @@ def test_kinds_weigh_the_same_whatever_their_size():
     assert weights == pytest.approx(more, abs=0.1)  # the same, but for the features' scale
 
 
-def test_a_high_penalty_leaves_the_prior():
-    weights = fit(READOUT, mixed_cases(), prior=PRIOR, penalty=1e6).weights
-    assert weights == pytest.approx(PRIOR.weights, abs=1e-3)
+def test_a_high_penalty_leaves_the_weights_of_attention():
+    found = fit(READOUT, mixed_cases(), prior=PRIOR, penalty=1e6)
+    assert found.own_weights == pytest.approx(PRIOR.own_weights, abs=1e-3)
+    assert found.around_weights == pytest.approx(PRIOR.around_weights, abs=1e-3)
 
 
 def test_a_prior_is_aligned_by_head_and_pass():
@@ -123,12 +126,13 @@ def test_a_prior_is_aligned_by_head_and_pass():
         lexical_weights=(7.0, 8.0),
     )
     assert weights_of(wide, wide).tolist() == wide.weights.tolist()
-    assert weights_of(wide, READOUT).tolist() == [1, 3, 11, 13, 7, 8]
+    none = [0.0] * (len(LEXICAL_FEATURES) - 2)
+    assert weights_of(wide, READOUT).tolist() == [1, 3, 11, 13, 7, 8, *none]
     own, around = [0.5, 0, -0.5, 0, 0, 0], [0.0] * 6
-    assert weights_of(PRIOR, wide).tolist() == [*own, *around, 1, 0]
+    assert weights_of(PRIOR, wide).tolist() == [*own, *around, 1, 0, *none]
 
 
-@pytest.mark.parametrize("telling", range(6))
+@pytest.mark.parametrize("telling", range(len(READOUT.weights)))
 def test_the_feature_that_tells_gets_the_weight(telling):
     weights = fit(READOUT, made_up(40, telling)).weights
     assert int(np.argmax(np.abs(weights))) == telling

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations.scoring._lexical import lexical_coverage
+from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES, lexical_features
+
+
+def features(query, texts, units):
+    """The features of parts of texts by name; their neighborhoods are the whole texts."""
+    own = [
+        np.array([(text.index(part), text.index(part) + len(part)) for part in parts])
+        for text, parts in zip(texts, units, strict=True)
+    ]
+    around = [
+        np.tile([0, len(text)], (len(edges), 1)) for text, edges in zip(texts, own, strict=True)
+    ]
+    found = lexical_features(query, texts, own, around)
+    return dict(zip(LEXICAL_FEATURES, found.T.tolist(), strict=True))
 
 
 def coverage(query, text, *stretches):
-    edges = [(text.index(part), text.index(part) + len(part)) for part in stretches]
-    [found] = lexical_coverage(query, [text], [np.array(edges).reshape(-1, 2)])
-    return found.tolist()
+    return features(query, [text], [stretches])["coverage"]
 
 
 TEXT = "The heron fished at dawn. A publisher in Leeds printed it. The heron slept."
@@ -72,8 +86,63 @@ ranges = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)).map(sorted),
 @given(st.text(max_size=20), st.lists(st.tuples(st.text(max_size=60), ranges), max_size=3))
 def test_shares_are_shares_and_more_text_never_holds_less(query, asked):
     texts = [text for text, _ in asked]
-    narrow = lexical_coverage(query, texts, [found for _, found in asked])
-    wide = lexical_coverage(query, texts, [found + np.array([0, 5]) for _, found in asked])
-    for (_, found), less, more in zip(asked, narrow, wide, strict=True):
-        assert less.shape == (len(found),)
-        assert ((less >= 0) & (less <= 1 + 1e-9) & (less <= more + 1e-9)).all()
+    own = [found for _, found in asked]
+    found = lexical_features(query, texts, own, [edges + np.array([0, 5]) for edges in own])
+    assert found.shape == (sum(map(len, own)), len(LEXICAL_FEATURES))
+    assert np.isfinite(found).all()
+    less, more, bm25, _, text, title, first = found.T
+    for share in (less, more, text, title, first):
+        assert ((share >= 0) & (share <= 1 + 1e-9)).all()
+    assert (less <= more + 1e-9).all()
+    assert ((bm25 > 0) == (less > 0)).all()
+
+
+UNITS = st.lists(st.text("ab -", min_size=1, max_size=9).map(str.strip).filter(bool), min_size=1)
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=3), st.lists(UNITS, min_size=1, max_size=4))
+def test_bm25_is_its_formula(query, texts):
+    """Against the formula of Lucene, with every unit a document of its own."""
+    joined = ["\n".join(units) for units in texts]
+    ends = [np.cumsum([len(unit) + 1 for unit in units]) - 1 for units in texts]
+    own = [
+        np.stack([end - [len(unit) for unit in units], end], axis=1)
+        for units, end in zip(texts, ends, strict=True)
+    ]
+    found = lexical_features(" ".join(query), joined, own, own)[:, 2]
+    units = [re.findall(r"\w+", unit) for parts in texts for unit in parts]
+    mean = max(1, sum(map(len, units)) / len(units))
+    # "a" is a stop word, which counts if there is nothing else.
+    wanted = {word for word in query if word != "a"} or set(query)
+    for words, score in zip(units, found, strict=True):
+        expected = 0.0
+        for word in wanted:
+            holding = sum(word in other for other in units)
+            rarity = math.log(1 + (len(units) - holding + 0.5) / (holding + 0.5))
+            count = words.count(word)
+            expected += rarity * count * 2.2 / (count + 1.2 * (0.25 + 0.75 * len(words) / mean))
+        assert math.expm1(score) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_text_and_the_title_of_a_unit_tell_of_it():
+    texts = ["Grey heron. It fishes now.", "Red fox. It hunts now.", "Owl. It hunts now."]
+    units = [["Grey heron.", "It fishes"], ["Red fox.", "It hunts"], ["Owl.", "It hunts"]]
+    found = features("When hunts the fox?", texts, units)
+    heron, _, fox, hunts, owl, _ = found["text_coverage"]
+    assert heron == 0 < owl < fox == hunts == 1
+    assert found["title_coverage"][:2] == found["title_coverage"][4:] == [0, 0]
+    assert found["title_coverage"][2] == found["title_coverage"][3] == found["coverage"][2] > 0
+    assert found["is_first"] == [1, 0, 1, 0, 1, 0]
+    assert features("fox", texts[1:2], units[1:2])["text_coverage"] == [0, 0]
+
+
+def test_bm25_is_also_told_relative_to_all_units():
+    found = features(
+        "hunts", ["It hunts. It hunts. It waits. It sleeps."], [["hunts", "waits", "sleeps"]]
+    )
+    relative = np.array(found["bm25_standardized"])
+    assert relative.mean() == pytest.approx(0)
+    assert relative.std() == pytest.approx(1)
+    assert relative.argmax() == 0
+    same = features("unicorn", ["It hunts. It waits."], [["hunts", "waits"]])
+    assert same["bm25_standardized"] == [0, 0]

@@ -13,6 +13,7 @@ import torch
 from specprefill_integrations.errors import ReadoutProfileError
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES
 from specprefill_integrations.scoring._profiles import (
     _SHIPPED,
     ReadoutProfile,
@@ -113,7 +114,7 @@ def test_every_architecture_gives_finite_scores(architecture):
 
 def test_the_score_is_the_weighted_sum():
     own, around = np.array([[1.0, 2, 3, 4, 5, 6]]), np.array([[5.0, 6, 7, 8, 9, 10]])
-    lexical = np.array([[0.3, 0.7]])
+    lexical = np.array([[0.3, 0.7, *[9.0] * (len(LEXICAL_FEATURES) - 2)]])  # without weights
     expected = 0.5 * 0.3 + 0.25 * 0.7
     for i in range(6):
         weight = 0.1 * (i + 1)
