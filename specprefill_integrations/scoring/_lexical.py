@@ -86,7 +86,8 @@ def lexical_features(
     terms = _terms(query)
     words = [_Words.find(text, terms) for text in texts]
     cells = sum(len(text) // _CELL_CHARS + 1 for text in texts)
-    rarity = _rarity(sum(_counts(_cells_with(one)) for one in words), cells)  # (terms,)
+    holding = np.sum([_counts(_cells_with(one)) for one in words], axis=0)  # (terms,)
+    rarity = _rarity(holding, cells)  # (terms,)
     inside = [one.count(edges) for one, edges in zip(words, own, strict=True)]
     coverage = [_share(found > 0, rarity) for found in inside]
     nearby = [
@@ -151,7 +152,8 @@ class _Words:
 def _within(at: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.int64]:
     """Count the ascending places `at` in each range. Shape: (ranges,)."""
     first, end = np.searchsorted(at, edges).T
-    return np.maximum(end - first, 0)
+    counts: NDArray[np.int64] = np.maximum(end - first, 0)
+    return counts
 
 
 def _share(holds: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:
