@@ -151,6 +151,7 @@ WRONG: dict[str, Sequence[Any]] = {
     **dict.fromkeys(("base_url", "reply", "revision", "skipped_because"), (7, ["text"])),
     **dict.fromkeys(("around_weights", "own_weights"), ("1", [1.0, None], None)),
     "body": [*NO_TEXT, None],
+    "breaks": ["0", ["0"], 7, None],
     "by": ["words", 7, None],
     "comment": [*NO_TEXT, None],
     "compressors": ["bm25", ["bm25"], {"bm25": 7}, None],
