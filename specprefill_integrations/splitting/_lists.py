@@ -24,7 +24,7 @@ _DEFINITION = regex.compile(r":[^\S\n]{1,8}\S")
 _INTRODUCES = regex.compile(r"[:\uff1a][\p{Pe}\p{Pf}\"'*_]{0,3}$")
 _CAPTION = regex.compile(
     r"\p{L}{1,12}\.?[^\S\n]?\p{Lu}?\d{1,4}(?:[.-]\d{1,4}){0,3}[*_]{0,3}[^\S\n]{0,2}"
-    r"(?:[.:|)\u2013\u2014\uff1a\u3002\u3000*_]|$)"
+    r"(?:[.:|)\u2013\u2014\uff1a\u3002\u3000*_]|(?<=\s)-\s|$)"
 )
 
 # Indentations of lists without markers: lines below a colon, and the sentence after a question.

@@ -5,6 +5,7 @@ Headings and blocks are read from the starts of lines, so broken markup works to
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass
@@ -16,7 +17,16 @@ from specprefill_integrations.splitting._lines import source_lines, without_blan
 from specprefill_integrations.splitting._markup_lines import FORMS, Form, markup_form
 from specprefill_integrations.splitting._outline import Needs, Outline, OutlineSplitter
 from specprefill_integrations.splitting._prose import sentences_in_flow
+from specprefill_integrations.splitting._tables import is_rule
 from specprefill_integrations.types import Span
+
+# The line that opens a table, options below it, and a rule of LaTeX between rows.
+_TABLE = re.compile(r"\|={3}|\\begin\{\w{0,9}tab|\.\. [\w-]{0,9}table::")
+_OPTION = re.compile(r"\s{1,20}:[\w-]{1,40}:")
+_RULE = re.compile(r"\s{0,20}\\(?:hline|midrule|endhead|endfirsthead)")
+
+# Lines of a table that its rows may need.
+_HEAD_LINES = 12
 
 
 @checked
@@ -25,8 +35,8 @@ class MarkupSplitter(OutlineSplitter):
     """Splits marked-up text into sentences, items and blocks.
 
     Every unit needs the headings above it. The contents of a long item need its first line, the
-    pieces of a long block the line that opens it, and items the sentence above them that ends with
-    a colon.
+    pieces of a long block the line that opens it, those of a table also its header, and items the
+    sentence above them that ends with a colon.
     """
 
     max_item_chars: PositiveInt = 400
@@ -82,7 +92,7 @@ class _Reading:
         opening = self._after_notes(index)
         end = self._block_end(opening)
         if end > opening:
-            head = self._span(index, opening + 1)
+            head = self._span(index, self._head_end(opening, end))
             self.outline.add_headed(head, self._spans[end - 1].end, self._needs, self._most)
             return end
         if self._form.item.match(self._lines[index]):
@@ -123,6 +133,19 @@ class _Reading:
             at = bisect_left(places, index + 1)
             return places[at] + 1 if at < len(places) else index
         return self._indented_end(index)
+
+    def _head_end(self, opening: int, end: int) -> int:
+        """The index after the lines that the rest of a block needs; of a table also its header."""
+        if not _TABLE.search(self._lines[opening]):
+            return opening + 1
+        last = min(end, opening + _HEAD_LINES)
+        after = opening + 1
+        while after < last and _OPTION.match(self._lines[after]):
+            after += 1
+        for index in range(after + 1, last):
+            if _ends_header(self._lines[index - 1], self._lines[index]):
+                return index + 1
+        return after
 
     def _indented_end(self, index: int) -> int:
         """The index after the lines below a line that are blank or more indented."""
@@ -192,3 +215,11 @@ class _Reading:
 
 def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" \t"))
+
+
+def _ends_header(above: str, line: str) -> bool:
+    """True if a line separates the header of a table, the line above it, from the rows."""
+    if not line:
+        return above.startswith("|") and not is_rule(above)
+    is_separator = _RULE.match(line) if "&" in above else is_rule(line)
+    return bool(is_separator) and bool(above) and not is_rule(above)

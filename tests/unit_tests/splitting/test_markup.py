@@ -275,3 +275,40 @@ def test_sql_has_its_own_splitter():
     choice = SplitByKind().for_text(SQL, TextHint(name="dump.sql"))
     assert isinstance(choice.splitter, SqlSplitter)
     assert choice.gaps.marked("x") == "-- [... 1 line omitted ...]"
+
+
+CELLS = [(f"Port {n}", str(n * 7)) for n in range(90)]
+
+
+@pytest.mark.parametrize(
+    ("form", "head", "row", "tail"),
+    [
+        ("asciidoc", ".Ports\n[cols=2]\n|===\n|Name |Depth", "|{} |{}", "|==="),
+        (
+            "latex",
+            "\\begin{table}\n\\caption{Ports}\n\\begin{tabular}{ll}\nName & Depth \\\\\n\\hline",
+            "{} & {} \\\\",
+            "\\end{tabular}\n\\end{table}",
+        ),
+        (
+            "rst",
+            ".. table:: Ports\n\n   ======= =====\n   Name    Depth\n   ======= =====",
+            "   {:7} {}",
+            "   ======= =====",
+        ),
+        ("rst", ".. csv-table:: Ports\n   :header: Name, Depth", "   {}, {}", ""),
+    ],
+)
+def test_rows_of_a_long_table_need_its_caption_and_its_header(form, head, row, tail):
+    gap = "\n\n" if form == "asciidoc" or "csv" in head else "\n"
+    rows = "\n".join(row.format(*cells) for cells in CELLS)
+    found = needs(MarkupSplitter(form=form), f"{head}{gap}{rows}\n{tail}\n\nThe end.\n")
+    assert len([unit for unit in found if "Port 3" in unit or "Port 89" in unit]) > 1
+    assert all(found[unit] == [head] for unit in found if "Port " in unit)
+    assert found["The end."] == []
+
+
+def test_what_is_no_table_has_no_header():
+    code = "\n".join(f"    print({n})" for n in range(90))
+    found = needs(MarkupSplitter(form="rst"), f".. code:: python\n\n    name\n    ----\n{code}\n")
+    assert next(iter(found)) == ".. code:: python"
