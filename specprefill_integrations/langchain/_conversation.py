@@ -9,18 +9,22 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCa
 from specprefill_integrations.tool_results import ToolRequest
 
 
-def request_of(call: ToolCall, messages: Sequence[BaseMessage]) -> ToolRequest:
+def request_of(
+    call: ToolCall, messages: Sequence[BaseMessage], *, goal: str | None = None
+) -> ToolRequest:
     """Translate a tool call.
 
     Args:
         call: The call.
         messages: The conversation, the message with the call included.
+        goal: What the model looks for; it is not among the call's arguments.
     """
     return ToolRequest(
         tool_name=call["name"],
         arguments=call["args"],
         user_message=last_user_text(messages),
         assistant_message=_text_before(call, messages),
+        goal=goal,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
 
 from specprefill_integrations._arguments import NonNegativeInt, checked
 from specprefill_integrations.compressor import ContextCompressor
@@ -18,6 +20,7 @@ from specprefill_integrations.langchain._events import (
     announce,
     message_event,
 )
+from specprefill_integrations.langchain._goal_argument import with_goal_argument
 from specprefill_integrations.langchain._messages import (
     breaks_of,
     open_texts_of,
@@ -34,6 +37,7 @@ from specprefill_integrations.tool_results import (
     ToolResultCompressor,
 )
 from specprefill_integrations.tool_results._argument_guard import OnMarker
+from specprefill_integrations.tool_results._goal_argument import GOAL, without_goal
 from specprefill_integrations.tool_results._question import QueryFunction
 from specprefill_integrations.tool_results._thresholds import (
     DEFAULT_ERROR_MIN_TOKENS,
@@ -42,7 +46,13 @@ from specprefill_integrations.tool_results._thresholds import (
 from specprefill_integrations.types import Budget, SkipReason
 
 try:
-    from langchain.agents.middleware import AgentMiddleware, AgentState, ToolCallRequest
+    from langchain.agents.middleware import (
+        AgentMiddleware,
+        AgentState,
+        ModelRequest,
+        ModelResponse,
+        ToolCallRequest,
+    )
     from langgraph.types import Command
 
     from specprefill_integrations.langchain._tool_output import answers_in, with_answers
@@ -51,6 +61,7 @@ except ModuleNotFoundError as error:
         raise
     raise MissingDependencyError(package="langchain", extra="agents") from error
 
+logger = logging.getLogger(__name__)
 
 # The node of `create_agent` that calls the model.
 _MODEL_NODE = "model"
@@ -81,6 +92,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         query: str | QueryFunction | None = None,
         originals: Originals | None = None,
         on_marker_in_arguments: OnMarker = "ignore",
+        goal_argument: bool = False,
         metrics: CompressionMetrics | None = None,
         ttft_log: TtftLog | None = None,
         name: str | None = None,
@@ -108,6 +120,9 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
                 markers, as if a shortened text was written back: `ignore` nothing, `warn` a warning
                 in the log, `refuse` an error message that tells the model to recall the original
                 first.
+            goal_argument: True offers the model one more argument of each tool, `goal`, in which it
+                may say what it looks for; it is then the question for the result, before `query`.
+                The tool never gets it. Tools whose results are not compressed have none.
             metrics: Metrics to add counts to; None is `process_metrics()`.
             ttft_log: The calls of the agent's model, as `TtftCallbackHandler` keeps them; for
                 `min_tokens="auto"`.
@@ -129,6 +144,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             query=query,
             originals=originals,
             on_marker_in_arguments=on_marker_in_arguments,
+            goal_argument=goal_argument,
             metrics=metrics,
             ttft_log=ttft_log,
         )
@@ -147,6 +163,27 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         """Metrics that counts are added to."""
         return process_metrics() if self.settings.metrics is None else self.settings.metrics
 
+    def wrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
+    ) -> ModelResponse[Any]:
+        """Offer the model the argument for its goal, if `goal_argument=True`.
+
+        Args:
+            request: The call of the model.
+            handler: Calls the model.
+        """
+        return handler(self._with_goals(request))
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelResponse[Any]:
+        """`wrap_model_call`, for asynchronous agents."""
+        return await handler(self._with_goals(request))
+
     def wrap_tool_call(
         self,
         request: ToolCallRequest,
@@ -158,10 +195,11 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             request: The tool call.
             handler: Runs the tool; its errors and interrupts are raised.
         """
+        request, goal = self._without_goal(request)
         output = self._refusal(request) or handler(request)
         answers = []
         for answer in answers_in(output, request.tool_call["id"]):
-            done = self.settings.compress(self._tool_result(request, answer))
+            done = self.settings.compress(self._tool_result(request, answer, goal))
             announce(message_event(done.outcome, answer), *_channels(request))
             answers.append(with_result(answer, done))
         return with_answers(output, request.tool_call["id"], answers)
@@ -172,13 +210,41 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
     ) -> ToolMessage | Command[Any]:
         """`wrap_tool_call`, off the event loop."""
+        request, goal = self._without_goal(request)
         output = self._refusal(request) or await handler(request)
         answers = []
         for answer in answers_in(output, request.tool_call["id"]):
-            done = await self.settings.acompress(self._tool_result(request, answer))
+            done = await self.settings.acompress(self._tool_result(request, answer, goal))
             await aannounce(message_event(done.outcome, answer), *_channels(request))
             answers.append(with_result(answer, done))
         return with_answers(output, request.tool_call["id"], answers)
+
+    def _with_goals(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
+        """The call of the model with tools that offer the goal; tools of providers stay."""
+        if not self.settings.goal_argument:
+            return request
+        offered = [isinstance(tool, BaseTool) and self._with_goal(tool) for tool in request.tools]
+        tools = [one or tool for one, tool in zip(offered, request.tools, strict=True)]
+        return request.override(tools=tools)
+
+    def _with_goal(self, tool: BaseTool) -> BaseTool | None:
+        """A copy of a tool that offers the goal; None for one that has none."""
+        if not self.settings.offers_goal(tool.name):
+            return None
+        try:
+            return with_goal_argument(tool)
+        except Exception as error:  # noqa: BLE001 - the agent goes on without it
+            what = f"The schema of {tool.name} could not be extended"
+            self.settings.failures.add(logger, what, "failed", error)
+            return None
+
+    def _without_goal(self, request: ToolCallRequest) -> tuple[ToolCallRequest, str | None]:
+        """The call as the tool gets it, and the goal; the message with the call keeps it."""
+        call, tool = request.tool_call, request.tool
+        if GOAL not in call["args"] or tool is None or self._with_goal(tool) is None:
+            return request, None
+        arguments, goal = without_goal(call["args"])
+        return request.override(tool_call={**call, "args": arguments}), goal
 
     def _refusal(self, request: ToolCallRequest) -> ToolMessage | Command[Any] | None:
         """The answer to a call that must not reach its tool; None for one that may.
@@ -199,12 +265,16 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             return answer
         return Command(update={"messages": [answer]}, goto=_MODEL_NODE)
 
-    def _tool_result(self, request: ToolCallRequest, answer: ToolMessage) -> ToolResult:
+    def _tool_result(
+        self, request: ToolCallRequest, answer: ToolMessage, goal: str | None
+    ) -> ToolResult:
         return ToolResult(
             texts=open_texts_of(answer.content),
             breaks=breaks_of(answer.content),
             tool_name=request.tool_call["name"],
-            find_request=lambda: request_of(request.tool_call, messages_of(request.state)),
+            find_request=lambda: request_of(
+                request.tool_call, messages_of(request.state), goal=goal
+            ),
             skip=_reason_to_skip(request, answer),
             is_error=answer.status == "error",
             runtime=request.runtime,

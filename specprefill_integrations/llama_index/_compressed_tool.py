@@ -6,12 +6,23 @@ import asyncio
 import copy
 import logging
 import sys
+from dataclasses import replace
 from typing import Any
 
-from llama_index.core.tools import BaseTool, FunctionTool, ToolOutput, adapt_to_async_tool
+from llama_index.core.tools import (
+    BaseTool,
+    FunctionTool,
+    ToolMetadata,
+    ToolOutput,
+    adapt_to_async_tool,
+)
 from typing_extensions import Self
 
 from specprefill_integrations.llama_index._events import CallEvents
+from specprefill_integrations.llama_index._goal_argument import (
+    returns_directly,
+    with_goal_argument,
+)
 from specprefill_integrations.llama_index._recall_tool import RecallTool
 from specprefill_integrations.llama_index._tool_output import (
     breaks_of,
@@ -25,6 +36,7 @@ from specprefill_integrations.tool_results import (
     ToolResult,
     ToolResultCompressor,
 )
+from specprefill_integrations.tool_results._goal_argument import without_goal
 from specprefill_integrations.types import SkipReason
 
 logger = logging.getLogger(__name__)
@@ -53,12 +65,15 @@ class CompressedTool(FunctionTool):
         """The tool itself."""
         self.settings = settings
         """Settings of the compression."""
+        offered = self._metadata_with_goal(tool)
+        self._takes_goal = offered is not None
+        metadata = offered or tool.metadata
         if isinstance(tool, FunctionTool):
-            super().__init__(fn=tool.fn, async_fn=tool.async_fn, metadata=tool.metadata)
+            super().__init__(fn=tool.fn, async_fn=tool.async_fn, metadata=metadata)
             self._real_fn = tool.real_fn
             self.ctx_param_name = tool.ctx_param_name
         else:
-            super().__init__(fn=self.tool.call, async_fn=self.tool.acall, metadata=tool.metadata)
+            super().__init__(fn=self.tool.call, async_fn=self.tool.acall, metadata=metadata)
         self._context_name = self.ctx_param_name or _CONTEXT
         self.requires_context = True
         self.ctx_param_name = self._context_name
@@ -70,37 +85,38 @@ class CompressedTool(FunctionTool):
             args: Arguments of the tool.
             kwargs: Arguments of the tool; an agent's context may be among them.
         """
+        kwargs, request = self._request(args, kwargs)
         refused = self._refusal(args, kwargs)
         if refused is not None:
             return refused
         output = self.tool.call(*args, **self._tool_arguments(kwargs))
-        result, events = self._tool_result(output, args, kwargs)
+        result, events = self._tool_result(output, request, kwargs.get(self._context_name))
         return _finished(output, self.settings.compress(result, events.start), events)
 
     async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401
         """`call`, off the event loop; the question includes the user's message."""
+        kwargs, request = self._request(args, kwargs)
         refused = self._refusal(args, kwargs)
         if refused is not None:
             return refused
+        context = kwargs.get(self._context_name)
         try:
             output = await self.tool.acall(*args, **self._tool_arguments(kwargs))
         except Exception as error:
             failed = self._error_output(error, kwargs)
-            compressed = failed and await self._acompressed(failed, args, kwargs)
+            compressed = failed and await self._acompressed(failed, request, context)
             if compressed is None or compressed is failed:
                 raise
             return compressed
-        return await self._acompressed(output, args, kwargs)
+        return await self._acompressed(output, request, context)
 
     async def _acompressed(
-        self, output: ToolOutput, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, output: ToolOutput, request: ToolRequest, context: object
     ) -> ToolOutput:
         """Compress an output; the same one where it is not compressed."""
-        user_message = await self._user_message(kwargs.get(self._context_name))
+        asked = replace(request, user_message=await self._user_message(context))
         # Writes large outputs as JSON.
-        result, events = await asyncio.to_thread(
-            self._tool_result, output, args, kwargs, user_message
-        )
+        result, events = await asyncio.to_thread(self._tool_result, output, asked, context)
         return _finished(output, await self.settings.acompress(result, events.start), events)
 
     def _error_output(self, error: Exception, kwargs: dict[str, Any]) -> ToolOutput | None:
@@ -140,20 +156,32 @@ class CompressedTool(FunctionTool):
         """Return the arguments without a context that the tool does not take."""
         return {name: value for name, value in kwargs.items() if name != _CONTEXT}
 
+    def _request(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[dict[str, Any], ToolRequest]:
+        """The named arguments of the tool, without the goal, and the call."""
+        goal = None
+        if self._takes_goal:
+            kwargs, goal = without_goal(kwargs)
+        name, arguments = self.metadata.get_name(), self._arguments(args, kwargs)
+        return kwargs, ToolRequest(tool_name=name, arguments=arguments, goal=goal)
+
+    def _metadata_with_goal(self, tool: BaseTool) -> ToolMetadata | None:
+        """The metadata that offers the goal; None for a tool that has none."""
+        if not self.settings.offers_goal(tool.metadata.name or ""):
+            return None
+        try:
+            return with_goal_argument(tool)
+        except Exception as error:  # noqa: BLE001 - the agent goes on without it
+            what = f"The schema of {tool.metadata.name} could not be extended"
+            self.settings.failures.add(logger, what, "failed", error)
+            return None
+
     def _tool_result(
-        self,
-        output: ToolOutput,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        user_message: str | None = None,
+        self, output: ToolOutput, request: ToolRequest, context: object
     ) -> tuple[ToolResult, CallEvents]:
-        name = self.metadata.get_name()
+        name = request.tool_name
         texts = texts_of(output)
-        request = ToolRequest(
-            tool_name=name,
-            arguments=self._arguments(args, kwargs),
-            user_message=user_message,
-        )
         result = ToolResult(
             texts=texts,
             breaks=breaks_of(output),
@@ -161,7 +189,7 @@ class CompressedTool(FunctionTool):
             find_request=lambda: request,
             skip=self._reason_to_skip(output),
             is_error=output.is_error,
-            runtime=kwargs.get(self._context_name),
+            runtime=context,
         )
         return result, CallEvents(integration="tool", tool_name=name, text_count=len(texts))
 
@@ -180,8 +208,7 @@ class CompressedTool(FunctionTool):
     def _reason_to_skip(self, output: ToolOutput) -> SkipReason | None:
         if isinstance(self.tool, RecallTool):
             return "recalled"
-        # The output of a handoff goes to the next agent.
-        if self.metadata.return_direct or self.metadata.name == "handoff":
+        if returns_directly(self.metadata):
             return "return_direct"
         return "already_compressed" if holds_compressed_nodes(output) else None
 

@@ -39,17 +39,18 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
     query: str | QueryFunction | None = None,
     originals: Originals | None = None,
     on_marker_in_arguments: OnMarker = "ignore",
+    goal_argument: bool = False,
     metrics: CompressionMetrics | None = None,
     ttft_log: TtftLog | None = None,
 ) -> CompressedTool:
     """Wrap a tool so that its results are compressed; see `compress_tools` for all at once.
 
-    Name, description and schema are the tool's. Agents pass the wrapper their context, and it
-    passes it on where the tool takes one. Only texts change: other blocks, `raw_input` and
-    `raw_output` stay, and the tool's errors are raised; in an agent, the text of a long one is
-    compressed, and the agent gets it as an output that is an error. Dictionaries and lists are
-    written as JSON before they are compressed, unless that would lose information, so that records
-    stay intact.
+    Name, description and, but for `goal_argument`, the schema are the tool's. Agents pass the
+    wrapper their context, and it passes it on where the tool takes one. Only texts change: other
+    blocks, `raw_input` and `raw_output` stay, and the tool's errors are raised; in an agent, the
+    text of a long one is compressed, and the agent gets it as an output that is an error.
+    Dictionaries and lists are written as JSON before they are compressed, unless that would lose
+    information, so that records stay intact.
 
     Results that are not compressed have an event with the reason. A failure passes the result
     through unchanged, with a warning in the log; if the compressor has `on_error="raise"`, the
@@ -74,6 +75,9 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
         on_marker_in_arguments: What happens to a call whose arguments hold gap markers, as if a
             shortened text was written back: `ignore` nothing, `warn` a warning in the log, `refuse`
             an error that tells the model to recall the original first.
+        goal_argument: True offers the model one more argument, `goal`, in which it may say what it
+            looks for; it is then the question for the result, before `query`. The tool never gets
+            it. A tool whose results are not compressed has none.
         metrics: Metrics to add counts to; None is `process_metrics()`.
         ttft_log: The calls of the agent's model, as `TtftEventHandler` keeps them; for
             `min_tokens="auto"`.
@@ -93,6 +97,7 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
         query=query,
         originals=originals,
         on_marker_in_arguments=on_marker_in_arguments,
+        goal_argument=goal_argument,
         metrics=metrics,
         ttft_log=ttft_log,
     )
@@ -112,6 +117,7 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
     query: str | QueryFunction | None = None,
     originals: Originals | None = None,
     on_marker_in_arguments: OnMarker = "ignore",
+    goal_argument: bool = False,
     metrics: CompressionMetrics | None = None,
     ttft_log: TtftLog | None = None,
 ) -> list[BaseTool]:
@@ -130,6 +136,7 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
         query: The question, or a function of the `ToolRequest`.
         originals: Store of the originals, for the recall tool.
         on_marker_in_arguments: What happens to a call whose arguments hold gap markers.
+        goal_argument: True offers the model an argument that says what it looks for.
         metrics: Metrics to add counts to.
         ttft_log: The calls of the agent's model.
 
@@ -148,6 +155,7 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
         query=query,
         originals=originals,
         on_marker_in_arguments=on_marker_in_arguments,
+        goal_argument=goal_argument,
         metrics=metrics,
         ttft_log=ttft_log,
     )

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from specprefill_integrations._arguments import check, checked
 
-QuerySource = Literal["setting", "caller", "user_message", "assistant_message", "tool_call"]
-"""Source of a part of the question: the integration's `query=`, the caller of a retriever or
-engine, the last message of the user, the assistant's text before the tool call, the call itself."""
+QuerySource = Literal["goal", "setting", "caller", "user_message", "assistant_message", "tool_call"]
+"""Source of a part of the question: what the model said it looks for, the integration's `query=`,
+the caller of a retriever or engine, the last message of the user, the assistant's text before the
+tool call, the call itself."""
 
 _SEPARATOR = " | "
 
@@ -57,9 +58,14 @@ class ToolRequest:
     assistant_message: str | None = None
     """The assistant's text in the message that made the call; None where it is unknown."""
 
+    goal: str | None = None
+    """The model's own question, by the argument that `goal_argument=True` offers it; None where it
+    has none."""
+
 
 QueryFunction = Callable[[ToolRequest], str | None]
-"""Returns the question of a call; None or blank: ask the conversation."""
+"""Returns the question of a call; None or blank: ask the conversation. It is not asked for calls
+with a goal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +87,18 @@ def query_of(
 ) -> Query:
     """Find the question behind a tool call.
 
-    It is the setting, unless that is blank. Otherwise it is put together from the user's message,
-    the assistant's text before the call (unless an argument such as `query` says what is looked
-    for) and the call with its arguments, each cut to a thousand characters.
+    It is the goal of the model, else the setting, unless they are blank. Otherwise it is put
+    together from the user's message, the assistant's text before the call (unless an argument such
+    as `query` says what is looked for) and the call with its arguments, each cut to a thousand
+    characters.
 
     Args:
         request: The call.
         setting: The question, or a function that returns it.
         user_message_only: Ask for nothing but the user's message.
     """
+    if request.goal and request.goal.strip():
+        return Query(text=request.goal, sources=("goal",))
     text = check("query", setting(request) if callable(setting) else setting, str | None)
     if text and text.strip():
         return Query(text=text, sources=("setting",))

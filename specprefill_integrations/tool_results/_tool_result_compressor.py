@@ -101,6 +101,9 @@ class ToolResultCompressor:
     """The effect of gap markers in the arguments of a call, as if a shortened text was written
     back: none, a warning in the log, or a refusal that tells the model to recall the original."""
 
+    goal_argument: bool = False
+    """Offer the model an argument that says what it looks for; it is then the question."""
+
     metrics: CompressionMetrics | None = None
     """Metrics to add counts to; None is `process_metrics()`."""
 
@@ -159,6 +162,10 @@ class ToolResultCompressor:
         except Exception as error:  # noqa: BLE001 - see compress
             done = self._failed(result, error)
         return self._recorded(done)
+
+    def offers_goal(self, tool_name: str) -> bool:
+        """True if the model is offered a goal for the results of a tool."""
+        return self.goal_argument and not is_among(tool_name, self.exclude_tools)
 
     def refusal(
         self, tool_name: str, arguments: Mapping[str, Any], *, can_be_recalled: bool = True

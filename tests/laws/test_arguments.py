@@ -132,6 +132,7 @@ WRONG: dict[str, Sequence[Any]] = {
     **dict.fromkeys(
         (
             "can_be_recalled",
+            "goal_argument",
             "is_error",
             "is_from_earlier_turn",
             "lookahead",
@@ -184,6 +185,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "form": ["xml", 7],
     "fraction_of": ["words", 7, None],
     "gaps": ["[...]", 7, GapStyle],
+    "goal": NO_TEXT,
     "heads": ["all", [1], 7, None],
     "input_per_million": [*NO_NUMBER, -1],
     "json": ["invalid", 7, None],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from specprefill_integrations.tool_results import ToolRequest
@@ -38,6 +40,14 @@ def test_a_setting_stands_alone(setting) -> None:
 @pytest.mark.parametrize("setting", [None, "", " \n", lambda _: None, lambda _: " "])
 def test_a_blank_one_asks_the_conversation(setting) -> None:
     assert query_of(REQUEST, setting) == query_of(REQUEST)
+
+
+@pytest.mark.parametrize("setting", [None, "Cats?", lambda _: "Cats?"])
+def test_the_models_goal_comes_first(setting) -> None:
+    request = replace(REQUEST, goal="Which dog?")
+    assert query_of(request, setting) == Query(text="Which dog?", sources=("goal",))
+    for blank in (None, "", " \n"):
+        assert query_of(replace(REQUEST, goal=blank), setting) == query_of(REQUEST, setting)
 
 
 def test_nothing_at_all() -> None:
