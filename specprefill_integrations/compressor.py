@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
     from specprefill_integrations.scoring._draft_model import Device, DraftSource, Dtype
     from specprefill_integrations.scoring._engine_limits import EngineLimits
+    from specprefill_integrations.scoring._profiles import ReadoutProfile
+    from specprefill_integrations.scoring.readouts import Readout
 
 __all__ = ["ContextCompressor", "OnError", "Stages", "shared_compressor"]
 
@@ -182,6 +184,7 @@ class ContextCompressor:
         device: Device | None = None,
         dtype: Dtype | None = None,
         scorer: Literal["readout", "published", "specprefill"] = "readout",
+        readout: Readout | ReadoutProfile | None = None,
         kind: Literal["prose", "code"] = "prose",
         window_tokens: PositiveInt | None = None,
         limits: EngineLimits | None = None,
@@ -203,6 +206,8 @@ class ContextCompressor:
             scorer: `readout` is ours; `published` is the published algorithm (arXiv:2502.02789,
                 cross-family as in arXiv:2603.02631), chunks and gaps included, as a baseline.
                 `specprefill` is a deprecated alias of `published`.
+            readout: A readout, or a profile that was made for the draft, such as one that others
+                share (`ReadoutProfile.load`). None: that of the profile found for the draft.
             kind: The chunk length and gap marker of the published algorithm.
             window_tokens: Tokens of context that the draft reads at a time.
             limits: Limits of the queue, the batches and the cache. Compressors with other limits
@@ -221,8 +226,9 @@ class ContextCompressor:
             TokenCounterError: `count_tokens` cannot count tokens.
             TypeError: There is no such keyword, or an argument has another type.
             ValueError: There is no such `dtype`, `scorer` or `kind`; the `device` is unknown or
-                cannot be used here; a number is out of range; or a `device` or `dtype` was given
-                for a draft that is loaded already, or a `revision` for one that is not on the hub.
+                cannot be used here; a number is out of range; a `device` or `dtype` was given
+                for a draft that is loaded already, or a `revision` for one that is not on the hub;
+                or a `readout` for the published algorithm.
         """
         # Imported here, so that a compressor with another scorer needs no torch.
         try:
@@ -240,6 +246,7 @@ class ContextCompressor:
             device=device,
             dtype=dtype,
             is_published=is_published,
+            readout=readout,
             window_tokens=window_tokens,
             limits=limits,
             revision=revision,

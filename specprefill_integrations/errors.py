@@ -10,7 +10,7 @@ SpecPrefillError
 │   ├── DraftModelNotFoundError              no draft model in the given place
 │   ├── DraftModelDamagedError               a file of a draft is missing or damaged
 │   ├── DraftModelUnsupportedError           a draft whose attention or tokenizer cannot be read
-│   └── ReadoutProfileError                  a file that is no readout profile
+│   └── ReadoutProfileError                  a readout profile that cannot be used
 ├── DeadlineExceededError     (TimeoutError) scoring took too long
 ├── ScoreError                (ValueError)   a score that is no finite number
 ├── ScoringEngineError                       a scoring engine that lost a request
@@ -88,7 +88,7 @@ class DraftModelUnsupportedError(DraftModelError):
 
 
 class ReadoutProfileError(DraftModelError):
-    """A file that is no readout profile, or one of another version."""
+    """A readout profile that is none, is of another version or shape, or cannot be had."""
 
 
 class DeadlineExceededError(SpecPrefillError, TimeoutError):

@@ -25,6 +25,7 @@ from specprefill_integrations.calibration._validation import (
 )
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._draft_names import short_name
 from specprefill_integrations.scoring._profiles import ReadoutProfile, shape_of
 from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.scoring.readouts._calibrated_difference import (
@@ -138,7 +139,7 @@ class Calibration:
             before = self.prior.fitted_on
             fitted_on["prior"] = {name: before[name] for name in before if name in fitted_on}
         return ReadoutProfile(
-            draft=self.draft.name,
+            draft=short_name(self.draft.name),
             shape=shape_of(self.draft.config),
             readout=fit(self.readout, self.units, prior=prior),
             fitted_on=fitted_on,

@@ -76,13 +76,24 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
         str, typer.Option(help="Origin of your cases, to be noted in the profile.")
     ] = "",
     output: Annotated[
-        Path | None, typer.Option(help="Path of the profile. Default: in the user's cache folder.")
+        Path | None,
+        typer.Option(
+            help="A JSON file, or a folder to share, with a model card. Default: a file in the "
+            "user's cache folder, from which the profile is used."
+        ),
+    ] = None,
+    license_name: Annotated[
+        str | None,
+        typer.Option("--license", help="License of the profile, for the model card of a folder."),
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Fit a readout to a draft: find the heads that attend to what a question needs."""
+    is_file = output is None or output.suffix == ".json" or output.is_file()
+    if license_name is not None and is_file:
+        fail("--license is for the model card of a folder: give one with --output", USAGE_ERROR)
     cases, given = _cases(pairs or [], limit, probe)
     if len(cases) < _FEWEST_CASES:
         fail(f"{len(cases)} cases are too few to fit to; give --probe or --pairs", USAGE_ERROR)
@@ -94,8 +105,7 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
         )
         from specprefill_integrations.evaluation._baselines import Bm25Scorer  # noqa: PLC0415
         from specprefill_integrations.scoring._draft_model import DraftModel  # noqa: PLC0415
-        from specprefill_integrations.scoring._profiles import (  # noqa: PLC0415
-            find_profile,
+        from specprefill_integrations.scoring._profile_search import (  # noqa: PLC0415
             fitted_folder,
         )
 
@@ -109,7 +119,7 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
                 last_depth=last_depth,
                 window_tokens=window_tokens,
                 lookahead=lookahead,
-                prior=find_profile(model) if use_prior else None,
+                prior=model.profile if use_prior else None,
                 track=progress.track,
             )
             others = unfitted_scorers(model)
@@ -120,7 +130,7 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
         sources = [*(["self-made probe"] if probe else []), *([source] if source else [])]
         profile = found.fit(sources, report.measured)
         path = output or fitted_folder() / f"{_file_name(profile.draft)}.json"
-        profile.save(path)
+        profile.save(path, license=license_name)
     report.show(profile.draft, path, as_json=as_json)
 
 
@@ -154,4 +164,4 @@ def _labeled(kind: str, case: EvaluationCase) -> LabeledCase | None:
 
 
 def _file_name(draft: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.]+", "-", Path(draft).name).strip("-") or "draft"
+    return re.sub(r"[^A-Za-z0-9.]+", "-", draft).strip("-") or "draft"

@@ -226,17 +226,23 @@ def is_prepared(source: str | None, revision: str | None) -> bool:
 
 
 def _check_profile(model: DraftModel | None) -> Finding:
-    from specprefill_integrations.scoring._profiles import find_profile  # noqa: PLC0415
-
-    profile = None if model is None else find_profile(model)
-    if model is None or profile is not None:
-        told = "none is needed" if profile is None else f"fitted to {profile.draft}"
-        return Finding(name="profile", result="ok", told=told)
+    if model is None:
+        return Finding(name="profile", result="ok", told="none is needed")
+    profile, cure = model.profile, "fit one: specprefill calibrate --draft ..."
+    if profile is None:
+        return Finding(
+            name="profile",
+            result="warning",
+            told="no readout is fitted to this draft; the calibrated difference finds less",
+            cure=cure,
+        )
+    by_name = profile.is_fitted_to(model.name)
     return Finding(
         name="profile",
-        result="warning",
-        told="no readout is fitted to this draft; the calibrated difference finds less",
-        cure="fit one: specprefill calibrate --draft ...",
+        result="ok",
+        told=f"fitted to {profile.draft}{'' if by_name else ', a model of the same shape'}",
+        cure="" if by_name else cure,
+        details={"fitted_to": profile.draft, "by_name": by_name},
     )
 
 

@@ -26,6 +26,7 @@ from specprefill_integrations.cli._options import (
     Draft,
     Dtype,
     KeepFraction,
+    Profile,
     Quiet,
     Scorer,
     ScorerName,
@@ -35,6 +36,7 @@ from specprefill_integrations.cli._options import (
 from specprefill_integrations.cli._progress import working
 from specprefill_integrations.cli._source_texts import Source, read_sources
 from specprefill_integrations.cli._terminal import (
+    FAILURE,
     USAGE_ERROR,
     clear_errors,
     fail,
@@ -43,12 +45,14 @@ from specprefill_integrations.cli._terminal import (
     stderr_console,
     warn,
 )
+from specprefill_integrations.errors import ReadoutProfileError
 from specprefill_integrations.heat_map._token_scores import TokenHeatRecorder
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.types import Budget, Kind, Span, TextHint
 
 if TYPE_CHECKING:
     from specprefill_integrations.compressor import ContextCompressor
+    from specprefill_integrations.scoring import ReadoutProfile
 
 app = new_app()
 
@@ -62,6 +66,9 @@ class DraftOptions:
 
     scorer: ScorerName = "readout"
     """Scorer."""
+
+    profile: str | None = None
+    """File, folder or hub id of a readout profile; None for the one found for the draft."""
 
     kind: Kind | None = None
     """Kind of the texts; None detects it."""
@@ -108,6 +115,7 @@ def compress(  # noqa: PLR0913 - one parameter per option
     ] = None,
     draft: Draft = None,
     scorer: Scorer = "readout",
+    profile: Profile = None,
     kind: Annotated[
         Kind | None, typer.Option(help="Kind of text. Default: detected for each file.")
     ] = None,
@@ -132,10 +140,13 @@ def compress(  # noqa: PLR0913 - one parameter per option
     """
     if (keep is None) == (max_tokens is None):
         fail("give either --keep or --max-tokens", USAGE_ERROR)
+    if profile is not None and scorer != "readout":
+        fail("--profile is for --scorer readout", USAGE_ERROR)
     budget = Budget(keep_fraction=keep, max_tokens=max_tokens)
     options = DraftOptions(
         draft=draft,
         scorer=scorer,
+        profile=profile,
         kind=kind,
         device=device,
         dtype=dtype,
@@ -171,10 +182,22 @@ def build_compressor(options: DraftOptions) -> ContextCompressor:
         device=options.device,
         dtype=options.dtype,
         scorer=options.scorer,
+        readout=_read_profile(options.profile),
         kind="code" if options.kind == "code" else "prose",
         window_tokens=options.window_tokens,
         on_error="raise",
     )
+
+
+def _read_profile(source: str | None) -> ReadoutProfile | None:
+    if source is None:
+        return None
+    from specprefill_integrations.scoring import ReadoutProfile  # noqa: PLC0415
+
+    try:
+        return ReadoutProfile.load(source)
+    except ReadoutProfileError as error:
+        fail(f"--profile: {error}", FAILURE if error.may_pass else USAGE_ERROR)
 
 
 def _check_writable(path: Path) -> None:

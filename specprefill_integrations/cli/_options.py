@@ -130,6 +130,13 @@ Draft = Annotated[
 Revision = Annotated[
     str | None, typer.Option(help="Branch, tag or commit of a draft on the hub. Default: main.")
 ]
+Profile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH_OR_HUB_ID",
+        help="Readout profile for the draft. Default: the one that is found for it.",
+    ),
+]
 Scorer = Annotated[
     ScorerName,
     typer.Option(

@@ -21,7 +21,7 @@ from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.scoring._draft_layers import layers_needed
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
-from specprefill_integrations.scoring._profiles import readout_for
+from specprefill_integrations.scoring._profiles import ReadoutProfile
 from specprefill_integrations.scoring._prompt_reader import (
     Prompt,
     PromptReader,
@@ -30,7 +30,11 @@ from specprefill_integrations.scoring._prompt_reader import (
 from specprefill_integrations.scoring._request_reading import RequestReading
 from specprefill_integrations.scoring._span_scorer import ScoreRequest, Slices, SpanScorer
 from specprefill_integrations.scoring._windows import Window, plan_batches
-from specprefill_integrations.scoring.readouts import Readout, SpanReadings
+from specprefill_integrations.scoring.readouts import (
+    CalibratedDifferenceReadout,
+    Readout,
+    SpanReadings,
+)
 from specprefill_integrations.types import Span
 
 ResultT = TypeVar("ResultT")
@@ -89,17 +93,24 @@ class AttentionScorer(SpanScorer):
     draft: DraftModel
     """The draft model."""
 
-    readout: Readout | None = None
-    """Turns attention into scores. None: the readout fitted to this draft, else the calibrated
-    difference, which needs no fitting."""
+    readout: Readout | ReadoutProfile | None = None
+    """Turns attention into scores, or the profile of one. None: the readout of the draft's profile,
+    else the calibrated difference, which needs no fitting."""
 
     plan: ReadingPlan = field(default_factory=ReadingPlan)
     """Sizes of windows, batches and questions."""
 
     @cached_property
     def active_readout(self) -> Readout:
-        """The readout in use; to find one, the draft's config is read."""
-        return self.readout or readout_for(self.draft)
+        """The readout in use; to find one, the draft's config is read.
+
+        Raises:
+            ReadoutProfileError: The profile is that of a draft of another shape.
+        """
+        found = self.draft.profile if self.readout is None else self.readout
+        if isinstance(found, ReadoutProfile):
+            return found.readout_for(self.draft.config)
+        return CalibratedDifferenceReadout() if found is None else found
 
     @property
     def scores_are_logarithms(self) -> bool:

@@ -28,6 +28,8 @@ from specprefill_integrations.scoring._draft_location import (
 from specprefill_integrations.scoring._draft_state import DraftParts, DraftState
 from specprefill_integrations.scoring._gguf_cache import Loaded, converted_folder, copy_of
 from specprefill_integrations.scoring._hub_download import cached_folder, hub_folder
+from specprefill_integrations.scoring._profile_search import find_profile
+from specprefill_integrations.scoring._profiles import ReadoutProfile
 
 logger = logging.getLogger(__name__)
 
@@ -198,6 +200,14 @@ class DraftModel:
     def config(self) -> Any:  # noqa: ANN401 - transformers' classes are not typed
         """Config of the whole model's text part, read without the weights where possible."""
         return self._part("config", self._load_config).get_text_config()
+
+    @property
+    def profile(self) -> ReadoutProfile | None:
+        """The profile fitted to this draft, else to a model of the same shape, else None.
+
+        `profile.is_fitted_to(draft.name)` tells the first two apart. The draft's config is read.
+        """
+        return find_profile(self.name, self.config)
 
     @property
     def max_positions(self) -> int | None:

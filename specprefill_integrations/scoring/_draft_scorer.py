@@ -7,7 +7,8 @@ from specprefill_integrations.scoring._attention_scorer import AttentionScorer, 
 from specprefill_integrations.scoring._draft_model import Device, DraftModel, DraftSource, Dtype
 from specprefill_integrations.scoring._engine import ScoringEngine, shared_engine
 from specprefill_integrations.scoring._engine_limits import EngineLimits
-from specprefill_integrations.scoring.readouts._published import PublishedReadout
+from specprefill_integrations.scoring._profiles import ReadoutProfile
+from specprefill_integrations.scoring.readouts import PublishedReadout, Readout
 
 
 @checked
@@ -19,6 +20,7 @@ def draft_scorer(  # noqa: PLR0913 - mirrors from_draft_model
     revision: str | None,
     trust_remote_code: bool,
     is_published: bool,
+    readout: Readout | ReadoutProfile | None,
     window_tokens: int | None,
     limits: EngineLimits | None,
 ) -> ScoringEngine:
@@ -26,6 +28,11 @@ def draft_scorer(  # noqa: PLR0913 - mirrors from_draft_model
 
     See `ContextCompressor.from_draft_model`.
     """
+    if is_published:
+        if readout is not None:
+            msg = "readout= does not apply to the published algorithm, which has its own."
+            raise ValueError(msg)
+        readout = PublishedReadout()
     model = DraftModel.from_source(
         draft,
         device=device,
@@ -33,6 +40,5 @@ def draft_scorer(  # noqa: PLR0913 - mirrors from_draft_model
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
-    readout = PublishedReadout() if is_published else None
     scorer = AttentionScorer(model, readout, ReadingPlan(window_tokens=window_tokens))
     return shared_engine(scorer, limits=limits)

@@ -1,4 +1,4 @@
-"""Drafts on the Hugging Face hub: their folder in the hub's cache, filled if necessary.
+"""Drafts and profiles on the Hugging Face hub: their place in its cache, filled if necessary.
 
 A complete copy in the cache is used without a request. Otherwise one short request shows if the
 hub can be reached, since a download tries again for up to a minute.
@@ -12,16 +12,17 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from http import HTTPStatus
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
+    RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import ModelInfo
 
-from specprefill_integrations.errors import DraftModelNotFoundError
+from specprefill_integrations.errors import DraftModelNotFoundError, ReadoutProfileError
 from specprefill_integrations.scoring._draft_files import missing_file
 from specprefill_integrations.scoring._draft_location import THREE_WAYS, HubModel
 
@@ -34,11 +35,8 @@ _SMALL_FILES = {".jinja", ".json", ".model", ".tiktoken", ".txt"}
 
 def cached_folder(model: HubModel) -> Path | None:
     """Return the folder of a model in the hub's cache, complete or not; None if there is none."""
-    try:
-        found = try_to_load_from_cache(model.name, "config.json", revision=model.revision)
-    except HFValidationError:
-        return None
-    return Path(found).parent if isinstance(found, str) else None
+    found = _cached_file(model, "config.json")
+    return found.parent if found else None
 
 
 def complete_folder(model: HubModel, *, with_code: bool) -> Path | None:
@@ -77,6 +75,41 @@ def hub_folder(model: HubModel, *, with_code: bool) -> Path:
     failure = DraftModelNotFoundError(msg)
     failure.may_pass = may_pass
     raise failure
+
+
+def hub_file(model: HubModel, name: str) -> Path:
+    """Return a readout profile of a repository, downloaded now if it is not in the hub's cache.
+
+    Args:
+        model: The repository.
+        name: The profile's file.
+
+    Raises:
+        ReadoutProfileError: There is no such file, the hub does not give it, or the hub cannot be
+            reached.
+    """
+    cached = _cached_file(model, name)
+    if cached is not None:
+        return cached
+    try:
+        _first_answer(model)
+        return Path(hf_hub_download(model.name, name, revision=model.revision))
+    except RemoteEntryNotFoundError:
+        why, may_pass = f"it holds no {name}", False
+    except Exception as error:  # noqa: BLE001 - whatever the network raises
+        why, may_pass = _explained(error, model)
+    msg = f"The readout profile {model.name!r} cannot be had from the hub: {why}."
+    failure = ReadoutProfileError(msg)
+    failure.may_pass = may_pass
+    raise failure
+
+
+def _cached_file(model: HubModel, name: str) -> Path | None:
+    try:
+        found = try_to_load_from_cache(model.name, name, revision=model.revision)
+    except HFValidationError:
+        return None
+    return Path(found) if isinstance(found, str) else None
 
 
 def _explained(error: Exception, model: HubModel) -> tuple[str, bool]:

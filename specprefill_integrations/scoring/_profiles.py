@@ -1,25 +1,21 @@
-"""Readout profiles: JSON files with a readout fitted to one draft.
-
-A profile is found by the model's shape, so that a GGUF file, a folder and a hub id of the same
-model use the same profile.
-"""
+"""Readout profiles: JSON files with a readout fitted to one draft, alone or in a shared folder."""
 
 from __future__ import annotations
 
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from specprefill_integrations._arguments import checked
 from specprefill_integrations.errors import ReadoutProfileError
-from specprefill_integrations.scoring._draft_model import DraftModel
-from specprefill_integrations.scoring._gguf_cache import cache_folder
-from specprefill_integrations.scoring.readouts import Readout
+from specprefill_integrations.scoring._draft_location import HubModel
+from specprefill_integrations.scoring._draft_names import is_same_draft
+from specprefill_integrations.scoring._hub_download import hub_file
+from specprefill_integrations.scoring._model_card import is_model_card, model_card
 from specprefill_integrations.scoring.readouts._calibrated_difference import (
     CalibratedDifferenceReadout,
 )
@@ -27,8 +23,11 @@ from specprefill_integrations.scoring.readouts._linear import LinearReadout
 
 logger = logging.getLogger(__name__)
 
+PROFILE_FILE = "readout_profile.json"
+"""Name of a profile's file in a folder or a repository."""
+
 _FORMAT = 1
-_SHIPPED = Path(__file__).parent / "readouts" / "profiles"
+_CARD_FILE = "README.md"
 # A list of numbers as `json` writes it with indentation.
 _LIST = re.compile(r"\[[\d\s,.e-]*\]")
 _WEIGHTS = {"own_weights", "around_weights", "lexical_weights"}
@@ -36,6 +35,7 @@ _KINDS: dict[str, type[LinearReadout | CalibratedDifferenceReadout]] = {
     "linear": LinearReadout,
     "calibrated_difference": CalibratedDifferenceReadout,
 }
+_NOT_A_PROFILE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _KIND_OF = {kind: name for name, kind in _KINDS.items()}
 _SHAPE = (
     "model_type",
@@ -55,27 +55,76 @@ class ReadoutProfile:
     """A fitted readout and its origin."""
 
     draft: str
-    """Name of the draft for people."""
+    """The draft that it was fitted to: a hub id, or the name of a folder, GGUF file or package."""
 
-    shape: Mapping[str, Any]
-    """Values of the draft's config by which it is recognized; missing ones match any value."""
+    names: tuple[str, ...] = ()
+    """Other names of the same draft, of these kinds."""
+
+    shape: Mapping[str, Any] = field(hash=False)
+    """Values of the config that the draft must have; missing ones match any value."""
 
     readout: LinearReadout | CalibratedDifferenceReadout
     """The fitted readout; or the calibrated difference of published retrieval heads."""
 
-    fitted_on: Mapping[str, Any]
+    fitted_on: Mapping[str, Any] = field(hash=False)
     """Sources of the training texts, numbers of questions, licenses."""
 
-    measured: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Evidence recall in cross-validation, beside that of other scorers."""
 
     note: str = ""
     """Remarks for the reader."""
 
+    def has_shape_of(self, config: Any) -> bool:  # noqa: ANN401 - transformers' classes are not typed
+        """Return True if a model with this config has the shape of the draft."""
+        return self.shape.items() <= shape_of(config).items()
+
+    def is_fitted_to(self, name: str) -> bool:
+        """Return True if a name is that of the draft, and not of another model of its shape.
+
+        Args:
+            name: `DraftModel.name`.
+        """
+        return any(is_same_draft(name, own) for own in (self.draft, *self.names))
+
+    def readout_for(self, config: Any) -> LinearReadout | CalibratedDifferenceReadout:  # noqa: ANN401
+        """Return the readout for a model with this config.
+
+        Raises:
+            ReadoutProfileError: The model has another shape.
+        """
+        if self.has_shape_of(config):
+            return self.readout
+        found = shape_of(config)
+        name = next(name for name, value in self.shape.items() if found.get(name) != value)
+        msg = (
+            f"The profile is fitted to {self.draft!r}, and this draft has another shape: "
+            f"{name} is {found.get(name)} instead of {self.shape[name]}."
+        )
+        raise ReadoutProfileError(msg)
+
     @checked
-    def save(self, path: Path) -> None:
-        """Write the profile as JSON, with weights rounded to five digits."""
+    def save(self, path: str | Path, *, license: str | None = None) -> None:  # noqa: A002 - the hub's word
+        """Write the profile, with weights rounded to five digits.
+
+        Args:
+            path: A file, `*.json`; any other path is a folder. It gets `readout_profile.json` and,
+                in `README.md`, a model card, so that it can be uploaded to the hub as it is. A
+                README of another kind stays.
+            license: License of the profile for the model card, such as `apache-2.0`.
+
+        Raises:
+            ValueError: `license` was given for a file.
+        """
+        path = Path(path).expanduser()
         content = {"format": _FORMAT, **asdict(self)}
+        if path.is_file() or (path.suffix == ".json" and not path.is_dir()):
+            if license is not None:
+                msg = "license= is for the model card of a folder; without one, leave it out."
+                raise ValueError(msg)
+        else:
+            _write_card(path / _CARD_FILE, model_card(content, license))
+            path /= PROFILE_FILE
         readout = content["readout"]
         readout["heads"] = " ".join(f"{layer}-{head}" for layer, head in self.readout.heads)
         for name in _WEIGHTS & readout.keys():
@@ -87,12 +136,20 @@ class ReadoutProfile:
 
     @classmethod
     @checked
-    def load(cls, path: Path) -> ReadoutProfile:
+    def load(cls, source: str | Path, *, revision: str | None = None) -> ReadoutProfile:
         """Read a profile.
 
+        Args:
+            source: A file, a folder with `readout_profile.json`, or the id of a repository on the
+                hub with that file.
+            revision: The branch, tag or commit of a repository; by default its main branch.
+
         Raises:
-            ReadoutProfileError: The file is not a profile, or of another format version.
+            ReadoutProfileError: There is no profile, or one of another format version; or the hub
+                does not give it. `may_pass` is True if it cannot be reached.
+            ValueError: `revision` was given for a source that is not on the hub.
         """
+        path = _located(source, revision)
         try:
             content = _of_this_format(json.loads(path.read_text(encoding="utf-8")))
             readout = content.pop("readout")
@@ -101,8 +158,9 @@ class ReadoutProfile:
                 if isinstance(value, list):
                     readout[name] = tuple(value)
             kind = _KINDS[readout.pop("kind")]
-            return cls(readout=kind(**readout), **content)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            names = tuple(content.pop("names", ()))
+            return cls(readout=kind(**readout), names=names, **content)
+        except _NOT_A_PROFILE as error:
             msg = f"{str(path)!r} is not a readout profile: {error}"
             raise ReadoutProfileError(msg) from error
 
@@ -112,25 +170,24 @@ def shape_of(config: Any) -> dict[str, Any]:  # noqa: ANN401 - transformers' cla
     return {name: getattr(config, name, None) for name in _SHAPE}
 
 
-def find_profile(draft: DraftModel) -> ReadoutProfile | None:
-    """Find a draft's profile: one fitted on this machine, else a shipped one."""
-    shape = shape_of(draft.config)
-    for folder in (fitted_folder(), _SHIPPED):
-        for profile in _profiles(folder):
-            if profile.shape.items() <= shape.items():
-                return profile
-    return None
+def _located(source: str | Path, revision: str | None) -> Path:
+    path = Path(source).expanduser()
+    is_path = isinstance(source, Path) or source.startswith((".", "~")) or path.suffix == ".json"
+    if is_path or path.is_absolute() or path.exists():
+        if revision is not None:
+            msg = f"revision= applies to profiles on the hub, and {str(source)!r} is not on it."
+            raise ValueError(msg)
+        return path / PROFILE_FILE if path.is_dir() else path
+    return hub_file(HubModel(str(source), revision), PROFILE_FILE)
 
 
-def readout_for(draft: DraftModel) -> Readout:
-    """Return the readout fitted to a draft, else the calibrated difference."""
-    profile = find_profile(draft)
-    return profile.readout if profile else CalibratedDifferenceReadout()
-
-
-def fitted_folder() -> Path:
-    """Return the folder in which `specprefill calibrate` saves profiles."""
-    return cache_folder() / "profiles"
+def _write_card(path: Path, card: str) -> None:
+    """Write a model card, unless something else has its place."""
+    if path.exists() and not is_model_card(path.read_text(encoding="utf-8", errors="replace")):
+        logger.warning("%s is no model card of a profile, and stays as it is", path)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(card, encoding="utf-8")
 
 
 def _of_this_format(content: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -149,21 +206,3 @@ def _as_head(name: str) -> tuple[int, int]:
 
 def _on_one_line(match: re.Match[str]) -> str:
     return " ".join(match.group().split())
-
-
-def _profiles(folder: Path) -> Iterator[ReadoutProfile]:
-    """Yield the profiles of a folder, sorted by file name."""
-    for path in sorted(folder.glob("*.json")):
-        profile = _loaded(path, path.stat().st_mtime_ns)
-        if profile:
-            yield profile
-
-
-@cache
-def _loaded(path: Path, _modified: int) -> ReadoutProfile | None:
-    """Load a profile once; a broken one is skipped with a warning."""
-    try:
-        return ReadoutProfile.load(path)
-    except ReadoutProfileError as error:
-        logger.warning("Skipped a readout profile: %s", error)
-        return None

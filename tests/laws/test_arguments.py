@@ -26,6 +26,7 @@ from llama_index.core.llms import ChatMessage, MockLLM
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.core.tools import FunctionTool
 
+import specprefill_integrations
 from specprefill_integrations import Budget, ContextCompressor, GapStyle, TextHint
 from specprefill_integrations.bench import concurrent_requests
 from specprefill_integrations.calibration import Calibration, LabeledCase
@@ -45,7 +46,7 @@ from specprefill_integrations.llama_index import (
 from specprefill_integrations.observability import BreakEven, CompressionMetrics, Prices, TtftLog
 from specprefill_integrations.originals import InMemoryOriginals, SqliteOriginals
 from specprefill_integrations.pipeline import select_covering
-from specprefill_integrations.scoring import DraftModel, LinearReadout
+from specprefill_integrations.scoring import DraftModel, LinearReadout, ReadoutProfile
 from specprefill_integrations.splitting import ProseSplitter
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.tool_results import ToolPolicy
@@ -196,6 +197,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "language": [7, ["en"]],
     "last_depth": NO_NUMBER,
     "leave_whole": ["never", 7],
+    "license": NO_TEXT,
     "limits": NOTHING,
     "log": NOTHING,
     "mark_ends": ["no", 0, None],
@@ -334,10 +336,12 @@ class Silent:
         )
 
 
+PROFILE_FILE = next(Path(specprefill_integrations.__file__).parent.rglob("profiles/*.json"))
 DRAFT = DraftModel.from_source("owner/name", device="cpu")  # loads nothing
 READOUT = LinearReadout(
     heads=((0, 0),), passes=("question",), own_weights=(1.0,), around_weights=(0.0,)
 )
+PROFILE = ReadoutProfile(draft="tiny", shape={}, readout=READOUT, fitted_on={})
 CASE = EvaluationCase(id="1", task="facts", query="Who?", texts=("Ada.",), answers=("Ada",))
 LABELED = LabeledCase(kind="facts", query="Who?", texts=("Ada.",), evidence=(((0, Span(0, 3)),),))
 CALIBRATION = Calibration(draft=DRAFT, readout=READOUT, units=[], scores=[], validation="")
@@ -350,6 +354,7 @@ VALID: dict[str, Any] = {
     "LabeledCase.kind": "facts",
     "LangChainTarget.model": FakeListChatModel(responses=[]),
     "LlamaIndexTarget.model": MockLLM(),
+    "load.source": PROFILE_FILE,
     "measure_limits.cases": [],
     "measure_splitting.chars": 1_000,
     "measure_splitting.repeats": 1,
@@ -449,6 +454,8 @@ CALLED = {
     "compressor.from_draft_model": ContextCompressor.from_draft_model,
     "observability.CompressionMetrics.record": CompressionMetrics().record,
     "scoring.DraftModel.from_source": DraftModel.from_source,
+    "scoring.ReadoutProfile.load": ReadoutProfile.load,
+    "scoring.ReadoutProfile.save": PROFILE.save,
 }
 
 

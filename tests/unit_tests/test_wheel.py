@@ -63,7 +63,7 @@ USES = {
 from specprefill_integrations.scoring._draft_model import DraftModel
 scorer = ContextCompressor.from_draft_model("nobody/nothing").scorer.scorer
 assert scorer.draft.name == "nobody/nothing"
-from specprefill_integrations.scoring import _profiles as profiles
+from specprefill_integrations.scoring import _profile_search as profiles
 shipped = {path.stem for path in profiles._SHIPPED.glob("*.json")}
 assert {"smollm2-135m", "gemma-3-270m"} < shipped, shipped
 """,

@@ -17,7 +17,7 @@ from specprefill_integrations import calibration
 from specprefill_integrations.cli._calibrate import app
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
-from specprefill_integrations.scoring._profiles import ReadoutProfile, find_profile
+from specprefill_integrations.scoring._profiles import ReadoutProfile
 from tests.tiny_models import save_tiny_draft
 
 KEEPS = ["0.05", "0.1", "0.2", "0.3"]
@@ -95,7 +95,7 @@ def test_any_draft_gets_a_profile(tmp_path, cache, architecture, probe):
     assert profile.fitted_on["validation"] == found["validation"]
     assert profile.fitted_on["sources"] == (["self-made probe"] if probe else [])
     draft = DraftModel.from_source(place)
-    assert find_profile(draft) == profile
+    assert draft.profile == profile
     assert AttentionScorer(draft).active_readout == profile.readout
 
 
@@ -169,6 +169,27 @@ def test_the_present_profile_is_the_prior(tmp_path, cache):
     assert sizes[1] > sizes[0]  # it goes on in the same direction
 
 
+def test_a_folder_to_share(tmp_path):
+    place = save_tiny_draft(tmp_path / "owner" / "Tiny-1B")
+    cases = ("--pairs", pairs_file(tmp_path), "--probe", 0, "--compare", 0)
+    shared = tmp_path / "shared"
+    options = ("--draft", place, *cases, "--output", shared, "--license", "cc-by-4.0", "--json")
+    found = json.loads(run(*options).stdout)
+    assert (found["draft"], found["profile"]) == ("Tiny-1B", str(shared))
+    profile = ReadoutProfile.load(shared)
+    assert profile.is_fitted_to(str(place))
+    card = (shared / "README.md").read_text()
+    assert "license: cc-by-4.0\n" in card
+    assert "| lights | readout, all cases | " in card
+    assert not any(str(tmp_path) in file.read_text() for file in shared.iterdir())
+
+
+@pytest.mark.parametrize("output", [(), ("--output", "a.json")])
+def test_a_license_needs_a_folder(output):
+    result = run("--license", "mit", *output, code=2)
+    assert "--license is for the model card of a folder" in result.output
+
+
 def test_lookahead_that_does_not_pay_leaves_no_trace(tmp_path):
     """A random model gains nothing by generating."""
     place = save_tiny_draft(tmp_path / "draft")
@@ -203,7 +224,7 @@ def test_what_is_not_beaten_is_named(monkeypatch, tmp_path, ours, theirs, rival)
             return [(name, {"k": {"0.1": share}}) for name, share in compared] if count else []
 
         def fit(self, *_):
-            return SimpleNamespace(draft="draft", save=lambda _: None)
+            return SimpleNamespace(draft="draft", save=lambda *_, **__: None)
 
     monkeypatch.setattr(calibration, "read_for_calibration", lambda *_, **__: Calibrated())
     place = save_tiny_draft(tmp_path / "draft")

@@ -20,7 +20,13 @@ from specprefill_integrations import Budget, ContextCompressor, cli
 from specprefill_integrations.cli import _compress, _compress_report
 from specprefill_integrations.cli._source_texts import Source
 from specprefill_integrations.errors import DraftModelNotFoundError, MissingDependencyError
+from specprefill_integrations.scoring import (
+    AttentionScorer,
+    CalibratedDifferenceReadout,
+    ReadoutProfile,
+)
 from specprefill_integrations.testing import KeywordScorer
+from tests.tiny_models import save_tiny_draft
 
 QUERY = "Who keeps the lighthouse?"
 TEXT = (
@@ -186,6 +192,16 @@ class TestOptions:
             )
         ]
 
+    def test_a_profile_is_used(self, tmp_path: Path) -> None:
+        draft = save_tiny_draft(tmp_path / "draft")
+        readout = CalibratedDifferenceReadout(heads=((1, 2),))
+        profile = ReadoutProfile(draft="a/b", shape={}, readout=readout, fitted_on={})
+        profile.save(tmp_path / "profile")
+        options = _compress.DraftOptions(draft=str(draft), profile=str(tmp_path / "profile"))
+        scorer = _compress.build_compressor(options).scorer.unwrapped
+        assert isinstance(scorer, AttentionScorer)
+        assert scorer.active_readout == readout
+
     def test_the_former_name_of_keep(self, asked: list[_compress.DraftOptions], page: Path) -> None:
         result = run("compress", page, "--query", QUERY, "--keep-fraction", 0.4)
         assert result.stdout == expected(TEXT)
@@ -232,10 +248,16 @@ class TestErrors:
             (("--max-tokens", 0), "at least 1"),
             (("--max-tokens", 9, "--html", "/no/such/folder/x.html"), "/no/such/folder"),
             (("--max-tokens", 9, "--html", "/tmp"), "not a folder"),  # noqa: S108
+            (("--keep", 1, "--profile", "./no.json"), "--profile: 'no.json' is not a readout"),
+            (("--keep", 1, "--profile", "a", "--scorer", "published"), "--scorer readout"),
         ],
     )
     def test_usage(self, page: Path, args: tuple[object, ...], message: str) -> None:
         self.check(run("compress", page, "--query", QUERY, *args), 2, message)
+
+    def test_a_profile_that_cannot_be_had_now(self, page: Path) -> None:
+        result = run_compress(page, "--profile", "nobody/nothing-such")
+        self.check(result, 1, "--profile: The readout profile 'nobody/nothing-such' cannot be had")
 
     def test_files(self, tmp_path: Path) -> None:
         self.check(run_compress(tmp_path / "none.txt"), 2, "none.txt")

@@ -16,6 +16,13 @@ from typer.testing import CliRunner, Result
 
 from specprefill_integrations import ContextCompressor
 from specprefill_integrations.cli import build_app
+from specprefill_integrations.scoring import (
+    CalibratedDifferenceReadout,
+    DraftModel,
+    ReadoutProfile,
+)
+from specprefill_integrations.scoring._profile_search import fitted_folder
+from specprefill_integrations.scoring._profiles import shape_of
 from specprefill_integrations.testing import KeywordScorer
 from tests.tiny_models import save_tiny_draft
 
@@ -40,6 +47,16 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def draft(tmp_path: Path) -> Path:
     return save_tiny_draft(tmp_path / "draft")
+
+
+def save_profile(model: DraftModel, name: str) -> None:
+    profile = ReadoutProfile(
+        draft=name,
+        shape=shape_of(model.config),
+        readout=CalibratedDifferenceReadout(),
+        fitted_on={},
+    )
+    profile.save(fitted_folder() / f"{name.replace('/', '-')}.json")
 
 
 def run(*words: object) -> Result:
@@ -74,6 +91,17 @@ class TestDoctor:
         found = checks("--draft", draft, works=True)["profile"]
         assert found["result"] == "warning"
         assert "specprefill calibrate" in found["cure"]
+
+    def test_a_profile_of_another_model_of_the_shape(self, draft: Path) -> None:
+        model = DraftModel.from_source(draft)
+        save_profile(model, "owner/other")
+        found = checks("--draft", draft, works=True)["profile"]
+        assert found["told"] == "fitted to owner/other, a model of the same shape"
+        assert found["details"] == {"fitted_to": "owner/other", "by_name": False}
+        assert "specprefill calibrate" in found["cure"]
+        save_profile(model, draft.name)
+        found = checks("--draft", draft, works=True)["profile"]
+        assert (found["told"], found["cure"]) == (f"fitted to {draft.name}", "")
 
     def test_lines(self, draft: Path) -> None:
         result = run("doctor", "--draft", draft, "--quiet")

@@ -1,8 +1,7 @@
-"""The linear readout: equal to its formula in loops, on every architecture, and its profiles."""
+"""The linear readout: equal to its formula in loops, on every architecture."""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 
@@ -10,17 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from specprefill_integrations.errors import ReadoutProfileError
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES
-from specprefill_integrations.scoring._profiles import (
-    _SHIPPED,
-    ReadoutProfile,
-    find_profile,
-    fitted_folder,
-    shape_of,
-)
 from specprefill_integrations.scoring._prompt_reader import (
     Prompt,
     PromptReader,
@@ -160,67 +151,6 @@ def test_named_heads_alone_make_the_difference():
     both, first, second = scores((1, 0), (2, 3)), scores((1, 0)), scores((2, 3))
     assert both == pytest.approx((first + second) / 2, rel=1e-6)
     assert not np.allclose(first, second)
-
-
-def test_every_shipped_profile_can_be_read_and_says_where_it_is_from():
-    shipped = sorted(_SHIPPED.glob("*.json"))
-    assert len(shipped) > 5
-    for path in shipped:
-        found = ReadoutProfile.load(path)
-        assert path.stat().st_size < 200_000
-        assert found.fitted_on
-        assert found.measured or "Not tested by us" in found.note
-        assert all(layer < found.shape["num_hidden_layers"] for layer, _ in found.readout.heads)
-        assert all(head < found.shape["num_attention_heads"] for _, head in found.readout.heads)
-
-
-def profile(tmp_path, **changes):
-    draft = DraftModel.from_source(save_tiny_draft(tmp_path / "draft"))
-    found = ReadoutProfile(
-        draft="tiny",
-        shape=shape_of(draft.config),
-        readout=readout(),
-        fitted_on={"cases": 3},
-        measured={"bm25": {"0.1": 0.5}},
-        **changes,
-    )
-    return draft, found
-
-
-def test_a_profile_comes_back_as_it_was_written(tmp_path):
-    _, written = profile(tmp_path, note="by hand")
-    written.save(tmp_path / "deep" / "tiny.json")
-    assert ReadoutProfile.load(tmp_path / "deep" / "tiny.json") == written
-
-
-def test_a_fitted_profile_is_found_by_the_shape_of_the_draft(tmp_path, monkeypatch):
-    monkeypatch.setenv("SPECPREFILL_CACHE", str(tmp_path / "cache"))
-    draft, written = profile(tmp_path)
-    assert find_profile(draft) is None
-    assert isinstance(AttentionScorer(draft).active_readout, CalibratedDifferenceReadout)
-    written.save(fitted_folder() / "tiny.json")
-    assert find_profile(draft) == written
-    assert AttentionScorer(draft).active_readout == written.readout
-
-
-def test_a_broken_profile_is_passed_over_and_named(tmp_path, monkeypatch, caplog):
-    monkeypatch.setenv("SPECPREFILL_CACHE", str(tmp_path / "cache"))
-    draft, _ = profile(tmp_path)
-    fitted_folder().mkdir(parents=True)
-    (fitted_folder() / "broken.json").write_text("{")
-    with caplog.at_level(logging.WARNING):
-        assert find_profile(draft) is None
-    assert "broken.json" in caplog.text
-
-
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", json.dumps({"format": 99}), json.dumps({"format": 1})]
-)
-def test_what_is_no_profile_is_refused(tmp_path, content):
-    path = tmp_path / "no.json"
-    path.write_text(content)
-    with pytest.raises(ReadoutProfileError, match=r"no\.json"):
-        ReadoutProfile.load(path)
 
 
 def test_only_the_layers_that_are_read_are_loaded(tmp_path, caplog):
