@@ -14,6 +14,7 @@ from specprefill_integrations.errors import MissingDependencyError
 if TYPE_CHECKING:
     from specprefill_integrations.scoring._attention_scorer import AttentionScorer, ReadingPlan
     from specprefill_integrations.scoring._draft_model import DraftModel
+    from specprefill_integrations.scoring._encoder_scorer import EncoderSpanScorer
     from specprefill_integrations.scoring._engine import ScoringEngine, shared_engine
     from specprefill_integrations.scoring._engine_limits import EngineLimits, EngineStatistics
     from specprefill_integrations.scoring._profiles import ReadoutProfile
@@ -35,6 +36,7 @@ _HOMES = {
     "CalibratedDifferenceReadout": "readouts",
     "DraftLayers": "readouts",
     "DraftModel": "_draft_model",
+    "EncoderSpanScorer": "_encoder_scorer",
     "EngineLimits": "_engine_limits",
     "EngineStatistics": "_engine_limits",
     "LinearReadout": "readouts",
@@ -57,6 +59,7 @@ __all__ = [
     "CalibratedDifferenceReadout",
     "DraftLayers",
     "DraftModel",
+    "EncoderSpanScorer",
     "EngineLimits",
     "EngineStatistics",
     "LinearReadout",

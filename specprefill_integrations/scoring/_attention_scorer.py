@@ -13,14 +13,14 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from specprefill_integrations._arguments import PositiveInt, checked
+from specprefill_integrations.scoring._draft_device import in_halves
 from specprefill_integrations.scoring._draft_layers import layers_needed
 from specprefill_integrations.scoring._draft_model import DraftModel
-from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
+from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer, without_middle
 from specprefill_integrations.scoring._profiles import ReadoutProfile
 from specprefill_integrations.scoring._prompt_reader import (
     Prompt,
@@ -157,7 +157,7 @@ class AttentionScorer(SpanScorer):
             DraftModelNotFoundError: There is no such draft.
             DraftModelUnsupportedError: The draft's attention cannot be read.
         """
-        return _finished(self.score_in_slices(requests), is_wanted)
+        return finished(self.score_in_slices(requests), is_wanted)
 
     def score_in_slices(
         self,
@@ -199,7 +199,7 @@ class AttentionScorer(SpanScorer):
             DraftModelNotFoundError: There is no such draft.
             DraftModelUnsupportedError: The draft's attention cannot be read.
         """
-        [found] = _finished(self._read([ScoreRequest(query, texts, spans)]))
+        [found] = finished(self._read([ScoreRequest(query, texts, spans)]))
         return found
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -208,8 +208,7 @@ class AttentionScorer(SpanScorer):
 
     def token_spans(self, text: str) -> list[Span]:
         """Return the span of each token; tokens that share a character share its span."""
-        tokenized = self._tokenizer.tokenize(text, [])
-        return list(dict.fromkeys(Span(a, b) for a, b in tokenized.offsets.tolist() if a < b))
+        return self._tokenizer.spans(text)
 
     @property
     def batch_chars(self) -> int:
@@ -269,19 +268,7 @@ class AttentionScorer(SpanScorer):
             See `PromptReader.read`. Shape of each: (tokens, features).
         """
         reader = PromptReader(self.reading_draft, self.active_readout)
-        try:
-            return reader.read(prompts, null_question)
-        except torch.OutOfMemoryError:
-            if len(prompts) == 1:
-                raise
-        # Outside of the handler, where the error no longer keeps the tensors alive.
-        torch.cuda.empty_cache()
-        half = len(prompts) // 2
-        return [
-            features
-            for part in (prompts[:half], prompts[half:])
-            for features in self._read_batch(part, null_question)
-        ]
+        return in_halves(lambda part: reader.read(part, null_question), prompts)
 
     def _prompts(self, reading: RequestReading, tokenizer: DraftTokenizer) -> list[_WindowPrompt]:
         """Return a request's windows with their prompts."""
@@ -302,10 +289,7 @@ class AttentionScorer(SpanScorer):
 
     def _question(self, tokenizer: DraftTokenizer, question: str) -> QuestionTokens:
         """Return a question's tokens as they follow the context."""
-        ids = tokenizer.ids(question)
-        half = self._max_question_tokens // 2
-        if len(ids) > 2 * half:
-            ids = ids[:half] + ids[-half:]
+        ids = without_middle(tokenizer.ids(question), self._max_question_tokens)
         start, end = tokenizer.ids(_QUESTION_START), tokenizer.ids(_QUESTION_END)
         return QuestionTokens(start + ids + end, slice(len(start), len(start) + len(ids)))
 
@@ -334,7 +318,7 @@ class AttentionScorer(SpanScorer):
         return max(1, min(self._wanted_window_tokens, room))
 
 
-def _finished(slices: _InSlices[ResultT], is_wanted: Callable[[], bool] | None = None) -> ResultT:
+def finished(slices: _InSlices[ResultT], is_wanted: Callable[[], bool] | None = None) -> ResultT:
     """Do all slices of some work.
 
     Raises:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
 
 def resolved_device(device: str | torch.device | None) -> torch.device:
@@ -66,6 +70,29 @@ def check_device(device: str) -> None:
 def free_bytes(device: torch.device) -> int | None:
     """Return the free memory of a CUDA device; None for any other."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+
+def in_halves(
+    read: Callable[[Sequence[ItemT]], list[ResultT]], items: Sequence[ItemT]
+) -> list[ResultT]:
+    """Read items together, or in halves if the device runs out of memory.
+
+    Args:
+        read: Returns one result for each item.
+        items: The items.
+
+    Raises:
+        torch.OutOfMemoryError: There is no memory for a single item.
+    """
+    try:
+        return read(items)
+    except torch.OutOfMemoryError:
+        if len(items) == 1:
+            raise
+    # Outside of the handler, where the error no longer keeps the tensors alive.
+    torch.cuda.empty_cache()
+    half = len(items) // 2
+    return in_halves(read, items[:half]) + in_halves(read, items[half:])
 
 
 def _compute_on(device: torch.device) -> None:

@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+)
 from transformers.utils import logging as transformers_logging
 
 from specprefill_integrations.errors import (
@@ -78,6 +84,24 @@ def load_weights(
     # Otherwise transformers fills what does not fit with random numbers, or reports it as a table.
     options.update(output_loading_info=True, ignore_mismatched_sizes=True)
     model, found = model_class.from_pretrained(folder, dtype=dtype, **options)
+    _check_weights(found, weights_file(folder))
+    return model
+
+
+def load_token_classifier(folder: Path, dtype: torch.dtype, *, trust_remote_code: bool) -> Any:  # noqa: ANN401
+    """Load a model that classifies tokens, in transformers' format.
+
+    Raises:
+        DraftModelDamagedError: Some weights are missing, as in a model without a trained head.
+    """
+    model_class: Any = AutoModelForTokenClassification
+    model, found = model_class.from_pretrained(
+        folder,
+        dtype=dtype,
+        trust_remote_code=trust_remote_code,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+    )
     _check_weights(found, weights_file(folder))
     return model
 

@@ -126,7 +126,7 @@ class DraftModel:
     ) -> DraftModel:
         """Return the process's draft of this kind."""
         place = location.name if isinstance(location, GgufModel) else location
-        key = (place, device, dtype, layers, trust_remote_code)
+        key = (cls, place, device, dtype, layers, trust_remote_code)
         with _shared_lock:
             shared = _shared.get(key)
             if shared is None or shared._location != location:  # noqa: SLF001 - changed on disk
@@ -165,7 +165,7 @@ class DraftModel:
 
     def _cut(self, layers: int) -> DraftModel:
         assert self._location is not None
-        cut = DraftModel._shared(
+        cut = self._shared(
             self._location,
             self._source,
             self.device,
@@ -266,11 +266,14 @@ class DraftModel:
             loading.explained_errors(self.name, place),
             loading.quiet_transformers(),
         ):
-            model = loading.load_weights(
-                place, self.dtype, self.layers, trust_remote_code=self.trust_remote_code
-            )
+            model = self._load_weights(place)
             loading.check_vocabulary(model, tokenizer, str(place))
             return model.to(device=self.device, dtype=self.dtype).eval()
+
+    def _load_weights(self, folder: Path) -> Any:  # noqa: ANN401
+        return loading.load_weights(
+            folder, self.dtype, self.layers, trust_remote_code=self.trust_remote_code
+        )
 
     def _load_tokenizer(self) -> Any:  # noqa: ANN401
         place = self._place()
@@ -336,7 +339,7 @@ class DraftModel:
             msg = "A draft made from a loaded model cannot be pickled: name its source instead."
             raise TypeError(msg)
         kind = str(self.device), str(self.dtype), self.layers, self._options()
-        return _from_source, (self._source, *kind)
+        return _from_source, (type(self), self._source, *kind)
 
 
 DraftSource = str | Path | tuple[Any, Any] | DraftModel | None
@@ -352,14 +355,15 @@ _shared: WeakValueDictionary[tuple[Any, ...], DraftModel] = WeakValueDictionary(
 _shared_lock = ForkSafeLock()
 
 
-def _from_source(
+def _from_source(  # noqa: PLR0913, PLR0917 - what makes a draft another one
+    kind: type[DraftModel],
     source: str | Path | None,
     device: str,
     dtype: str,
     layers: int | None,
     options: dict[str, Any],
 ) -> DraftModel:
-    draft = DraftModel.from_source(source, device=device, dtype=dtype, **options)
+    draft = kind.from_source(source, device=device, dtype=dtype, **options)
     return draft if layers is None else draft._cut(layers)  # noqa: SLF001 - loads nothing
 
 

@@ -37,6 +37,34 @@ class TokenizedText:
     """Tokens at which a window may be cut, ascending."""
 
 
+@dataclass(frozen=True, slots=True)
+class PairFrame:
+    """The special tokens with which a tokenizer joins two texts."""
+
+    before: list[int]
+    """Token ids before the first text."""
+
+    between: list[int]
+    """Token ids between the texts."""
+
+    after: list[int]
+    """Token ids after the second text."""
+
+    types: list[int]
+    """The token types of the five parts, the two texts among them."""
+
+    @property
+    def tokens(self) -> int:
+        """Number of special tokens."""
+        return len(self.before) + len(self.between) + len(self.after)
+
+    def join(self, first: list[int], second: list[int]) -> tuple[list[int], list[int]]:
+        """Return the token ids of two texts as one sequence, and the types of its tokens."""
+        parts = self.before, first, self.between, second, self.after
+        types = [kind for kind, part in zip(self.types, parts, strict=True) for _ in part]
+        return [token for part in parts for token in part], types
+
+
 class DraftTokenizer:
     """A transformers tokenizer, used without special tokens."""
 
@@ -51,6 +79,34 @@ class DraftTokenizer:
         probe = self._tokenizer("a", add_special_tokens=True, split_special_tokens=True)
         bos = self._tokenizer.bos_token_id
         return [bos] if bos is not None and probe["input_ids"][:1] == [bos] else []
+
+    @property
+    def pair_frame(self) -> PairFrame:
+        """The way in which the tokenizer joins two texts."""
+        # The options of `_encode`, as above.
+        probe = self._tokenizer(
+            "a",
+            "a",
+            add_special_tokens=True,
+            split_special_tokens=True,
+            return_special_tokens_mask=True,
+            return_token_type_ids=True,
+        )
+        ids, types = probe["input_ids"], probe["token_type_ids"]
+        own = [i for i, is_special in enumerate(probe["special_tokens_mask"]) if not is_special]
+        first = len(self.ids("a"))
+        edges = [0, own[0], own[first - 1] + 1, own[first], own[-1] + 1, len(ids)]
+        return PairFrame(
+            before=ids[: edges[1]],
+            between=ids[edges[2] : edges[3]],
+            after=ids[edges[4] :],
+            types=[types[min(start, len(types) - 1)] for start in edges[:-1]],
+        )
+
+    def spans(self, text: str) -> list[Span]:
+        """Return the span of each token; tokens that share a character share its span."""
+        offsets = self.tokenize(text, []).offsets.tolist()
+        return list(dict.fromkeys(Span(a, b) for a, b in offsets if a < b))
 
     def ids(self, text: str) -> list[int]:
         """Return the token ids of a short text."""
@@ -121,6 +177,12 @@ class DraftTokenizer:
                 [word for word, found in zip(words, encoded, strict=True) for _ in found]
             )
         return ids, offsets
+
+
+def without_middle(ids: list[int], most: int) -> list[int]:
+    """Return token ids as they are, or their first and last ones if there are more than `most`."""
+    half = most // 2
+    return ids if len(ids) <= 2 * half else ids[:half] + ids[len(ids) - half :]
 
 
 def _stretches(text: str, unit_starts: Sequence[int]) -> list[Span]:

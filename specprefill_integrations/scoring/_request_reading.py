@@ -40,11 +40,11 @@ class RequestReading:
         self.request = request
         self._joint = tokenizer.ids(JOINT)
         self._texts = [
-            tokenizer.tokenize(text, _cuts(found))
+            tokenizer.tokenize(text, unit_starts(found))
             for text, found in zip(request.texts, request.spans, strict=True)
         ]
         own = [
-            _token_ranges(text, found)
+            token_ranges(text, found)
             for text, found in zip(self._texts, request.spans, strict=True)
         ]
         around = [
@@ -123,7 +123,7 @@ class RequestReading:
         return readings, self._counts[is_own] > 0
 
 
-def _cuts(spans: Sequence[Span]) -> list[int]:
+def unit_starts(spans: Sequence[Span]) -> list[int]:
     """Return the characters at which a window may be cut: starts of outermost spans."""
     cuts = []
     end = 0
@@ -151,7 +151,7 @@ def _places(window: Window, length: int, joint_tokens: int) -> list[tuple[Piece,
     return places
 
 
-def _token_ranges(text: TokenizedText, spans: Sequence[Span]) -> NDArray[np.int64]:
+def token_ranges(text: TokenizedText, spans: Sequence[Span]) -> NDArray[np.int64]:
     """Return the range of tokens that overlap each span. Shape: (spans, 2)."""
     first = np.searchsorted(text.offsets[:, 1], [s.start for s in spans], side="right")
     last = np.searchsorted(text.offsets[:, 0], [s.end for s in spans], side="left")

@@ -46,12 +46,19 @@ from specprefill_integrations.llama_index import (
 from specprefill_integrations.observability import BreakEven, CompressionMetrics, Prices, TtftLog
 from specprefill_integrations.originals import InMemoryOriginals, SqliteOriginals
 from specprefill_integrations.pipeline import select_covering
-from specprefill_integrations.scoring import DraftModel, LinearReadout, ReadoutProfile
+from specprefill_integrations.scoring import (
+    DraftModel,
+    EncoderSpanScorer,
+    LinearReadout,
+    ReadoutProfile,
+)
+from specprefill_integrations.scoring._encoder_model import EncoderModel
 from specprefill_integrations.splitting import ProseSplitter
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.tool_results import ToolPolicy
 from specprefill_integrations.types import Span
 from tests.laws.test_public_names import PUBLIC
+from tests.tiny_encoders import tiny_encoder, tiny_pair_tokenizer
 
 BUDGET = Budget(keep_fraction=0.5)
 COMPRESSOR = ContextCompressor(KeywordScorer(), on_error="raise")
@@ -101,6 +108,7 @@ NOTHING: list[Any] = [0.2, "name", object()]
 # Wrong values by the name of the parameter, which means the same wherever it occurs.
 WRONG: dict[str, Sequence[Any]] = {
     "arguments": ["text", 7],
+    "aggregation": ["sum", 7, None],
     "around_tokens": NO_COUNT,
     "around_weight": NO_NUMBER,
     "assistant_message": NO_TEXT,
@@ -229,9 +237,11 @@ WRONG: dict[str, Sequence[Any]] = {
     "originals": ["store", InMemoryOriginals, 7],
     "output_per_million": [*NO_NUMBER, -1],
     "overhead_seconds": [*NO_NUMBER, -1],
+    "output_name": [*NO_TEXT, None],
     "path": [7, None],
     "pattern": ["(", 7, None],
     "per_text": [*NO_NUMBER, -1],
+    "positive_label": [True, 1.5, -1, ["KEEP"]],
     "pool_kernel": [*NO_COUNT, 0],
     "protect": ["error", ["error"], 7, None],
     "quantity": ["tokens", 7, None],
@@ -266,6 +276,10 @@ OF_ONE: dict[str, Sequence[Any]] = {
     **{f"FieldNames.{name}": ["name", [7], None] for name in FieldNames.__slots__},
     "as_token_counter.counter": [],  # refused as `count_tokens`, which integrations call it
     "AttentionScorer.draft": [*NOTHING, None],
+    "EncoderSpanScorer.draft": [*NOTHING, None],
+    "from_pair.model": [*NOTHING, None],
+    "from_pair.tokenizer": [*NOTHING, None],
+    "from_pretrained.source": [7, ["a"], None],
     "build_lineup.draft": NOTHING,
     "DraftChoice.dtype": [7, ["float32"]],
     "EvaluationCase.evidence": ["text", [7], None],
@@ -352,6 +366,10 @@ VALID: dict[str, Any] = {
     "build_lineup.like": COMPRESSOR,
     "LabeledCase.evidence": LABELED.evidence,
     "LabeledCase.kind": "facts",
+    "EncoderSpanScorer.draft": EncoderModel.from_source("owner/name", device="cpu"),
+    "from_pair.model": tiny_encoder("bert"),
+    "from_pair.tokenizer": tiny_pair_tokenizer("bert"),
+    "from_pretrained.source": "owner/name",
     "LangChainTarget.model": FakeListChatModel(responses=[]),
     "LlamaIndexTarget.model": MockLLM(),
     "load.source": PROFILE_FILE,
@@ -456,6 +474,8 @@ CALLED = {
     "scoring.DraftModel.from_source": DraftModel.from_source,
     "scoring.ReadoutProfile.load": ReadoutProfile.load,
     "scoring.ReadoutProfile.save": PROFILE.save,
+    "scoring.EncoderSpanScorer.from_pair": EncoderSpanScorer.from_pair,
+    "scoring.EncoderSpanScorer.from_pretrained": EncoderSpanScorer.from_pretrained,
 }
 
 
