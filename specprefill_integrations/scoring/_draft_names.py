@@ -11,8 +11,12 @@ from pathlib import Path
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _CACHED = "models--"
-# `-Q4_K_M`, `.IQ3_XXS`, `-UD-Q4_K_XL`, `-bf16` at the end of a GGUF file's name.
-_QUANTIZATION = re.compile(r"[-._](?:(?:ud|i1)[-._])?(?:i?q\d\w*|(?:f|fp|bf)(?:16|32))$")
+# `-Q4_K_M`, `.IQ3_XXS`, `-UD-Q4_K_XL`, `-bf16`, `-MXFP4` at the end of a GGUF file's name, and what
+# may follow it: `-imat`, `-00001-of-00002`.
+_QUANTIZATION = re.compile(
+    r"[-._](?:(?:ud|i1)[-._])?(?:[it]?q\d\w*|(?:mx|nv)fp4|(?:f|fp|bf)(?:16|32))"
+    r"(?:[-._]imat(?:rix)?)?(?:-\d{5}-of-\d{5})?$"
+)
 _SEPARATORS = re.compile(r"[-_.\s]+")
 
 

