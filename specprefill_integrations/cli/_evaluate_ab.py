@@ -1,4 +1,4 @@
-"""`specprefill evaluate ab`: a model's answers to full prompts against those to compressed ones."""
+"""`specprefill evaluate ab`: full prompts against compressed ones, measured with a model."""
 
 from __future__ import annotations
 
@@ -66,7 +66,10 @@ from specprefill_integrations.evaluation._run_log import open_run_log, setup_dig
 from specprefill_integrations.evaluation._run_session import describe_data, typed_command
 from specprefill_integrations.evaluation._settings import DraftChoice
 from specprefill_integrations.evaluation._statistics import PairedComparison
-from specprefill_integrations.evaluation._targets import named_target
+from specprefill_integrations.evaluation._targets import (
+    named_likelihood_target,
+    named_target,
+)
 
 _MODEL_OPTIONS = '{"temperature": 0, "max_tokens": 512}'
 
@@ -88,21 +91,31 @@ def ab(  # noqa: PLR0913 - one parameter an option
         str,
         typer.Option(
             help="Model name for LangChain's init_chat_model, such as openai:gpt-5-mini; or a "
-            "LlamaIndex class, such as llama_index.llms.ollama:Ollama."
+            "LlamaIndex class, such as llama_index.llms.ollama:Ollama. For answer_likelihood, a "
+            "served model's name, or a folder, GGUF file or hub id."
         ),
     ],
     base_url: Annotated[
         str | None, typer.Option(help="Server of the model, with OpenAI's protocol.")
     ] = None,
     model_options: Annotated[
-        str, typer.Option(metavar="JSON", help="Further options of the model, as an object.")
-    ] = _MODEL_OPTIONS,
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            help=f"Further options of the model, as an object. Default: {_MODEL_OPTIONS}, or none "
+            "for answer_likelihood.",
+        ),
+    ] = None,
     scorer: Scorers = None,
     keep: Keep = ".1,.2,.3",
     limit: Limit = None,
     field: Fields = None,
     metric: Annotated[
-        MetricName | None, typer.Option(help="Metric for cases without their own.")
+        MetricName | None,
+        typer.Option(
+            help="Metric for cases without their own; answer_likelihood: how probable right "
+            "answers are to the model, for all cases."
+        ),
     ] = None,
     judge_by: Annotated[
         JudgeBy,
@@ -142,11 +155,12 @@ def ab(  # noqa: PLR0913 - one parameter an option
     """Ask a model with full and with compressed prompts, and compare its answers."""
     names = scorer_names(scorer or ["readout"])
     with usage_errors():
+        judge = Judge(by=judge_by, metric=metric)
         setup = AbSetup(
             version=__version__,
             model=model,
             base_url=base_url,
-            model_options=_model_options(model_options),
+            model_options=_model_options(model_options, judge),
             template=_template(prompt),
             metric=metric,
             draft=DraftChoice(draft=draft, device=device, dtype=dtype, window_tokens=window_tokens),
@@ -154,7 +168,6 @@ def ab(  # noqa: PLR0913 - one parameter an option
         keep_fractions = keep_fractions_of(keep)
         weights = peer_models(peer_model or [])
         fields = FieldNames.parse(field or [])
-        judge = Judge(by=judge_by, metric=metric)
         read = {path: read_cases(path, limit, fields) for path in data}
         cases, left_out = askable_cases((case for some in read.values() for case in some), judge)
         files = [describe_data(path, len(some)) for path, some in read.items()]
@@ -162,7 +175,8 @@ def ab(  # noqa: PLR0913 - one parameter an option
     with clear_errors(debug=debug):
         described = setup.as_record()
         path = resume or Path(f"specprefill-ab-{setup_digest(described)}.jsonl")
-        target = named_target(model, base_url=base_url, options=setup.model_options)
+        target_of = named_likelihood_target if judge.is_of_likelihood else named_target
+        target = target_of(model, base_url=base_url, options=setup.model_options)
         with quiet_libraries(debug=debug), open_run_log(path, described) as log:
             with working(f"loading {draft or 'the draft'}", quiet=quiet):
                 lineup = build_lineup(
@@ -220,7 +234,9 @@ def _judge_failures(result: AbResult) -> None:
         )
 
 
-def _model_options(text: str) -> dict[str, Any]:
+def _model_options(text: str | None, judge: Judge) -> dict[str, Any]:
+    if text is None:
+        text = "{}" if judge.is_of_likelihood else _MODEL_OPTIONS
     try:
         found = json.loads(text)
     except ValueError:

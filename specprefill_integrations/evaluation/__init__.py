@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from specprefill_integrations.evaluation._cost import total_cost
     from specprefill_integrations.evaluation._evidence import EvidenceResult, measure_evidence
     from specprefill_integrations.evaluation._judging import Judge
+    from specprefill_integrations.evaluation._likelihood import AnswerLikelihood, LikelihoodTarget
     from specprefill_integrations.evaluation._limits import LimitResult, measure_limits
     from specprefill_integrations.evaluation._lineup import Lineup, build_lineup
     from specprefill_integrations.evaluation._report._pictures import draw_break_even
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         ChatTarget,
         LangChainTarget,
         LlamaIndexTarget,
+        named_likelihood_target,
         named_target,
     )
 
@@ -46,12 +48,20 @@ _NAMES = {
     "_cost": ("total_cost",),
     "_evidence": ("EvidenceResult", "measure_evidence"),
     "_judging": ("Judge",),
+    "_likelihood": ("AnswerLikelihood", "LikelihoodTarget"),
     "_limits": ("LimitResult", "measure_limits"),
     "_lineup": ("Lineup", "build_lineup"),
     "_report._pictures": ("draw_break_even",),
     "_run_log": ("open_run_log",),
     "_settings": ("DraftChoice",),
-    "_targets": ("Answer", "ChatTarget", "LangChainTarget", "LlamaIndexTarget", "named_target"),
+    "_targets": (
+        "Answer",
+        "ChatTarget",
+        "LangChainTarget",
+        "LlamaIndexTarget",
+        "named_likelihood_target",
+        "named_target",
+    ),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
@@ -59,6 +69,7 @@ __all__ = [
     "AbLimits",
     "AbResult",
     "Answer",
+    "AnswerLikelihood",
     "CaseCompressor",
     "ChatTarget",
     "DraftChoice",
@@ -68,6 +79,7 @@ __all__ = [
     "Judge",
     "KeptTexts",
     "LangChainTarget",
+    "LikelihoodTarget",
     "LimitResult",
     "Lineup",
     "LlamaIndexTarget",
@@ -76,6 +88,7 @@ __all__ = [
     "draw_break_even",
     "measure_evidence",
     "measure_limits",
+    "named_likelihood_target",
     "named_target",
     "open_run_log",
     "read_cases",

@@ -1,4 +1,4 @@
-"""A/B measurement: a model's replies to full prompts against those to compressed ones."""
+"""A/B measurement: a model's replies, or the likelihood of right answers, by prompt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._ab_limits import AbLimits, StopReason
 from specprefill_integrations.evaluation._ab_prompts import DEFAULT_TEMPLATE, PromptMaker
-from specprefill_integrations.evaluation._ab_run import AbRun, case_key
+from specprefill_integrations.evaluation._ab_run import AbRun, Target, case_key
 from specprefill_integrations.evaluation._ab_summary import (
     AbSummary,
     Margin,
@@ -25,11 +25,11 @@ from specprefill_integrations.evaluation._case_compressor import CaseCompressor,
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._evidence import nothing_to_judge
 from specprefill_integrations.evaluation._judging import Judge, MetricName
+from specprefill_integrations.evaluation._likelihood import ANSWER_LIKELIHOOD, LikelihoodTarget
 from specprefill_integrations.evaluation._lineup import Lineup
 from specprefill_integrations.evaluation._run_log import RunLog
 from specprefill_integrations.evaluation._run_session import DataFile, RunSession, check_scorers
 from specprefill_integrations.evaluation._settings import DraftChoice
-from specprefill_integrations.evaluation._targets import ChatTarget
 from specprefill_integrations.observability._masking import masked
 from specprefill_integrations.types import CountTokens
 
@@ -191,7 +191,7 @@ def cases_within(
 @checked
 def run_ab(  # noqa: PLR0913 - one keyword a choice
     cases: Iterable[EvaluationCase],
-    target: ChatTarget,
+    target: Target,
     compressors: Lineup | ContextCompressor | Mapping[str, ContextCompressor | CaseCompressor],
     keep_fractions: Shares,
     log: RunLog,
@@ -212,7 +212,7 @@ def run_ab(  # noqa: PLR0913 - one keyword a choice
 
     Args:
         cases: The cases; those that cannot be asked about or judged are left out and counted.
-        target: The model.
+        target: The model; a `LikelihoodTarget` if, and only if, that is what the judge scores.
         compressors: One compressor, several by name, or a line-up of `build_lineup`.
         keep_fractions: Kept tokens / original tokens, each in (0, 1]; at least one.
         log: Receives the replies; see `open_run_log`.
@@ -227,11 +227,14 @@ def run_ab(  # noqa: PLR0913 - one keyword a choice
         on_case: Called after each case.
 
     Raises:
-        EvaluationDataError: No case can be judged, there is no compressor, or the log is of a
-            scorer with other settings.
+        EvaluationDataError: No case can be judged, there is no compressor, the target is not of the
+            judge's kind, or the log is of a scorer with other settings.
         MissingDependencyError: The extra `evaluate` is not installed.
     """
     judge = judge or Judge()
+    if isinstance(target, LikelihoodTarget) != judge.is_of_likelihood:
+        msg = f"metric {ANSWER_LIKELIHOOD!r} needs a target of likelihoods, others one that replies"
+        raise EvaluationDataError(msg)
     lineup = Lineup.of(compressors, count_tokens)
     asked, also_left_out = askable_cases(cases, judge)
     if not lineup.compressors:
@@ -243,7 +246,7 @@ def run_ab(  # noqa: PLR0913 - one keyword a choice
     log.append(session.as_record())
     variants = variants_of(list(lineup.compressors), keep_fractions)
     prompts = PromptMaker(
-        lineup.compressors, lineup.count_tokens, template=template, metric=judge.metric
+        lineup.compressors, lineup.count_tokens, template=template, metric=judge.reply_metric
     )
     run = AbRun(target, prompts, variants, log, limits)
     stopped = run.run(asked, on_case=on_case)

@@ -11,7 +11,7 @@ from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._ab_variants import Variant
 from specprefill_integrations.evaluation._case_compressor import CaseCompressor, count_texts
 from specprefill_integrations.evaluation._cases import EvaluationCase
-from specprefill_integrations.evaluation._judging import MetricName, metric_of
+from specprefill_integrations.evaluation._judging import ReplyMetric, metric_of
 from specprefill_integrations.types import CountTokens
 
 DEFAULT_TEMPLATE = """\
@@ -25,7 +25,7 @@ Answer:"""
 
 _SHORT_ANSWER = "Answer the question with a few words, using the passages."
 
-INSTRUCTIONS: Mapping[MetricName, str] = {
+INSTRUCTIONS: Mapping[ReplyMetric, str] = {
     "contains": _SHORT_ANSWER,
     "exact_match": _SHORT_ANSWER,
     "f1": _SHORT_ANSWER,
@@ -50,7 +50,7 @@ def check_template(template: str) -> None:
         raise EvaluationDataError(msg)
 
 
-def build_prompt(template: str, metric: MetricName, question: str, texts: Sequence[str]) -> str:
+def build_prompt(template: str, metric: ReplyMetric, question: str, texts: Sequence[str]) -> str:
     """Fill a template.
 
     Args:
@@ -99,7 +99,7 @@ class PromptMaker:
         count_tokens: CountTokens,
         *,
         template: str = DEFAULT_TEMPLATE,
-        metric: MetricName | None = None,
+        metric: ReplyMetric | None = None,
     ) -> None:
         """Keep the settings.
 

@@ -13,7 +13,8 @@ from specprefill_integrations._arguments import Within, checked
 from specprefill_integrations.evaluation._ab_run import case_key
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME
 from specprefill_integrations.evaluation._cases import EvaluationCase
-from specprefill_integrations.evaluation._judging import Judge, MetricName, ScoreName
+from specprefill_integrations.evaluation._judging import Judge, MetricName, ScoreName, is_answered
+from specprefill_integrations.evaluation._likelihood import mean_log_probability
 from specprefill_integrations.evaluation._statistics import PairedComparison, compare_pairs
 
 _Record = Mapping[str, Any]
@@ -28,6 +29,10 @@ class VariantSummary:
 
     score: float | None
     """Mean score, from 0 to 1; None if there is no such case, like all below."""
+
+    log_probability: float | None
+    """Mean natural logarithm of the probability of a token of the right answer, over the cases;
+    None where replies are scored."""
 
     versus_full: PairedComparison | None
     """Scores minus those of the full prompt; None for the full prompt itself, and if its replies
@@ -146,11 +151,13 @@ class _JudgedCase:
     records: Mapping[str, _Record]
 
     def is_complete(self, variants: Sequence[str]) -> bool:
-        return all("reply" in self.records.get(variant, {}) for variant in variants)
+        return all(is_answered(self.case, self.records.get(variant, {})) for variant in variants)
+
+    def log_probability(self, variant: str) -> float:
+        return mean_log_probability(self.case, self.records[variant])
 
     def score(self, variant: str) -> float:
-        replies = (self.records[name]["reply"] for name in (variant, FULL_NAME))
-        return self.judge.score(self.case, *replies)
+        return self.judge.score_record(self.case, self.records[variant], self.records[FULL_NAME])
 
 
 def _summarize(
@@ -174,6 +181,11 @@ def _summarize(
             variant: _summarize_variant(
                 [one.records[variant] for one in complete],
                 score=fmean(scores[variant]) if complete else None,
+                log_probability=(
+                    fmean(one.log_probability(variant) for one in complete)
+                    if complete and judge.is_of_likelihood
+                    else None
+                ),
                 versus_full=versus_full(variant),
                 failed=sum("error" in one.records.get(variant, {}) for one in judged),
             )
@@ -186,6 +198,7 @@ def _summarize_variant(
     records: Sequence[_Record],
     *,
     score: float | None,
+    log_probability: float | None,
     versus_full: PairedComparison | None,
     failed: int,
 ) -> VariantSummary:
@@ -198,6 +211,7 @@ def _summarize_variant(
     draft = [record["draft_seconds"] for record in records]
     return VariantSummary(
         score=score,
+        log_probability=log_probability,
         versus_full=versus_full,
         kept_tokens_fraction=kept_tokens / context_tokens if context_tokens else None,
         input_tokens=fmean(input_tokens) if input_tokens else None,

@@ -1,27 +1,37 @@
-"""Scores of replies, from 0 to 1: correctness, or agreement with another reply.
+"""Scores from 0 to 1: correctness, agreement with another reply, likelihood of right answers.
 
-A measurement has one judge, so that correctness and agreement never share a figure.
+A measurement has one judge, so that these never share a figure.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import regex
 
 from specprefill_integrations._arguments import checked
 from specprefill_integrations.errors import EvaluationDataError, MissingDependencyError
 from specprefill_integrations.evaluation._cases import EvaluationCase
+from specprefill_integrations.evaluation._likelihood import (
+    ANSWER_LIKELIHOOD,
+    has_likelihoods,
+    mean_log_probability,
+)
 from specprefill_integrations.scoring._lexical import UNSPACED_SCRIPTS
 
-MetricName = Literal["contains", "exact_match", "f1", "choice", "rouge_l"]
+ReplyMetric = Literal["contains", "exact_match", "f1", "choice", "rouge_l"]
 """Comparison of a reply with the answers of its case: contains one, equals one, shares words with
 one, names the right letter, or has a long common subsequence of words with one."""
+
+MetricName = Literal["contains", "exact_match", "f1", "choice", "rouge_l", "answer_likelihood"]
+"""Metric of a measurement: one of replies, or the likelihood of right answers, for which the model
+writes no reply."""
 
 AgreementMetric = Literal["f1", "rouge_l"]
 """Comparison of a reply with another reply."""
@@ -40,12 +50,14 @@ MEANINGS: Mapping[JudgeBy, str] = {
 }
 """Meaning of the scores, shown beside them everywhere."""
 
-ScoreName = Literal["score", "agreement"]
+_LIKELIHOOD_MEANING = "probability of a token of the right answer (geometric mean)"
+
+ScoreName = Literal["score", "agreement", "likelihood"]
 """Name of a column or an axis of scores."""
 
-_ALIASES: Mapping[str, MetricName] = {
+_ALIASES: Mapping[str, ReplyMetric] = {
     "rouge": "rouge_l",
-    **{name: name for name in get_args(MetricName)},
+    **{name: name for name in get_args(ReplyMetric)},
 }
 
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
@@ -69,16 +81,38 @@ class Judge:
     """Reference that replies are compared with."""
 
     metric: MetricName | None = None
-    """Metric for cases that name none."""
+    """Metric for cases that name none; `answer_likelihood` is that of all cases."""
+
+    def __post_init__(self) -> None:
+        """Check that they go together.
+
+        Raises:
+            EvaluationDataError: Likelihoods are those of right answers only.
+        """
+        if self.is_of_likelihood and self.by != "answers":
+            msg = f"metric {ANSWER_LIKELIHOOD!r} judges by right answers, not by {self.by!r}"
+            raise EvaluationDataError(msg)
+
+    @property
+    def is_of_likelihood(self) -> bool:
+        """True if the model tells how probable right answers are, and does not reply."""
+        return self.metric == ANSWER_LIKELIHOOD
+
+    @property
+    def reply_metric(self) -> ReplyMetric | None:
+        """Metric of replies for cases that name none; the prompts' instruction depends on it."""
+        return None if self.metric == "answer_likelihood" else self.metric
 
     @property
     def meaning(self) -> str:
         """Meaning of the scores."""
-        return MEANINGS[self.by]
+        return _LIKELIHOOD_MEANING if self.is_of_likelihood else MEANINGS[self.by]
 
     @property
     def score_name(self) -> ScoreName:
         """Name of the scores."""
+        if self.is_of_likelihood:
+            return "likelihood"
         return "score" if self.by == "answers" else "agreement"
 
     @property
@@ -103,13 +137,29 @@ class Judge:
         Raises:
             EvaluationDataError: The case names an unknown metric.
         """
+        if self.is_of_likelihood:
+            return ANSWER_LIKELIHOOD
         if self.by == "answers":
-            return metric_of(case, self.metric)
-        return agreement_metric_of(case, self.metric)
+            return metric_of(case, self.reply_metric)
+        return agreement_metric_of(case, self.reply_metric)
 
     def is_binary(self, metrics: tuple[MetricName, ...]) -> bool:
         """True if all scores by these metrics are 0 or 1."""
         return self.by == "answers" and BINARY_METRICS.issuperset(metrics)
+
+    def score_record(
+        self, case: EvaluationCase, record: Mapping[str, Any], full: Mapping[str, Any]
+    ) -> float:
+        """Score what a log holds of a call, from 0 to 1.
+
+        Args:
+            case: A case that can be judged.
+            record: The record of the call; see `is_answered`.
+            full: That of the call with the full prompt.
+        """
+        if self.is_of_likelihood:
+            return math.exp(mean_log_probability(case, record))
+        return self.score(case, record["reply"], full["reply"])
 
     def score(self, case: EvaluationCase, reply: str, full_reply: str) -> float:
         """Score a reply, from 0 to 1.
@@ -120,12 +170,17 @@ class Judge:
             full_reply: The reply to the full prompt.
         """
         if self.by == "answers":
-            return score_reply(case, reply, self.metric_of(case))
+            return score_reply(case, reply, metric_of(case, self.reply_metric))
         other = full_reply if self.by == "full" else case.reply or ""
-        return agreement(reply, other, agreement_metric_of(case, self.metric))
+        return agreement(reply, other, agreement_metric_of(case, self.reply_metric))
 
 
-def metric_of(case: EvaluationCase, default: MetricName | None = None) -> MetricName:
+def is_answered(case: EvaluationCase, record: Mapping[str, Any]) -> bool:
+    """True if the record of a call holds a reply, or the likelihoods of all right answers."""
+    return "reply" in record or has_likelihoods(case, record)
+
+
+def metric_of(case: EvaluationCase, default: ReplyMetric | None = None) -> ReplyMetric:
     """The metric that the case names, else `default`, else a guess from the answers.
 
     The guess is `choice` if all answers are single letters, otherwise `contains`.
@@ -145,7 +200,9 @@ def metric_of(case: EvaluationCase, default: MetricName | None = None) -> Metric
     return "choice" if are_letters and all(are_letters) else "contains"
 
 
-def agreement_metric_of(case: EvaluationCase, default: MetricName | None = None) -> AgreementMetric:
+def agreement_metric_of(
+    case: EvaluationCase, default: ReplyMetric | None = None
+) -> AgreementMetric:
     """The metric for comparing two replies: `rouge_l` if the case or `default` says so, else `f1`.
 
     Raises:
@@ -154,7 +211,7 @@ def agreement_metric_of(case: EvaluationCase, default: MetricName | None = None)
     return "rouge_l" if metric_of(case, default) == "rouge_l" else "f1"
 
 
-def score_reply(case: EvaluationCase, reply: str, metric: MetricName) -> float:
+def score_reply(case: EvaluationCase, reply: str, metric: ReplyMetric) -> float:
     """Score a reply from 0 to 1: the best over the answers of the case.
 
     Reasoning up to `</think>` is not part of the reply. With `contains` and `needs_all`, the reply
@@ -214,7 +271,7 @@ def _lcs_length(given: list[str], wanted: list[str]) -> int:
     return LCSseq.similarity(given, wanted)
 
 
-_COMPARISONS: Mapping[MetricName, Callable[[str, str], float]] = {
+_COMPARISONS: Mapping[ReplyMetric, Callable[[str, str], float]] = {
     "exact_match": _exact_match,
     "f1": _f1,
     "choice": _choice,

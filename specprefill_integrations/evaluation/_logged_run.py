@@ -11,9 +11,9 @@ from typing import Any
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant
 from specprefill_integrations.evaluation._judging import MEANINGS, JudgeBy
+from specprefill_integrations.evaluation._likelihood import LIKELIHOODS
 
-_REPLY_KEYS = {
-    "reply",
+_CALL_KEYS = {
     "context_tokens",
     "kept_tokens",
     "draft_seconds",
@@ -102,8 +102,9 @@ def read_logged_run(path: Path) -> LoggedRun:
 
 def _checked(record: dict[str, Any]) -> dict[str, Any]:
     Variant.of_name(record["variant"])
-    needed = {"error"} if "error" in record else _REPLY_KEYS
-    if not isinstance(record["case"], str) or not record.keys() >= needed:
+    needed = {"error"} if "error" in record else _CALL_KEYS
+    has_result = not {"error", "reply", LIKELIHOODS}.isdisjoint(record)
+    if not isinstance(record["case"], str) or not has_result or not record.keys() >= needed:
         msg = "a key is missing"
         raise ValueError(msg)
     return record

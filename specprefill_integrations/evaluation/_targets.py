@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from specprefill_integrations._arguments import check, checked
@@ -18,6 +19,8 @@ from specprefill_integrations.errors import MissingDependencyError
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from llama_index.core.llms import LLM
+
+    from specprefill_integrations.evaluation._likelihood import LikelihoodTarget
 
 _LLAMA_INDEX = "llama_index."
 
@@ -142,6 +145,49 @@ def named_target(
             raise
         raise MissingDependencyError(error.name, "evaluate") from error
     return LangChainTarget(init_chat_model(model, **given))
+
+
+@checked
+def named_likelihood_target(
+    model: str, *, base_url: str | None = None, options: Mapping[str, Any] | None = None
+) -> LikelihoodTarget:
+    """Make a target of likelihoods from a model's name.
+
+    Args:
+        model: With `base_url`, the server's name of the model; else a folder, a GGUF file or a hub
+            id of a causal model, which runs in this process.
+        base_url: A server that returns the log-probabilities of a prompt, such as vLLM.
+        options: With `base_url`, those of `ServedTarget`; else `device`, `dtype`, `revision`, and
+            `chat_template`, which is true by default.
+
+    Raises:
+        MissingDependencyError: The extra `evaluate` is not installed.
+        SpecPrefillError: There is no such model here.
+        TypeError: There is no such option.
+        ValueError: The model is a hosted one, or an option has a wrong value.
+    """
+    given = dict(options or {})
+    if base_url is not None:
+        from specprefill_integrations.evaluation._served_likelihood import (  # noqa: PLC0415 - lazy
+            ServedTarget,
+        )
+
+        endpoint = given.pop("endpoint", "completions")
+        return ServedTarget(model, base_url, endpoint=endpoint, options=given)
+    if ":" in model and not Path(model).exists():
+        msg = (
+            f"{model!r} does not tell how probable a given answer is. answer_likelihood needs a "
+            "server that does, with base_url, or a model in this process: a folder, a GGUF file or "
+            "a hub id."
+        )
+        raise ValueError(msg)
+    from specprefill_integrations.evaluation._transformers_target import (  # noqa: PLC0415 - torch
+        TransformersTarget,
+    )
+    from specprefill_integrations.scoring._draft_model import DraftModel  # noqa: PLC0415 - torch
+
+    chat_template = given.pop("chat_template", True)
+    return TransformersTarget(DraftModel.from_source(model, **given), chat_template=chat_template)
 
 
 def _llama_index_model(place: str, options: Mapping[str, Any]) -> LLM:

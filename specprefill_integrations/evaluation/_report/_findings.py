@@ -12,7 +12,7 @@ from specprefill_integrations.evaluation._ab_summary import AbSummary, summarize
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._cost import total_cost
-from specprefill_integrations.evaluation._judging import Judge, JudgeBy
+from specprefill_integrations.evaluation._judging import Judge, JudgeBy, is_answered
 from specprefill_integrations.evaluation._logged_run import LoggedRun
 from specprefill_integrations.observability import TokenUsage, TtftRecord
 from specprefill_integrations.observability._prices import Prices
@@ -33,8 +33,8 @@ _NEEDED: Mapping[JudgeBy, str] = {
 class JudgedReply:
     """Reply to one case with one variant."""
 
-    reply: str
-    """The model's answer."""
+    reply: str | None
+    """The model's answer; None if it only told how probable the right one is."""
 
     score: float
     """Score from 0 to 1."""
@@ -209,7 +209,7 @@ def judge(
     answered = [
         (case, records)
         for case in cases
-        if all("reply" in (records := last[case_key(case)]).get(name, {}) for name in names)
+        if all(is_answered(case, (records := last[case_key(case)]).get(name, {})) for name in names)
     ]
     return Findings(
         run=run,
@@ -236,8 +236,8 @@ def _judged_case(
 ) -> JudgedCase:
     replies = {
         name: JudgedReply(
-            reply=records[name]["reply"],
-            score=judge_of_run.score(case, *(records[one]["reply"] for one in (name, FULL_NAME))),
+            reply=records[name].get("reply"),
+            score=judge_of_run.score_record(case, records[name], records[FULL_NAME]),
             context_tokens=records[name]["context_tokens"],
             kept_tokens=records[name]["kept_tokens"],
         )

@@ -10,17 +10,17 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from specprefill_integrations.evaluation._judging import JudgeBy
+from specprefill_integrations.evaluation._judging import Judge
 from specprefill_integrations.evaluation._report._case_heat import CaseHeat
 from specprefill_integrations.evaluation._report._findings import Findings, JudgedCase
 from specprefill_integrations.evaluation._report._pictures import Picture, dark_colors
 from specprefill_integrations.evaluation._report._provenance import Fact
 from specprefill_integrations.evaluation._report._sections import (
-    CHANGES,
     Table,
     format_share,
     headline,
     model_name,
+    names_of_changes,
     sections_of,
 )
 from specprefill_integrations.heat_map._page import render_page
@@ -80,13 +80,13 @@ def render_html(runs: Sequence[RunContents], remarks: Sequence[str]) -> str:
 
 def _values(run: RunContents) -> dict[str, object]:
     judge = run.findings.judge
-    got_worse, got_better = CHANGES[judge.by]
+    got_worse, got_better = names_of_changes(judge)
     worse = [case for case in run.shown if case.judged.worst_change < 0]
     return {
         "model": model_name(run.findings),
         "name": run.findings.run.name,
         "headline": headline(run.findings),
-        "score": partial(_format_score, judge_by=judge.by),
+        "score": partial(_format_score, judge=judge),
         "judge_by": judge.by,
         "sections": sections_of(run.findings),
         "pictures": {
@@ -106,8 +106,9 @@ def _values(run: RunContents) -> dict[str, object]:
     }
 
 
-def _format_score(score: float, judge_by: JudgeBy) -> str:
-    known = {0.0: "wrong", 1.0: "right"} if judge_by == "answers" else {}
+def _format_score(score: float, judge: Judge) -> str:
+    is_correctness = judge.by == "answers" and not judge.is_of_likelihood
+    known = {0.0: "wrong", 1.0: "right"} if is_correctness else {}
     return known.get(score) or format_share(score)
 
 

@@ -49,7 +49,7 @@ def facts(findings: Findings, data: Sequence[DataFile], command: Sequence[str]) 
     draft = setup.get("draft") or {}
     given = {name: value for name, value in draft.items() if value is not None}
     found = {
-        "model": [str(setup.get("model", NOT_RECORDED))],
+        "model": [without_folders(str(setup.get("model", NOT_RECORDED)))],
         "server": [str(setup.get("base_url") or "provider's default")],
         "model options": [_format(setup.get("model_options"))],
         "draft": _distinct(_of(sessions, "draft") or _of([draft], "draft")),

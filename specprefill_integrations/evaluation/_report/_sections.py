@@ -12,12 +12,13 @@ from specprefill_integrations.evaluation._ab_summary import (
     format_verdict,
 )
 from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant
-from specprefill_integrations.evaluation._judging import JudgeBy
+from specprefill_integrations.evaluation._judging import Judge, JudgeBy
 from specprefill_integrations.evaluation._report._findings import (
     PROMPTS,
     Findings,
     count_changes,
 )
+from specprefill_integrations.evaluation._run_session import without_folders
 from specprefill_integrations.evaluation._statistics import PairedComparison
 
 NOTHING = "-"
@@ -28,12 +29,11 @@ ALL_CASES = "all tasks"
 
 _WHOLE_NUMBERS_FROM = 9.95
 
-CHANGES: Mapping[JudgeBy, tuple[str, str]] = {
+_CHANGES: Mapping[JudgeBy, tuple[str, str]] = {
     "answers": ("got worse", "got better"),
     "reply": ("agrees less", "agrees more"),
     "full": ("differs", "is closer"),
 }
-"""Names of a lower and a higher score than that of the full prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,11 @@ class Section:
     """The figures."""
 
 
+def names_of_changes(judge: Judge) -> tuple[str, str]:
+    """Names of a lower and a higher score than that of the full prompt."""
+    return ("less likely", "more likely") if judge.is_of_likelihood else _CHANGES[judge.by]
+
+
 def count(number: int, noun: str) -> str:
     """Format a number with its noun: `1 case`, `2 cases`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
@@ -91,8 +96,8 @@ def format_speedup(variant: VariantSummary, full: VariantSummary) -> str:
 
 
 def model_name(findings: Findings) -> str:
-    """Name of the target model, without its provider."""
-    return str(findings.run.setup.get("model", "the model")).rpartition(":")[2]
+    """Name of the target model, without its provider or folders."""
+    return without_folders(str(findings.run.setup.get("model", "the model"))).rpartition(":")[2]
 
 
 def groups_of(findings: Findings) -> dict[str, TaskSummary]:
@@ -128,6 +133,7 @@ def headline(findings: Findings) -> str:
         for variant in variants
         if (versus := everything.variants[variant.name].versus_full) is not None
     ]
+    scored, worse, as_before = _about_scores(findings)
     good = [one for one in compared if one[1].verdict == "not_worse"]
     if good:
         variant, versus = min(
@@ -136,12 +142,12 @@ def headline(findings: Findings) -> str:
         )
         verdict = format_verdict(versus, findings.margin)
         return (
-            f"{_kept(everything, variant)}, {model}'s answers are {verdict}: "
+            f"{_kept(everything, variant)}, {scored} {verdict}: "
             f"{_interval(versus)}.{_first_token(everything, variant)}"
         )
     undecided = [one for one in compared if one[1].verdict == "not_shown"]
     if not undecided:
-        return f"{model}'s answers get worse with every variant that was measured."
+        return f"{worse} with every variant that was measured."
     variant, versus = max(
         undecided,
         key=lambda one: (one[1].interval[0], -_seconds_to_first_token(everything, one[0])),
@@ -149,8 +155,24 @@ def headline(findings: Findings) -> str:
     needed = versus.cases_needed
     more = "" if needed is None else f". About {needed:,} cases are needed for a verdict"
     return (
-        f"There are too few cases to tell whether {model}'s answers stay as good. Closest: "
+        f"There are too few cases to tell whether {as_before}. Closest: "
         f"{variant.name}, {_interval(versus)}{more}.{_first_token(everything, variant)}"
+    )
+
+
+def _about_scores(findings: Findings) -> tuple[str, str, str]:
+    """Parts of sentences: what the verdict is about, what got worse, and what may have stayed."""
+    model = model_name(findings)
+    if findings.judge.is_of_likelihood:
+        return (
+            f"the likelihood of right answers from {model} is",
+            f"Right answers from {model} get less likely",
+            f"right answers from {model} stay as likely",
+        )
+    return (
+        f"{model}'s answers are",
+        f"{model}'s answers get worse",
+        f"{model}'s answers stay as good",
     )
 
 
@@ -189,7 +211,7 @@ def sections_of(findings: Findings) -> list[Section]:
     sections = [
         Section(
             name="quality",
-            title="Answer quality",
+            title="Answer likelihood" if findings.judge.is_of_likelihood else "Answer quality",
             remarks=_quality_remarks(findings),
             table=_verdicts(findings),
         ),
@@ -232,7 +254,7 @@ def _quality_remarks(findings: Findings) -> list[str]:
     for variant in findings.compressed_variants[:1]:
         share = format_share(variant.keep_fraction)
         found.append(f"{variant.name}: {variant.scorer} selects {share} of the tokens.")
-    if findings.judge.by != "answers":
+    if findings.judge.by != "answers" or findings.judge.is_of_likelihood:
         found.append(f"The figures show {findings.judge.meaning}.")
     if findings.judge.compares_with_full:
         found += [
@@ -354,7 +376,7 @@ def _changes(findings: Findings) -> Table:
     for variant in findings.compressed_variants:
         found = count_changes(findings.cases, variant.name)
         rows.append([variant.name, f"{found.worse:,}", f"{found.better:,}", f"{found.alike:,}"])
-    columns = ["variant", *CHANGES[findings.judge.by], "unchanged"]
+    columns = ["variant", *names_of_changes(findings.judge), "unchanged"]
     return Table(columns=columns, rows=rows, numbers=range(1, 4))
 
 

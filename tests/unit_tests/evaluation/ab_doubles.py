@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from specprefill_integrations import ContextCompressor
 from specprefill_integrations.evaluation._ab_prompts import PromptMaker
 from specprefill_integrations.evaluation._case_compressor import CaseCompressor, SpanCompressor
 from specprefill_integrations.evaluation._cases import EvaluationCase
+from specprefill_integrations.evaluation._likelihood import AnswerLikelihood
 from specprefill_integrations.evaluation._targets import Answer
 from specprefill_integrations.testing import KeywordScorer
 
@@ -72,3 +73,26 @@ class ScriptedTarget:
         finally:
             with self._lock:
                 self.at_once -= 1
+
+
+@dataclass
+class ScriptedLikelihoods:
+    """Finds an answer of one word likely where the evidence is; raises `errors` first."""
+
+    errors: list[Exception] = field(default_factory=list)
+    asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+
+    def answer_likelihoods(self, prompt: str, answers: Sequence[str]) -> list[AnswerLikelihood]:
+        self.asked.append((prompt, tuple(answers)))
+        if self.errors:
+            raise self.errors.pop(0)
+        each = -0.5 if EVIDENCE in prompt else -2.0
+        counts = [len(answer.split()) for answer in answers]
+        return [
+            AnswerLikelihood(
+                log_likelihood=each * count**2,
+                tokens=count,
+                input_tokens=len(prompt.split()) + count,
+            )
+            for count in counts
+        ]
