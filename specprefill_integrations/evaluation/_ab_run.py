@@ -40,7 +40,7 @@ class _Called:
     """Result of one call."""
 
     fields: Mapping[str, Any]
-    """What the log holds of it."""
+    """Fields of its record in the log."""
 
     sent_tokens: int | None
     """Tokens that the model read, as it counts them; None if it does not report them."""

@@ -23,7 +23,7 @@ LIKELIHOODS = "likelihoods"
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerLikelihood:
-    """How probable one answer is to a model, as its reply to a prompt."""
+    """Likelihood of one answer as the reply of a model to a prompt."""
 
     log_likelihood: float
     """Sum of the natural logarithms of the tokens' probabilities; 0 or less."""
