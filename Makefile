@@ -16,7 +16,7 @@ CONSTRAINTS := requirements-dev.txt
 OLDEST_TRANSFORMERS := 5.6.0
 COMPAT ?= .compat
 COMPAT_TESTS := $(addprefix tests/unit_tests/scoring/test_,attention_capture.py attention_scorer.py \
-	damaged_drafts.py draft_model.py failing_drafts.py linear.py published.py) \
+	damaged_drafts.py draft_model.py encoder_scorer.py failing_drafts.py linear.py published.py) \
 	tests/laws/test_batch_scoring.py \
 	$(addprefix tests/integration_tests/test_embedded_draft.py::test_,capture_leaves_a_real_model_bit_equal_and_rows_are_right the_tokenizer_gives_the_text_back)
 

@@ -5,14 +5,17 @@ Knows nothing about questions or windows.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from specprefill_integrations.errors import DraftModelUnsupportedError
+from specprefill_integrations.errors import DraftModelError, DraftModelUnsupportedError
 from specprefill_integrations.scoring import _draft_loading as loading
-from specprefill_integrations.scoring._draft_location import GgufModel
+from specprefill_integrations.scoring._draft_location import THREE_WAYS, GgufModel
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._gguf_cache import Loaded
 
@@ -23,6 +26,21 @@ _POSITIVE = {
 }
 # The class of tokens outside of all spans, where classes mark the parts of spans.
 _OUTSIDE = "O"
+
+
+_TWO_WAYS = "Name a hub id, or a folder in transformers' format."
+
+
+@contextmanager
+def errors_of_encoders() -> Iterator[None]:
+    """Let the errors of drafts speak of an encoder."""
+    try:
+        yield
+    except DraftModelError as error:
+        told = str(error).replace(THREE_WAYS, _TWO_WAYS).replace("draft model", "encoder", 1)
+        failure = type(error)(told)
+        failure.may_pass = error.may_pass
+        raise failure from None
 
 
 class EncoderModel(DraftModel):
@@ -73,12 +91,14 @@ class EncoderModel(DraftModel):
             raise DraftModelUnsupportedError(msg)
         return found
 
-    def log_odds(self, output: Any, output_name: str, label: str | int | None) -> Tensor:  # noqa: ANN401 - transformers' classes are not typed
-        """Return the log-odds of the relevant class.
+    def log_odds(
+        self, inputs: dict[str, Tensor], output_name: str, label: str | int | None
+    ) -> Tensor:
+        """Run the model and return the log-odds of the relevant class for each token.
 
         Args:
-            output: The output of the model.
-            output_name: The name of its logits.
+            inputs: The inputs of the model. Shape of each: (batch, tokens).
+            output_name: The name of the logits in its output.
                 Shape: (batch, tokens), or (batch, tokens, classes).
             label: See `positive_classes`.
 
@@ -88,20 +108,35 @@ class EncoderModel(DraftModel):
         Raises:
             DraftModelUnsupportedError: There are no such logits, or no such class.
         """
-        logits = getattr(output, output_name, None)
-        if not isinstance(logits, Tensor) or logits.ndim not in {2, 3}:
+        model = self.model
+        with self.lock, torch.inference_mode():
+            output = model(**inputs)
+            shape = inputs["input_ids"].shape
+            return self._log_odds(output, shape, output_name, label).cpu()
+
+    def _log_odds(
+        self,
+        output: Any,  # noqa: ANN401
+        shape: torch.Size,
+        output_name: str,
+        label: str | int | None,
+    ) -> Tensor:
+        """Return the log-odds in an output for inputs of a shape."""
+        found = getattr(output, output_name, None)
+        if not isinstance(found, Tensor) or found.ndim not in {2, 3} or found.shape[:2] != shape:
             names = ", ".join(map(repr, getattr(output, "keys", tuple)()))
             msg = (
                 f"The encoder {self.name!r} gives no {output_name!r} with numbers for each token; "
                 f"its output has {names or 'no names'}: choose with output_name=."
             )
             raise DraftModelUnsupportedError(msg)
-        logits = logits.float()
-        if logits.ndim == 2 or logits.shape[-1] == 1:  # noqa: PLR2004
-            return logits.reshape(logits.shape[:2])  # (batch, tokens)
-        positive = self.positive_classes(label)
+        logits: Tensor = found.float().reshape(*shape, -1)  # (batch, tokens, classes)
         count = logits.shape[-1]
-        if not positive or max(positive) >= count:
+        if count == 1:
+            return logits[..., 0]  # (batch, tokens)
+        positive = self.positive_classes(label)
+        is_named = isinstance(label, int) or len(self.config.id2label) == count
+        if not is_named or max(positive) >= count:
             msg = (
                 f"The encoder {self.name!r} gives {count} numbers for each token, and which of "
                 'them means "relevant" is not known: name its index, from positive_label=0 to '
@@ -109,8 +144,12 @@ class EncoderModel(DraftModel):
             )
             raise DraftModelUnsupportedError(msg)
         negative = sorted(set(range(count)) - set(positive))
-        relevant = logits[..., list(positive)].logsumexp(dim=-1)  # (batch, tokens)
+        relevant: Tensor = logits[..., list(positive)].logsumexp(dim=-1)  # (batch, tokens)
         return relevant - logits[..., negative].logsumexp(dim=-1)  # (batch, tokens)
+
+    def _part(self, name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401
+        with errors_of_encoders():
+            return super()._part(name, load)
 
     def _load_weights(self, folder: Path) -> Any:  # noqa: ANN401
         return loading.load_token_classifier(

