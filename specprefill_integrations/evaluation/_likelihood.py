@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
-from specprefill_integrations._arguments import PositiveInt, checked
+from specprefill_integrations._arguments import PositiveInt, Within, checked
 from specprefill_integrations.evaluation._cases import EvaluationCase
 
 LikelihoodMetric = Literal["answer_likelihood"]
@@ -25,8 +26,8 @@ LIKELIHOODS = "likelihoods"
 class AnswerLikelihood:
     """Likelihood of one answer as the reply of a model to a prompt."""
 
-    log_likelihood: float
-    """Sum of the natural logarithms of the tokens' probabilities; 0 or less."""
+    log_likelihood: Annotated[float, Within("of at most 0", -sys.float_info.max, 0)]
+    """Sum of the natural logarithms of the tokens' probabilities; not infinite."""
 
     tokens: PositiveInt
     """Tokens of the answer that were scored: those that lie wholly in it."""

@@ -171,7 +171,7 @@ def _likelihood(
         msg = f"no token lies wholly in the answer {continuation!r:.60}"
         raise ValueError(msg)
     return AnswerLikelihood(
-        log_likelihood=sum(scored), tokens=len(scored), input_tokens=input_tokens
+        log_likelihood=min(0.0, sum(scored)), tokens=len(scored), input_tokens=input_tokens
     )
 
 
