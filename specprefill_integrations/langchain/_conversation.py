@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCall, ToolMessage
 
 from specprefill_integrations.tool_results import ToolRequest
+from specprefill_integrations.tool_results._earlier_turns import earlier_turns
 
 
 def request_of(
@@ -24,6 +25,9 @@ def request_of(
         arguments=call["args"],
         user_message=last_user_text(messages),
         assistant_message=_text_before(call, messages),
+        earlier_turns=earlier_turns(
+            (isinstance(m, HumanMessage), str(m.text)) for m in messages if _is_said(m)
+        ),
         goal=goal,
     )
 
@@ -64,6 +68,11 @@ def messages_of(state: object) -> list[BaseMessage]:
         state = getattr(state, "messages", None)
     messages = state if isinstance(state, list) else []
     return [message for message in messages if isinstance(message, BaseMessage)]
+
+
+def _is_said(message: BaseMessage) -> bool:
+    """True for a message of the user, and for an answer of the assistant."""
+    return is_spoken(message) or (isinstance(message, AIMessage) and not message.tool_calls)
 
 
 def _text_before(call: ToolCall, messages: Sequence[BaseMessage]) -> str | None:

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from llama_index.core.base.llms.types import MessageRole
 from llama_index.core.tools import (
     BaseTool,
     FunctionTool,
@@ -36,6 +37,11 @@ from specprefill_integrations.tool_results import (
     ToolResult,
     ToolResultCompressor,
 )
+from specprefill_integrations.tool_results._earlier_turns import (
+    Turn,
+    earlier_turns,
+    refers_back,
+)
 from specprefill_integrations.tool_results._goal_argument import without_goal
 from specprefill_integrations.types import SkipReason
 
@@ -50,6 +56,9 @@ _WORKFLOWS = "workflows."
 
 # The key of the user's message in an agent's store.
 _USER_MESSAGE = "user_msg_str"
+
+# That of its memory.
+_MEMORY = "memory"
 
 
 class CompressedTool(FunctionTool):
@@ -114,7 +123,9 @@ class CompressedTool(FunctionTool):
         self, output: ToolOutput, request: ToolRequest, context: object
     ) -> ToolOutput:
         """Compress an output; the same one where it is not compressed."""
-        asked = replace(request, user_message=await self._user_message(context))
+        message = await self._user_message(context)
+        turns = await self._earlier_turns(context, message)
+        asked = replace(request, user_message=message, earlier_turns=turns)
         # Writes large outputs as JSON.
         result, events = await asyncio.to_thread(self._tool_result, output, asked, context)
         return _finished(output, await self.settings.acompress(result, events.start), events)
@@ -204,6 +215,22 @@ class CompressedTool(FunctionTool):
             self.settings.failures.add(logger, what, "failed", error)
             return None
         return found if isinstance(found, str) else None
+
+    async def _earlier_turns(self, context: Any, message: str | None) -> tuple[Turn, ...]:  # noqa: ANN401
+        """Return the turns before the user's message, if it refers to them."""
+        if not message or not refers_back(message):
+            return ()
+        try:
+            memory = await context.store.get(_MEMORY, default=None)
+            messages = await memory.aget_all() if memory else []
+        except Exception as error:  # noqa: BLE001 - the tool's result goes on without them
+            what = "The conversation could not be read"
+            self.settings.failures.add(logger, what, "failed", error)
+            return ()
+        roles = (MessageRole.USER, MessageRole.ASSISTANT)
+        return earlier_turns(
+            (m.role == MessageRole.USER, m.content or "") for m in messages if m.role in roles
+        )
 
     def _reason_to_skip(self, output: ToolOutput) -> SkipReason | None:
         if isinstance(self.tool, RecallTool):

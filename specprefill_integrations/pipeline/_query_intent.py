@@ -98,7 +98,8 @@ def needs_every_word(query: str | None, kind: Kind) -> bool:
     if query is None:
         return False
     asked = _LONG_SPACE.sub(_shortened, query)
-    if kind in _CODE and _TO_CHANGE_CODE.search(asked):
+    last_line = asked.rstrip().rpartition("\n")[2]
+    if kind in _CODE and (_TO_CHANGE_CODE.search(asked) or _TO_CHANGE_CODE.match(last_line)):
         return True
     return any(rule.search(asked) for rule in (_OF_ANY_TEXT, _TO_WORK_ON_ANY_TEXT))
 

@@ -18,6 +18,7 @@ from specprefill_integrations._deadline import check_deadline
 from specprefill_integrations.pipeline._budget_fitting import BudgetFitter, Fitted
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._failures import reason_of
+from specprefill_integrations.pipeline._pasted_text import without_pasted_text
 from specprefill_integrations.pipeline._protection import ProtectionRule
 from specprefill_integrations.pipeline._query_intent import LeaveWhole, asks_about_whole_text
 from specprefill_integrations.pipeline._repeats import find_repeats, share_scores
@@ -91,7 +92,7 @@ class Call:
     """The caller's texts."""
 
     query: str | None
-    """The question, without lone surrogates; None if there is none."""
+    """The question, without pasted texts and lone surrogates; None if there is none."""
 
     budget: Budget
     """The budget of all texts together."""
@@ -114,7 +115,7 @@ class Call:
         hints: Sequence[TextHint | None],
     ) -> Call:
         """Take the arguments of a call; a blank question is none."""
-        asked = encodable(query) if query and query.strip() else None
+        asked = without_pasted_text(encodable(query)) if query and query.strip() else None
         return cls(texts, asked, budget, hints, [encodable(text) for text in texts])
 
 

@@ -189,6 +189,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "template": NO_TEXT,
     "tokens_per_second": [*NO_NUMBER, 0, -1],
     "dtype": ["float3", 7],
+    "earlier_turns": ["text", [7], [("a",)], ["ab"], 7, None],
     "exit_seconds": [*NO_NUMBER, -1, math.inf],
     "exclude_tools": ["write_*", b"a", [7], {"write": 1}, 7, None],
     "first_depth": NO_NUMBER,

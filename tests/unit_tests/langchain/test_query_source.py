@@ -33,6 +33,20 @@ class TestToolCalls:
             sources=("user_message", "tool_call"),
         )
 
+    def test_what_the_last_message_refers_to(self) -> None:
+        earlier = [
+            HumanMessage("Which dogs barked?"),
+            calls("read:0", said="I look."),
+            AIMessage("Rex and Bella barked."),
+            HumanMessage("Rain fell.", additional_kwargs={"lc_source": "summarization"}),
+        ]
+        call = calls("read", path="a.txt")
+        assert query_behind(*earlier, HumanMessage("And the second one?"), call) == Query(
+            text="Which dogs barked? | Rex and Bella barked. | And the second one? "
+            '| tool call: read {"path": "a.txt"}',
+            sources=("earlier_turns", "user_message", "tool_call"),
+        )
+
     def test_the_text_before_a_call_that_does_not_say_what_it_looks_for(self) -> None:
         call = calls("read", said="The log may tell.", path="a.log")
         assert query_behind(HumanMessage(QUESTION), call) == Query(

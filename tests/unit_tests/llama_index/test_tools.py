@@ -23,7 +23,8 @@ from llama_index.core.agent.workflow import (
     ReActAgent,
     ToolCallResult,
 )
-from llama_index.core.base.llms.types import ImageBlock, TextBlock
+from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
+from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.tools import (
     FunctionTool,
@@ -792,6 +793,31 @@ class TestQuestions:
         assert scorer.calls[0][0] == 'Who barked? | tool call: read_log {"name": "ä"}'
         sources = {event.query_sources for event in heard.events}
         assert sources == {("user_message", "tool_call")}
+
+    async def test_what_the_users_words_refer_to(self, wrap, scorer) -> None:
+        turns = [
+            *(calls("read_log", name="a"), says("Rex and Bella."), says("Rain.")),
+            *(calls("read_log", name="b"), says("At noon.")),
+        ]
+        agent, _ = function_agent([wrap(read_log)], *turns)
+        memory = ChatMemoryBuffer.from_defaults(token_limit=10**6)
+        for asked in ("Which dogs barked?", "Was Monday wet at noon?", "And at night?"):
+            await agent.run(asked, memory=memory)
+        assert [query for query, _ in scorer.calls] == [
+            'Which dogs barked? | tool call: read_log {"name": "a"}',
+            'Was Monday wet at noon? | Rain. | And at night? | tool call: read_log {"name": "b"}',
+        ]
+
+    async def test_a_memory_that_fails_leaves_the_users_words(self, wrap, scorer, caplog) -> None:
+        class Failing(ChatMemoryBuffer):
+            async def aget_all(self) -> list[ChatMessage]:
+                raise OSError
+
+        agent, _ = function_agent([wrap(read_log)], calls("read_log", name="a"), says("Done."))
+        memory = Failing.from_defaults(token_limit=10**6)
+        await agent.run("And Rex?", memory=memory)
+        assert scorer.calls[0][0] == 'And Rex? | tool call: read_log {"name": "a"}'
+        assert "The conversation could not be read" in caplog.text
 
     async def test_the_call_alone_outside_of_an_agent(self, wrap, scorer) -> None:
         with handling(Recorder()) as heard:

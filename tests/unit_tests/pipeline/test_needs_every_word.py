@@ -50,6 +50,8 @@ def test_of_any_text(query):
         "Could you please refactor this?",
         "I'll change the signature now.",
         "We need to add a parameter to rest().",
+        "The build is red.\nFix the failing test.\n",
+        "E   AssertionError: 1 != 2\n\n  refactor rest()",
     ],
 )
 def test_of_code_alone(query):

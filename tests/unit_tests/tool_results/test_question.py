@@ -67,3 +67,110 @@ def test_nothing_at_all() -> None:
 )
 def test_some_arguments_say_what_is_looked_for(arguments, expected) -> None:
     assert searches(arguments) is expected
+
+
+TURNS = (("When do gates open?", "At eight."), ("Which gates were lost?", "Gates 7 and 12."))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "And the second one?",
+        "and the second one",
+        "What about the other?",
+        "Why?",
+        "Who lost them?",
+        "Is that certain?",
+        "Und das zweite?",
+        "その二つ目は？",
+        "continue",
+        "Show me its log.",
+        "Yes, please do that.",
+    ],
+)
+def test_a_message_that_refers_brings_what_it_refers_to(message) -> None:
+    request = ToolRequest(user_message=message, earlier_turns=TURNS)
+    assert query_of(request) == Query(
+        text=f"Which gates were lost? | Gates 7 and 12. | {message}",
+        sources=("earlier_turns", "user_message"),
+    )
+    assert query_of(request, user_message_only=True) == query_of(request)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "When was gate 12 painted?",
+        "Fix the failing test of the parser.",
+        "gate 12 paint supplier",
+        "Wann wurde Tor zwölf gestrichen?",
+        "",
+        # Long messages say what they are about.
+        f"It is {'very ' * 30}late. When was gate 12 painted?",
+    ],
+)
+def test_other_messages_stand_alone(message) -> None:
+    found = query_of(ToolRequest(user_message=message, earlier_turns=TURNS))
+    assert found.text == (message or None)
+
+
+def test_messages_that_refer_to_messages_that_refer() -> None:
+    request = ToolRequest(
+        user_message="And the third?", earlier_turns=(*TURNS, ("And the second?", "Gate 12."))
+    )
+    assert query_of(request).text == (
+        "Which gates were lost? | And the second? | Gate 12. | And the third?"
+    )
+
+
+def test_long_earlier_turns_are_cut() -> None:
+    turns = (("Which gates? " + "so " * 900, "Gate 7. " + "x " * 900 + "Gate 12."),)
+    found = query_of(ToolRequest(user_message="And that one?", earlier_turns=turns)).text
+    assert found.startswith("Which gates?")
+    assert "Gate 12. | And that one?" in found
+    assert len(found) < 700
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"command": 'grep -n "foo bar" src/main.c'}, ['grep -n "foo bar" src/main.c']),
+        (
+            {"sql": "SELECT name\nFROM gates\n\tWHERE state = 'lost'"},
+            ["SELECT name\nFROM gates\n\tWHERE state = 'lost'"],
+        ),
+        ({"filter": {"state": "lost", "tags": ["a\nb"]}}, ['"state": "lost"', "a\nb"]),
+        ({"filter": '{"state": "lost"}'}, ['{"state": "lost"}']),
+        ({"path": "C:\\new\\table.txt"}, ["C:\\new\\table.txt"]),
+        ({"pattern": r"\bgate_\d+\b"}, [r"\bgate_\d+\b"]),
+        ({"jq": '.items[] | select(.name == "a\\nb")'}, ['select(.name == "a\\nb")']),
+        ({"name": "größe", "emoji": "☂"}, ["größe", "☂"]),
+    ],
+)
+def test_arguments_are_read_as_they_were_written(arguments, words) -> None:
+    found = query_of(ToolRequest(tool_name="run", user_message="Lost?", arguments=arguments))
+    assert found.text.startswith("Lost? | tool call: run {")
+    for word in words:
+        assert word in found.text
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_no_long_argument_hides_a_short_one(place) -> None:
+    others = [("content", "rain " * 2000), ("context", "hill " * 2000)]
+    others.insert(place, ("name", "gate_214"))
+    request = ToolRequest(tool_name="edit", arguments=dict(others), user_message="Change it.")
+    found = query_of(request).text
+    assert '"name": "gate_214"' in found
+    assert len(found) < 1200
+
+
+def test_a_pasted_log_leaves_the_question() -> None:
+    log = "\n".join(f"12:00:{n % 60:02} step {n} is done" for n in range(2000))
+    for message in (f"{log}\n\nWhich step hangs?", f"Which step hangs?\n{log}"):
+        for given in (
+            query_of(ToolRequest(user_message=message)),
+            query_of(REQUEST, message),
+            query_of(replace(REQUEST, goal=message)),
+        ):
+            assert "Which step hangs?" in given.text
+            assert len(given.text) < 1200
