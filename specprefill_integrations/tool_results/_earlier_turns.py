@@ -20,7 +20,11 @@ _REFERS = re.compile(
           |go\ on|continue|again|more )\b
       | ^\W*(?: why|how|when|where|who|which )\W*$
       | \b(?: it|its|they|them|their|theirs|he|him|his|she|her|hers|this|that|these|those|ones?
-          |there|same|former|latter|above|previous|others?|another|else|instead )\b""",
+          |there|same|former|latter|above|previous|others?|another|else|instead|both|either|neither
+          |elaborate|expand\ on|(?:more|further)\ details?
+          |the\ (?:two|three|first|second|third|last)
+           (?=\W*$|\ (?:is|are|was|were|has|have|one|two)\b)
+          |(?:point|item|option|number|step)\ (?:\d{1,3}|[a-d]) )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 

@@ -86,6 +86,11 @@ TURNS = (("When do gates open?", "At eight."), ("Which gates were lost?", "Gates
         "continue",
         "Show me its log.",
         "Yes, please do that.",
+        "Can you expand on point 2?",
+        "Which of the two is cheaper?",
+        "Compare both for a small garden",
+        "When was the third painted? And the last?",
+        "I would like option b",
     ],
 )
 def test_a_message_that_refers_brings_what_it_refers_to(message) -> None:
@@ -103,6 +108,8 @@ def test_a_message_that_refers_brings_what_it_refers_to(message) -> None:
         "When was gate 12 painted?",
         "Fix the failing test of the parser.",
         "gate 12 paint supplier",
+        "When was the last gate painted?",
+        "Name the two largest rivers.",
         "Wann wurde Tor zwölf gestrichen?",
         "",
         # Long messages say what they are about.
