@@ -20,6 +20,7 @@ from specprefill_integrations.cli._evaluate_options import (
     Fields,
     Keep,
     PeerModels,
+    Reference,
     Scorers,
     TrustRemoteCode,
 )
@@ -54,7 +55,7 @@ from specprefill_integrations.evaluation._ab import (
 from specprefill_integrations.evaluation._ab_limits import AbLimits, StopReason
 from specprefill_integrations.evaluation._ab_prompts import DEFAULT_TEMPLATE, check_template
 from specprefill_integrations.evaluation._ab_summary import TaskSummary, format_verdict
-from specprefill_integrations.evaluation._ab_variants import Variant, keep_fractions_of
+from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant, keep_fractions_of
 from specprefill_integrations.evaluation._case_files import FieldNames, read_cases
 from specprefill_integrations.evaluation._judging import Judge, JudgeBy, MetricName
 from specprefill_integrations.evaluation._lineup import (
@@ -123,6 +124,7 @@ def ab(  # noqa: PLR0913 - one parameter an option
             help="Reference: right answers, the app's recorded reply, or the full prompt's reply."
         ),
     ] = "answers",
+    reference: Reference = FULL_NAME,
     prompt: Annotated[
         Path | None, typer.Option(help="File with a template: {passages}, {question}.")
     ] = None,
@@ -156,6 +158,7 @@ def ab(  # noqa: PLR0913 - one parameter an option
     names = scorer_names(scorer or ["readout"])
     with usage_errors():
         judge = Judge(by=judge_by, metric=metric)
+        judge.check_reference(reference)
         setup = AbSetup(
             version=__version__,
             model=model,
@@ -201,6 +204,7 @@ def ab(  # noqa: PLR0913 - one parameter an option
                     log,
                     margin=margin,
                     judge=judge,
+                    reference=reference,
                     template=setup.template,
                     limits=limits,
                     left_out=left_out,
@@ -261,10 +265,11 @@ def _print(console: Console, result: AbResult) -> None:
     """Print scores, differences and times by task and variant, and any problems below."""
     about = f"{result.model}: full prompts against compressed ones"
     title = Text(printable(about) + f"\nscores: {result.summary.scores_mean}")
+    versus = f"vs. {result.summary.reference}"
     table = Table(title=title, title_justify="left")
     for name in ("task", "variant"):
         table.add_column(name, overflow="fold")
-    for name in ("cases", result.summary.score_name, "vs. full", "requested", "kept"):
+    for name in ("cases", result.summary.score_name, versus, "requested", "kept"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for name in ("compression s", "first token s", "total s"):
@@ -281,7 +286,7 @@ def _print(console: Console, result: AbResult) -> None:
 
 def _cells(task: TaskSummary, variant: Variant, margin: float) -> list[str]:
     found = task.variants[variant.name]
-    versus = found.versus_full
+    versus = found.versus_reference
     times = (found.draft_seconds, found.first_token_seconds, found.first_token_with_draft_seconds)
     return [
         f"{task.cases:,}",

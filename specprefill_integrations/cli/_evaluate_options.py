@@ -65,6 +65,14 @@ Fields = Annotated[
         help="Field that holds a part of a case, such as query=inputs.question; repeatable.",
     ),
 ]
+Reference = Annotated[
+    str,
+    typer.Option(
+        metavar="VARIANT",
+        help="Variant to compare the others with, such as bm25@0.2; full prompts are left out "
+        "then.",
+    ),
+]
 PeerModels = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=PLACE", help="Folder or hub id of a peer's weights; repeatable."),

@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-from specprefill_integrations.cli._evaluate_options import DraftPrice, Provider, check_keep
+from specprefill_integrations.cli._evaluate_options import (
+    DraftPrice,
+    Provider,
+    Reference,
+    check_keep,
+)
 from specprefill_integrations.cli._options import Debug, Quiet, current_name
 from specprefill_integrations.cli._progress import progress_bar
 from specprefill_integrations.cli._terminal import (
@@ -19,7 +24,7 @@ from specprefill_integrations.cli._terminal import (
     usage_errors,
 )
 from specprefill_integrations.evaluation import FieldNames
-from specprefill_integrations.evaluation._ab_variants import keep_fractions_of
+from specprefill_integrations.evaluation._ab_variants import FULL_NAME, keep_fractions_of
 from specprefill_integrations.evaluation._judging import JudgeBy
 from specprefill_integrations.evaluation._report._findings import GivenPrices
 from specprefill_integrations.evaluation._run_session import typed_command
@@ -51,6 +56,7 @@ def write_report(  # noqa: PLR0913 - one parameter an option
     judge_by: Annotated[
         JudgeBy | None, typer.Option(help="Reference for replies. Default: that of the log.")
     ] = None,
+    reference: Reference = FULL_NAME,
     scorer: Annotated[
         list[str] | None,
         typer.Option(
@@ -95,11 +101,11 @@ def write_report(  # noqa: PLR0913 - one parameter an option
         fail("--draft-price needs --prices-of or --input-price", USAGE_ERROR)
     with clear_errors(debug=debug):
         # Imported here, so that `--help` is quick.
+        from specprefill_integrations.evaluation._report._headline import headline  # noqa: PLC0415
         from specprefill_integrations.evaluation._report._making import (  # noqa: PLC0415
             ReportRequest,
             make_report,
         )
-        from specprefill_integrations.evaluation._report._sections import headline  # noqa: PLC0415
 
         with usage_errors():
             fields = FieldNames.parse(field or [])
@@ -110,6 +116,7 @@ def write_report(  # noqa: PLR0913 - one parameter an option
             fields=fields,
             margin=margin,
             judge_by=judge_by,
+            reference=reference,
             scorers=scorer or [],
             keep_fractions=keep_fractions,
             prices=_prices(prices_of, provider, input_price, draft_price),

@@ -20,7 +20,7 @@ from specprefill_integrations.evaluation._ab_summary import (
     VariantSummary,
     summarize_ab,
 )
-from specprefill_integrations.evaluation._ab_variants import Variant, variants_of
+from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant, compared_variants
 from specprefill_integrations.evaluation._case_compressor import CaseCompressor, count_texts
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._evidence import nothing_to_judge
@@ -82,7 +82,7 @@ class AbResult:
     """Scores, differences and times."""
 
     variants: Sequence[Variant]
-    """The variants, the full prompt first."""
+    """The variants, the reference first."""
 
     skipped: Mapping[str, str]
     """Scorers that were not measured, and why."""
@@ -135,7 +135,7 @@ class AbResult:
 
 def _row(found: VariantSummary) -> dict[str, Any]:
     row = asdict(found)
-    versus = row.pop("versus_full") or {}
+    versus = row.pop("versus_reference") or {}
     low, high = versus.get("interval", (None, None))
     return {
         **row,
@@ -198,6 +198,7 @@ def run_ab(  # noqa: PLR0913 - one keyword a choice
     *,
     margin: Margin = 0.05,
     judge: Judge | None = None,
+    reference: str = FULL_NAME,
     template: str = DEFAULT_TEMPLATE,
     limits: AbLimits | None = None,
     count_tokens: CountTokens | None = None,
@@ -218,6 +219,8 @@ def run_ab(  # noqa: PLR0913 - one keyword a choice
         log: Receives the replies; see `open_run_log`.
         margin: Largest acceptable loss of score, in (0, 1).
         judge: Scores replies; by right answers if None.
+        reference: Name of the variant that all others are compared with. If it is not the full
+            prompt, nothing is asked with full prompts.
         template: See `build_prompt`.
         limits: Concurrency, retries, input tokens.
         count_tokens: Counts tokens; by default as the compressors do.
@@ -228,7 +231,7 @@ def run_ab(  # noqa: PLR0913 - one keyword a choice
 
     Raises:
         EvaluationDataError: No case can be judged, there is no compressor, the target is not of the
-            judge's kind, or the log is of a scorer with other settings.
+            judge's kind, there is no such reference, or the log is of a scorer with other settings.
         MissingDependencyError: The extra `evaluate` is not installed.
     """
     judge = judge or Judge()
@@ -241,10 +244,11 @@ def run_ab(  # noqa: PLR0913 - one keyword a choice
         reasons = (f"{name}: {why}" for name, why in lineup.skipped.items())
         msg = "no scorer could be built, so there is nothing to compare with the full prompt:"
         raise EvaluationDataError("\n".join([msg, *reasons]))
+    judge.check_reference(reference)
+    variants = compared_variants(list(lineup.compressors), keep_fractions, reference)
     session = RunSession.of(lineup, judge.by, data, command)
     check_scorers(log.records, session.scorers)
     log.append(session.as_record())
-    variants = variants_of(list(lineup.compressors), keep_fractions)
     prompts = PromptMaker(
         lineup.compressors, lineup.count_tokens, template=template, metric=judge.reply_metric
     )
@@ -255,7 +259,9 @@ def run_ab(  # noqa: PLR0913 - one keyword a choice
         model=str(log.setup.get("model", type(target).__name__)),
         draft=lineup.draft,
         margin=margin,
-        summary=summarize_ab(asked, run.records, names, margin=margin, judge=judge),
+        summary=summarize_ab(
+            asked, run.records, names, margin=margin, judge=judge, reference=reference
+        ),
         variants=variants,
         skipped=lineup.skipped,
         left_out={**(left_out or {}), **also_left_out},

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean, median
 from typing import Annotated, Any
 
@@ -34,9 +35,9 @@ class VariantSummary:
     """Mean natural logarithm of the probability of a token of the right answer, over the cases;
     None where replies are scored."""
 
-    versus_full: PairedComparison | None
-    """Scores minus those of the full prompt; None for the full prompt itself, and if its replies
-    are the reference."""
+    versus_reference: PairedComparison | None
+    """Scores minus those of the reference variant; None for that itself, and if the replies to the
+    full prompt are what replies are compared with."""
 
     kept_tokens_fraction: float | None
     """Kept tokens / original tokens of the texts, of all cases together."""
@@ -71,7 +72,7 @@ class TaskSummary:
     """Cases with a variant that failed or was not asked yet."""
 
     variants: Mapping[str, VariantSummary]
-    """By name, the full prompt first."""
+    """By name, the reference first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,9 @@ class AbSummary:
     score_name: ScoreName
     """Name of the scores."""
 
+    reference: str
+    """Name of the variant that all others are compared with."""
+
     tasks: Mapping[str, TaskSummary]
     """By task, in the order of their first case."""
 
@@ -95,22 +99,24 @@ class AbSummary:
 
 
 @checked
-def summarize_ab(
+def summarize_ab(  # noqa: PLR0913 - one keyword a choice
     cases: Sequence[EvaluationCase],
     records: Iterable[_Record],
     variants: Sequence[str],
     *,
     margin: Margin,
     judge: Judge | None = None,
+    reference: str = FULL_NAME,
 ) -> AbSummary:
     """Judge replies and compare variants.
 
     Args:
         cases: The cases that were asked about; at least one.
         records: Records of `AbRun`; the last of each case and variant counts.
-        variants: Names of the variants, the full prompt among them.
+        variants: Names of the variants, the reference among them.
         margin: Largest acceptable loss, in (0, 1); see `compare_pairs`.
         judge: Scores replies; by right answers if None.
+        reference: Name of the variant that all others are compared with.
     """
     judge = judge or Judge()
     found: dict[str, dict[str, _Record]] = {case_key(case): {} for case in cases}
@@ -124,11 +130,15 @@ def summarize_ab(
     errors = Counter(
         record["error"] for one in judged for record in one.records.values() if "error" in record
     )
+    summarized = partial(
+        _summarize, variants=variants, reference=reference, margin=margin, judge=judge
+    )
     return AbSummary(
         scores_mean=judge.meaning,
         score_name=judge.score_name,
-        tasks={task: _summarize(some, variants, margin, judge) for task, some in tasks.items()},
-        all=_summarize(judged, variants, margin, judge),
+        reference=reference,
+        tasks={task: summarized(some) for task, some in tasks.items()},
+        all=summarized(judged),
         errors=dict(errors.most_common()),
     )
 
@@ -157,21 +167,27 @@ class _JudgedCase:
         return mean_log_probability(self.case, self.records[variant])
 
     def score(self, variant: str) -> float:
-        return self.judge.score_record(self.case, self.records[variant], self.records[FULL_NAME])
+        return self.judge.score_record(
+            self.case, self.records[variant], self.records.get(FULL_NAME, {})
+        )
 
 
 def _summarize(
-    judged: Sequence[_JudgedCase], variants: Sequence[str], margin: float, judge: Judge
+    judged: Sequence[_JudgedCase],
+    variants: Sequence[str],
+    reference: str,
+    margin: float,
+    judge: Judge,
 ) -> TaskSummary:
     complete = [one for one in judged if one.is_complete(variants)]
     metrics = tuple(dict.fromkeys(judge.metric_of(one.case) for one in judged))
     scores = {variant: [one.score(variant) for one in complete] for variant in variants}
 
-    def versus_full(variant: str) -> PairedComparison | None:
-        if variant == FULL_NAME or not complete or not judge.compares_with_full:
+    def versus_reference(variant: str) -> PairedComparison | None:
+        if variant == reference or not complete or not judge.compares_with_full:
             return None
         binary = judge.is_binary(metrics)
-        return compare_pairs(scores[variant], scores[FULL_NAME], margin=margin, binary=binary)
+        return compare_pairs(scores[variant], scores[reference], margin=margin, binary=binary)
 
     return TaskSummary(
         metrics=metrics,
@@ -186,7 +202,7 @@ def _summarize(
                     if complete and judge.is_of_likelihood
                     else None
                 ),
-                versus_full=versus_full(variant),
+                versus_reference=versus_reference(variant),
                 failed=sum("error" in one.records.get(variant, {}) for one in judged),
             )
             for variant in variants
@@ -199,7 +215,7 @@ def _summarize_variant(
     *,
     score: float | None,
     log_probability: float | None,
-    versus_full: PairedComparison | None,
+    versus_reference: PairedComparison | None,
     failed: int,
 ) -> VariantSummary:
     context_tokens = sum(record["context_tokens"] for record in records)
@@ -212,7 +228,7 @@ def _summarize_variant(
     return VariantSummary(
         score=score,
         log_probability=log_probability,
-        versus_full=versus_full,
+        versus_reference=versus_reference,
         kept_tokens_fraction=kept_tokens / context_tokens if context_tokens else None,
         input_tokens=fmean(input_tokens) if input_tokens else None,
         first_token_seconds=median(first) if first else None,

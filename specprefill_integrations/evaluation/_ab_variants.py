@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specprefill_integrations._arguments import Share, Shares, checked
-from specprefill_integrations.errors import BudgetError
+from specprefill_integrations.errors import BudgetError, EvaluationDataError
 from specprefill_integrations.evaluation._evidence import keep_key
 from specprefill_integrations.types import Budget
 
 FULL_NAME = "full"
-"""Name of the variant that all others are compared with."""
+"""Name of the variant that all others are compared with by default."""
 
 
 @checked
@@ -47,6 +47,32 @@ class Variant:
 def variants_of(scorers: Sequence[str], keep_fractions: Shares) -> list[Variant]:
     """The full prompt first, then every scorer at every fraction."""
     return [Variant(), *(Variant(scorer, keep) for scorer in scorers for keep in keep_fractions)]
+
+
+def compared_variants(
+    scorers: Sequence[str], keep_fractions: Shares, reference: str = FULL_NAME
+) -> list[Variant]:
+    """The variants of a measurement, the reference first.
+
+    Args:
+        scorers: Names of the scorers.
+        keep_fractions: Fractions of each.
+        reference: Name of the variant that all others are compared with. If it is not the full
+            prompt, the full prompt is left out.
+
+    Raises:
+        EvaluationDataError: There is no such variant.
+    """
+    full, *compressed = variants_of(scorers, keep_fractions)
+    if reference == FULL_NAME:
+        return [full, *compressed]
+    names = [variant.name for variant in compressed]
+    if reference not in names:
+        known = ", ".join([FULL_NAME, *names])
+        msg = f"reference must be a variant of the measurement ({known}); got {reference!r}"
+        raise EvaluationDataError(msg)
+    first = compressed.pop(names.index(reference))
+    return [first, *compressed]
 
 
 def keep_fractions_of(text: str) -> list[float]:

@@ -123,6 +123,17 @@ class Judge:
         """
         return self.by != "full"
 
+    def check_reference(self, reference: str) -> None:
+        """Check that variants can be compared with this one.
+
+        Raises:
+            EvaluationDataError: Replies are compared with those to the full prompt, which are left
+                out where another variant is the reference.
+        """
+        if self.by == "full" and reference != "full":
+            msg = f"replies judged by those to the full prompt need it; reference is {reference!r}"
+            raise EvaluationDataError(msg)
+
     def why_not(self, case: EvaluationCase) -> str | None:
         """The reason why a case cannot be judged, if there is one."""
         if self.by == "answers" and not case.answers:
@@ -155,11 +166,11 @@ class Judge:
         Args:
             case: A case that can be judged.
             record: The record of the call; see `is_answered`.
-            full: That of the call with the full prompt.
+            full: That of the call with the full prompt, if there was one.
         """
         if self.is_of_likelihood:
             return math.exp(mean_log_probability(case, record))
-        return self.score(case, record["reply"], full["reply"])
+        return self.score(case, record["reply"], full.get("reply", ""))
 
     def score(self, case: EvaluationCase, reply: str, full_reply: str) -> float:
         """Score a reply, from 0 to 1.

@@ -71,8 +71,8 @@ def likelihoods_record(
 
 def has_likelihoods(case: EvaluationCase, record: Mapping[str, Any]) -> bool:
     """True if a record holds the likelihood of every answer of a case."""
-    found = record.get(LIKELIHOODS, {})
-    return all(answer_key(answer) in found for answer in case.answers)
+    found = record.get(LIKELIHOODS)
+    return found is not None and all(answer_key(answer) in found for answer in case.answers)
 
 
 def mean_log_probability(case: EvaluationCase, record: Mapping[str, Any]) -> float:

@@ -219,7 +219,7 @@ def check_variants(found: dict[str, Any]) -> None:
         assert variant["first_token_seconds"] > 0
     assert 0 < compressed["kept_tokens_fraction"] <= 0.2
     assert compressed["input_tokens"] < 0.5 * full["input_tokens"]
-    assert compressed["versus_full"]["pairs"] == len(FACTS)
+    assert compressed["versus_reference"]["pairs"] == len(FACTS)
 
 
 def test_langchain_records_the_first_token(served: Served) -> None:

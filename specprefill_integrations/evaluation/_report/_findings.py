@@ -53,15 +53,15 @@ class JudgedCase:
     case: EvaluationCase
     """The case."""
 
-    full: JudgedReply
-    """Reply to the full prompt."""
+    reference: JudgedReply
+    """Reply to the prompt that the others are compared with; the full one by default."""
 
     compressed: Mapping[str, JudgedReply]
-    """Replies to compressed prompts, by variant."""
+    """Replies to the other prompts, by variant."""
 
     def change(self, variant: str) -> float:
-        """Score of a variant minus that of the full prompt."""
-        return self.compressed[variant].score - self.full.score
+        """Score of a variant minus that of the reference."""
+        return self.compressed[variant].score - self.reference.score
 
     @property
     def worst_change(self) -> float:
@@ -79,7 +79,7 @@ class ChangeCounts:
     """Number of cases by how a variant changed their score."""
 
     worse: int
-    """Cases with a lower score than from the full prompt."""
+    """Cases with a lower score than from the reference."""
 
     better: int
     """Cases with a higher score."""
@@ -142,7 +142,7 @@ class Findings:
     """The log."""
 
     variants: Sequence[Variant]
-    """Variants, the full prompt first."""
+    """Variants, the reference first."""
 
     margin: float
     """Largest loss of score that still counts as not worse."""
@@ -167,8 +167,9 @@ class Findings:
 
     @property
     def compressed_variants(self) -> list[Variant]:
-        """All variants but the full prompt."""
-        return [variant for variant in self.variants if variant.scorer is not None]
+        """All variants but the full prompt and the reference."""
+        reference = self.summary.reference
+        return [one for one in self.variants if one.scorer and one.name != reference]
 
     @property
     def scorers(self) -> list[str]:
@@ -176,12 +177,13 @@ class Findings:
         return list(dict.fromkeys(str(variant.scorer) for variant in self.compressed_variants))
 
 
-def judge(
+def judge(  # noqa: PLR0913 - one keyword a choice
     run: LoggedRun,
     data: Sequence[EvaluationCase],
     *,
     margin: float,
     judge_by: JudgeBy | None = None,
+    reference: str = FULL_NAME,
     prices: GivenPrices | None = None,
 ) -> Findings:
     """Judge the replies of a log.
@@ -191,16 +193,21 @@ def judge(
         data: Cases that the log is about; others are ignored.
         margin: Largest loss of score that still counts as not worse.
         judge_by: Reference to compare replies with; None takes the log's.
+        reference: Name of the variant that all others are compared with. If it is not the full
+            prompt, full prompts are left out.
         prices: Prices; None leaves costs out.
 
     Raises:
-        EvaluationDataError: No case of the log is in the data, with what replies are compared with.
+        EvaluationDataError: The log has no such variant, or no case of it is in the data, with what
+            replies are compared with.
     """
-    names = [variant.name for variant in run.variants]
+    variants = _reference_first(run, reference)
+    names = [variant.name for variant in variants]
     last: dict[str, dict[str, _Record]] = {}
     for record in run.records:
         last.setdefault(record["case"], {})[record["variant"]] = record
     judge_of_run = Judge(by=judge_by or run.judge_by, metric=run.setup.get("metric"))
+    judge_of_run.check_reference(reference)
     known = {case_key(case): case for case in data if judge_of_run.why_not(case) is None}
     cases = [case for key, case in known.items() if key in last]
     if not cases:
@@ -213,10 +220,12 @@ def judge(
     ]
     return Findings(
         run=run,
-        variants=run.variants,
+        variants=variants,
         margin=margin,
         judge=judge_of_run,
-        summary=summarize_ab(cases, run.records, names, margin=margin, judge=judge_of_run),
+        summary=summarize_ab(
+            cases, run.records, names, margin=margin, judge=judge_of_run, reference=reference
+        ),
         cases=[_judged_case(case, records, names, judge_of_run) for case, records in answered],
         unknown_cases=sum(key not in known for key in last),
         costs={
@@ -228,6 +237,18 @@ def judge(
     )
 
 
+def _reference_first(run: LoggedRun, reference: str) -> list[Variant]:
+    if reference == FULL_NAME:
+        return run.variants
+    compressed = [variant for variant in run.variants if variant.scorer is not None]
+    first = [variant for variant in compressed if variant.name == reference]
+    if not first:
+        known = ", ".join(variant.name for variant in run.variants)
+        msg = f"reference must be a variant of the log {run.name!r} ({known}); got {reference!r}"
+        raise EvaluationDataError(msg)
+    return [*first, *(variant for variant in compressed if variant.name != reference)]
+
+
 def _judged_case(
     case: EvaluationCase,
     records: Mapping[str, _Record],
@@ -237,13 +258,13 @@ def _judged_case(
     replies = {
         name: JudgedReply(
             reply=records[name].get("reply"),
-            score=judge_of_run.score_record(case, records[name], records[FULL_NAME]),
+            score=judge_of_run.score_record(case, records[name], records.get(FULL_NAME, {})),
             context_tokens=records[name]["context_tokens"],
             kept_tokens=records[name]["kept_tokens"],
         )
         for name in names
     }
-    return JudgedCase(case=case, full=replies.pop(FULL_NAME), compressed=replies)
+    return JudgedCase(case=case, reference=replies.pop(names[0]), compressed=replies)
 
 
 def _cost_of_prompts(records: Iterable[_Record], prices: Prices) -> PromptCost | None:

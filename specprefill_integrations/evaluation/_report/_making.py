@@ -57,6 +57,9 @@ class ReportRequest:
     judge_by: JudgeBy | None
     """Reference to compare replies with; None takes that of each log."""
 
+    reference: str
+    """Name of the variant that all others are compared with."""
+
     scorers: Sequence[str]
     """Scorers to include; empty for all."""
 
@@ -121,6 +124,7 @@ def make_report(request: ReportRequest, on_heat: Callable[[], None] = lambda: No
             data,
             margin=request.margin,
             judge_by=request.judge_by,
+            reference=request.reference,
             prices=request.prices,
         )
         for run in logged

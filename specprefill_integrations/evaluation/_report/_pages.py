@@ -13,14 +13,15 @@ from markupsafe import Markup
 from specprefill_integrations.evaluation._judging import Judge
 from specprefill_integrations.evaluation._report._case_heat import CaseHeat
 from specprefill_integrations.evaluation._report._findings import Findings, JudgedCase
+from specprefill_integrations.evaluation._report._headline import headline
 from specprefill_integrations.evaluation._report._pictures import Picture, dark_colors
 from specprefill_integrations.evaluation._report._provenance import Fact
 from specprefill_integrations.evaluation._report._sections import (
     Table,
     format_share,
-    headline,
     model_name,
     names_of_changes,
+    reference_name,
     sections_of,
 )
 from specprefill_integrations.heat_map._page import render_page
@@ -88,6 +89,8 @@ def _values(run: RunContents) -> dict[str, object]:
         "headline": headline(run.findings),
         "score": partial(_format_score, judge=judge),
         "judge_by": judge.by,
+        "reference": reference_name(run.findings),
+        "reference_variant": run.findings.summary.reference,
         "sections": sections_of(run.findings),
         "pictures": {
             name: {

@@ -17,7 +17,6 @@ from typing import Any, Literal
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.evaluation._ab_summary import TaskSummary, VariantSummary
-from specprefill_integrations.evaluation._ab_variants import FULL_NAME
 from specprefill_integrations.evaluation._report._findings import PROMPTS, Findings
 from specprefill_integrations.evaluation._report._sections import (
     ALL_CASES,
@@ -26,6 +25,7 @@ from specprefill_integrations.evaluation._report._sections import (
     format_speedup,
     groups_of,
     model_name,
+    reference_name,
 )
 from specprefill_integrations.observability import BreakEven
 
@@ -169,7 +169,8 @@ def _quality_key(findings: Findings) -> str:
     if not findings.judge.compares_with_full:
         return findings.judge.meaning
     return (
-        "bars: 95 % interval of the paired difference from full (shifted to be visible)\n"
+        f"bars: 95 % interval of the paired difference from {findings.summary.reference} "
+        "(shifted to be visible)\n"
         f"filled: at most {100 * findings.margin:g} points worse; hollow: not shown; x: worse"
     )
 
@@ -177,15 +178,18 @@ def _quality_key(findings: Findings) -> str:
 def _draw_quality_panel(
     axes: Axes, findings: Findings, scorers: Sequence[str], group: TaskSummary
 ) -> None:
-    full = group.variants[FULL_NAME].score or 0.0
+    full = group.variants[findings.summary.reference].score or 0.0
     found = [group.variants[variant.name] for variant in findings.compressed_variants]
     _limit_widths(axes, [one.kept_tokens_fraction or 0.0 for one in found], most=1.0)
     edges = [full]
     for one in found:
-        if one.versus_full is None:
+        if one.versus_reference is None:
             edges.append(one.score or 0.0)
         else:
-            edges += [full - findings.margin, *(full + end for end in one.versus_full.interval)]
+            edges += [
+                full - findings.margin,
+                *(full + end for end in one.versus_reference.interval),
+            ]
     low, high = max(0.0, min(edges)), min(1.0, max(edges))
     room = 0.08 * (high - low) + 0.02
     axes.set_ylim(low - room, high + room)
@@ -193,7 +197,7 @@ def _draw_quality_panel(
     labels = [
         _draw_quality_line(axes, findings, scorers, scorer, group) for scorer in findings.scorers
     ]
-    labels.append((full, f"full prompt: {format_share(full)}", _INK))
+    labels.append((full, f"{reference_name(findings)}: {format_share(full)}", _INK))
     if findings.judge.compares_with_full:
         axes.axhspan(full - findings.margin, full, color=_BAND, linewidth=0)
         margin = f"{100 * findings.margin:g} points lower"
@@ -210,7 +214,10 @@ def _draw_quality_line(
     axes: Axes, findings: Findings, scorers: Sequence[str], scorer: str, group: TaskSummary
 ) -> _Label:
     """Draw a scorer's line and return its label."""
-    color, full = _color_of(scorer, scorers), group.variants[FULL_NAME].score or 0.0
+    color, full = (
+        _color_of(scorer, scorers),
+        group.variants[findings.summary.reference].score or 0.0,
+    )
     found = [
         group.variants[variant.name]
         for variant in findings.compressed_variants
@@ -222,7 +229,7 @@ def _draw_quality_line(
     points = [(one.kept_tokens_fraction or 0.0, one.score or 0.0) for one in found]
     axes.plot(*zip(*points, strict=True), color=color, linewidth=1.8, transform=aside)
     for one, (x, y) in zip(found, points, strict=True):
-        versus = one.versus_full
+        versus = one.versus_reference
         if versus is not None:
             ends = [min(1.0, max(0.0, full + end)) for end in versus.interval]
             axes.plot([x, x], ends, color=color, linewidth=1.4, transform=aside)
@@ -248,11 +255,11 @@ def _draw_waiting(findings: Findings, name: str) -> Picture | None:
         for variant, one in findings.summary.all.variants.items()
         if one.first_token_seconds is not None
     }
-    if FULL_NAME not in found or len(found) == 1:
+    if findings.summary.reference not in found or len(found) == 1:
         return None
     key = (
         f"medians of {count(findings.summary.all.cases, 'case')}; "
-        "at the end: total, and speedup over the full prompt"
+        f"at the end: total, and speedup over {reference_name(findings, 'the ')}"
     )
     if len(findings.run.sessions) > 1:
         key += "\nmeasured by several commands, so perhaps under different load"
@@ -276,7 +283,7 @@ def _draw_waiting_bars(axes: Axes, found: Mapping[str, VariantSummary]) -> None:
     axes.barh(list(found), first, left=draft, color=_TARGET, label="model's first token", **bars)
     for row, one in enumerate(found.values()):
         total = one.first_token_with_draft_seconds or 0.0
-        speedup = f" ({format_speedup(one, found[FULL_NAME])})" if row else ""
+        speedup = f" ({format_speedup(one, next(iter(found.values())))})" if row else ""
         _label(axes, f"{total:.2f} s{speedup}", (draft[row] + first[row], row))
     longest = max(before + after for before, after in zip(draft, first, strict=True))
     axes.set_xlim(0, longest * 1.42 or 1.0)
@@ -321,13 +328,13 @@ def _draw_budget(findings: Findings, scorers: Sequence[str], name: str) -> Pictu
 def _draw_cost(findings: Findings, scorers: Sequence[str], name: str) -> Picture | None:
     """Draw cost against kept tokens, with a line per scorer and one for the full prompt."""
     costs = {variant: cost for variant, cost in findings.costs.items() if cost is not None}
-    if FULL_NAME not in costs or len(costs) == 1:
+    if findings.summary.reference not in costs or len(costs) == 1:
         return None
     kept = {
         variant: one.kept_tokens_fraction or 0.0
         for variant, one in findings.summary.all.variants.items()
     }
-    full = costs[FULL_NAME].total
+    full = costs[findings.summary.reference].total
 
     def onto(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -347,7 +354,7 @@ def _draw_cost(findings: Findings, scorers: Sequence[str], name: str) -> Picture
         axes.axhline(full, color=_INK, linewidth=1.4, linestyle=_DASHED)
         _limit_widths(axes, [kept[one] for one in names])
         axes.set_ylim(0, max(cost.total for cost in costs.values()) * 1.12 or 1.0)
-        _label_right(axes, [*labels, (full, f"full prompt: {full:.3g}", _INK)])
+        _label_right(axes, [*labels, (full, f"{reference_name(findings)}: {full:.3g}", _INK)])
         _tidy(axes, "y")
         axes.set_xlabel("kept tokens / original tokens", color=_INK)
         axes.set_ylabel(findings.currency, color=_INK)

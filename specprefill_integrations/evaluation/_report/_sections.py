@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from specprefill_integrations.evaluation._ab_summary import (
     VariantSummary,
     format_verdict,
 )
-from specprefill_integrations.evaluation._ab_variants import FULL_NAME, Variant
+from specprefill_integrations.evaluation._ab_variants import FULL_NAME
 from specprefill_integrations.evaluation._judging import Judge, JudgeBy
 from specprefill_integrations.evaluation._report._findings import (
     PROMPTS,
@@ -19,7 +18,6 @@ from specprefill_integrations.evaluation._report._findings import (
     count_changes,
 )
 from specprefill_integrations.evaluation._run_session import without_folders
-from specprefill_integrations.evaluation._statistics import PairedComparison
 
 NOTHING = "-"
 """Cell without a figure."""
@@ -68,7 +66,7 @@ class Section:
 
 
 def names_of_changes(judge: Judge) -> tuple[str, str]:
-    """Names of a lower and a higher score than that of the full prompt."""
+    """Names of a lower and a higher score than that of the reference."""
     return ("less likely", "more likely") if judge.is_of_likelihood else _CHANGES[judge.by]
 
 
@@ -95,115 +93,26 @@ def format_speedup(variant: VariantSummary, full: VariantSummary) -> str:
     )
 
 
+def points(difference: float) -> str:
+    """Format a difference in percentage points."""
+    return f"{100 * difference:+.1f}"
+
+
 def model_name(findings: Findings) -> str:
     """Name of the target model, without its provider or folders."""
     return without_folders(str(findings.run.setup.get("model", "the model"))).rpartition(":")[2]
+
+
+def reference_name(findings: Findings, article: str = "") -> str:
+    """Name of the variant that the others are compared with, in a sentence."""
+    name = findings.summary.reference
+    return f"{article}full prompt" if name == FULL_NAME else name
 
 
 def groups_of(findings: Findings) -> dict[str, TaskSummary]:
     """Summaries by task, and of all tasks if there are several."""
     tasks = dict(findings.summary.tasks)
     return tasks if len(tasks) == 1 else {**tasks, ALL_CASES: findings.summary.all}
-
-
-def headline(findings: Findings) -> str:
-    """Summarize the result in one or two sentences."""
-    everything, model = findings.summary.all, model_name(findings)
-    variants = findings.compressed_variants
-    if not variants:
-        return "Nothing to compare: only full prompts were asked."
-    if not everything.cases:
-        return "Nothing to compare: no case was answered with every variant."
-    if not findings.judge.compares_with_full:
-        variant = max(
-            variants,
-            key=lambda one: (
-                everything.variants[one.name].score or 0.0,
-                -_seconds_to_first_token(everything, one),
-            ),
-        )
-        share = format_share(everything.variants[variant.name].score)
-        return (
-            f"{_kept(everything, variant)}, {model}'s answers have {share} agreement with those "
-            f"from the full prompt, in {count(everything.cases, 'case')}. Agreement is not "
-            f"correctness.{_first_token(everything, variant)}"
-        )
-    compared = [
-        (variant, versus)
-        for variant in variants
-        if (versus := everything.variants[variant.name].versus_full) is not None
-    ]
-    scored, worse, as_before = _about_scores(findings)
-    good = [one for one in compared if one[1].verdict == "not_worse"]
-    if good:
-        variant, versus = min(
-            good,
-            key=lambda one: (one[0].keep_fraction, _seconds_to_first_token(everything, one[0])),
-        )
-        verdict = format_verdict(versus, findings.margin)
-        return (
-            f"{_kept(everything, variant)}, {scored} {verdict}: "
-            f"{_interval(versus)}.{_first_token(everything, variant)}"
-        )
-    undecided = [one for one in compared if one[1].verdict == "not_shown"]
-    if not undecided:
-        return f"{worse} with every variant that was measured."
-    variant, versus = max(
-        undecided,
-        key=lambda one: (one[1].interval[0], -_seconds_to_first_token(everything, one[0])),
-    )
-    needed = versus.cases_needed
-    more = "" if needed is None else f". About {needed:,} cases are needed for a verdict"
-    return (
-        f"There are too few cases to tell whether {as_before}. Closest: "
-        f"{variant.name}, {_interval(versus)}{more}.{_first_token(everything, variant)}"
-    )
-
-
-def _about_scores(findings: Findings) -> tuple[str, str, str]:
-    """Parts of sentences: what the verdict is about, what got worse, and what may have stayed."""
-    model = model_name(findings)
-    if findings.judge.is_of_likelihood:
-        return (
-            f"the likelihood of right answers from {model} is",
-            f"Right answers from {model} get less likely",
-            f"right answers from {model} stay as likely",
-        )
-    return (
-        f"{model}'s answers are",
-        f"{model}'s answers get worse",
-        f"{model}'s answers stay as good",
-    )
-
-
-def _kept(everything: TaskSummary, variant: Variant) -> str:
-    kept = everything.variants[variant.name].kept_tokens_fraction
-    return f"With {format_share(kept)} of the text ({variant.name})"
-
-
-def _seconds_to_first_token(everything: TaskSummary, variant: Variant) -> float:
-    """The time by which variants that are equally good are ranked."""
-    return everything.variants[variant.name].first_token_with_draft_seconds or math.inf
-
-
-def _first_token(everything: TaskSummary, variant: Variant) -> str:
-    full, found = everything.variants[FULL_NAME], everything.variants[variant.name]
-    before, after = full.first_token_with_draft_seconds, found.first_token_with_draft_seconds
-    if before is None or after is None:
-        return ""
-    return f" The first token comes after {after:.1f} s instead of {before:.1f} s."
-
-
-def _interval(versus: PairedComparison) -> str:
-    low, high = versus.interval
-    return (
-        f"{_points(versus.difference)} points (95 % interval {_points(low)} to {_points(high)}) "
-        f"in {count(versus.pairs, 'case')}"
-    )
-
-
-def _points(difference: float) -> str:
-    return f"{100 * difference:+.1f}"
 
 
 def sections_of(findings: Findings) -> list[Section]:
@@ -236,7 +145,10 @@ def sections_of(findings: Findings) -> list[Section]:
         Section(
             name="changes",
             title="Changed cases",
-            remarks=["Compared with the full prompt, for cases answered with every variant."],
+            remarks=[
+                f"Compared with {reference_name(findings, 'the ')}.",
+                "Only cases answered with every variant count.",
+            ],
             table=_changes(findings),
         ),
         Section(
@@ -300,22 +212,30 @@ def _verdicts(findings: Findings) -> Table:
     def rows() -> Iterator[list[str]]:
         for task, group in groups_of(findings).items():
             for name, found in group.variants.items():
-                versus = found.versus_full
+                versus = found.versus_reference
                 low, high = versus.interval if versus else (0.0, 0.0)
-                difference = f"{_points(versus.difference)} " if versus else NOTHING
+                difference = f"{points(versus.difference)} " if versus else NOTHING
                 yield [
                     task,
                     name,
                     f"{group.cases:,}",
                     format_share(found.kept_tokens_fraction),
                     format_share(found.score),
-                    f"{difference}({_points(low)} to {_points(high)})" if versus else NOTHING,
+                    f"{difference}({points(low)} to {points(high)})" if versus else NOTHING,
                     format_verdict(versus, findings.margin) if versus else "",
                 ]
 
     score = findings.judge.score_name
     return Table(
-        columns=["task", "variant", "cases", "kept", score, "vs. full (95 %)", "verdict"],
+        columns=[
+            "task",
+            "variant",
+            "cases",
+            "kept",
+            score,
+            f"vs. {findings.summary.reference} (95 %)",
+            "verdict",
+        ],
         rows=list(rows()),
         numbers=range(2, 6),
     )
@@ -331,7 +251,7 @@ def _waiting(findings: Findings) -> Table:
                 _seconds(found.draft_seconds),
                 _seconds(found.first_token_seconds),
                 _seconds(found.first_token_with_draft_seconds),
-                format_speedup(found, variants[FULL_NAME]),
+                format_speedup(found, variants[findings.summary.reference]),
                 f"{found.failed:,}",
             ]
             for name, found in variants.items()

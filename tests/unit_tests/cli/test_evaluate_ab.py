@@ -88,7 +88,7 @@ def test_json(data: Path, server: ChatServer) -> None:
     variants = found["all"]["variants"]
     assert list(variants) == ["full", "readout@0.3", "head+tail@0.3"]
     assert [variant["score"] for variant in variants.values()] == [1, 1, 0]
-    assert set(variants["head+tail@0.3"]["versus_full"]) == {
+    assert set(variants["head+tail@0.3"]["versus_reference"]) == {
         "pairs",
         "difference",
         "interval",
@@ -136,7 +136,7 @@ def test_agreement_is_called_so_and_compared_where_that_means_something(
     assert found["left_out"] == ({"no_reply_recorded": 1} if by == "reply" else {})
     assert full["score"] == (0.5 if by == "reply" else 1)
     assert compressed["score"] == 0
-    assert (compressed["versus_full"] is None) == (by == "full")
+    assert (compressed["versus_reference"] is None) == (by == "full")
     shown = run(path, server, *asked).stdout
     assert f"scores: {found['scores_mean']}" in shown
     assert "agreement" in shown

@@ -18,7 +18,13 @@ from specprefill_integrations.cli import build_app
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation import AbResult, EvaluationCase, Judge, run_ab
 from specprefill_integrations.evaluation._ab_limits import AbLimits
+from specprefill_integrations.evaluation._judging import is_answered
 from specprefill_integrations.evaluation._likelihood import answer_key, mean_log_probability
+from specprefill_integrations.evaluation._lineup import build_lineup
+from specprefill_integrations.evaluation._logged_run import read_logged_run
+from specprefill_integrations.evaluation._report._findings import judge
+from specprefill_integrations.evaluation._report._headline import headline
+from specprefill_integrations.evaluation._report._sections import sections_of
 from specprefill_integrations.evaluation._run_log import open_run_log
 from specprefill_integrations.evaluation._statistics import bootstrap_interval, compare_pairs
 from specprefill_integrations.testing import KeywordScorer
@@ -66,6 +72,14 @@ class TestScores:
         record = self.record(Ada=(-3.0, 1), Byron=(-4.0, 4))
         assert mean_log_probability(case, record) == pytest.approx(-7 / 5)
 
+    def test_what_was_not_asked_is_not_answered(self) -> None:
+        for case in (a_case("1"), a_case("1", answers=())):
+            assert not is_answered(case, {})
+            assert not is_answered(case, {"error": "no"})
+            assert is_answered(case, {"reply": ""})
+        assert not is_answered(a_case("1", answers=("Ada", "Bob")), self.record(Ada=(-1.0, 1)))
+        assert is_answered(a_case("1", answers=("Ada",)), self.record(Ada=(-1.0, 1)))
+
     def test_it_is_no_metric_of_a_case_and_judges_by_right_answers(self) -> None:
         with pytest.raises(EvaluationDataError, match="known metrics"):
             Judge().metric_of(a_case("1", metric="answer_likelihood"))
@@ -105,7 +119,7 @@ class TestRun:
         assert full.score == pytest.approx(likely)
         assert words.score == pytest.approx(0.75 * likely + 0.25 * unlikely)
         assert (full.log_probability, words.log_probability) == (-0.5, pytest.approx(-0.875))
-        versus = words.versus_full
+        versus = words.versus_reference
         assert versus is not None
         assert versus.difference == pytest.approx(0.25 * (unlikely - likely))
         assert (versus.mcnemar_p, versus.verdict) == (None, "worse")
@@ -115,7 +129,7 @@ class TestRun:
 
     def test_too_few_pairs_have_no_verdict(self, tmp_path: Path) -> None:
         found = measure(tmp_path, [a_case(str(n)) for n in range(3)], ScriptedLikelihoods())
-        versus = found.summary.all.variants["words@0.2"].versus_full
+        versus = found.summary.all.variants["words@0.2"].versus_reference
         assert versus is not None
         assert (versus.difference, versus.verdict) == (0, "not_shown")
 
@@ -154,12 +168,58 @@ class TestRun:
 
     def test_the_target_is_of_the_judges_kind(self, tmp_path: Path) -> None:
         compressor = ContextCompressor(KeywordScorer())
-        for target, judge in ((ScriptedTarget(), JUDGE), (ScriptedLikelihoods(), Judge())):
+        for target, other in ((ScriptedTarget(), JUDGE), (ScriptedLikelihoods(), Judge())):
             with (
                 open_run_log(tmp_path / "ab.jsonl", {}) as log,
                 pytest.raises(EvaluationDataError, match="needs a target of likelihoods"),
             ):
-                run_ab([a_case("1")], target, compressor, [0.2], log, judge=judge)
+                run_ab([a_case("1")], target, compressor, [0.2], log, judge=other)
+
+
+@pytest.mark.usefixtures("_here_without_weights")
+class TestReference:
+    """Variants that are compared with one another, without full prompts."""
+
+    @staticmethod
+    def measure(path: Path, cases: list[EvaluationCase], **options: Any) -> AbResult:
+        lineup = build_lineup(["bm25", "head+tail"])
+        with open_run_log(path / "ab.jsonl", {"model": "scripted", "metric": JUDGE.metric}) as log:
+            return run_ab(cases, ScriptedLikelihoods(), lineup, [0.3], log, judge=JUDGE, **options)
+
+    def test_no_full_prompt_is_asked(self, tmp_path: Path) -> None:
+        cases = [a_case(str(n)) for n in range(20)]
+        found = self.measure(tmp_path, cases, reference="bm25@0.3")
+        assert [variant.name for variant in found.variants] == ["bm25@0.3", "head+tail@0.3"]
+        assert found.summary.reference == "bm25@0.3"
+        first, other = found.summary.all.variants.values()
+        assert first.versus_reference is None
+        assert other.versus_reference is not None
+        assert other.score is not None
+        assert first.score is not None
+        assert other.versus_reference.difference == pytest.approx(other.score - first.score)
+        held = (tmp_path / "ab.jsonl").read_text("utf-8")
+        assert '"variant": "full"' not in held
+
+    def test_full_prompts_can_be_sampled(self, tmp_path: Path) -> None:
+        cases = [a_case(str(n)) for n in range(6)]
+        sampled = self.measure(tmp_path, cases[:2])
+        whole = self.measure(tmp_path, cases, reference="bm25@0.3")
+        assert (sampled.summary.all.cases, whole.summary.all.cases) == (2, 6)
+        run, data = read_logged_run(tmp_path / "ab.jsonl"), cases
+        assert len(run.records) == 2 * 3 + 4 * 2
+        assert judge(run, data, margin=0.05).summary.all.cases == 2
+        findings = judge(run, data, margin=0.05, reference="bm25@0.3")
+        assert findings.summary.all == whole.summary.all
+        assert [one.name for one in findings.compressed_variants] == ["head+tail@0.3"]
+        assert "compared with bm25@0.3" in headline(findings)
+        [quality, *_] = sections_of(findings)
+        assert "vs. bm25@0.3 (95 %)" in quality.table.columns
+
+    def test_an_unknown_one_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(EvaluationDataError, match=r"\(full, bm25@0.3, .*got 'bm25@0.2'"):
+            self.measure(tmp_path, [a_case("1")], reference="bm25@0.2")
+        with pytest.raises(EvaluationDataError, match="judged by those to the full prompt"):
+            Judge(by="full").check_reference("bm25@0.3")
 
 
 @pytest.fixture
@@ -196,7 +256,7 @@ class TestCommand:
         full, compressed = found["all"]["variants"].values()
         assert 0 < full["score"] < 1
         assert full["log_probability"] < 0
-        assert compressed["versus_full"]["pairs"] == 2
+        assert compressed["versus_reference"]["pairs"] == 2
         shown = invoke("ab", data, *options, *self.ASKED)
         assert "scores: probability of a token of the right answer" in shown.stdout
         assert "likelihood" in shown.stdout
@@ -220,6 +280,24 @@ class TestCommand:
         [log] = Path().glob("specprefill-ab-*.jsonl")
         setup = json.loads(log.read_text("utf-8").splitlines()[0])["run"]
         assert (setup["metric"], setup["model_options"]) == ("answer_likelihood", {})
+
+    def test_another_reference(self, data: Path) -> None:
+        both = ("--scorer", "bm25", "--scorer", "head+tail", "--keep", ".5,.8")
+        compared = ("--reference", "bm25@0.5", "--resume", "ab.jsonl")
+        asked = ("--metric", "answer_likelihood", "--model", "tiny", *both, *compared)
+        with serve_completions(EchoingModel()) as server:
+            shown = invoke("ab", data, *asked, "--base-url", server.url)
+        assert shown.exit_code == 0, shown.output
+        assert "vs. bm25@0.5" in shown.stdout
+        pytest.importorskip("matplotlib")
+        made = invoke(
+            *("report", "ab.jsonl", "--data", data, "--out", "report", "--heat", 0),
+            *("--reference", "bm25@0.5", "--input-price", 1),
+        )
+        assert made.exit_code == 0, made.output
+        page = SeenPage(Path("report/report.html").read_text("utf-8"))
+        assert "full prompt" not in page.text.replace("Full and compressed prompts", "")
+        assert "· bm25@0.5: " in page.text
 
     def test_wrong_options_are_usage_errors(self, data: Path) -> None:
         asked = ("--model", "tiny", *self.ASKED)

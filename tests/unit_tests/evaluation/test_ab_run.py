@@ -307,12 +307,12 @@ class TestSummary:
         keepers, other = summary.tasks.values()
         assert (keepers.cases, keepers.metrics) == (4, ("contains",))
         assert keepers.variants["words@0.2"].score == 1
-        assert keepers.variants["full"].versus_full is None
+        assert keepers.variants["full"].versus_reference is None
         assert other.variants["full"].score == 1
         assert other.variants["words@0.2"].score == 0
         pooled = summary.all.variants["words@0.2"]
-        assert (pooled.score, pooled.versus_full.difference) == (0.8, pytest.approx(-0.2))
-        assert pooled.versus_full.verdict == "not_shown"
+        assert (pooled.score, pooled.versus_reference.difference) == (0.8, pytest.approx(-0.2))
+        assert pooled.versus_reference.verdict == "not_shown"
         assert 0 < pooled.kept_tokens_fraction <= 0.2
         assert pooled.first_token_seconds == 0.5
         assert pooled.first_token_with_draft_seconds > 0.5
@@ -329,7 +329,7 @@ class TestSummary:
     def test_scores_between_right_and_wrong_are_resampled(self, path: Path) -> None:
         cases = [a_case(str(n), metric="f1", answers=("Ada B",)) for n in range(3)]
         found, _ = run(path, ScriptedTarget(), cases)
-        versus = summarize(found, cases).all.variants["words@0.5"].versus_full
+        versus = summarize(found, cases).all.variants["words@0.5"].versus_reference
         assert (versus.mcnemar_p, versus.cases_needed) == (None, 20)
 
 

@@ -101,7 +101,7 @@ def test_the_figures_are_those_of_the_summary(seed: int) -> None:
     for task, group in [*summary.tasks.items(), ("all tasks", summary.all)]:
         for name, variant in group.variants.items():
             row = [task, name, str(group.cases), f"{100 * variant.kept_tokens_fraction:.1f} %"]
-            versus = variant.versus_full
+            versus = variant.versus_reference
             row.append(f"{100 * variant.score:.1f} %")
             if versus is None:
                 row += ["-", ""]

@@ -22,9 +22,10 @@ from specprefill_integrations.evaluation._report._findings import (
     count_changes,
     judge,
 )
+from specprefill_integrations.evaluation._report._headline import headline
 from specprefill_integrations.evaluation._report._pages import plain
 from specprefill_integrations.evaluation._report._pictures import dark_colors, draw_quality, spread
-from specprefill_integrations.evaluation._report._sections import headline, sections_of
+from specprefill_integrations.evaluation._report._sections import sections_of
 from tests.unit_tests.evaluation.ab_doubles import a_case
 from tests.unit_tests.evaluation.report_doubles import (
     RIGHT,
@@ -41,7 +42,7 @@ def judged(name: str, full: float, **compressed: float) -> JudgedCase:
         return JudgedReply(reply="", score=score, context_tokens=10, kept_tokens=1)
 
     replies = {variant: reply(score) for variant, score in compressed.items()}
-    return JudgedCase(case=a_case(name), full=reply(full), compressed=replies)
+    return JudgedCase(case=a_case(name), reference=reply(full), compressed=replies)
 
 
 def findings_of(tmp_path: Path, scores: dict[str, tuple[int, int]]) -> Findings:
@@ -144,7 +145,7 @@ def test_what_was_shown_to_be_worse_is_not_the_closest(tmp_path: Path) -> None:
     ]
     found = judge(read_logged_run(write_log(tmp_path / "ab.jsonl", records)), cases, margin=0.05)
     worse, wide = (
-        found.summary.all.variants[variant.name].versus_full
+        found.summary.all.variants[variant.name].versus_reference
         for variant in found.compressed_variants
     )
     assert worse is not None is not wide
