@@ -47,8 +47,9 @@ def fit(
         cases: Features and labels.
         penalty: Factor of the squared weights of attention, with features scaled to unit variance;
             lexical features have a small one of their own. None: 0.3, or 10 with a prior.
-        prior: A fitted readout of the same draft: the penalty is on the difference from its
-            weights. Heads and passes that it does not have count as zero.
+        prior: A fitted readout of the same draft: the penalty is on the difference from a multiple
+            of its weights, which is free: beside other features they may count less. Heads and
+            passes that it does not have count as zero.
 
     Returns:
         The readout with weights.
@@ -163,19 +164,21 @@ def _fitted_weights(
     labels = _Labels.of(cases)
     mean, scale = features.mean(dim=0), features.std(dim=0).clamp_min(1e-6)
     standard = (features - mean) / scale
-    start = torch.from_numpy(prior).float() * scale
+    direction = torch.from_numpy(prior).float() * scale
     factors = torch.from_numpy(penalties).float()
-    weights = start.clone().requires_grad_()
-    optimizer = torch.optim.Adam([weights], lr=_LEARNING_RATE)
+    share = torch.ones((), requires_grad=True)
+    change = torch.zeros(len(prior), requires_grad=True)
+    optimizer = torch.optim.Adam([share, change], lr=_LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
     with torch.enable_grad():
         for _ in range(_STEPS):
             optimizer.zero_grad()
-            loss = labels.loss(standard @ weights)
-            (loss + factors @ (weights - start).square()).backward()  # type: ignore[no-untyped-call]
+            loss = labels.loss(standard @ (share * direction + change))
+            (loss + factors @ change.square()).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-    found: NDArray[np.float64] = (weights.detach() / scale).double().numpy()
+    weights = (share * direction + change).detach()
+    found: NDArray[np.float64] = (weights / scale).double().numpy()
     return found
 
 

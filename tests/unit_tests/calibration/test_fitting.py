@@ -63,7 +63,10 @@ def loss(cases, weights, scale, penalty, prior):
         lost = np.mean([-math.log(mass / (mass + others)) for mass in own])
         by_kind.setdefault(case.kind, []).append(lost)
     mean = np.mean([np.mean(lost) for lost in by_kind.values()])
-    return mean + penalties @ ((weights - prior) * scale) ** 2
+    # The multiple of the prior from which the weights differ least.
+    direction = prior * scale
+    share = penalties @ (weights * scale * direction) / max(penalties @ direction**2, 1e-9)
+    return mean + penalties @ (weights * scale - share * direction) ** 2
 
 
 def mixed_cases():
@@ -86,7 +89,7 @@ def test_the_weights_minimize_the_loss(prior):
     cases = mixed_cases()
     weights = fit(READOUT, cases, prior=prior).weights
     scale = np.concatenate([case.features for case in cases]).std(axis=0, ddof=1)
-    penalty, start = (0.3, 0.0) if prior is None else (10, prior.weights)
+    penalty, start = (0.3, np.zeros(len(weights))) if prior is None else (10, prior.weights)
     least = loss(cases, weights, scale, penalty, start)
     for axis in np.eye(len(weights)):
         for step in (0.02 * axis, -0.02 * axis):
@@ -110,10 +113,20 @@ def test_kinds_weigh_the_same_whatever_their_size():
     assert weights == pytest.approx(more, abs=0.1)  # the same, but for the features' scale
 
 
-def test_a_high_penalty_leaves_the_weights_of_attention():
+def test_a_high_penalty_leaves_the_weights_of_attention_in_proportion():
     found = fit(READOUT, mixed_cases(), prior=PRIOR, penalty=1e6)
-    assert found.own_weights == pytest.approx(PRIOR.own_weights, abs=1e-3)
+    share = found.own_weights[0] / PRIOR.own_weights[0]
+    assert share != pytest.approx(1, abs=0.1)
+    assert found.own_weights == pytest.approx(np.multiply(PRIOR.own_weights, share), abs=1e-3)
     assert found.around_weights == pytest.approx(PRIOR.around_weights, abs=1e-3)
+
+
+def test_a_prior_that_tells_is_trusted_more():
+    """Fewer cases than features cannot tell noise from signal, but how far to trust a prior."""
+    telling = replace(READOUT, own_weights=(0.0, 0.1))
+    found = fit(READOUT, made_up(4), prior=telling)
+    assert found.own_weights[1] > 3 * 0.1
+    assert abs(found.own_weights[0]) < 0.1
 
 
 def test_a_prior_is_aligned_by_head_and_pass():
