@@ -16,7 +16,11 @@ from specprefill_integrations.evaluation._ab_variants import FULL_NAME
 from specprefill_integrations.evaluation._cases import EvaluationCase
 from specprefill_integrations.evaluation._judging import Judge, MetricName, ScoreName, is_answered
 from specprefill_integrations.evaluation._likelihood import mean_log_probability
-from specprefill_integrations.evaluation._statistics import PairedComparison, compare_pairs
+from specprefill_integrations.evaluation._statistics import (
+    PairedComparison,
+    compare_log_pairs,
+    compare_pairs,
+)
 
 _Record = Mapping[str, Any]
 
@@ -29,7 +33,8 @@ class VariantSummary:
     """Result of one variant, over the cases that every variant answered. Times are medians."""
 
     score: float | None
-    """Mean score, from 0 to 1; None if there is no such case, like all below."""
+    """Mean score, from 0 to 1 (of likelihoods, the geometric mean); None if there is no such case,
+    like all below."""
 
     log_probability: float | None
     """Mean natural logarithm of the probability of a token of the right answer, over the cases;
@@ -145,10 +150,11 @@ def summarize_ab(  # noqa: PLR0913 - one keyword a choice
 
 def format_verdict(versus: PairedComparison, margin: float) -> str:
     """The verdict of a comparison as text."""
+    worse, unit = ("less likely", " %") if versus.is_relative else ("worse", " points")
     if versus.verdict == "not_worse":
-        return f"not worse by more than {100 * margin:g} points"
+        return f"not {worse} by more than {100 * margin:g}{unit}"
     if versus.verdict == "worse":
-        return "worse"
+        return worse
     if versus.cases_needed is None:
         return "not shown"
     return f"not shown: about {versus.cases_needed:,} cases needed"
@@ -181,11 +187,17 @@ def _summarize(
 ) -> TaskSummary:
     complete = [one for one in judged if one.is_complete(variants)]
     metrics = tuple(dict.fromkeys(judge.metric_of(one.case) for one in judged))
-    scores = {variant: [one.score(variant) for one in complete] for variant in variants}
+    score_of = _JudgedCase.log_probability if judge.is_of_likelihood else _JudgedCase.score
+    scores = {variant: [score_of(one, variant) for one in complete] for variant in variants}
+    means = {variant: fmean(found) for variant, found in scores.items() if found}
+
+    is_log = judge.is_of_likelihood and bool(complete)
 
     def versus_reference(variant: str) -> PairedComparison | None:
         if variant == reference or not complete or not judge.compares_with_full:
             return None
+        if judge.is_of_likelihood:
+            return compare_log_pairs(scores[variant], scores[reference], margin=margin)
         binary = judge.is_binary(metrics)
         return compare_pairs(scores[variant], scores[reference], margin=margin, binary=binary)
 
@@ -196,12 +208,8 @@ def _summarize(
         variants={
             variant: _summarize_variant(
                 [one.records[variant] for one in complete],
-                score=fmean(scores[variant]) if complete else None,
-                log_probability=(
-                    fmean(one.log_probability(variant) for one in complete)
-                    if complete and judge.is_of_likelihood
-                    else None
-                ),
+                score=math.exp(means[variant]) if is_log else means.get(variant),
+                log_probability=means[variant] if is_log else None,
                 versus_reference=versus_reference(variant),
                 failed=sum("error" in one.records.get(variant, {}) for one in judged),
             )

@@ -50,7 +50,9 @@ MEANINGS: Mapping[JudgeBy, str] = {
 }
 """Meaning of the scores, shown beside them everywhere."""
 
-_LIKELIHOOD_MEANING = "probability of a token of the right answer (geometric mean)"
+_LIKELIHOOD_MEANING = (
+    "probability of a token of the right answer (geometric mean); differences in percent of it"
+)
 
 ScoreName = Literal["score", "agreement", "likelihood"]
 """Name of a column or an axis of scores."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist, fmean
 from typing import Literal
 
@@ -47,7 +47,10 @@ class PairedComparison:
     """Number of cases."""
 
     difference: float
-    """Mean difference."""
+    """Mean difference; see `is_relative`."""
+
+    is_relative: bool = False
+    """True if differences are shares of the other variant's score, such as -0.05 for 5 % less."""
 
     interval: tuple[float, float]
     """95 % confidence interval of the difference."""
@@ -139,9 +142,9 @@ def compare_pairs(
     """Compare scores with reference scores of the same cases.
 
     Args:
-        scores: One per case, each in [0, 1]; at least one.
+        scores: One per case; at least one.
         reference: As many, in the same order.
-        margin: Largest loss that still counts as not worse, in (0, 1).
+        margin: Largest loss that still counts as not worse, more than 0.
         binary: All scores are 0 or 1.
     """
     differences = [a - b for a, b in zip(scores, reference, strict=True)]
@@ -162,6 +165,23 @@ def compare_pairs(
         cases_needed=(
             _cases_needed(pairs, interval_with, margin, least) if verdict == "not_shown" else None
         ),
+    )
+
+
+def compare_log_pairs(
+    logarithms: Sequence[float], reference: Sequence[float], *, margin: float
+) -> PairedComparison:
+    """Compare the geometric means of scores of the same cases; differences are relative.
+
+    Args:
+        logarithms: Natural logarithm of the score of each case; at least one.
+        reference: As many, in the same order.
+        margin: Largest share of the reference's score that may be lost, in (0, 1).
+    """
+    found = compare_pairs(logarithms, reference, margin=-math.log1p(-margin), binary=False)
+    low, high = map(math.expm1, found.interval)
+    return replace(
+        found, difference=math.expm1(found.difference), interval=(low, high), is_relative=True
     )
 
 

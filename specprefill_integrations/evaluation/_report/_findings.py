@@ -165,6 +165,10 @@ class Findings:
     currency: str
     """Currency of the costs, as in `GivenPrices`."""
 
+    def changed(self, score: float, change: float) -> float:
+        """A score of the reference after a change, as differences are given."""
+        return score * (1 + change) if self.judge.is_of_likelihood else score + change
+
     @property
     def compressed_variants(self) -> list[Variant]:
         """All variants but the full prompt and the reference."""

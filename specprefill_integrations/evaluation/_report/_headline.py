@@ -119,7 +119,8 @@ def _compared(findings: Findings) -> str:
 
 def _interval(findings: Findings, versus: PairedComparison) -> str:
     low, high = versus.interval
+    unit = " %" if versus.is_relative else " points"
     return (
-        f"{points(versus.difference)} points (95 % interval {points(low)} to {points(high)}) "
+        f"{points(versus.difference)}{unit} (95 % interval {points(low)} to {points(high)}) "
         f"in {count(versus.pairs, 'case')}{_compared(findings)}"
     )

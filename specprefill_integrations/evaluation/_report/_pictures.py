@@ -171,8 +171,14 @@ def _quality_key(findings: Findings) -> str:
     return (
         f"bars: 95 % interval of the paired difference from {findings.summary.reference} "
         "(shifted to be visible)\n"
-        f"filled: at most {100 * findings.margin:g} points worse; hollow: not shown; x: worse"
+        f"filled: at most {100 * findings.margin:g} {_unit(findings)} worse; "
+        "hollow: not shown; x: worse"
     )
+
+
+def _unit(findings: Findings) -> str:
+    """Unit of differences."""
+    return "%" if findings.judge.is_of_likelihood else "points"
 
 
 def _draw_quality_panel(
@@ -186,12 +192,10 @@ def _draw_quality_panel(
         if one.versus_reference is None:
             edges.append(one.score or 0.0)
         else:
-            edges += [
-                full - findings.margin,
-                *(full + end for end in one.versus_reference.interval),
-            ]
+            ends = (-findings.margin, *one.versus_reference.interval)
+            edges += [findings.changed(full, end) for end in ends]
     low, high = max(0.0, min(edges)), min(1.0, max(edges))
-    room = 0.08 * (high - low) + 0.02
+    room = 0.08 * (high - low) + (0.02 * full if findings.judge.is_of_likelihood else 0.02)
     axes.set_ylim(low - room, high + room)
     axes.axhline(full, color=_INK, linewidth=1.4, linestyle=_DASHED)
     labels = [
@@ -199,9 +203,10 @@ def _draw_quality_panel(
     ]
     labels.append((full, f"{reference_name(findings)}: {format_share(full)}", _INK))
     if findings.judge.compares_with_full:
-        axes.axhspan(full - findings.margin, full, color=_BAND, linewidth=0)
-        margin = f"{100 * findings.margin:g} points lower"
-        labels.append((full - findings.margin, margin, _SOFT))
+        lowest = findings.changed(full, -findings.margin)
+        axes.axhspan(lowest, full, color=_BAND, linewidth=0)
+        margin = f"{100 * findings.margin:g} {_unit(findings)} lower"
+        labels.append((lowest, margin, _SOFT))
     _label_right(axes, labels)
     _tidy(axes, "y")
     axes.set_xlabel("kept tokens / original tokens", color=_INK)
@@ -231,7 +236,7 @@ def _draw_quality_line(
     for one, (x, y) in zip(found, points, strict=True):
         versus = one.versus_reference
         if versus is not None:
-            ends = [min(1.0, max(0.0, full + end)) for end in versus.interval]
+            ends = [min(1.0, max(0.0, findings.changed(full, end))) for end in versus.interval]
             axes.plot([x, x], ends, color=color, linewidth=1.4, transform=aside)
         is_worse = versus is not None and versus.verdict == "worse"
         is_shown = versus is None or versus.verdict == "not_worse"

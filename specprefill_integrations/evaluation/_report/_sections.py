@@ -94,7 +94,7 @@ def format_speedup(variant: VariantSummary, full: VariantSummary) -> str:
 
 
 def points(difference: float) -> str:
-    """Format a difference in percentage points."""
+    """Format a difference in percentage points, or a relative one in percent."""
     return f"{100 * difference:+.1f}"
 
 
@@ -169,8 +169,10 @@ def _quality_remarks(findings: Findings) -> list[str]:
     if findings.judge.by != "answers" or findings.judge.is_of_likelihood:
         found.append(f"The figures show {findings.judge.meaning}.")
     if findings.judge.compares_with_full:
+        relative = f"percent of the score of {reference_name(findings, 'the ')}"
+        unit = relative if findings.judge.is_of_likelihood else "percentage points"
         found += [
-            "Differences are in percentage points, paired by case, with 95 % intervals.",
+            f"Differences are in {unit}, paired by case, with 95 % intervals.",
             'A verdict "not shown" means too few cases, not worse answers.',
         ]
     found.append("Kept: kept tokens / original tokens.")

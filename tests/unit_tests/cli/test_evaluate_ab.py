@@ -91,6 +91,7 @@ def test_json(data: Path, server: ChatServer) -> None:
     assert set(variants["head+tail@0.3"]["versus_reference"]) == {
         "pairs",
         "difference",
+        "is_relative",
         "interval",
         "mcnemar_p",
         "verdict",

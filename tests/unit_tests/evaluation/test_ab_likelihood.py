@@ -18,6 +18,7 @@ from specprefill_integrations.cli import build_app
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation import AbResult, EvaluationCase, Judge, run_ab
 from specprefill_integrations.evaluation._ab_limits import AbLimits
+from specprefill_integrations.evaluation._ab_summary import format_verdict
 from specprefill_integrations.evaluation._judging import is_answered
 from specprefill_integrations.evaluation._likelihood import answer_key, mean_log_probability
 from specprefill_integrations.evaluation._lineup import build_lineup
@@ -26,7 +27,11 @@ from specprefill_integrations.evaluation._report._findings import judge
 from specprefill_integrations.evaluation._report._headline import headline
 from specprefill_integrations.evaluation._report._sections import sections_of
 from specprefill_integrations.evaluation._run_log import open_run_log
-from specprefill_integrations.evaluation._statistics import bootstrap_interval, compare_pairs
+from specprefill_integrations.evaluation._statistics import (
+    bootstrap_interval,
+    compare_log_pairs,
+    compare_pairs,
+)
 from specprefill_integrations.testing import KeywordScorer
 from tests.tiny_models import save_tiny_draft
 from tests.unit_tests.evaluation.ab_doubles import (
@@ -105,6 +110,22 @@ def test_the_interval_is_that_of_the_mean_of_paired_differences() -> None:
         assert end == pytest.approx(mean + sign * 2.001 * deviation / math.sqrt(60), abs=0.005)
 
 
+def test_likelihoods_are_compared_by_ratio_however_low_they_are() -> None:
+    draw = random.Random(5)  # noqa: S311 - no secret
+    full = [draw.uniform(-9.0, -5.0) for _ in range(60)]  # probabilities below 1 %
+    other = [one + draw.gauss(-0.2, 0.3) for one in full]
+    versus = compare_log_pairs(other, full, margin=0.05)
+    assert versus.difference == pytest.approx(math.exp(fmean(other) - fmean(full)) - 1)
+    low, high = bootstrap_interval([b - a for a, b in zip(full, other, strict=True)])
+    assert versus.interval == pytest.approx((math.exp(low) - 1, math.exp(high) - 1))
+    assert versus.verdict == "worse"
+    assert format_verdict(versus, 0.05) == "less likely"
+    wide = compare_log_pairs(other, full, margin=-versus.interval[0] + 1e-6)
+    assert wide.verdict == "not_worse"
+    assert format_verdict(wide, 0.5) == "not less likely by more than 50 %"
+    assert compare_log_pairs(other, full, margin=-versus.interval[0] - 1e-6).verdict == "worse"
+
+
 class TestRun:
     def test_scores_and_differences(self, tmp_path: Path) -> None:
         near = "Who keeps the lighthouse?"
@@ -117,11 +138,12 @@ class TestRun:
         assert found.summary.all.metrics == ("answer_likelihood",)
         likely, unlikely = math.exp(-0.5), math.exp(-2)
         assert full.score == pytest.approx(likely)
-        assert words.score == pytest.approx(0.75 * likely + 0.25 * unlikely)
+        assert words.score == pytest.approx(likely**0.75 * unlikely**0.25)
         assert (full.log_probability, words.log_probability) == (-0.5, pytest.approx(-0.875))
         versus = words.versus_reference
         assert versus is not None
-        assert versus.difference == pytest.approx(0.25 * (unlikely - likely))
+        assert versus.is_relative
+        assert versus.difference == pytest.approx(words.score / full.score - 1)
         assert (versus.mcnemar_p, versus.verdict) == (None, "worse")
         assert words.first_token_seconds is None
         rows = found.records()
@@ -196,7 +218,7 @@ class TestReference:
         assert other.versus_reference is not None
         assert other.score is not None
         assert first.score is not None
-        assert other.versus_reference.difference == pytest.approx(other.score - first.score)
+        assert other.versus_reference.difference == pytest.approx(other.score / first.score - 1)
         held = (tmp_path / "ab.jsonl").read_text("utf-8")
         assert '"variant": "full"' not in held
 
