@@ -15,16 +15,28 @@ _MOST_TURNS = 3
 _MOST_CHARS = 120
 _LEAST_CHARS = 16
 
-_REFERS = re.compile(
-    r"""^\W*(?: and|but|or|also|then|what\ about|how\ about|yes|no|ok|okay|sure|please
+# At the beginning, or alone.
+_CONTINUES = re.compile(
+    r"""^\W*(?:(?: and|but|or|also|then|what\ about|how\ about|yes|no|ok|okay|sure
           |go\ on|continue|again|more )\b
-      | ^\W*(?: why|how|when|where|who|which )\W*$
-      | \b(?: it|its|they|them|their|theirs|he|him|his|she|her|hers|this|that|these|those|ones?
-          |there|same|former|latter|above|previous|others?|another|else|instead|both|either|neither
-          |elaborate|expand\ on|(?:more|further)\ details?
+      | (?: why|how|when|where|who|which )\W*$)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+_NAMES_PART = re.compile(
+    r"""\b(?: former|latter|above|previous|elaborate|expand\ on|(?:more|further)\ details?
           |the\ (?:two|three|first|second|third|last)
            (?=\W*$|\ (?:is|are|was|were|has|have|one|two)\b)
           |(?:point|item|option|number|step)\ (?:\d{1,3}|[a-d]) )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+# After other words these most likely refer to them: "the error that it raises".
+_PRONOUN = re.compile(
+    r"""^\W*(?:\w\S*\s+){0,3}?
+        (?: it|its|they|them|their|theirs|he|him|his|she|her|hers|this|that|these|those|ones?
+          |same|others?|another|else|instead|both|either|neither )\b
+      | \b(?: it|that|this|them|those|these|there|one|others|instead|both|neither )\W*$""",
     re.IGNORECASE | re.VERBOSE,
 )
 
@@ -35,8 +47,10 @@ def refers_back(message: str) -> bool:
     The words that refer are English; what is very short is so in any language.
     """
     text = message.strip()
-    is_brief = len(text) <= _MOST_CHARS
-    return bool(text) and is_brief and (len(text) <= _LEAST_CHARS or bool(_REFERS.search(text)))
+    if not text or len(text) > _MOST_CHARS:
+        return False
+    forms = (_CONTINUES, _NAMES_PART, _PRONOUN)
+    return len(text) <= _LEAST_CHARS or any(form.search(text) for form in forms)
 
 
 def earlier_turns(said: Iterable[tuple[bool, str]]) -> tuple[Turn, ...]:

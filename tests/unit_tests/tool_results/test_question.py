@@ -91,6 +91,9 @@ TURNS = (("When do gates open?", "At eight."), ("Which gates were lost?", "Gates
         "Compare both for a small garden",
         "When was the third painted? And the last?",
         "I would like option b",
+        "Can you tell me more about it?",
+        "Why did that order fail?",
+        "What happened there?",
     ],
 )
 def test_a_message_that_refers_brings_what_it_refers_to(message) -> None:
@@ -110,6 +113,10 @@ def test_a_message_that_refers_brings_what_it_refers_to(message) -> None:
         "gate 12 paint supplier",
         "When was the last gate painted?",
         "Name the two largest rivers.",
+        "Where does json define the error that a decoder raises?",
+        "Which exception does the queue raise when it is full?",
+        "Is there a file named gates.txt?",
+        "Please find the error in the parser",
         "Wann wurde Tor zwölf gestrichen?",
         "",
         # Long messages say what they are about.
