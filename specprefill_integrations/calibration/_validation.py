@@ -46,7 +46,6 @@ def leave_one_kind_out_scores(
     readout: LinearReadout,
     cases: Sequence[LabeledUnits],
     *,
-    penalty: float | None = None,
     prior: LinearReadout | None = None,
 ) -> list[Scores]:
     """Score each case with weights fitted to the cases of the other kinds.
@@ -54,7 +53,6 @@ def leave_one_kind_out_scores(
     Args:
         readout: The readout that the cases were read with.
         cases: Features and labels.
-        penalty: As in `fit`.
         prior: As in `fit`.
 
     Returns:
@@ -65,7 +63,7 @@ def leave_one_kind_out_scores(
     """
     kinds = {kind: number for number, kind in enumerate(dict.fromkeys(c.kind for c in cases))}
     groups = np.array([kinds[case.kind] for case in cases])
-    return _scores_of_groups(readout, cases, groups, penalty, prior)
+    return _scores_of_groups(readout, cases, groups, prior)
 
 
 def cross_validated_scores(
@@ -73,7 +71,6 @@ def cross_validated_scores(
     cases: Sequence[LabeledUnits],
     *,
     folds: int = _FOLDS,
-    penalty: float | None = None,
     prior: LinearReadout | None = None,
 ) -> list[Scores]:
     """Score each case with weights fitted to the cases of the other folds.
@@ -82,7 +79,6 @@ def cross_validated_scores(
         readout: The readout that the cases were read with.
         cases: Features and labels.
         folds: Number of folds; the shuffle is deterministic.
-        penalty: As in `fit`.
         prior: As in `fit`.
 
     Returns:
@@ -95,7 +91,7 @@ def cross_validated_scores(
         msg = f"{len(cases)} cases cannot be cross-validated in {folds} folds."
         raise ValueError(msg)
     groups = np.random.default_rng(0).permutation(len(cases)) % folds
-    return _scores_of_groups(readout, cases, groups, penalty, prior)
+    return _scores_of_groups(readout, cases, groups, prior)
 
 
 def evidence_recall(
@@ -121,14 +117,13 @@ def _scores_of_groups(
     readout: LinearReadout,
     cases: Sequence[LabeledUnits],
     groups: NDArray[np.int64],
-    penalty: float | None,
     prior: LinearReadout | None,
 ) -> list[Scores]:
     """Score each case with weights fitted to the cases of other groups."""
     scores: list[Scores] = [np.zeros(0)] * len(cases)
     for group in np.unique(groups):
         others = [case for case, own in zip(cases, groups, strict=True) if own != group]
-        weights = fit(readout, others, penalty=penalty, prior=prior).weights
+        weights = fit(readout, others, prior=prior).weights
         for i in np.nonzero(groups == group)[0].tolist():
             scores[i] = cases[i].features @ weights
     return scores
