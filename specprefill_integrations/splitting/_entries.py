@@ -5,11 +5,12 @@ Shared by YAML, TOML and the output of programs.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from specprefill_integrations.splitting._finer import split_oversized, trimmed
-from specprefill_integrations.splitting._lines import without_blank_ends
+from specprefill_integrations.splitting._lines import nonblank_lines, without_blank_ends
 from specprefill_integrations.splitting._outline import Needs, Outline
 from specprefill_integrations.types import Span
 
@@ -95,6 +96,27 @@ class Entries:
             self.found.append(self._comment)
             self._comment = None
         return self.found
+
+
+class EntryReading(ABC):
+    """One pass over the lines of a file that are not blank."""
+
+    def __init__(self, text: str) -> None:
+        """Start before the first line."""
+        self._text = text
+        self._lines = nonblank_lines(text)
+        self._index = 0
+        self._entries = Entries(text)
+
+    def read(self) -> list[Entry]:
+        """Read all lines and return the entries, in order."""
+        while self._index < len(self._lines):
+            self._take_entry()
+        return self._entries.finished()
+
+    @abstractmethod
+    def _take_entry(self) -> None:
+        """Add the entry at the current line, and move behind its lines."""
 
 
 def add_entries(outline: Outline, entries: Sequence[Entry], max_unit_chars: int) -> None:

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 import regex
 
-from specprefill_integrations.splitting._entries import Entries, Entry
-from specprefill_integrations.splitting._lines import nonblank_lines
+from specprefill_integrations.splitting._entries import Entry, EntryReading
 from specprefill_integrations.types import Span
 
 _WORD = r"(?:[^\s\"'.=\[\]{}#,]{1,200}|\"(?:[^\"\\\r\n]|\\.){0,200}\"|'[^'\r\n]{0,200}')"
@@ -43,23 +42,14 @@ def toml_entries(text: str) -> list[Entry]:
     return _Reading(text).read()
 
 
-class _Reading:
+class _Reading(EntryReading):
     """One pass over the lines of a file."""
 
     def __init__(self, text: str) -> None:
         """Start before the first line, outside of all tables."""
-        self._text = text
-        self._lines = nonblank_lines(text)
-        self._index = 0
-        self._entries = Entries(text)
+        super().__init__(text)
         self._tables: list[list[str]] = []  # names of the open tables, outermost first
         self._is_unnamed = False  # the last line was `[[...]]`: its first key names the element
-
-    def read(self) -> list[Entry]:
-        """Read all lines."""
-        while self._index < len(self._lines):
-            self._take_entry()
-        return self._entries.finished()
 
     def _take_entry(self) -> None:
         """Add the entry at the current line."""

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 import regex
 
-from specprefill_integrations.splitting._entries import Entries, Entry
-from specprefill_integrations.splitting._lines import nonblank_lines
+from specprefill_integrations.splitting._entries import Entry, EntryReading
 from specprefill_integrations.types import Span
 
 # Template lines (`{{ ... }}`, `{% ... %}`) count as comments.
@@ -42,22 +41,13 @@ def yaml_entries(text: str) -> list[Entry]:
     return _Reading(text).read()
 
 
-class _Reading:
+class _Reading(EntryReading):
     """One pass over the lines of a file."""
 
     def __init__(self, text: str) -> None:
         """Start before the first line."""
-        self._text = text
-        self._lines = nonblank_lines(text)
-        self._index = 0
-        self._entries = Entries(text)
+        super().__init__(text)
         self._column = -1  # of the key or item that the next lines may continue
-
-    def read(self) -> list[Entry]:
-        """Read all lines."""
-        while self._index < len(self._lines):
-            self._take_entry()
-        return self._entries.finished()
 
     def _take_entry(self) -> None:
         """Add the entry at the current line."""
