@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import ToolMessage
@@ -229,14 +230,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     def _with_goal(self, tool: BaseTool) -> BaseTool | None:
         """A copy of a tool that offers the goal; None for one that has none."""
-        if not self.settings.offers_goal(tool.name):
-            return None
-        try:
-            return with_goal_argument(tool)
-        except Exception as error:  # noqa: BLE001 - the agent goes on without it
-            what = f"The schema of {tool.name} could not be extended"
-            self.settings.failures.add(logger, what, "failed", error)
-            return None
+        return self.settings.with_goal(tool.name, partial(with_goal_argument, tool))
 
     def _without_goal(self, request: ToolCallRequest) -> tuple[ToolCallRequest, str | None]:
         """The call as the tool gets it, and the goal; the message with the call keeps it."""

@@ -7,13 +7,13 @@ import copy
 import logging
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from llama_index.core.base.llms.types import MessageRole
 from llama_index.core.tools import (
     BaseTool,
     FunctionTool,
-    ToolMetadata,
     ToolOutput,
     adapt_to_async_tool,
 )
@@ -74,7 +74,8 @@ class CompressedTool(FunctionTool):
         """The tool itself."""
         self.settings = settings
         """Settings of the compression."""
-        offered = self._metadata_with_goal(tool)
+        name = tool.metadata.name or ""
+        offered = self.settings.with_goal(name, partial(with_goal_argument, tool))
         self._takes_goal = offered is not None
         metadata = offered or tool.metadata
         if isinstance(tool, FunctionTool):
@@ -176,17 +177,6 @@ class CompressedTool(FunctionTool):
             kwargs, goal = without_goal(kwargs)
         name, arguments = self.metadata.get_name(), self._arguments(args, kwargs)
         return kwargs, ToolRequest(tool_name=name, arguments=arguments, goal=goal)
-
-    def _metadata_with_goal(self, tool: BaseTool) -> ToolMetadata | None:
-        """The metadata that offers the goal; None for a tool that has none."""
-        if not self.settings.offers_goal(tool.metadata.name or ""):
-            return None
-        try:
-            return with_goal_argument(tool)
-        except Exception as error:  # noqa: BLE001 - the agent goes on without it
-            what = f"The schema of {tool.metadata.name} could not be extended"
-            self.settings.failures.add(logger, what, "failed", error)
-            return None
 
     def _tool_result(
         self, output: ToolOutput, request: ToolRequest, context: object

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from specprefill_integrations._arguments import NonNegativeInt, check, checked, is_asynchronous
 from specprefill_integrations._concurrency import run_in_thread
@@ -51,6 +51,8 @@ from specprefill_integrations.tool_results._tool_policy import (
 from specprefill_integrations.types import Budget, SkipReason, TextHint
 
 logger = logging.getLogger(__name__)
+
+ExtendedT = TypeVar("ExtendedT")
 
 OnStart = Callable[[tuple[QuerySource, ...]], None]
 """Called just before compression starts, with the sources of the question."""
@@ -163,9 +165,21 @@ class ToolResultCompressor:
             done = self._failed(result, error)
         return self._recorded(done)
 
-    def offers_goal(self, tool_name: str) -> bool:
-        """True if the model is offered a goal for the results of a tool."""
-        return self.goal_argument and not is_among(tool_name, self.exclude_tools)
+    def with_goal(self, tool_name: str, extend: Callable[[], ExtendedT | None]) -> ExtendedT | None:
+        """Return what offers the model a goal for the results of a tool; None if it has none.
+
+        Args:
+            tool_name: The tool.
+            extend: Adds the goal to the tool's arguments. If it fails, the agent goes on without.
+        """
+        if not self.goal_argument or is_among(tool_name, self.exclude_tools):
+            return None
+        try:
+            return extend()
+        except Exception as error:  # noqa: BLE001 - the agent goes on without it
+            what = f"The schema of {tool_name} could not be extended"
+            self.failures.add(logger, what, "failed", error)
+            return None
 
     def refusal(
         self, tool_name: str, arguments: Mapping[str, Any], *, can_be_recalled: bool = True
