@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.unit_tests.evaluation.local_server import JsonHandler, serving
 
 
 @dataclass
@@ -30,26 +30,16 @@ class ChatServer:
 @contextmanager
 def serve_chat(reply: Callable[[str], str]) -> Iterator[ChatServer]:
     chat = ChatServer(reply)
-    handler = type("Handler", (_Handler,), {"chat": chat})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        chat.url = f"http://127.0.0.1:{server.server_port}/v1"
-        try:
-            yield chat
-        finally:
-            server.shutdown()
-            thread.join()
+    handler = type("Handler", (_Handler,), {"noted": chat})
+    with serving(handler) as chat.url:
+        yield chat
 
 
-class _Handler(BaseHTTPRequestHandler):
-    chat: ChatServer
+class _Handler(JsonHandler):
+    noted: ChatServer
 
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.chat.requests.append(asked)
-        self.chat.keys.append(self.headers["Authorization"])
-        status = self.chat.failures.pop(0) if self.chat.failures else 200
+    def answer(self, asked: dict[str, Any]) -> None:
+        status = self.noted.failures.pop(0) if self.noted.failures else 200
         if status not in {0, 200}:
             self.send_error(status)
             return
@@ -59,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "100000")  # so that the end is no end
         self.end_headers()
         prompt = asked["messages"][0]["content"]
-        words = self.chat.reply(prompt).split(" ")
+        words = self.noted.reply(prompt).split(" ")
         self._send({"role": "assistant", "content": ""})
         for number, word in enumerate(words):
             self._send({"content": word if number == 0 else f" {word}"})
@@ -84,6 +74,3 @@ class _Handler(BaseHTTPRequestHandler):
             **content,
         }
         self.wfile.write(f"data: {json.dumps(whole)}\n\n".encode())
-
-    def log_message(self, *_: object) -> None:
-        """Tests print nothing."""

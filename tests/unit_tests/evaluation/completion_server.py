@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.unit_tests.evaluation.local_server import JsonHandler, serving
 
 Respond = Callable[[str, dict[str, Any]], dict[str, Any] | int]
 """Path and request -> response, or the status of a failure."""
@@ -27,16 +27,9 @@ class CompletionServer:
 @contextmanager
 def serve_completions(respond: Respond) -> Iterator[CompletionServer]:
     completions = CompletionServer(respond)
-    handler = type("Handler", (_Handler,), {"completions": completions})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        completions.url = f"http://127.0.0.1:{server.server_port}/v1"
-        try:
-            yield completions
-        finally:
-            server.shutdown()
-            thread.join()
+    handler = type("Handler", (_Handler,), {"noted": completions})
+    with serving(handler) as completions.url:
+        yield completions
 
 
 def completion(
@@ -69,14 +62,11 @@ def completion(
     }
 
 
-class _Handler(BaseHTTPRequestHandler):
-    completions: CompletionServer
+class _Handler(JsonHandler):
+    noted: CompletionServer
 
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.completions.requests.append(asked)
-        self.completions.keys.append(self.headers["Authorization"])
-        found = self.completions.respond(self.path, asked)
+    def answer(self, asked: dict[str, Any]) -> None:
+        found = self.noted.respond(self.path, asked)
         if isinstance(found, int):
             self.send_error(found)
             return
@@ -86,6 +76,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Tests print nothing."""
