@@ -73,13 +73,16 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def in_halves(
-    read: Callable[[Sequence[ItemT]], list[ResultT]], items: Sequence[ItemT]
+    read: Callable[[Sequence[ItemT]], list[ResultT]],
+    items: Sequence[ItemT],
+    release: Callable[[], bool] = lambda: False,
 ) -> list[ResultT]:
     """Read items together, or in halves if the device runs out of memory.
 
     Args:
         read: Returns one result for each item.
         items: The items.
+        release: Frees memory that can be spared, before another attempt; True if it freed any.
 
     Raises:
         torch.OutOfMemoryError: There is no memory for a single item.
@@ -87,12 +90,14 @@ def in_halves(
     try:
         return read(items)
     except torch.OutOfMemoryError:
-        if len(items) == 1:
+        if not release() and len(items) == 1:
             raise
     # Outside of the handler, where the error no longer keeps the tensors alive.
     torch.cuda.empty_cache()
+    if len(items) == 1:
+        return read(items)
     half = len(items) // 2
-    return in_halves(read, items[:half]) + in_halves(read, items[half:])
+    return in_halves(read, items[:half], release) + in_halves(read, items[half:], release)
 
 
 def _compute_on(device: torch.device) -> None:

@@ -6,7 +6,6 @@ tokens, a question without content. Knows token ids, not texts.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,14 +13,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from specprefill_integrations.errors import DraftModelUnsupportedError
 from specprefill_integrations.scoring._attention_capture import capture_attention
-from specprefill_integrations.scoring._draft_layers import all_attend, draft_layers
+from specprefill_integrations.scoring._context_cache import context_cache
+from specprefill_integrations.scoring._context_reading import ContextReader, PromptBatch, forward
+from specprefill_integrations.scoring._draft_layers import draft_layers
 from specprefill_integrations.scoring._draft_model import DraftModel
-from specprefill_integrations.scoring._transformers_versions import cache_name
 from specprefill_integrations.scoring.readouts import (
     PromptLayout,
     ReadingPass,
@@ -57,25 +55,6 @@ class Prompt:
     longest_tokens: int
     """Tokens of the longest prompt of the same request. All of them are read in the layers that
     suit this one, so that their scores compare."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Prompts of which the first `length` tokens have been read."""
-
-    mask: Tensor
-    """True for real tokens, False for padding. Shape: (batch, length)."""
-
-    cache: Any
-    """Keys and values of these tokens."""
-
-    is_padded: bool
-    """True if `mask` hides anything; known without a device synchronization."""
-
-    @property
-    def length(self) -> int:
-        """Tokens read so far, padding included."""
-        return self.mask.shape[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +97,18 @@ class _Group:
 class PromptReader:
     """Reads prompts with a draft model for one readout."""
 
-    def __init__(self, draft: DraftModel, readout: Readout) -> None:
-        """Take a draft, which is loaded at the first `read`."""
+    def __init__(self, draft: DraftModel, readout: Readout, cache_bytes: int = 0) -> None:
+        """Take a draft, which is loaded at the first `read`.
+
+        Args:
+            draft: The draft.
+            readout: The readout.
+            cache_bytes: Memory for keys and values of contexts, which all readers of the draft
+                share. 0: none are kept or looked for.
+        """
         self._draft = draft
         self._readout = readout
+        self._contexts = ContextReader(draft, cache_bytes)
 
     def read(self, prompts: Sequence[Prompt], null_question: QuestionTokens | None) -> list[Tensor]:
         """Read prompts together, each as if it were alone.
@@ -154,6 +141,11 @@ class PromptReader:
                 found.update(zip(rows, features, strict=True))
         return [found[row] for row in range(len(prompts))]
 
+    def release(self) -> bool:
+        """Drop what is kept of the draft's contexts; return False if there was nothing."""
+        with self._draft.lock:
+            return context_cache(self._draft).clear()
+
     def _has_room(self, prompts: Sequence[Prompt]) -> bool:
         """Return True if the longest question fits after the longest context, of any prompts."""
         positions = self._draft.max_positions
@@ -171,12 +163,12 @@ class PromptReader:
         self, prompts: Sequence[Prompt], null_question: QuestionTokens | None
     ) -> list[Tensor]:
         """Read prompts, sorted by kind, as one batch. Shape of each: (tokens, features)."""
-        batch = self._read_contexts([prompt.context for prompt in prompts])
+        batch = self._contexts.read([prompt.context for prompt in prompts])
         groups = self._groups(prompts, null_question)
         self._read_questions(batch, [prompt.question.ids for prompt in prompts], groups)
         if null_question is not None:
             ids = self._padded([null_question.ids] * len(prompts))  # (batch, null question)
-            self._pass(_branch(batch), ids, "null_question", groups)
+            self._pass(batch.branch(), ids, "null_question", groups)
         return [row for group in groups for row in group.reduction.features()]
 
     def _groups(
@@ -210,27 +202,12 @@ class PromptReader:
             start += len(alike)
         return groups
 
-    def _read_contexts(self, contexts: Sequence[Sequence[int]]) -> _Batch:
-        """Compute the contexts' keys and values, padded on the left; no attention is captured."""
-        longest = max(map(len, contexts))
-        pads = [longest - len(context) for context in contexts]
-        ids = [[0] * pad + list(context) for pad, context in zip(pads, contexts, strict=True)]
-        real = [[False] * pad + [True] * (longest - pad) for pad in pads]
-        device = self._draft.device
-        batch = _Batch(
-            torch.tensor(real, device=device),  # (batch, context)
-            _empty_cache(self._draft.model),
-            is_padded=any(pads),
-        )
-        self._forward(batch, torch.tensor(ids, device=device), self._draft.model.base_model)
-        return batch
-
     def _read_questions(
-        self, batch: _Batch, questions: Sequence[Sequence[int]], groups: Sequence[_Group]
+        self, batch: PromptBatch, questions: Sequence[Sequence[int]], groups: Sequence[_Group]
     ) -> None:
         """Read the questions' rows, then those of the tokens generated after them."""
         ids = self._padded(questions)  # (batch, question)
-        batch, output = self._pass(_branch(batch), ids, "question", groups)
+        batch, output = self._pass(batch.branch(), ids, "question", groups)
         finished = torch.zeros(len(questions), dtype=torch.bool, device=ids.device)  # (batch,)
         _end_step(groups, finished)
         ends = torch.tensor(self._draft.end_token_ids, device=ids.device)
@@ -243,8 +220,8 @@ class PromptReader:
             finished = finished | ended_now
 
     def _pass(
-        self, batch: _Batch, ids: Tensor, source: ReadingPass, groups: Sequence[_Group]
-    ) -> tuple[_Batch, Any]:
+        self, batch: PromptBatch, ids: Tensor, source: ReadingPass, groups: Sequence[_Group]
+    ) -> tuple[PromptBatch, Any]:
         """Read tokens after the prompts and hand on rows of attention.
 
         Args:
@@ -269,11 +246,13 @@ class PromptReader:
             rows = max(group.question_rows + group.padding for group in groups)
         generates = source != "null_question" and self._readout.lookahead_tokens > 0
         model = self._draft.model if generates else self._draft.model.base_model
+        has_head = model is not self._draft.model.base_model
+        options = {"logits_to_keep": 1} if has_head else {}
         mask = torch.cat([batch.mask, torch.ones_like(ids, dtype=torch.bool)], dim=1)
-        longer = _Batch(mask, batch.cache, batch.is_padded)  # mask: (batch, length + ids)
+        longer = PromptBatch(mask, batch.cache, batch.is_padded)  # mask: (batch, length + ids)
         layers = frozenset(layer for group in groups for layer in group.layers)
         with capture_attention(self._draft.model, rows=rows, on_layer=take, layers=layers):
-            output = self._forward(longer, ids, model)
+            output = forward(model, longer, ids, **options)
         if not layers_read:
             msg = (
                 f"No attention of {self._draft.name!r} could be read: "
@@ -286,25 +265,6 @@ class PromptReader:
             raise DraftModelUnsupportedError(msg)
         return longer, output
 
-    def _forward(self, batch: _Batch, ids: Tensor, model: Any) -> Any:  # noqa: ANN401
-        """Run the draft over the last tokens of the prompts; the cache grows in place.
-
-        Args:
-            batch: The prompts, these tokens included.
-            ids: The tokens. Shape: (batch, ids).
-            model: The draft with or without its output head.
-        """
-        # Without padding no mask is needed, and attention may use its fastest kernel.
-        options: dict[str, Any] = {}
-        if batch.is_padded:
-            options["attention_mask"] = batch.mask.long()  # (batch, length)
-            positions = batch.mask.long().cumsum(dim=1) - 1  # (batch, length)
-            options["position_ids"] = positions.clamp_min(0)[:, -ids.shape[1] :]  # (batch, ids)
-        if model is self._draft.model and model is not model.base_model:
-            options["logits_to_keep"] = 1
-        options[cache_name(model)] = batch.cache
-        return model(input_ids=ids, use_cache=True, **options)
-
     def _padded(self, questions: Sequence[Sequence[int]]) -> Tensor:
         """Pad questions on the right, where no earlier token sees it. Shape: (batch, ids)."""
         longest = max(map(len, questions))
@@ -312,30 +272,6 @@ class PromptReader:
         return torch.tensor(ids, device=self._draft.device)
 
 
-def _empty_cache(model: Any) -> Any:  # noqa: ANN401
-    """Create a cache that keeps all keys, so that rows of all layers have the same length.
-
-    Layers without attention (state-space, linear) need the cache that their config asks for.
-    """
-    if all_attend(model.config.get_text_config()):
-        return DynamicCache()
-    return DynamicCache(config=model.config)
-
-
 def _end_step(groups: Sequence[_Group], finished: Tensor) -> None:  # finished: (batch,)
     for group in groups:
         group.reduction.end_step(finished[group.rows])
-
-
-def _branch(batch: _Batch) -> _Batch:
-    """Copy a batch's cache, so that the next pass leaves the original unchanged.
-
-    Growing a `DynamicLayer` makes new tensors, so the old ones can be shared; other layers work in
-    place.
-    """
-    cache = copy.copy(batch.cache)
-    cache.layers = [
-        copy.copy(layer) if type(layer) is DynamicLayer else copy.deepcopy(layer)
-        for layer in batch.cache.layers
-    ]
-    return _Batch(batch.mask, cache, batch.is_padded)

@@ -114,6 +114,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "assistant_message": NO_TEXT,
     "attention_mass": ["0.2", True, 0, 1.1, math.nan],
     "batch_tokens": ["500", True, 0, 1.5],
+    "cache_bytes": ["500", True, -1, 1.5],
     "budget": [*NOTHING, None],
     "cache_entries": NO_COUNT,
     "cached_input_per_million": ["1", -0.1, True],

@@ -69,7 +69,7 @@ def scorer(architecture, readout, dtype, batch_tokens=10_000):
     )
     model = tiny_model(architecture, dtype=dtype, **changes)
     draft = DraftModel.from_pair(model, tiny_tokenizer())
-    plan = ReadingPlan(window_tokens=90, batch_tokens=batch_tokens)
+    plan = ReadingPlan(window_tokens=90, batch_tokens=batch_tokens, cache_bytes=0)
     return AttentionScorer(draft, readout, plan)
 
 
@@ -120,7 +120,7 @@ def test_no_pass_goes_beyond_the_drafts_positions():
     draft = DraftModel.from_pair(
         tiny_model("llama", dtype=torch.float64, max_position_embeddings=120), tiny_tokenizer()
     )
-    shared = AttentionScorer(draft, LINEAR)
+    shared = AttentionScorer(draft, LINEAR, ReadingPlan(cache_bytes=0))
     alone = [shared.score_spans(r.query, r.texts, r.spans) for r in requests()]
     read = []
     draft.model.base_model.register_forward_pre_hook(

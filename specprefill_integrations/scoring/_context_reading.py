@@ -1,0 +1,140 @@
+"""Reads contexts with a draft: computes their keys and values, or finds those that are kept.
+
+Knows token ids, neither texts nor questions.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from specprefill_integrations.scoring._context_cache import (
+    context_cache,
+    context_key,
+    holds_all_keys,
+    joined,
+    row_of,
+)
+from specprefill_integrations.scoring._draft_layers import all_attend
+from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._transformers_versions import cache_name
+
+
+@dataclass(frozen=True, slots=True)
+class PromptBatch:
+    """Prompts of which the first `length` tokens have been read."""
+
+    mask: Tensor
+    """True for real tokens, False for padding. Shape: (batch, length)."""
+
+    cache: Any
+    """Keys and values of these tokens."""
+
+    is_padded: bool
+    """True if `mask` hides anything; known without a device synchronization."""
+
+    @property
+    def length(self) -> int:
+        """Tokens read so far, padding included."""
+        return self.mask.shape[1]
+
+    def branch(self) -> PromptBatch:
+        """Copy the cache, so that the next pass leaves the original unchanged.
+
+        Growing a `DynamicLayer` makes new tensors, so the old ones can be shared; other layers work
+        in place.
+        """
+        cache = copy.copy(self.cache)
+        cache.layers = [
+            copy.copy(layer) if type(layer) is DynamicLayer else copy.deepcopy(layer)
+            for layer in self.cache.layers
+        ]
+        return PromptBatch(self.mask, cache, self.is_padded)
+
+
+class ContextReader:
+    """Reads batches of contexts with one draft; no attention is captured."""
+
+    def __init__(self, draft: DraftModel, cache_bytes: int) -> None:
+        """Take a draft, which is loaded at the first `read`.
+
+        Args:
+            draft: The draft.
+            cache_bytes: See `PromptReader`.
+        """
+        self._draft = draft
+        self._cache_bytes = cache_bytes
+        self._reading = object()  # not the reader itself, which would keep the draft alive
+
+    def read(self, contexts: Sequence[Sequence[int]]) -> PromptBatch:
+        """Read contexts, padded on the left. The draft's lock must be held."""
+        if not self._cache_bytes:
+            return self._computed(contexts)
+        kept = context_cache(self._draft)
+        kept.check_weights(self._draft.model)
+        keys = [context_key(context) for context in contexts]
+        found = {key: kept.get(key, self._reading) for key in keys}
+        new = {key: ids for key, ids in zip(keys, contexts, strict=True) if found[key] is None}
+        if new:
+            batch = self._computed(list(new.values()))
+            can_keep = holds_all_keys(batch.cache)
+            if can_keep:
+                for row, (key, ids) in enumerate(new.items()):
+                    found[key] = row_of(batch.cache, row, padding=batch.length - len(ids))
+                    kept.put(key, found[key], self._reading, self._cache_bytes)
+            if len(new) == len(contexts):
+                return batch
+            if not can_keep:  # the same context twice
+                return self._computed(contexts)
+        return self._batch(contexts, joined([found[key] for key in keys]))
+
+    def _computed(self, contexts: Sequence[Sequence[int]]) -> PromptBatch:
+        """Compute the keys and values of contexts."""
+        longest = max(map(len, contexts))
+        padded = [[*[0] * (longest - len(context)), *context] for context in contexts]
+        batch = self._batch(contexts, _empty_cache(self._draft.model))
+        ids = torch.tensor(padded, device=self._draft.device)  # (batch, context)
+        forward(self._draft.model.base_model, batch, ids)
+        return batch
+
+    def _batch(self, contexts: Sequence[Sequence[int]], cache: Any) -> PromptBatch:  # noqa: ANN401
+        lengths = list(map(len, contexts))
+        longest = max(lengths)
+        real = [[False] * (longest - length) + [True] * length for length in lengths]
+        mask = torch.tensor(real, device=self._draft.device)  # (batch, context)
+        return PromptBatch(mask, cache, is_padded=min(lengths) < longest)
+
+
+def forward(model: Any, batch: PromptBatch, ids: Tensor, **options: Any) -> Any:  # noqa: ANN401
+    """Run a draft over the last tokens of prompts; the cache grows in place.
+
+    Args:
+        model: The draft with or without its output head.
+        batch: The prompts, these tokens included.
+        ids: The tokens. Shape: (batch, ids).
+        options: Further arguments of the model.
+    """
+    # Without padding no mask is needed, and attention may use its fastest kernel.
+    if batch.is_padded:
+        options["attention_mask"] = batch.mask.long()  # (batch, length)
+        positions = batch.mask.long().cumsum(dim=1) - 1  # (batch, length)
+        options["position_ids"] = positions.clamp_min(0)[:, -ids.shape[1] :]  # (batch, ids)
+    options[cache_name(model)] = batch.cache
+    return model(input_ids=ids, use_cache=True, **options)
+
+
+def _empty_cache(model: Any) -> Any:  # noqa: ANN401
+    """Create a cache that keeps all keys, so that rows of all layers have the same length.
+
+    Layers without attention (state-space, linear) need the cache that their config asks for.
+    """
+    if all_attend(model.config.get_text_config()):
+        return DynamicCache()
+    return DynamicCache(config=model.config)
