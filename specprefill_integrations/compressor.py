@@ -468,7 +468,7 @@ class ContextCompressor:
         selected = steps.select(steps.scored(found, scores, self.scorer), self.stages)
         if selected.saves_nothing:
             return steps.unchanged(found, "too_small")
-        return steps.render(selected)
+        return steps.render(selected, self.scorer)
 
     def _failed(self, failure: StepError) -> list[Compression]:
         """Return all texts unchanged, or raise the error if the caller asked for it."""

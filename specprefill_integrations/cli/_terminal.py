@@ -94,16 +94,21 @@ def quiet_libraries(*, debug: bool) -> Iterator[None]:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    # Its line about a long load: commands show their own progress.
-    loading = logging.getLogger("specprefill_integrations.scoring._draft_loading")
+    # Lines about a long load and about languages: commands show their own.
+    told = [
+        logging.getLogger(f"specprefill_integrations.scoring.{name}")
+        for name in ("_draft_loading", "_languages")
+    ]
     with warnings.catch_warnings(), redirect_stdout(sys.stderr):
         if not debug:
             warnings.simplefilter("ignore")
-            loading.setLevel(logging.ERROR)
+            for logger in told:
+                logger.setLevel(logging.ERROR)
         try:
             yield
         finally:
-            loading.setLevel(logging.NOTSET)
+            for logger in told:
+                logger.setLevel(logging.NOTSET)
 
 
 def stderr_console() -> Console:

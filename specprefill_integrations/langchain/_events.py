@@ -40,6 +40,7 @@ def event_data(outcome: Outcome, **about: object) -> EventData:
         "kept_tokens": outcome.kept_tokens,
         "skipped_because": outcome.skipped_because,
         "elapsed_seconds": outcome.elapsed_seconds,
+        "language_warnings": list(outcome.language_warnings),
     }
 
 

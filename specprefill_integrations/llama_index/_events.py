@@ -9,7 +9,7 @@ from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr
 from llama_index.core.instrumentation.events import BaseEvent
 
 from specprefill_integrations.tool_results import Outcome, QuerySource
-from specprefill_integrations.types import SkipReason
+from specprefill_integrations.types import LanguageWarning, SkipReason
 
 Integration = Literal["node_postprocessor", "tool", "memory_block", "ingestion"]
 """The class of ours that was called."""
@@ -53,6 +53,9 @@ class ContextCompressionEndEvent(_CompressionEvent):
 
     elapsed_seconds: float
     """Wall-clock time of compressing."""
+
+    language_warnings: tuple[LanguageWarning, ...]
+    """Warnings about the languages of question and texts; mostly none."""
 
     @classmethod
     def class_name(cls) -> str:
@@ -106,7 +109,8 @@ class CallEvents:
             "elapsed_seconds": outcome.elapsed_seconds,
         }
         if outcome.skipped_because is None:
-            dispatcher.event(ContextCompressionEndEvent(**fields))
+            warnings = outcome.language_warnings
+            dispatcher.event(ContextCompressionEndEvent(**fields, language_warnings=warnings))
         else:
             reason = outcome.skipped_because
             dispatcher.event(ContextCompressionSkippedEvent(**fields, skipped_because=reason))

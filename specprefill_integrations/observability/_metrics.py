@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -38,6 +38,9 @@ class MetricsTotals:
     """Calls whose texts were all passed through unchanged, by skip reason; with `nothing_kept`,
     documents and nodes were left out instead."""
 
+    language_warnings: Mapping[str, int] = field(default_factory=dict)
+    """Calls with warnings about the languages of question and texts, by warning."""
+
     @property
     def failures(self) -> int:
         """Calls passed through unchanged because something failed, missed deadlines included."""
@@ -69,6 +72,7 @@ class CompressionMetrics:
         tokens_after: NonNegativeInt = 0,
         draft_seconds: NonNegativeFloat = 0.0,
         skipped_because: str | None = None,
+        language_warnings: Sequence[str] = (),
     ) -> None:
         """Add one call.
 
@@ -77,19 +81,19 @@ class CompressionMetrics:
             tokens_after: Tokens of its texts afterwards.
             draft_seconds: Seconds that compression took.
             skipped_because: The skip reason; None if it was compressed.
+            language_warnings: Its language warnings.
         """
         with self._lock:
             totals = self._totals
-            skips = totals.skips
-            if skipped_because is not None:
-                skips = {**skips, skipped_because: skips.get(skipped_because, 0) + 1}
+            skips = [] if skipped_because is None else [skipped_because]
             self._totals = MetricsTotals(
                 calls=totals.calls + 1,
                 compressed=totals.compressed + (skipped_because is None),
                 tokens_before=totals.tokens_before + tokens_before,
                 tokens_after=totals.tokens_after + tokens_after,
                 draft_seconds=totals.draft_seconds + draft_seconds,
-                skips=skips,
+                skips=_with(totals.skips, skips),
+                language_warnings=_with(totals.language_warnings, language_warnings),
             )
 
     def totals(self) -> MetricsTotals:
@@ -139,11 +143,25 @@ def _prometheus_lines(totals: MetricsTotals) -> Iterator[str]:
         yield from _head(name, meaning)
         yield f"specprefill_{name}_total {value}"
     yield from _head("skips", "Calls whose texts were all passed through unchanged, by reason.")
+    yield from _labelled("skips", "reason", totals.skips)
+    yield from _head(
+        "language_warnings",
+        "Calls with warnings about the languages of question and texts, by warning.",
+    )
+    yield from _labelled("language_warnings", "warning", totals.language_warnings)
+
+
+def _labelled(name: str, label: str, counts: Mapping[str, int]) -> Iterator[str]:
     shown: Counter[str] = Counter()
-    for reason, count in totals.skips.items():
-        shown[_escaped(reason)] += count
-    for label, count in sorted(shown.items()):
-        yield f'specprefill_skips_total{{reason="{label}"}} {count}'
+    for value, count in counts.items():
+        shown[_escaped(value)] += count
+    for value, count in sorted(shown.items()):
+        yield f'specprefill_{name}_total{{{label}="{value}"}} {count}'
+
+
+def _with(counts: Mapping[str, int], keys: Sequence[str]) -> Mapping[str, int]:
+    """Return a copy of some counts, with one more of each key."""
+    return {**counts, **{key: counts.get(key, 0) + 1 for key in keys}}
 
 
 def _head(name: str, meaning: str) -> Iterator[str]:

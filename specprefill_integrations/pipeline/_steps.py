@@ -314,16 +314,19 @@ def select(found: Scored, stages: Stages) -> Selected:
         return Selected(found, dict(zip(documents, fitted, strict=True)), is_widened)
 
 
-def render(found: Selected) -> list[Compression]:
+def render(found: Selected, scorer: SpanScorer) -> list[Compression]:
     """Write the kept parts, one result per text of the call."""
     split_texts = found.scored.split
-    elapsed = time.perf_counter() - split_texts.counted.call.started
+    call = split_texts.counted.call
     with failing_as("counter_failed", split_texts):
+        read = [call.readable[index] for index in found.fitted]
+        warnings = dict(zip(found.fitted, scorer.language_warnings(call.query, read), strict=True))
+        elapsed = time.perf_counter() - call.started
         return [
-            _compression(found, index, elapsed)
+            replace(_compression(found, index, elapsed), language_warnings=warnings[index])
             if text and index in found.fitted
             else _unchanged_result(split_texts, index, "empty_text", elapsed)
-            for index, text in enumerate(split_texts.counted.call.texts)
+            for index, text in enumerate(call.texts)
         ]
 
 

@@ -20,6 +20,7 @@ from specprefill_integrations.scoring._draft_device import in_halves
 from specprefill_integrations.scoring._draft_layers import layers_needed
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer, without_middle
+from specprefill_integrations.scoring._languages import language_warnings
 from specprefill_integrations.scoring._profiles import ReadoutProfile
 from specprefill_integrations.scoring._prompt_reader import (
     Prompt,
@@ -34,7 +35,7 @@ from specprefill_integrations.scoring.readouts import (
     Readout,
     SpanReadings,
 )
-from specprefill_integrations.types import Span
+from specprefill_integrations.types import LanguageWarning, Span
 
 ResultT = TypeVar("ResultT")
 _InSlices = Generator[None, None, ResultT]
@@ -218,6 +219,12 @@ class AttentionScorer(SpanScorer):
     def token_spans(self, text: str) -> list[Span]:
         """Return the span of each token; tokens that share a character share its span."""
         return self._tokenizer.spans(text)
+
+    def language_warnings(
+        self, query: str | None, texts: Sequence[str]
+    ) -> list[tuple[LanguageWarning, ...]]:
+        """Judge by the tokenizer. See `SpanScorer.language_warnings`."""
+        return language_warnings(query, texts, self.count_tokens, self.draft.name)
 
     @property
     def batch_chars(self) -> int:

@@ -30,10 +30,11 @@ from specprefill_integrations.scoring._draft_tokenizer import (
     without_middle,
 )
 from specprefill_integrations.scoring._encoder_model import EncoderModel, errors_of_encoders
+from specprefill_integrations.scoring._languages import language_warnings
 from specprefill_integrations.scoring._request_reading import token_ranges, unit_starts
 from specprefill_integrations.scoring._span_scorer import ScoreRequest, Slices, SpanScorer
 from specprefill_integrations.scoring._windows import plan_batches, plan_windows
-from specprefill_integrations.types import Span
+from specprefill_integrations.types import LanguageWarning, Span
 
 Aggregation = Literal["mean", "max"]
 """The way from the log-odds of a span's tokens to its score."""
@@ -273,6 +274,12 @@ class EncoderSpanScorer(SpanScorer):
     def token_spans(self, text: str) -> list[Span]:
         """Return the span of each token; tokens that share a character share its span."""
         return DraftTokenizer(self.draft.tokenizer).spans(text)
+
+    def language_warnings(
+        self, query: str | None, texts: Sequence[str]
+    ) -> list[tuple[LanguageWarning, ...]]:
+        """Judge by the tokenizer. See `SpanScorer.language_warnings`."""
+        return language_warnings(query, texts, self.count_tokens, self.draft.name)
 
     def _pairs(
         self,

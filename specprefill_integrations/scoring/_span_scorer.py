@@ -13,7 +13,7 @@ from typing import Protocol
 
 from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations.errors import ScoreError
-from specprefill_integrations.types import Span
+from specprefill_integrations.types import LanguageWarning, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,21 @@ class SpanScorer(ABC):
         msg = f"{type(self).__name__} has no token_spans()."
         raise TypeError(msg)
 
+    def language_warnings(
+        self,
+        query: str | None,  # noqa: ARG002 - for subclasses
+        texts: Sequence[str],
+    ) -> list[tuple[LanguageWarning, ...]]:
+        """Return warnings about the languages of question and texts, for each text.
+
+        By default nothing: a scorer without a draft may know all languages alike.
+
+        Args:
+            query: The question; None if there is none.
+            texts: The texts.
+        """
+        return [() for _ in texts]
+
     @property
     def unwrapped(self) -> SpanScorer:
         """The scorer inside all wrappers; itself if it is no wrapper."""
@@ -167,6 +182,12 @@ class ScorerWrapper(SpanScorer):
     def token_spans(self, text: str) -> list[Span]:
         """Return the tokens of the other scorer."""
         return self.scorer.token_spans(text)
+
+    def language_warnings(
+        self, query: str | None, texts: Sequence[str]
+    ) -> list[tuple[LanguageWarning, ...]]:
+        """Return the warnings of the other scorer."""
+        return self.scorer.language_warnings(query, texts)
 
     @property
     def unwrapped(self) -> SpanScorer:
@@ -224,6 +245,7 @@ class DuckTypedScorer(SpanScorer):
 _OPTIONAL = {
     "ascore_spans",
     "batch_chars",
+    "language_warnings",
     "score_batch",
     "score_in_slices",
     "scores_are_logarithms",

