@@ -52,6 +52,8 @@ _LEAST_QUESTION_BYTES = 20
 
 # A script with less than this share of a text's letters is not the text's.
 _LEAST_SHARE = 0.1
+# A question with this share of its letters in scripts of the text may be in its language.
+_LEAST_SHARED = 0.3
 _LEAST_LETTERS = 30
 _LEAST_QUESTION_LETTERS = 4
 
@@ -64,9 +66,9 @@ class _Sample:
     """The part of a text that is looked at."""
 
     words: str
-    """Its plain words, each once."""
+    """Its plain words in the script of most letters, each once."""
 
-    letters: Counter[str]
+    scripts: Counter[str]
     """Letters of each script, by the first word of their Unicode name, such as LATIN."""
 
     @classmethod
@@ -78,12 +80,14 @@ class _Sample:
             starts = (0, middle, len(text) - _SAMPLE_CHARS)
             parts = [text[start : start + _SAMPLE_CHARS] for start in starts]
         words = dict.fromkeys(word for part in parts for word in _PLAIN_WORD.findall(part))
-        return cls("".join(words), _scripts("".join(parts)))
+        scripts = _scripts("".join(parts))
+        main = _most(scripts)
+        return cls("".join(word for word in words if _most(_scripts(word)) == main), scripts)
 
     @property
     def script(self) -> str:
         """The script of most letters; empty if there is none."""
-        return self.letters.most_common(1)[0][0] if self.letters else ""
+        return _most(self.scripts)
 
 
 def language_warnings(
@@ -129,11 +133,16 @@ def _eases(words: Sequence[str], count_tokens: CountTokens) -> list[float]:
 
 
 def _differ_in_script(asked: _Sample, read: _Sample) -> bool:
-    """True if the question is in a script that hardly occurs in the text."""
-    letters = read.letters.total()
-    if asked.letters.total() < _LEAST_QUESTION_LETTERS or letters < _LEAST_LETTERS:
+    """True if most letters of the question are of scripts that hardly occur in the text."""
+    asked_letters, letters = asked.scripts.total(), read.scripts.total()
+    if asked_letters < _LEAST_QUESTION_LETTERS or letters < _LEAST_LETTERS:
         return False
-    return read.letters[asked.script] < _LEAST_SHARE * letters
+    shared = sum(
+        count
+        for script, count in asked.scripts.items()
+        if read.scripts[script] >= _LEAST_SHARE * letters
+    )
+    return shared < _LEAST_SHARED * asked_letters
 
 
 def _differ(asked: _Sample, asked_ease: float, read_ease: float) -> bool:
@@ -146,11 +155,15 @@ def _differ(asked: _Sample, asked_ease: float, read_ease: float) -> bool:
 
 
 def _scripts(text: str) -> Counter[str]:
-    letters: Counter[str] = Counter()
+    scripts: Counter[str] = Counter()
     for char, count in Counter(filter(str.isalpha, text)).items():
         script = unicodedata.name(char, "").partition(" ")[0]
-        letters["CJK" if script in _EAST_ASIAN else script] += count
-    return letters
+        scripts["CJK" if script in _EAST_ASIAN else script] += count
+    return scripts
+
+
+def _most(scripts: Counter[str]) -> str:
+    return scripts.most_common(1)[0][0] if scripts else ""
 
 
 _ADVICE: dict[LanguageWarning, str] = {

@@ -135,6 +135,12 @@ def test_terms_of_another_script_do_not_make_another_language(count_tokens):
     assert warned("What does 七 mean?", TEXTS["English"], count_tokens) == set()
 
 
+def test_words_of_another_script_do_not_make_another_language(count_tokens):
+    text = f"Korean: {TEXTS['Korean'][:60]}. {TEXTS['English']}"
+    assert warned(QUESTIONS["English"], text, count_tokens) == set()
+    assert warned(QUESTIONS["Korean"] + " Lighthouse", text, count_tokens) == set()
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_names_numbers_and_identifiers_are_of_no_language(name, count_tokens):
     assert warned(QUESTIONS["English"], PLAIN[name], count_tokens) == set()
