@@ -47,7 +47,7 @@ _KNOWN_QUESTION = 0.9
 _UNKNOWN_QUESTION = 0.6
 
 # Fewer bytes of plain words tell nothing.
-_LEAST_BYTES = 150
+_LEAST_BYTES = 120
 _LEAST_QUESTION_BYTES = 20
 
 # A script with less than this share of a text's letters is not the text's.
