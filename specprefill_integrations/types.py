@@ -36,6 +36,7 @@ SkipReason = Literal[
     "counter_failed",
     "draft_unavailable",
     "too_small",
+    "not_calibrated",
     "no_text",
     "never_pays",
     "tool_error",
@@ -49,7 +50,7 @@ SkipReason = Literal[
     "no_room",
     "failed",
 ]
-"""Why a text passed through unchanged. The compressor's reasons, up to `too_small`, are
+"""Why a text passed through unchanged. The compressor's reasons, up to `not_calibrated`, are
 explained in docs/how-it-works.md; those of the integrations in docs/agents.md."""
 
 FAILURES: frozenset[SkipReason] = frozenset(
@@ -60,6 +61,7 @@ FAILURES: frozenset[SkipReason] = frozenset(
         "queue_full",
         "counter_failed",
         "draft_unavailable",
+        "not_calibrated",
         "failed",
     }
 )
@@ -146,6 +148,10 @@ class Unit:
     """Its share of the attention mass of all units of the call, in [0, 1]; 0 unless the budget has
     `attention_mass`."""
 
+    probability: float | None = None
+    """The calibrated probability that the question needs it, in [0, 1]; None if the scores are not
+    calibrated, or nobody asks: the budget has no `target_recall`, and the selector is ours."""
+
     needs: tuple[int, ...] = ()
     """Units of the call without which it cannot be understood, such as its headings: they are kept
     and charged with it. What they need is listed too."""
@@ -176,6 +182,11 @@ class Budget:
     """Share of the draft's attention that is to be kept, in (0, 1]: this keeps more of a text with
     much that the question needs. See `Unit.mass`."""
 
+    target_recall: float | None = None
+    """Probability that all that the question needs is kept, in (0, 1): as little is kept as this
+    takes. Needs scores that are calibrated (`specprefill calibrate`). The other limits may keep
+    less, and then the probability is lower."""
+
     min_tokens: int = 64
     """Tokens up to which `keep_fraction` gives way if the best part of the texts costs more, and
     no further than that part needs; 0: never. `max_tokens` never gives way."""
@@ -183,8 +194,11 @@ class Budget:
     def __post_init__(self) -> None:
         """Reject a budget that cannot be met or means nothing."""
         keep, most, mass = self.keep_fraction, self.max_tokens, self.attention_mass
-        if keep is most is mass is None:
-            msg = "A Budget needs at least one of keep_fraction=, max_tokens= and attention_mass=."
+        if keep is most is mass is self.target_recall is None:
+            msg = (
+                "A Budget needs at least one of keep_fraction=, max_tokens=, attention_mass= and "
+                "target_recall=."
+            )
             raise BudgetError(msg)
         if keep is not None and not (_is_a(Real, keep) and 0 < keep <= 1):
             msg = f"keep_fraction must be in (0, 1] (kept tokens / original tokens); got {keep!r}."
@@ -195,9 +209,21 @@ class Budget:
         if mass is not None and not (_is_a(Real, mass) and 0 < mass <= 1):
             msg = f"attention_mass is a share, in (0, 1]; got {mass!r}."
             raise BudgetError(msg)
+        self._check_target()
         if not (_is_a(Integral, self.min_tokens) and self.min_tokens >= 0):
             msg = f"min_tokens must be a whole number, at least 0; got {self.min_tokens!r}."
             raise BudgetError(msg)
+
+    def _check_target(self) -> None:
+        target = self.target_recall
+        if target is not None and not (_is_a(Real, target) and 0 < target < 1):
+            msg = f"target_recall is a probability, in (0, 1); got {target!r}."
+            raise BudgetError(msg)
+
+    @property
+    def depends_on_scores(self) -> bool:
+        """True if scores decide how much is kept: with `attention_mass` or `target_recall`."""
+        return self.attention_mass is not None or self.target_recall is not None
 
     def token_limit(self, original_tokens: int) -> int:
         """Return the tokens that may be kept of `original_tokens`; at least 1 if there are any."""

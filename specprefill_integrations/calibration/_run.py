@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,13 @@ from specprefill_integrations.calibration._reading import (
     all_heads,
     read_cases,
     without_lookahead,
+)
+from specprefill_integrations.calibration._score_calibration import (
+    Coverage,
+    ProbabilityBin,
+    calibrate_scores,
+    measure_coverage,
+    measure_reliability,
 )
 from specprefill_integrations.calibration._validation import (
     Scores,
@@ -36,6 +44,7 @@ from specprefill_integrations.scoring.readouts._published import PublishedReadou
 
 _KEEP_FRACTIONS = (0.05, 0.1, 0.2, 0.3)
 _LOOKAHEAD_TOKENS = 7
+_SHOWN_TARGET = 0.9
 
 # Least gain in recall for which generated tokens, which cost decode steps, are kept.
 _LOOKAHEAD_GAIN = 0.03
@@ -53,7 +62,7 @@ RecallByKind = Mapping[str, Mapping[str, float]]
 """Evidence recall of each kind of case, by keep fraction."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Calibration:
     """Cases as a draft reads them."""
 
@@ -74,6 +83,9 @@ class Calibration:
 
     prior: ReadoutProfile | None = None
     """The profile from whose weights the fit starts."""
+
+    own_kinds: frozenset[str] = frozenset()
+    """Kinds of real cases, on which scores are calibrated; invented ones are easier."""
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -96,6 +108,16 @@ class Calibration:
             return {}
         weights = weights_of(prior, self.readout)
         return _recall(self.units, [case.features @ weights for case in self.units])
+
+    @cached_property
+    def coverage(self) -> Mapping[str, Coverage]:
+        """Figures of `target_recall=0.9` on held-out cases, by kind; empty without real cases."""
+        return measure_coverage(*self._real, _SHOWN_TARGET)
+
+    @property
+    def reliability(self) -> Mapping[str, Sequence[ProbabilityBin]]:
+        """Probabilities and shares of needed units by kind; empty without real cases."""
+        return measure_reliability(*self._real)
 
     @checked
     def compare(
@@ -138,13 +160,21 @@ class Calibration:
         if self.prior is not None and prior is not None:
             before = self.prior.fitted_on
             fitted_on["prior"] = {name: before[name] for name in before if name in fitted_on}
+        cases, scores = self._real
         return ReadoutProfile(
             draft=short_name(self.draft.name),
             shape=shape_of(self.draft.config),
             readout=fit(self.readout, self.units, prior=prior),
             fitted_on=fitted_on,
             measured=measured,
+            score_calibration=calibrate_scores(cases, scores) if cases else None,
         )
+
+    @property
+    def _real(self) -> tuple[list[LabeledUnits], list[Scores]]:
+        """The real cases and their scores."""
+        chosen = [index for index, case in enumerate(self.units) if case.kind in self.own_kinds]
+        return [self.units[index] for index in chosen], [self.scores[index] for index in chosen]
 
 
 @checked
@@ -156,6 +186,7 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
     window_tokens: PositiveInt = 1024,
     lookahead: bool = False,
     prior: ReadoutProfile | None = None,
+    own_kinds: Collection[str] = (),
     track: Track = _untracked,
 ) -> Calibration:
     """Read cases with a draft.
@@ -168,6 +199,7 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
         lookahead: Also read generated tokens; they are dropped again if recall gains little.
         prior: A profile of this draft, from whose weights the fit starts and to which it stays
             close. Without effect if its readout is not a `LinearReadout`.
+        own_kinds: Kinds of real cases, on which scores are calibrated.
         track: Progress bar.
 
     Raises:
@@ -195,6 +227,7 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
         scores=scores,
         validation=validation,
         prior=prior,
+        own_kinds=frozenset(own_kinds),
     )
 
 

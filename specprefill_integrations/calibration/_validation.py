@@ -35,7 +35,7 @@ def held_out_scores(
         ValueError: There are too few cases.
     """
     remark = "" if prior is None else "; the prior's own data are not held out"
-    if len({case.kind for case in cases}) >= _LEAST_KINDS:
+    if _has_kinds(cases):
         scores = leave_one_kind_out_scores(readout, cases, prior=prior)
         return scores, f"each kind with weights fitted to the other kinds{remark}"
     scores = cross_validated_scores(readout, cases, prior=prior)
@@ -61,9 +61,7 @@ def leave_one_kind_out_scores(
     Raises:
         ValueError: All cases are of one kind.
     """
-    kinds = {kind: number for number, kind in enumerate(dict.fromkeys(c.kind for c in cases))}
-    groups = np.array([kinds[case.kind] for case in cases])
-    return _scores_of_groups(readout, cases, groups, prior)
+    return _scores_of_groups(readout, cases, _kinds(cases), prior)
 
 
 def cross_validated_scores(
@@ -90,8 +88,12 @@ def cross_validated_scores(
     if not 2 <= folds <= len(cases):  # noqa: PLR2004 - one to fit on, one to score
         msg = f"{len(cases)} cases cannot be cross-validated in {folds} folds."
         raise ValueError(msg)
-    groups = np.random.default_rng(0).permutation(len(cases)) % folds
-    return _scores_of_groups(readout, cases, groups, prior)
+    return _scores_of_groups(readout, cases, _shuffled(cases, folds), prior)
+
+
+def held_out_groups(cases: Sequence[LabeledUnits]) -> NDArray[np.int64]:
+    """Number the groups of which `held_out_scores` holds out one at a time. Shape: (cases,)."""
+    return _kinds(cases) if _has_kinds(cases) else _shuffled(cases, _FOLDS)
 
 
 def evidence_recall(
@@ -111,6 +113,19 @@ def evidence_recall(
     for case, own in zip(cases, scores, strict=True):
         found.setdefault(case.kind, []).append(_keeps_all(case, own, keep_fraction))
     return {kind: float(np.mean(found[kind])) for kind in sorted(found)}
+
+
+def _has_kinds(cases: Sequence[LabeledUnits]) -> bool:
+    return len({case.kind for case in cases}) >= _LEAST_KINDS
+
+
+def _kinds(cases: Sequence[LabeledUnits]) -> NDArray[np.int64]:
+    numbers = {kind: number for number, kind in enumerate(dict.fromkeys(c.kind for c in cases))}
+    return np.array([numbers[case.kind] for case in cases])
+
+
+def _shuffled(cases: Sequence[LabeledUnits], folds: int) -> NDArray[np.int64]:
+    return np.random.default_rng(0).permutation(len(cases)) % folds
 
 
 def _scores_of_groups(

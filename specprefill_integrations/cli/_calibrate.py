@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +34,7 @@ from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation import EvaluationCase, read_cases
 
 _FEWEST_CASES = 8
+_PICTURES = (".png", ".svg")
 
 app = new_app()
 
@@ -86,6 +87,13 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
         str | None,
         typer.Option("--license", help="License of the profile, for the model card of a folder."),
     ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file such as reliability.svg: how often units of your cases are needed, by "
+            "their probability."
+        ),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -94,6 +102,8 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
     is_file = output is None or output.suffix == ".json" or output.is_file()
     if license_name is not None and is_file:
         fail("--license is for the model card of a folder: give one with --output", USAGE_ERROR)
+    if picture is not None:
+        _check_picture(picture, pairs or [])
     cases, given = _cases(pairs or [], limit, probe)
     if len(cases) < _FEWEST_CASES:
         fail(f"{len(cases)} cases are too few to fit to; give --probe or --pairs", USAGE_ERROR)
@@ -120,6 +130,7 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
                 window_tokens=window_tokens,
                 lookahead=lookahead,
                 prior=model.profile if use_prior else None,
+                own_kinds=list(map(_kind, pairs or [])),
                 track=progress.track,
             )
             others = unfitted_scorers(model)
@@ -131,6 +142,8 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
         profile = found.fit(sources, report.measured)
         path = output or fitted_folder() / f"{_file_name(profile.draft)}.json"
         profile.save(path, license=license_name)
+        if picture is not None:
+            _drawing()(found.reliability, picture)
     report.show(profile.draft, path, as_json=as_json)
 
 
@@ -146,11 +159,35 @@ def _cases(paths: Sequence[Path], limit: int | None, probe: int) -> tuple[list[L
         for path in paths:
             read = read_cases(path, limit)
             given += len(read)
-            kind = Path(path.name.removesuffix(".gz")).stem
-            labeled += [found for case in read if (found := _labeled(kind, case)) is not None]
+            read_as = (_labeled(_kind(path), case) for case in read)
+            labeled += [found for found in read_as if found is not None]
     except EvaluationDataError as error:
         fail(as_options(str(error)), USAGE_ERROR)
     return labeled, given
+
+
+def _kind(path: Path) -> str:
+    return Path(path.name.removesuffix(".gz")).stem
+
+
+def _check_picture(path: Path, pairs: Sequence[Path]) -> None:
+    """Fail before the draft has read everything."""
+    if not pairs:
+        fail("--picture shows your own cases: give --pairs", USAGE_ERROR)
+    if not path.absolute().parent.is_dir():
+        fail(f"no such folder for --picture: {str(path.parent)!r}", USAGE_ERROR)
+    if path.suffix not in _PICTURES:
+        fail(f"--picture takes a .png or .svg file; got {str(path)!r}", USAGE_ERROR)
+    with clear_errors(debug=False):
+        _drawing()
+
+
+def _drawing() -> Callable[[Mapping[str, Sequence[tuple[float, int, int]]], Path], None]:
+    from specprefill_integrations.evaluation._report._reliability import (  # noqa: PLC0415 - needs an extra
+        draw_reliability,
+    )
+
+    return draw_reliability
 
 
 def _labeled(kind: str, case: EvaluationCase) -> LabeledCase | None:

@@ -40,14 +40,22 @@ class CalibrationReport:
 
     @property
     def measured(self) -> dict[str, Any]:
-        """Recall of each scorer in the mean over kinds, and by kind, for the profile."""
+        """Recall of each scorer in the mean over kinds, and by kind, for the profile.
+
+        Of real cases also what a target recall of 0.9 keeps.
+        """
         every = self._by_scorer
+        targets = {
+            kind: {"coverage": round(one.coverage, 4), "kept": round(one.kept, 4)}
+            for kind, one in self.found.coverage.items()
+        }
         return {
             "recall": {name: _mean(by_kind) for name, by_kind in every.items()},
             "by_kind": {
                 kind: {name: own[kind] for name, own in every.items() if kind in own}
                 for kind in self.found.kinds
             },
+            **({"target_recall": targets} if targets else {}),
         }
 
     def show(self, draft: str, path: Path, *, as_json: bool) -> None:
@@ -66,6 +74,8 @@ class CalibrationReport:
         console = Console(highlight=False)
         console.print(self._table(draft))
         console.print(self._table_by_kind())
+        if self.found.coverage:
+            console.print(self._table_of_target())
         for line in self._remarks(path):
             console.print(line, soft_wrap=True)
 
@@ -96,12 +106,24 @@ class CalibrationReport:
             table.add_row(f"{kind} ({count})", *shares)
         return table
 
+    def _table_of_target(self) -> Table:
+        title = "Budget(target_recall=0.9) on held-out cases"
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+        table.add_column("kind")
+        table.add_column("evidence kept", justify="right")
+        table.add_column("tokens kept (median)", justify="right")
+        for kind, one in self.found.coverage.items():
+            table.add_row(kind, f"{one.coverage:.0%}", f"{one.kept:.1%}")
+        return table
+
     def _remarks(self, path: Path) -> list[str]:
         remarks = [f"The readout was measured on {self.found.validation}."]
         if self.left_out:
             remarks.append(
                 f"Left out {self.left_out} cases: no question, or evidence that is not in the text."
             )
+        if not self.found.coverage:
+            remarks.append("target_recall needs real cases: the profile has none without --pairs.")
         remarks.append(f"Profile: {path}")
         rival = self._unbeaten()
         if rival:

@@ -7,6 +7,7 @@ import logging
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations._visible import visible
 from specprefill_integrations.errors import (
+    BudgetError,
     DeadlineExceededError,
     DraftModelDamagedError,
     DraftModelNotFoundError,
@@ -47,6 +48,8 @@ def reason_of(error: Exception, otherwise: SkipReason) -> SkipReason:
         return "queue_full"
     if isinstance(error, TokenCounterError):
         return "counter_failed"
+    if isinstance(error, BudgetError):
+        return "not_calibrated"
     return "draft_unavailable" if isinstance(error, _DRAFT_UNAVAILABLE) else otherwise
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heappop, heapreplace
 from typing import Annotated
 
@@ -20,9 +20,6 @@ Units come in source order, document by document; `gap_tokens` is the cost of on
 
 # Stretches of equal length that a call is divided into for coverage.
 _STRETCHES = 16
-
-# Tolerance for sums of shares.
-_ROUNDING = 1e-9
 
 # Share of the tokens that go to protected units as long as there are any.
 _PROTECTED_SHARE = 0.5
@@ -90,64 +87,6 @@ def select_fraction(units: Sequence[Unit], keep_fraction: float) -> frozenset[in
     count = math.ceil(round(len(units) * keep_fraction, 9))
     best = sorted(range(len(units)), key=lambda i: (-units[i].score, i))
     return frozenset(best[:count])
-
-
-def select_mass(units: Sequence[Unit], attention_mass: float) -> frozenset[int]:
-    """Select the best units that together hold a share of the attention mass.
-
-    Protected units are always selected.
-
-    Based on AttnComp (arXiv:2509.17486), which keeps the documents that hold a share of attention.
-
-    Args:
-        units: All units of a call in source order.
-        attention_mass: The share, in (0, 1].
-
-    Returns:
-        Indices into `units`, including the units that selected ones need.
-    """
-    kept = with_needs(units, (i for i, unit in enumerate(units) if unit.is_protected))
-    held = math.fsum(units[index].mass for index in kept)
-    ranked = best_first(units)
-    wanted = attention_mass * math.fsum(units[i].mass for i in with_needs(units, ranked))
-    for index in ranked:
-        if held >= wanted - _ROUNDING:
-            break
-        added = with_needs(units, [index]) - kept
-        held += math.fsum(units[i].mass for i in added)
-        kept |= added
-    return frozenset(kept)
-
-
-def masses(scores: Sequence[float], tokens: Sequence[int], *, are_logarithms: bool) -> list[float]:
-    """Return the share of the attention mass that each unit holds.
-
-    Args:
-        scores: The units' scores.
-        tokens: Their tokens.
-        are_logarithms: True if exp(score) is proportional to the probability that a unit is
-            needed; else scores are densities, and negative ones count as 0.
-
-    Returns:
-        Shares that sum to 1; proportional to tokens if no unit holds any mass.
-    """
-    highest = max(scores, default=0.0)
-    held: list[float] = []
-    if are_logarithms:
-        held = [math.exp(score - highest) for score in scores]
-    elif highest > 0:  # divided by it first, since products of large scores would overflow
-        held = [max(0.0, s / highest) * t for s, t in zip(scores, tokens, strict=True)]
-    if not sum(held):
-        held = [float(max(1, t)) for t in tokens]
-    total = math.fsum(held)
-    return [share / total for share in held]
-
-
-def with_masses(units: Sequence[Unit], *, are_logarithms: bool) -> list[Unit]:
-    """Return the units with the share of the attention mass that each holds. See `masses`."""
-    scores, tokens = [unit.score for unit in units], [unit.tokens for unit in units]
-    shares = masses(scores, tokens, are_logarithms=are_logarithms)
-    return [replace(unit, mass=share) for unit, share in zip(units, shares, strict=True)]
 
 
 def with_needs(units: Sequence[Unit], indices: Iterable[int]) -> set[int]:

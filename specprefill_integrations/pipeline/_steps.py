@@ -22,13 +22,18 @@ from specprefill_integrations.pipeline._pasted_text import without_pasted_text
 from specprefill_integrations.pipeline._protection import ProtectionRule
 from specprefill_integrations.pipeline._query_intent import LeaveWhole, asks_about_whole_text
 from specprefill_integrations.pipeline._repeats import find_repeats, share_scores
+from specprefill_integrations.pipeline._score_budgets import (
+    calibration_of,
+    check_target,
+    select_by_scores,
+    with_masses,
+    with_probabilities,
+)
 from specprefill_integrations.pipeline._selection import (
     Selector,
     select_best,
     select_covering,
     select_fraction,
-    select_mass,
-    with_masses,
 )
 from specprefill_integrations.pipeline._split_document import SplitDocument, scored_units
 from specprefill_integrations.pipeline._token_counting import count_each, estimated_tokens
@@ -266,6 +271,9 @@ def split(counted: Counted, stages: Stages) -> Split:
     """Split the texts, and cut units that cost more than may be kept."""
     documents: dict[int, SplitDocument] = {}
     skipped: dict[int, SkipReason] = {}
+    with failing_as("scorer_failed", counted):
+        if counted.call.budget.target_recall is not None:  # before the draft reads anything
+            check_target(counted.call.budget, calibration_of(stages.scorer, stages.splitter))
     for index, text in enumerate(counted.call.readable):
         with failing_as("splitter_failed", Split(counted, documents, skipped)):
             check_deadline()
@@ -343,7 +351,7 @@ def unchanged(reached: Call | Counted | Split, reason: SkipReason) -> list[Compr
 
 
 def _fits(budget: Budget, tokens: int) -> bool:
-    return budget.attention_mass is None and tokens <= budget.token_limit(tokens)
+    return not budget.depends_on_scores and tokens <= budget.token_limit(tokens)
 
 
 def _split_text(
@@ -387,19 +395,25 @@ def _counts_units(budget: Budget, stages: Stages) -> bool:
 def _fit(found: Scored, documents: Sequence[SplitDocument], stages: Stages) -> list[Fitted]:
     call = found.split.counted.call
     covers = asks_about_whole_text(call.query)
+    is_own = stages.selector in {None, select_best, select_covering}
     fitter = BudgetFitter(
         documents=documents,
         selector=stages.selector or (select_covering if covers else select_best),
         count_tokens=stages.count,
-        tops_up=stages.selector in {None, select_best, select_covering},
+        tops_up=is_own,
     )
     costs = found.split.costs
     units = scored_units(documents, found.scores, costs, stages.protect, call.query)
     units = share_scores(units, documents)
+    calibration = None
+    if call.budget.target_recall is not None or not is_own:
+        calibration = calibration_of(stages.scorer, stages.splitter)
+    if calibration is not None:
+        units = with_probabilities(units, found.scores, calibration)
     if call.budget.attention_mass is not None:
-        logarithms = stages.scorer.scores_are_logarithms
-        units = with_masses(units, are_logarithms=logarithms)
-        fitted = fitter.keep(units, select_mass(units, call.budget.attention_mass))
+        units = with_masses(units, are_logarithms=stages.scorer.scores_are_logarithms)
+    if call.budget.depends_on_scores:
+        fitted = fitter.keep(units, select_by_scores(units, call.budget, calibration))
         if sum(document.tokens for document in fitted) <= found.split.limit:
             return fitted
     if _counts_units(call.budget, stages) and call.budget.keep_fraction is not None:

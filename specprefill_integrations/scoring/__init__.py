@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from specprefill_integrations.scoring._engine import ScoringEngine, shared_engine
     from specprefill_integrations.scoring._engine_limits import EngineLimits, EngineStatistics
     from specprefill_integrations.scoring._profiles import ReadoutProfile
+    from specprefill_integrations.scoring._score_calibration import ScoreCalibration
     from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
     from specprefill_integrations.scoring.readouts import (
         CalibratedDifferenceReadout,
@@ -47,6 +48,7 @@ _HOMES = {
     "Readout": "readouts",
     "ReadoutProfile": "_profiles",
     "Reduction": "readouts",
+    "ScoreCalibration": "_score_calibration",
     "ScoreRequest": "_span_scorer",
     "ScoringEngine": "_engine",
     "SpanReadings": "readouts",
@@ -70,6 +72,7 @@ __all__ = [
     "Readout",
     "ReadoutProfile",
     "Reduction",
+    "ScoreCalibration",
     "ScoreRequest",
     "ScoringEngine",
     "SpanReadings",

@@ -28,6 +28,7 @@ from specprefill_integrations.scoring._prompt_reader import (
     QuestionTokens,
 )
 from specprefill_integrations.scoring._request_reading import RequestReading
+from specprefill_integrations.scoring._score_calibration import ScoreCalibration
 from specprefill_integrations.scoring._span_scorer import ScoreRequest, Slices, SpanScorer
 from specprefill_integrations.scoring._windows import Window, plan_batches
 from specprefill_integrations.scoring.readouts import (
@@ -117,7 +118,7 @@ class AttentionScorer(SpanScorer):
         Raises:
             ReadoutProfileError: The profile is that of a draft of another shape.
         """
-        found = self.draft.profile if self.readout is None else self.readout
+        found = self._given
         if isinstance(found, ReadoutProfile):
             return found.readout_for(self.draft.config)
         return CalibratedDifferenceReadout() if found is None else found
@@ -126,6 +127,12 @@ class AttentionScorer(SpanScorer):
     def scores_are_logarithms(self) -> bool:
         """See `SpanScorer.scores_are_logarithms`."""
         return self.active_readout.scores_are_logarithms
+
+    @property
+    def score_calibration(self) -> ScoreCalibration | None:
+        """That of the profile; None without one. See `SpanScorer.score_calibration`."""
+        found = self._given
+        return found.score_calibration if isinstance(found, ReadoutProfile) else None
 
     @cached_property
     def reading_draft(self) -> DraftModel:
@@ -234,6 +241,11 @@ class AttentionScorer(SpanScorer):
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone: cached properties are found again where they are needed."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    @cached_property
+    def _given(self) -> Readout | ReadoutProfile | None:
+        """The readout that was given, or the profile that was given or found."""
+        return self.draft.profile if self.readout is None else self.readout
 
     @property
     def _tokenizer(self) -> DraftTokenizer:

@@ -41,8 +41,14 @@ The share of cases whose compressed texts hold the evidence, by the share of tok
 
 {draft_facts}"""
 
-_TITLES = {"recall": "In the mean over kinds", "by_kind": "By kind"}
+_TITLES = {
+    "recall": "In the mean over kinds",
+    "by_kind": "By kind",
+    "target_recall": "With `Budget(target_recall=0.9)`, the share of held-out cases that keep all "
+    "evidence, and the median share of tokens kept",
+}
 _NAMES = ("kind", "scorer")
+_NAMES_OF = {"target_recall": ("kind",)}
 _MOST_CHARS = 2_000
 
 
@@ -80,24 +86,30 @@ def _tables(measured: Mapping[str, Any]) -> Iterator[str]:
     groups = {name: own for name, own in measured.items() if _has_rows(own)}
     others = {name: own for name, own in measured.items() if name not in groups}
     for name, own in groups.items():
-        yield f"{_TITLES.get(name) or _cell(name)}:\n\n{_table(own)}"
+        yield f"{_TITLES.get(name) or _cell(name)}:\n\n{_table(own, _NAMES_OF.get(name, _NAMES))}"
     if others:
-        yield _table(others)
+        yield _table(others, _NAMES)
 
 
-def _table(figures: Mapping[str, Any]) -> str:
+def _table(figures: Mapping[str, Any], row_names: Sequence[str]) -> str:
     """Return figures as a table.
 
     Args:
         figures: By keep fraction, by scorer, and by kind if there are kinds.
+        row_names: The names of what rows are about.
     """
     rows = list(_rows(figures))
-    names = _NAMES[-max(len(own) for own, _ in rows) :]
+    names = row_names[-max(len(own) for own, _ in rows) :]
     columns = list(dict.fromkeys(column for _, own in rows for column in own))
-    lines = [[*names, *(f"keep {column}" if column else "" for column in columns)]]
+    lines = [[*names, *map(_column_name, columns)]]
     lines.append(["---"] * len(lines[0]))
     lines += [[*own, *(values.get(column, "") for column in columns)] for own, values in rows]
     return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
+
+
+def _column_name(column: str) -> str:
+    is_fraction = column.replace(".", "", 1).isdigit()
+    return f"keep {column}" if is_fraction else column
 
 
 def _rows(figures: Mapping[str, Any]) -> Iterator[tuple[list[str], Mapping[str, Any]]]:

@@ -16,6 +16,7 @@ from specprefill_integrations.scoring._draft_location import HubModel
 from specprefill_integrations.scoring._draft_names import is_same_draft
 from specprefill_integrations.scoring._hub_download import hub_file
 from specprefill_integrations.scoring._model_card import is_model_card, model_card
+from specprefill_integrations.scoring._score_calibration import ScoreCalibration
 from specprefill_integrations.scoring.readouts._calibrated_difference import (
     CalibratedDifferenceReadout,
 )
@@ -71,6 +72,9 @@ class ReadoutProfile:
 
     measured: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Evidence recall in cross-validation, beside that of other scorers."""
+
+    score_calibration: ScoreCalibration | None = None
+    """The meaning of the readout's scores, for `Budget(target_recall=...)`."""
 
     note: str = ""
     """Remarks for the reader."""
@@ -154,12 +158,11 @@ class ReadoutProfile:
             content = _of_this_format(json.loads(path.read_text(encoding="utf-8")))
             readout = content.pop("readout")
             readout["heads"] = tuple(map(_as_head, readout["heads"].split()))
-            for name, value in readout.items():
-                if isinstance(value, list):
-                    readout[name] = tuple(value)
             kind = _KINDS[readout.pop("kind")]
+            if (calibration := content.pop("score_calibration", None)) is not None:
+                content["score_calibration"] = ScoreCalibration(**_with_tuples(calibration))
             names = tuple(content.pop("names", ()))
-            return cls(readout=kind(**readout), names=names, **content)
+            return cls(readout=kind(**_with_tuples(readout)), names=names, **content)
         except _NOT_A_PROFILE as error:
             msg = f"{str(path)!r} is not a readout profile: {error}"
             raise ReadoutProfileError(msg) from error
@@ -196,6 +199,10 @@ def _of_this_format(content: Any) -> dict[str, Any]:  # noqa: ANN401
         msg = f"its format is not {_FORMAT}"
         raise ValueError(msg)
     return found
+
+
+def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(own) if isinstance(own, list) else own for name, own in values.items()}
 
 
 def _as_head(name: str) -> tuple[int, int]:

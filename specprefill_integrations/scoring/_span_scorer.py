@@ -13,6 +13,7 @@ from typing import Protocol
 
 from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations.errors import ScoreError
+from specprefill_integrations.scoring._score_calibration import ScoreCalibration
 from specprefill_integrations.types import LanguageWarning, Span
 
 
@@ -119,6 +120,14 @@ class SpanScorer(ABC):
         """
         return False
 
+    @property
+    def score_calibration(self) -> ScoreCalibration | None:
+        """The meaning of the scores; None if they are not calibrated.
+
+        `Budget(target_recall=...)` needs it, and scores that are logarithms.
+        """
+        return None
+
     def token_spans(self, text: str) -> list[Span]:  # noqa: ARG002 - for subclasses
         """Return the span of each token of `text`, in ascending order.
 
@@ -178,6 +187,11 @@ class ScorerWrapper(SpanScorer):
     def scores_are_logarithms(self) -> bool:
         """The same as of the other scorer."""
         return self.scorer.scores_are_logarithms
+
+    @property
+    def score_calibration(self) -> ScoreCalibration | None:
+        """The same as of the other scorer."""
+        return self.scorer.score_calibration
 
     def token_spans(self, text: str) -> list[Span]:
         """Return the tokens of the other scorer."""
@@ -247,6 +261,7 @@ _OPTIONAL = {
     "batch_chars",
     "language_warnings",
     "score_batch",
+    "score_calibration",
     "score_in_slices",
     "scores_are_logarithms",
     "token_spans",

@@ -21,6 +21,9 @@ FILES = sorted(ROOT.rglob("*.py"))
 VALUES = {"types", "errors", "_arguments", "_metadata"}
 LAZY = "_lazy_names"
 
+# What the pipeline may know of scoring.
+SEAM = {"scoring._span_scorer", "scoring._score_calibration"}
+
 # What the pipeline is made of; all pure.
 STEPS = {
     *VALUES,
@@ -28,7 +31,7 @@ STEPS = {
     "_concurrency",
     "_deadline",
     "_visible",
-    "scoring._span_scorer",
+    *SEAM,
     "splitting",
     "pipeline",
 }
@@ -48,11 +51,12 @@ MAY_IMPORT = {
     LAZY: set[str](),
     "types": {"errors", "_arguments", "_metadata"},
     "splitting": {*VALUES, LAZY, "_concurrency", "_visible"},
-    "scoring._span_scorer": {*VALUES, "_concurrency"},
+    "scoring._score_calibration": VALUES,
+    "scoring._span_scorer": {*VALUES, "_concurrency", "scoring._score_calibration"},
     "pipeline": STEPS - {"pipeline"},
     "compressor": STEPS,
     "scoring": STEPS - {"pipeline"},
-    "testing": {*VALUES, "scoring._span_scorer"},
+    "testing": {*VALUES, *SEAM},
     "observability": {*VALUES, "_concurrency", "_visible"},
     "originals": STEPS,
     "tool_results": BELOW_INTEGRATIONS - {"tool_results"},
@@ -130,7 +134,7 @@ CORE_NEEDS = {
 def part_of(module: str) -> str:
     """The key of `MAY_IMPORT` for one of our modules."""
     inner = module.removeprefix(PACKAGE).removeprefix(".")
-    return inner if inner == "scoring._span_scorer" else inner.split(".")[0] or "__init__"
+    return inner if inner in SEAM else inner.split(".")[0] or "__init__"
 
 
 def module_of(file: Path) -> str:

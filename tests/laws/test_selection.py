@@ -12,12 +12,15 @@ from itertools import groupby
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations.pipeline._selection import (
+from specprefill_integrations.pipeline._score_budgets import (
     masses,
+    select_mass,
+    select_probable,
+)
+from specprefill_integrations.pipeline._selection import (
     select_best,
     select_covering,
     select_fraction,
-    select_mass,
 )
 from specprefill_integrations.types import Span, Unit
 
@@ -276,3 +279,20 @@ class TestSelectFraction:
     def test_a_decimal_share_is_not_pushed_up_by_its_binary_tail(self) -> None:
         units = [Unit(0, Span(i, i + 1), 1, 1.0) for i in range(100)]
         assert len(select_fraction(units, 0.07)) == 7
+
+
+@given(headed_units(), st.floats(0, 1), st.floats(0, 1))
+def test_a_lower_probability_keeps_all_that_a_higher_one_keeps(
+    units: list[Unit], one: float, other: float
+) -> None:
+    ranked = sorted({unit.score for unit in units})
+    units = [
+        replace(unit, probability=(1 + ranked.index(unit.score)) / (1 + len(ranked)))
+        for unit in units
+    ]
+    few, many = (select_probable(units, max(one, other)), select_probable(units, min(one, other)))
+    assert few <= many
+    for index, unit in enumerate(units):
+        if not unit.only_heads and (unit.probability or 0) >= min(one, other):
+            assert {index, *unit.needs} <= many
+    assert bool(few) == any(not unit.only_heads for unit in units)

@@ -40,8 +40,8 @@ except ModuleNotFoundError as error:
     package = "matplotlib"
     raise MissingDependencyError(package, "report") from error
 
-_INK, _SOFT, _GRID, _BAND, _CARD = "#2b2724", "#6b635b", "#e7e1da", "#dcebdf", "#ffffff"
-_DRAFT, _TARGET = "#b4690e", "#0b6fb0"
+INK, SOFT, _GRID, _BAND, _CARD = "#2b2724", "#6b635b", "#e7e1da", "#dcebdf", "#ffffff"
+_DRAFT, TARGET = "#b4690e", "#0b6fb0"
 _SCORER_COLORS = (
     *("#0b6fb0", "#c2500a", "#0a7d5c", "#a54b7d", "#8a6d00"),
     *("#3d7fa6", "#7256c2", "#a12f3a", "#4f6b12"),
@@ -62,9 +62,9 @@ _ON_DARK = {
     _DRAFT: "#f0a64e",
     _BAND: "#24382a",
 }
-_PAGE_NAMES = {_INK: "ink", _SOFT: "soft", _GRID: "line", _CARD: "card"}
+_PAGE_NAMES = {INK: "ink", SOFT: "soft", _GRID: "line", _CARD: "card"}
 
-_DASHED = (0, (5, 3))
+DASHED = (0, (5, 3))
 _BAR_HEIGHT = 0.62
 _LABEL_HEIGHT = 0.06  # of the height of the axes
 _SIDE_BY_SIDE_POINTS = 6.0  # between scorers that keep about the same
@@ -159,7 +159,7 @@ def draw_quality(findings: Findings, scorers: Sequence[str], name: str) -> Pictu
             is_first = axes is panels[0]
             about = f"{task}, {count(group.cases, 'case')}"
             title = f"Quality against kept tokens: {about}" if is_first else about
-            _head(axes, title, _quality_key(findings) if is_first else "")
+            add_head(axes, title, _quality_key(findings) if is_first else "")
 
     title = f"Quality against kept tokens: {model_name(findings)}"
     return _draw(name, title, (width * columns, height * rows), onto)
@@ -197,22 +197,22 @@ def _draw_quality_panel(
     low, high = max(0.0, min(edges)), min(1.0, max(edges))
     room = 0.08 * (high - low) + (0.02 * full if findings.judge.is_of_likelihood else 0.02)
     axes.set_ylim(low - room, high + room)
-    axes.axhline(full, color=_INK, linewidth=1.4, linestyle=_DASHED)
+    axes.axhline(full, color=INK, linewidth=1.4, linestyle=DASHED)
     labels = [
         _draw_quality_line(axes, findings, scorers, scorer, group) for scorer in findings.scorers
     ]
-    labels.append((full, f"{reference_name(findings)}: {format_share(full)}", _INK))
+    labels.append((full, f"{reference_name(findings)}: {format_share(full)}", INK))
     if findings.judge.compares_with_full:
         lowest = findings.changed(full, -findings.margin)
         axes.axhspan(lowest, full, color=_BAND, linewidth=0)
         margin = f"{100 * findings.margin:g} {_unit(findings)} lower"
-        labels.append((lowest, margin, _SOFT))
+        labels.append((lowest, margin, SOFT))
     _label_right(axes, labels)
-    _tidy(axes, "y")
-    axes.set_xlabel("kept tokens / original tokens", color=_INK)
-    axes.set_ylabel(findings.judge.score_name, color=_INK)
-    _show_percent(axes.xaxis)
-    _show_percent(axes.yaxis)
+    tidy(axes, "y")
+    axes.set_xlabel("kept tokens / original tokens", color=INK)
+    axes.set_ylabel(findings.judge.score_name, color=INK)
+    show_percent(axes.xaxis)
+    show_percent(axes.yaxis)
 
 
 def _draw_quality_line(
@@ -272,9 +272,9 @@ def _draw_waiting(findings: Findings, name: str) -> Picture | None:
     def onto(figure: Figure) -> None:
         axes = figure.add_subplot()
         _draw_waiting_bars(axes, found)
-        _head(axes, f"Time to first token of {model_name(findings)}", key)
-        axes.set_xlabel("seconds", color=_INK)
-        figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=_INK)
+        add_head(axes, f"Time to first token of {model_name(findings)}", key)
+        axes.set_xlabel("seconds", color=INK)
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=INK)
 
     title = f"Time to first token: {model_name(findings)}"
     return _draw(name, title, (9.0, 1.9 + 0.44 * len(found)), onto)
@@ -285,7 +285,7 @@ def _draw_waiting_bars(axes: Axes, found: Mapping[str, VariantSummary]) -> None:
     first = [one.first_token_seconds or 0.0 for one in found.values()]
     bars: dict[str, Any] = {"height": _BAR_HEIGHT}
     axes.barh(list(found), draft, color=_DRAFT, label="compression", **bars)
-    axes.barh(list(found), first, left=draft, color=_TARGET, label="model's first token", **bars)
+    axes.barh(list(found), first, left=draft, color=TARGET, label="model's first token", **bars)
     for row, one in enumerate(found.values()):
         total = one.first_token_with_draft_seconds or 0.0
         speedup = f" ({format_speedup(one, next(iter(found.values())))})" if row else ""
@@ -293,7 +293,7 @@ def _draw_waiting_bars(axes: Axes, found: Mapping[str, VariantSummary]) -> None:
     longest = max(before + after for before, after in zip(draft, first, strict=True))
     axes.set_xlim(0, longest * 1.42 or 1.0)
     axes.set_ylim(len(found) - 0.5, -0.6)
-    _tidy(axes, "x")
+    tidy(axes, "x")
 
 
 def _draw_budget(findings: Findings, scorers: Sequence[str], name: str) -> Picture | None:
@@ -308,23 +308,23 @@ def _draw_budget(findings: Findings, scorers: Sequence[str], name: str) -> Pictu
         kept_axes, seconds_axes = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
         for row, (variant, one, color) in enumerate(zip(variants, found, colors, strict=True)):
             asked, kept = variant.keep_fraction, one.kept_tokens_fraction or 0.0
-            kept_axes.plot([asked, asked], [row - 0.32, row + 0.32], color=_INK, linewidth=1.6)
+            kept_axes.plot([asked, asked], [row - 0.32, row + 0.32], color=INK, linewidth=1.6)
             kept_axes.plot([asked, kept], [row, row], color=color, linewidth=1.6)
             mark = _mark_of(str(variant.scorer), scorers)
             kept_axes.plot([kept], [row], marker=mark, markersize=8, color=color)
-            _label(kept_axes, format_share(kept), (max(asked, kept), row), right=10, color=_SOFT)
+            _label(kept_axes, format_share(kept), (max(asked, kept), row), right=10, color=SOFT)
             took = one.draft_seconds or 0.0
             seconds_axes.barh([row], [took], height=_BAR_HEIGHT, color=color)
             seconds = f"{took:.2g} s" if took < 1 else f"{took:.1f} s"
             _label(seconds_axes, seconds, (took, row))
         kept_axes.set_yticks(range(len(variants)), [variant.name for variant in variants])
         kept_axes.set_ylim(len(variants) - 0.4, -0.6)
-        _show_percent(kept_axes.xaxis)
+        show_percent(kept_axes.xaxis)
         for axes in (kept_axes, seconds_axes):
             axes.set_xlim(0, axes.get_xlim()[1] * 1.25 or 1.0)
-            _tidy(axes, "x")
-        _head(kept_axes, "Requested and kept tokens", "line: requested; mark: kept")
-        _head(seconds_axes, "Seconds to compress", f"median of {count(cases, 'case')}")
+            tidy(axes, "x")
+        add_head(kept_axes, "Requested and kept tokens", "line: requested; mark: kept")
+        add_head(seconds_axes, "Seconds to compress", f"median of {count(cases, 'case')}")
 
     title = "Compression: requested tokens, kept tokens and seconds"
     return _draw(name, title, (11.0, 1.7 + 0.4 * len(variants)), onto)
@@ -354,18 +354,18 @@ def _draw_cost(findings: Findings, scorers: Sequence[str], name: str) -> Picture
         names = [one.name for one in findings.compressed_variants]
         if any(cost.draft for cost in costs.values()):
             points = sorted((kept[one], costs[one].target) for one in names)
-            axes.plot(*zip(*points, strict=True), color=_SOFT, marker=".", linestyle=":")
-            labels.append((points[-1][1], "reading only", _SOFT))
-        axes.axhline(full, color=_INK, linewidth=1.4, linestyle=_DASHED)
+            axes.plot(*zip(*points, strict=True), color=SOFT, marker=".", linestyle=":")
+            labels.append((points[-1][1], "reading only", SOFT))
+        axes.axhline(full, color=INK, linewidth=1.4, linestyle=DASHED)
         _limit_widths(axes, [kept[one] for one in names])
         axes.set_ylim(0, max(cost.total for cost in costs.values()) * 1.12 or 1.0)
-        _label_right(axes, [*labels, (full, f"{reference_name(findings)}: {full:.3g}", _INK)])
-        _tidy(axes, "y")
-        axes.set_xlabel("kept tokens / original tokens", color=_INK)
-        axes.set_ylabel(findings.currency, color=_INK)
-        _show_percent(axes.xaxis)
+        _label_right(axes, [*labels, (full, f"{reference_name(findings)}: {full:.3g}", INK)])
+        tidy(axes, "y")
+        axes.set_xlabel("kept tokens / original tokens", color=INK)
+        axes.set_ylabel(findings.currency, color=INK)
+        show_percent(axes.xaxis)
         title = f"Cost of {PROMPTS:,} prompts to {model_name(findings)}"
-        _head(axes, title, "reading by the model, and the machine that compresses")
+        add_head(axes, title, "reading by the model, and the machine that compresses")
 
     title = f"Cost of prompts against kept tokens: {model_name(findings)}"
     return _draw(name, title, (8.6, 4.8), onto)
@@ -397,9 +397,9 @@ def draw_break_even(
     """
     least = break_even.least_tokens
     longest = max_tokens or (round(2.5 * least) if least and least > 1 else 10_000)
-    with _figure((8.5, 5), "specprefill") as figure:
+    with new_figure((8.5, 5), "specprefill") as figure:
         _draw_lengths(figure.add_subplot(), break_even, longest)
-        figure.savefig(path, dpi=150, metadata=_no_metadata(Path(path).suffix.lower()))
+        figure.savefig(path, dpi=150, metadata=no_metadata(Path(path).suffix.lower()))
 
 
 def _draw_lengths(axes: Axes, break_even: BreakEven, longest: int) -> None:
@@ -407,21 +407,21 @@ def _draw_lengths(axes: Axes, break_even: BreakEven, longest: int) -> None:
     without = [break_even.without_compression(tokens) for tokens in lengths]
     compressed = [break_even.with_compression(tokens) for tokens in lengths]
     axes.plot(lengths, without, color=_DRAFT, linewidth=2.2)
-    axes.plot(lengths, compressed, color=_TARGET, linewidth=2.2)
+    axes.plot(lengths, compressed, color=TARGET, linewidth=2.2)
     axes.set_xlim(0, longest)
     axes.set_ylim(0, max(*without, *compressed) * 1.08 or 1)
     ends = [
         (without[-1], "without compression", _DRAFT),
-        (compressed[-1], "with compression", _TARGET),
+        (compressed[-1], "with compression", TARGET),
     ]
     _label_right(axes, ends)
     least = break_even.least_tokens
     if least is not None and 1 < least < longest:
         saved = [now < before for now, before in zip(compressed, without, strict=True)]
-        axes.fill_between(lengths, without, compressed, where=saved, color=_TARGET, alpha=0.12)
-        axes.axvline(least, color=_INK, linewidth=1, linestyle=_DASHED)
+        axes.fill_between(lengths, without, compressed, where=saved, color=TARGET, alpha=0.12)
+        axes.axvline(least, color=INK, linewidth=1, linestyle=DASHED)
         crossing = break_even.without_compression(least)
-        axes.plot([least], [crossing], marker="o", color=_INK, markersize=7)
+        axes.plot([least], [crossing], marker="o", color=INK, markersize=7)
         is_left = least < longest / 2
         axes.annotate(
             f"break-even:\n{least:,} tokens",
@@ -431,12 +431,12 @@ def _draw_lengths(axes: Axes, break_even: BreakEven, longest: int) -> None:
             textcoords="offset points",
             ha="left" if is_left else "right",
             va="top",
-            color=_INK,
+            color=INK,
         )
-    _head(axes, _TITLES[break_even.quantity], break_even.verdict)
-    _tidy(axes, "y")
-    axes.set_xlabel(f"tokens of the text ({_format_budget(break_even)})", color=_INK)
-    axes.set_ylabel(_QUANTITIES[break_even.quantity], color=_INK)
+    add_head(axes, _TITLES[break_even.quantity], break_even.verdict)
+    tidy(axes, "y")
+    axes.set_xlabel(f"tokens of the text ({_format_budget(break_even)})", color=INK)
+    axes.set_ylabel(_QUANTITIES[break_even.quantity], color=INK)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda tokens, _: f"{tokens:,.0f}"))
 
 
@@ -454,7 +454,7 @@ def _draw(
     name: str, title: str, size: tuple[float, float], onto: Callable[[Figure], None]
 ) -> Picture:
     """Draw a picture onto a figure of a size in inches; deterministic."""
-    with _figure(size, name) as figure:
+    with new_figure(size, name) as figure:
         onto(figure)
         svg = _saved(figure, "svg")
         figure.set_layout_engine("none")  # laid out already, and layout is slow
@@ -462,7 +462,7 @@ def _draw(
 
 
 @contextmanager
-def _figure(size: tuple[float, float], salt: str) -> Iterator[Figure]:
+def new_figure(size: tuple[float, float], salt: str) -> Iterator[Figure]:
     # Text stays text in SVG, dollars are not formulas, and ids are neither random nor shared.
     settings: dict[Any, Any] = {
         "font.size": 11,
@@ -476,11 +476,11 @@ def _figure(size: tuple[float, float], salt: str) -> Iterator[Figure]:
 
 def _saved(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
     buffer = BytesIO()
-    figure.savefig(buffer, format=kind, dpi=150, metadata=_no_metadata(f".{kind}"))
+    figure.savefig(buffer, format=kind, dpi=150, metadata=no_metadata(f".{kind}"))
     return buffer.getvalue()
 
 
-def _no_metadata(suffix: str) -> dict[Any, Any] | None:
+def no_metadata(suffix: str) -> dict[Any, Any] | None:
     """Leave out dates and versions: the same picture is the same bytes."""
     return {".svg": {"Date": None}, ".png": {"Software": None}}.get(suffix)
 
@@ -493,25 +493,25 @@ def _mark_of(scorer: str, scorers: Sequence[str]) -> str:
     return _MARKS[scorers.index(scorer) % len(_MARKS)]
 
 
-def _head(axes: Axes, title: str, subtitle: str) -> None:
+def add_head(axes: Axes, title: str, subtitle: str) -> None:
     title, subtitle = (_UNPRINTABLE.sub("\ufffd", text) for text in (title, subtitle))
     lines = subtitle.count("\n") + 1 if subtitle else 0
-    axes.set_title(title, loc="left", fontweight="bold", color=_INK, pad=8 + 14 * lines)
+    axes.set_title(title, loc="left", fontweight="bold", color=INK, pad=8 + 14 * lines)
     axes.annotate(
         subtitle,
         (0, 1),
         xycoords="axes fraction",
         xytext=(0, 7),
         textcoords="offset points",
-        color=_SOFT,
+        color=SOFT,
         fontsize=9.5,
     )
 
 
-def _tidy(axes: Axes, grid: Literal["x", "y"]) -> None:
+def tidy(axes: Axes, grid: Literal["x", "y"]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_SOFT)
-    axes.tick_params(colors=_SOFT, labelcolor=_INK)
+    axes.spines[["left", "bottom"]].set_color(SOFT)
+    axes.tick_params(colors=SOFT, labelcolor=INK)
     if grid == "x":
         axes.tick_params(axis="y", length=0)
     axes.grid(axis=grid, color=_GRID)
@@ -522,12 +522,12 @@ def _limit_widths(axes: Axes, widths: Sequence[float], most: float = math.inf) -
     axes.set_xlim(0, min(most, max(widths) * 1.15) or 1.0)
 
 
-def _show_percent(axis: Axis) -> None:
+def show_percent(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
 
 
 def _label(
-    axes: Axes, text: str, place: tuple[float, float], *, right: float = 6, color: str = _INK
+    axes: Axes, text: str, place: tuple[float, float], *, right: float = 6, color: str = INK
 ) -> None:
     axes.annotate(
         text, place, xytext=(right, 0), textcoords="offset points", va="center", color=color
@@ -547,7 +547,7 @@ def _label_right(axes: Axes, labels: Sequence[_Label]) -> None:
             textcoords="offset points",
             va="center",
             color=color,
-            fontweight="normal" if color == _SOFT else "bold",
+            fontweight="normal" if color == SOFT else "bold",
             annotation_clip=False,
         )
 

@@ -89,7 +89,10 @@ def test_any_draft_gets_a_profile(tmp_path, cache, architecture, probe):
     assert found["profile"] == str(path)
     assert [list(recall) for recall in found["recall"].values()] == [KEEPS] * 5
     profile = ReadoutProfile.load(path)
-    assert profile.measured == {"recall": found["recall"], "by_kind": found["by_kind"]}
+    names = ["recall", "by_kind", *([] if probe else ["target_recall"])]
+    assert profile.measured == {name: found[name] for name in names}
+    # Invented cases say nothing of real ones.
+    assert (profile.score_calibration is None) == bool(probe)
     assert found["left_out"] == (0 if probe else 1)
     assert profile.fitted_on["cases"] == (probe or 12)
     assert profile.fitted_on["validation"] == found["validation"]
@@ -115,6 +118,12 @@ def test_the_users_questions_and_their_source_are_in_the_profile(tmp_path):
     }
     assert profile.readout.window_tokens == 128
     assert any(profile.readout.own_weights)
+    assert profile.score_calibration is not None
+    assert profile.score_calibration.cases == 12
+    # Of the next case nothing is known: 12 of 13.
+    assert len(profile.score_calibration.least_log_shares) == 184
+    [covered] = re.findall(r"lights +(\d+)% +[\d.]+%", result.stdout)
+    assert int(covered) == round(100 * profile.measured["target_recall"]["lights"]["coverage"])
     assert "readout, all cases" in result.stdout
     assert "Left out 1 cases" in result.stdout
     assert str(output) in "".join(result.stdout.split())
@@ -219,6 +228,7 @@ def test_what_is_not_beaten_is_named(monkeypatch, tmp_path, ours, theirs, rival)
         kinds: ClassVar = {"k": 48}
         units: ClassVar = [None] * 48
         validation = "others"
+        coverage: ClassVar = {}
 
         def compare(self, _, count, *__):
             return [(name, {"k": {"0.1": share}}) for name, share in compared] if count else []
@@ -251,3 +261,27 @@ def test_a_draft_that_is_not_there_is_named(tmp_path):
     result = run("--draft", tmp_path / "nowhere", "--probe", 8, code=2)
     assert "nowhere" in result.output
     assert "Traceback" not in result.output
+
+
+def test_the_picture_shows_the_users_own_cases(tmp_path):
+    pytest.importorskip("matplotlib")
+    place = save_tiny_draft(tmp_path / "draft")
+    path = tmp_path / "reliability.svg"
+    options = ("--draft", place, "--pairs", pairs_file(tmp_path), "--probe", 8, "--compare", 0)
+    run(*options, "--picture", path)
+    shown = re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
+    assert "lights" in shown
+    assert any(text.startswith("12 of ") for text in shown)
+    assert not {"chat", "logs"} & set(shown)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--picture", "a.svg"), "give --pairs"),
+        (("--picture", "a.txt", "--pairs", "x.jsonl"), "a .png or .svg file"),
+        (("--picture", "no/such/a.svg", "--pairs", "x.jsonl"), "no such folder"),
+    ],
+)
+def test_a_picture_that_cannot_be_made_is_refused_first(options, message):
+    assert message in run(*options, code=2).stderr

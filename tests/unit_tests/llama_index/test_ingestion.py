@@ -238,6 +238,7 @@ class TestSerialization:
                 "keep_fraction": None,
                 "max_tokens": 16,
                 "attention_mass": None,
+                "target_recall": None,
                 "min_tokens": 64,
             },
             "query": "dog barked",

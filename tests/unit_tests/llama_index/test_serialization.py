@@ -46,6 +46,7 @@ def test_a_dictionary_holds_the_budget_as_json(door) -> None:
             "keep_fraction": 0.25,
             "max_tokens": 800,
             "attention_mass": None,
+            "target_recall": None,
             "min_tokens": 64,
         },
         "compressor": "a compressor: pass compressor= to restore it",

@@ -1,0 +1,70 @@
+"""The reliability diagram: how often units are needed, by the probability that was predicted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from specprefill_integrations.evaluation._report._pictures import (
+    DASHED,
+    INK,
+    SOFT,
+    TARGET,
+    add_head,
+    new_figure,
+    no_metadata,
+    show_percent,
+    tidy,
+)
+from specprefill_integrations.evaluation._statistics import wilson_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLUMNS = 4
+_INCHES = 2.7
+_KEY = (
+    "Share of the units that are needed (up), by their predicted probability (right):\n"
+    "on the line, the prediction is right. Held-out cases; bars: 95 % interval; larger: more units."
+)
+
+Bins = Sequence[tuple[float, int, int]]
+"""Groups of units: mean probability, number of needed units, number of units."""
+
+
+def draw_reliability(bins: Mapping[str, Bins], path: Path | str) -> None:
+    """Draw a panel for each kind of case.
+
+    Args:
+        bins: Groups of units by kind.
+        path: File to write, such as a `.png` or `.svg`.
+    """
+    columns = min(_COLUMNS, max(2, len(bins)))
+    rows = math.ceil(len(bins) / columns)
+    size = (_INCHES * columns, _INCHES * rows + 0.9)
+    with new_figure(size, "reliability") as figure:
+        figure.suptitle(_KEY, x=0.01, ha="left", fontsize=9.5, color=SOFT)
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes in panels[len(bins) :]:
+            axes.set_visible(False)
+        for axes, (kind, own) in zip(panels, bins.items(), strict=False):
+            _draw_panel(axes, own)
+            needed, units = sum(one[1] for one in own), sum(one[2] for one in own)
+            add_head(axes, kind, f"{needed:,} of {units:,} units needed")
+        figure.savefig(path, dpi=150, metadata=no_metadata(Path(path).suffix.lower()))
+
+
+def _draw_panel(axes: Axes, bins: Bins) -> None:
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=DASHED)
+    places = [probability for probability, _, _ in bins]
+    lows, highs = zip(*(wilson_interval(needed, units) for _, needed, units in bins), strict=True)
+    sizes = [12 + 12 * math.log10(units) for *_, units in bins]
+    axes.vlines(places, lows, highs, color=TARGET, linewidth=1.2, alpha=0.6)
+    axes.scatter(places, [needed / units for _, needed, units in bins], s=sizes, color=TARGET)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    show_percent(axes.xaxis)
+    show_percent(axes.yaxis)
+    tidy(axes, "y")
