@@ -285,6 +285,7 @@ OF_ONE: dict[str, Sequence[Any]] = {
     **{f"FieldNames.{name}": ["name", [7], None] for name in FieldNames.__slots__},
     "as_token_counter.counter": [],  # refused as `count_tokens`, which integrations call it
     "AttentionScorer.draft": [*NOTHING, None],
+    "ScoreCalibration.cases": [*NO_COUNT, 0],
     "EncoderSpanScorer.draft": [*NOTHING, None],
     "from_pair.model": [*NOTHING, None],
     "from_pair.tokenizer": [*NOTHING, None],
