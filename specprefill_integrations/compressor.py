@@ -22,6 +22,7 @@ from specprefill_integrations.pipeline import _steps as steps
 from specprefill_integrations.pipeline._failures import FailureLog
 from specprefill_integrations.pipeline._protection import DEFAULT_PROTECTION, ProtectionRule
 from specprefill_integrations.pipeline._query_intent import LeaveWhole, needs_every_word
+from specprefill_integrations.pipeline._score_budgets import check_possible
 from specprefill_integrations.pipeline._selection import Selector
 from specprefill_integrations.pipeline._steps import Call, Split, Stages, StepError
 from specprefill_integrations.pipeline._token_counting import as_token_counter
@@ -328,6 +329,16 @@ class ContextCompressor:
         """Texts that came back unchanged so far, by skip reason."""
         return self._skips.counts()
 
+    def check_budget(self, budget: Budget) -> None:
+        """Check that a budget can be met, as far as is known before the draft is loaded.
+
+        Raises:
+            BudgetError: It has a `target_recall`, and the scores of this scorer, or of the units of
+                this splitter, are not calibrated.
+        """
+        check("budget", budget, Budget)
+        check_possible(budget, self.scorer, self.splitter)
+
     def compress(
         self,
         text: str,
@@ -348,6 +359,7 @@ class ContextCompressor:
             The kept parts and their places in the text.
 
         Raises:
+            BudgetError: See `check_budget`.
             TypeError: An argument has another type.
             Exception: The failure of a stage, if the compressor has `on_error="raise"`.
         """
@@ -379,12 +391,14 @@ class ContextCompressor:
             One result per text, in the same order.
 
         Raises:
+            BudgetError: See `check_budget`.
             TypeError: An argument has another type; a single text is no sequence of texts.
             ValueError: The numbers of hints and texts differ.
             Exception: The failure of a stage, if the compressor has `on_error="raise"`.
         """
         deadline = Deadline.after(self.stages.deadline_seconds)
         call = _call(texts, query, budget, hints)
+        self.check_budget(budget)
         try:
             with deadline.applied():
                 found = self._split(call)
@@ -434,6 +448,7 @@ class ContextCompressor:
         """
         deadline = Deadline.after(self.stages.deadline_seconds)
         call = _call(texts, query, budget, hints)
+        self.check_budget(budget)
         try:
             with steps.failing_as("counter_failed", call, is_awaited=True):
                 found = await deadline.wait_for(run_in_thread(lambda: self._split(call)))

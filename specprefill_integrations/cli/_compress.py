@@ -32,6 +32,7 @@ from specprefill_integrations.cli._options import (
     ScorerName,
     WindowTokens,
     check_max_tokens,
+    check_target_recall,
 )
 from specprefill_integrations.cli._progress import working
 from specprefill_integrations.cli._source_texts import Source, read_sources
@@ -106,6 +107,14 @@ def compress(  # noqa: PLR0913 - one parameter per option
         int | None,
         typer.Option(callback=check_max_tokens, help="Most tokens to keep of all files together."),
     ] = None,
+    target_recall: Annotated[
+        float | None,
+        typer.Option(
+            callback=check_target_recall,
+            help="Probability that all that the question needs is kept, in (0, 1). With --keep or "
+            "--max-tokens, which may keep less.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     html: Annotated[
         Path | None,
@@ -138,11 +147,14 @@ def compress(  # noqa: PLR0913 - one parameter per option
     In a terminal, the whole text is shown with the kept parts highlighted; in a pipe, only the kept
     parts are written.
     """
-    if (keep is None) == (max_tokens is None):
-        fail("give either --keep or --max-tokens", USAGE_ERROR)
-    if profile is not None and scorer != "readout":
-        fail("--profile is for --scorer readout", USAGE_ERROR)
-    budget = Budget(keep_fraction=keep, max_tokens=max_tokens)
+    limits = (keep is not None) + (max_tokens is not None)
+    if limits > 1 or not (limits or target_recall):
+        fail("give either --keep or --max-tokens, or --target-recall", USAGE_ERROR)
+    if scorer != "readout":
+        for name, value in (("--profile", profile), ("--target-recall", target_recall)):
+            if value is not None:
+                fail(f"{name} is for --scorer readout", USAGE_ERROR)
+    budget = Budget(keep_fraction=keep, max_tokens=max_tokens, target_recall=target_recall)
     options = DraftOptions(
         draft=draft,
         scorer=scorer,

@@ -126,6 +126,7 @@ def as_json_line(report: Report) -> str:
         "budget": {
             "keep_fraction": report.budget.keep_fraction,
             "max_tokens": report.budget.max_tokens,
+            "target_recall": report.budget.target_recall,
         },
         "documents": [
             {
@@ -157,6 +158,11 @@ def as_plain_text(results: Sequence[Compression]) -> str:
 
 def format_budget(budget: Budget) -> str:
     """Describe a budget: `at most 800 tokens`."""
+    limits = []
     if budget.max_tokens is not None:
-        return f"at most {budget.max_tokens:,} tokens"
-    return f"{100 * (budget.keep_fraction or 0):.4g}% of the tokens"
+        limits.append(f"at most {budget.max_tokens:,} tokens")
+    if budget.keep_fraction is not None:
+        limits.append(f"{100 * budget.keep_fraction:.4g}% of the tokens")
+    if budget.target_recall is not None:
+        limits.append(f"all that is needed with probability {budget.target_recall:.4g}")
+    return ", ".join(limits)

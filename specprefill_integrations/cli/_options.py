@@ -119,6 +119,13 @@ def check_max_tokens(max_tokens: int | None) -> int | None:
     return max_tokens
 
 
+def check_target_recall(target_recall: float | None) -> float | None:
+    """Refuse a target that is 0, 1 or no probability."""
+    if target_recall is not None and not 0 < target_recall < 1:
+        fail(f"--target-recall takes a number in (0, 1); got {target_recall:g}", USAGE_ERROR)
+    return target_recall
+
+
 Draft = Annotated[
     str | None,
     typer.Option(

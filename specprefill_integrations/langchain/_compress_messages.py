@@ -72,7 +72,8 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
         A step from messages, or a prompt's value, to as many messages.
 
     Raises:
-        BudgetError: `min_tokens="auto"` with a budget that names no share of a text.
+        BudgetError: `min_tokens="auto"` with a budget that names no share of a text, or a
+            `target_recall` with scores that are not calibrated.
         TypeError: An argument has another type.
         ValueError: An argument is out of range.
     """

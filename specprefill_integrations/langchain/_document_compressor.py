@@ -8,7 +8,8 @@ from typing import Any
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.runnables import Runnable, RunnableLambda, ensure_config
-from pydantic import ConfigDict
+from pydantic import ConfigDict, model_validator
+from typing_extensions import Self
 
 from specprefill_integrations._arguments import check
 from specprefill_integrations._concurrency import run_in_thread
@@ -49,6 +50,12 @@ class SpecPrefillDocumentCompressor(BaseDocumentCompressor):
 
     metrics: CompressionMetrics | None = None
     """Metrics to add counts to; None is `process_metrics()`."""
+
+    @model_validator(mode="after")
+    def _check_budget(self) -> Self:
+        if self.compressor is not None:
+            self.compressor.check_budget(self.budget)
+        return self
 
     def compress_documents(
         self,

@@ -130,7 +130,8 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             name: The middleware's name: two in one agent need different ones.
 
         Raises:
-            BudgetError: `min_tokens="auto"` with a budget that names no share of a text.
+            BudgetError: `min_tokens="auto"` with a budget that names no share of a text, or a
+                `target_recall` with scores that are not calibrated.
             TypeError: An argument has another type.
             ValueError: `min_tokens` is out of range, or cannot be measured; see `Thresholds.check`.
         """

@@ -83,7 +83,8 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
             `min_tokens="auto"`.
 
     Raises:
-        BudgetError: `min_tokens="auto"` with a budget that names no share of a text.
+        BudgetError: `min_tokens="auto"` with a budget that names no share of a text, or a
+            `target_recall` with scores that are not calibrated.
         TypeError: An argument has another type.
         ValueError: `min_tokens` is out of range, or cannot be measured; see `Thresholds.check`.
     """

@@ -5,8 +5,15 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, field_serializer
+from llama_index.core.bridge.pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_serializer,
+    model_validator,
+)
 from llama_index.core.schema import BaseComponent
+from typing_extensions import Self
 
 from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
@@ -32,6 +39,13 @@ class WithCompressor(BaseModel):
         exclude=True,
         description="Metrics to add counts to; None is `process_metrics()`.",
     )
+
+    @model_validator(mode="after")
+    def _check_budget(self) -> Self:
+        budget = getattr(self, "budget", None)
+        if self.compressor is not None and budget is not None:
+            self.compressor.check_budget(budget)
+        return self
 
     @field_serializer("compressor")
     def _compressor_as_text(self, compressor: ContextCompressor | None) -> str | None:

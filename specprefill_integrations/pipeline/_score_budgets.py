@@ -14,10 +14,15 @@ from typing import Any
 from specprefill_integrations.errors import BudgetError
 from specprefill_integrations.pipeline._selection import best_first, with_needs
 from specprefill_integrations.scoring._score_calibration import ScoreCalibration
-from specprefill_integrations.scoring._span_scorer import SpanScorer
+from specprefill_integrations.scoring._span_scorer import ScorerWrapper, SpanScorer
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting._by_kind import SplitByKind
 from specprefill_integrations.types import Budget, Unit
+
+_NOT_CALIBRATED = (
+    "Budget(target_recall=...) needs calibrated scores of the default units (SplitByKind): those "
+    "of a draft whose profile has a calibration, as `specprefill calibrate --pairs` makes it."
+)
 
 # Tolerance for sums of shares.
 _ROUNDING = 1e-9
@@ -28,6 +33,19 @@ def calibration_of(scorer: SpanScorer, splitter: Splitter[Any]) -> ScoreCalibrat
     if not isinstance(splitter, SplitByKind) or not scorer.scores_are_logarithms:
         return None
     return scorer.score_calibration
+
+
+def check_possible(budget: Budget, scorer: SpanScorer, splitter: Splitter[Any]) -> None:
+    """Check, as far as is known without a draft, that the scores for a target can be calibrated.
+
+    Raises:
+        BudgetError: There is a target, and the scorer or the splitter rules it out.
+    """
+    while isinstance(scorer, ScorerWrapper) and not _has_own_calibration(scorer):
+        scorer = scorer.scorer
+    is_possible = _has_own_calibration(scorer) and isinstance(splitter, SplitByKind)
+    if budget.target_recall is not None and not is_possible:
+        raise BudgetError(_NOT_CALIBRATED)
 
 
 def check_target(budget: Budget, calibration: ScoreCalibration | None) -> None:
@@ -161,9 +179,10 @@ def with_probabilities(
 
 def _least_probability(target_recall: float, calibration: ScoreCalibration | None) -> float:
     if calibration is None:
-        msg = (
-            "Budget(target_recall=...) needs calibrated scores of the default units (SplitByKind): "
-            "those of a draft whose profile has them. `specprefill calibrate` makes one."
-        )
-        raise BudgetError(msg)
+        raise BudgetError(_NOT_CALIBRATED)
     return calibration.least_probability(target_recall)
+
+
+def _has_own_calibration(scorer: SpanScorer) -> bool:
+    inherited = (SpanScorer.score_calibration, ScorerWrapper.score_calibration)
+    return type(scorer).score_calibration not in inherited

@@ -66,7 +66,8 @@ class ToolResultCompressor:
     A failure passes the texts through unchanged, unless the compressor has `on_error="raise"`.
 
     Raises:
-        BudgetError: `min_tokens="auto"` with a budget that names no share of a text.
+        BudgetError: `min_tokens="auto"` with a budget that names no share of a text, or a
+            `target_recall` with scores that are not calibrated.
         TypeError: A setting has another type, such as a single text for `exclude_tools`.
         ValueError: `min_tokens` is out of range, or cannot be measured; see `Thresholds.check`.
     """
@@ -128,7 +129,10 @@ class ToolResultCompressor:
         object.__setattr__(self, "tool_policies", dict(self.tool_policies or {}))
         object.__setattr__(self, "thresholds", Thresholds(self.ttft_log))
         for policy in (ToolPolicy(), *(self.tool_policies or {}).values()):
-            self.thresholds.check(*self._limits(policy))
+            min_tokens, budget = self._limits(policy)
+            self.thresholds.check(min_tokens, budget)
+            if self.compressor is not None:
+                self.compressor.check_budget(budget)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ToolResultCompressor:
         """Return the same object: it is frozen, and copies share its store and its metrics."""

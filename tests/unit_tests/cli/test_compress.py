@@ -133,7 +133,11 @@ class TestJson:
             "elapsed_seconds",
         ]
         [document] = report["documents"]
-        assert report["budget"] == {"keep_fraction": 0.4, "max_tokens": None}
+        assert report["budget"] == {
+            "keep_fraction": 0.4,
+            "max_tokens": None,
+            "target_recall": None,
+        }
         assert report["query"] == QUERY
         assert document["path"] == str(page)
         assert document["skipped_because"] is document["reason"] is None
@@ -244,6 +248,9 @@ class TestErrors:
         [
             ((), "either --keep or --max-tokens"),
             (("--keep", 0.2, "--max-tokens", 5), "either --keep or --max-tokens"),
+            (("--keep", 0.2, "--max-tokens", 5, "--target-recall", 0.9), "either --keep or"),
+            (("--target-recall", 1), "--target-recall takes a number in (0, 1); got 1"),
+            (("--target-recall", 0.9, "--scorer", "published"), "--scorer readout"),
             (("--keep", 1.5), "1.5"),
             (("--keep", "nan"), "nan"),
             (("--max-tokens", 0), "at least 1"),
@@ -255,6 +262,11 @@ class TestErrors:
     )
     def test_usage(self, page: Path, args: tuple[object, ...], message: str) -> None:
         self.check(run("compress", page, "--query", QUERY, *args), 2, message)
+
+    def test_a_target_needs_calibrated_scores(self, page: Path, asked: list[object]) -> None:
+        result = run("compress", page, "--query", QUERY, "--target-recall", 0.9)
+        self.check(result, 1, "specprefill calibrate --pairs")
+        assert len(asked) == 1
 
     def test_a_profile_that_cannot_be_had_now(self, page: Path) -> None:
         result = run_compress(page, "--profile", "nobody/nothing-such")

@@ -5,17 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
 from specprefill_integrations import Budget, Compression, ContextCompressor
 from specprefill_integrations.errors import BudgetError
+from specprefill_integrations.langchain import (
+    SpecPrefillDocumentCompressor,
+    SpecPrefillDocumentTransformer,
+    SpecPrefillMiddleware,
+    compress_messages,
+)
+from specprefill_integrations.llama_index import (
+    SpecPrefillNodePostprocessor,
+    SpecPrefillTransform,
+    compress_tools,
+)
 from specprefill_integrations.scoring import ScoreCalibration
 from specprefill_integrations.scoring._span_scorer import ScorerWrapper, SpanScorer
 from specprefill_integrations.splitting import ProseSplitter
 from specprefill_integrations.testing import KeywordScorer
+from specprefill_integrations.tool_results import ToolPolicy
 from specprefill_integrations.types import Span, Unit
 
 # Four shares of one half, a quarter and two eighths.
@@ -50,7 +63,8 @@ class ByShare(ScorerWrapper):
         ]
 
 
-COMPRESSOR = ContextCompressor(ByShare(KeywordScorer()), on_error="raise")
+BY_SHARE = ByShare(KeywordScorer())
+COMPRESSOR = ContextCompressor(BY_SHARE, on_error="raise")
 
 
 def kept(budget: Budget, compressor: ContextCompressor = COMPRESSOR) -> list[str]:
@@ -116,31 +130,62 @@ class TestProbabilities:
         assert CALIBRATION.probabilities([], []) == []
 
 
-class TestMissingCalibration:
-    """The texts pass through unchanged, so what is needed is kept; and the log says why."""
+class TestWhatCannotBe:
+    """Scorers and splitters that are never calibrated: refused at once, whatever `on_error` is."""
 
     @pytest.mark.parametrize(
         ("scorer", "splitter"),
         [
             (KeywordScorer(), None),
-            (ByShare(KeywordScorer()), ProseSplitter()),
-            (ByShare(KeywordScorer()), lambda text: [Span(0, len(text))]),
+            (ScorerWrapper(KeywordScorer()), None),
+            (BY_SHARE, ProseSplitter()),
+            (BY_SHARE, lambda text: [Span(0, len(text))]),
         ],
-        ids=["scorer", "splitter", "function"],
+        ids=["scorer", "wrapper", "splitter", "function"],
     )
-    @pytest.mark.parametrize("more", [{}, {"max_tokens": 4}])
-    def test_without_one(
-        self,
-        scorer: SpanScorer,
-        splitter: Any,
-        more: dict[str, int],
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
+    def test_by_a_call(self, scorer: SpanScorer, splitter: Any) -> None:
         compressor = ContextCompressor(scorer, splitter=splitter)
-        budget = Budget(target_recall=0.5, **more)  # type: ignore[arg-type]
-        result = compressor.compress(TEXT, "Where?", budget=budget)
-        assert passes_through(result)
+        for more in ({}, {"max_tokens": 4}):
+            budget = Budget(target_recall=0.5, **more)
+            with pytest.raises(BudgetError, match=r"SplitByKind.*specprefill calibrate"):
+                compressor.compress(TEXT, "Where?", budget=budget)
+        compressor.compress(TEXT, "Where?", budget=Budget(max_tokens=4))
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            SpecPrefillDocumentCompressor,
+            SpecPrefillDocumentTransformer,
+            SpecPrefillMiddleware,
+            compress_messages,
+            SpecPrefillNodePostprocessor,
+            partial(SpecPrefillTransform, compressor_name="keywords", query="Where?"),
+            partial(compress_tools, []),
+            lambda **more: SpecPrefillMiddleware(
+                **{**more, "budget": Budget(max_tokens=9)},
+                tool_policies={"a": ToolPolicy(budget=more["budget"])},
+            ),
+        ],
+    )
+    def test_by_an_integration(self, make: Callable[..., Any]) -> None:
+        keywords = ContextCompressor(KeywordScorer())
+        with pytest.raises(ValueError, match=r"specprefill calibrate"):
+            make(compressor=keywords, budget=Budget(target_recall=0.9))
+        make(compressor=COMPRESSOR, budget=Budget(target_recall=0.9))
+
+
+class TestMissingCalibration:
+    """The texts pass through unchanged, so what is needed is kept; and the log says why."""
+
+    def test_a_profile_without_one(self, caplog: pytest.LogCaptureFixture) -> None:
+        class Unknown(ByShare):
+            score_calibration = None
+
+        budget = Budget(target_recall=0.5, max_tokens=4)
+        compressor = ContextCompressor(Unknown(KeywordScorer()))
+        assert passes_through(compressor.compress(TEXT, "Where?", budget=budget))
         assert "specprefill calibrate" in caplog.text
+        assert compressor.skip_counts == {"not_calibrated": 1}
         with pytest.raises(BudgetError, match="SplitByKind"):
             compressor.replace(on_error="raise").compress(TEXT, "Where?", budget=budget)
 
@@ -160,15 +205,14 @@ class TestMissingCalibration:
             assert passes_through(other.compress(TEXT, budget=Budget(target_recall=0.5)))
 
     def test_nothing_is_scored(self) -> None:
-        class Unasked(KeywordScorer):
+        class Unasked(ByShare):
+            score_calibration = None
+
             def score_spans(self, *_: object) -> list[list[float]]:
                 raise AssertionError
 
-        scorer: SpanScorer = Unasked()
-        with pytest.raises(BudgetError):
-            ContextCompressor(scorer, on_error="raise").compress(
-                TEXT, "Where?", budget=Budget(target_recall=0.5)
-            )
+        other = ContextCompressor(Unasked(KeywordScorer()))
+        assert passes_through(other.compress(TEXT, "Where?", budget=Budget(target_recall=0.5)))
 
 
 def passes_through(result: Compression) -> bool:
