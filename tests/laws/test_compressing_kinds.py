@@ -173,7 +173,9 @@ def test_what_is_left_over_buys_no_further_unit(
     if found.needs_no_cut or not request.texts:
         return
     scores = stages.scorer.score_spans(request.query, request.texts, request.spans)
-    [result] = steps.render(steps.select(steps.scored(found, scores, stages.scorer), stages))
+    [result] = steps.render(
+        steps.select(steps.scored(found, scores, stages.scorer), stages), stages.scorer
+    )
     document = found.documents[0]
     kept = {
         index
