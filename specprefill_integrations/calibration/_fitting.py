@@ -66,14 +66,18 @@ def fit(
     heads = len(readout.own_weights)
     penalties = np.full(len(start), _LEXICAL_PENALTY)
     penalties[: 2 * heads] = penalty
-    weights = _fitted_weights(cases, penalties, start)
-    own, around, lexical = np.split(weights, [heads, 2 * heads])
-    return replace(
-        readout,
-        own_weights=tuple(own.tolist()),
-        around_weights=tuple(around.tolist()),
-        lexical_weights=tuple(lexical.tolist()),
-    )
+    return _with_weights(readout, _fitted_weights(cases, penalties, start))
+
+
+def aligned(prior: LinearReadout, readout: LinearReadout) -> LinearReadout:
+    """Put a readout's weights in the order of another's features; it scores as it did before.
+
+    Args:
+        prior: The readout with the weights.
+        readout: The other one; heads and passes that it alone has get zero.
+    """
+    found = _with_weights(readout, weights_of(prior, readout))
+    return replace(found, feedback_units=prior.feedback_units)
 
 
 def weights_of(prior: LinearReadout, readout: LinearReadout) -> NDArray[np.float64]:
@@ -91,8 +95,20 @@ def weights_of(prior: LinearReadout, readout: LinearReadout) -> NDArray[np.float
         for weights in (prior.own_weights, prior.around_weights)
     ]
     wanted = list(product(readout.passes, readout.heads))
-    aligned = [own.get(key, 0.0) for own in found for key in wanted]
-    return np.array([*aligned, *prior.weights[2 * len(prior.own_weights) :]])
+    ordered = [own.get(key, 0.0) for own in found for key in wanted]
+    return np.array([*ordered, *prior.weights[2 * len(prior.own_weights) :]])
+
+
+def _with_weights(readout: LinearReadout, weights: NDArray[np.float64]) -> LinearReadout:
+    """Set all weights. Shape: (features,)."""
+    heads = len(readout.own_weights)
+    own, around, lexical = np.split(weights, [heads, 2 * heads])
+    return replace(
+        readout,
+        own_weights=tuple(own.tolist()),
+        around_weights=tuple(around.tolist()),
+        lexical_weights=tuple(lexical.tolist()),
+    )
 
 
 @dataclass(frozen=True, slots=True)

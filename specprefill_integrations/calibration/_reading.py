@@ -17,12 +17,13 @@ from specprefill_integrations.pipeline import _steps as steps
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_layers import draft_layers
 from specprefill_integrations.scoring._draft_model import DraftModel
-from specprefill_integrations.scoring._span_scorer import ScoreRequest
+from specprefill_integrations.scoring._lexical import LexicalMatcher
 from specprefill_integrations.scoring.readouts import ReadingPass
 from specprefill_integrations.scoring.readouts._linear import LinearReadout, linear_features
 from specprefill_integrations.types import Budget
 
 _FIRST_DEPTH = 0.2
+_FEEDBACK_UNITS = 2
 
 # Units too large for a budget are cut, so they depend on it a little.
 _BUDGET = Budget(keep_fraction=0.2)
@@ -35,8 +36,8 @@ class LabeledUnits:
     kind: str
     """Kind of case."""
 
-    request: ScoreRequest
-    """The question, the texts and the spans of their units."""
+    matcher: LexicalMatcher
+    """The question, and the units with their texts."""
 
     features: NDArray[np.float32]
     """Features as in `linear_features`. Shape: (units, features)."""
@@ -83,6 +84,7 @@ def all_heads(
         own_weights=zeros,
         around_weights=zeros,
         lookahead_tokens=lookahead_tokens,
+        feedback_units=_FEEDBACK_UNITS,
         window_tokens=window_tokens,
     )
 
@@ -113,7 +115,7 @@ def read_cases(
         readings, _ = scorer.read_spans(request.query, request.texts, request.spans)
         yield LabeledUnits(
             kind=case.kind,
-            request=request,
+            matcher=readings.matcher,
             features=linear_features(readings).astype(np.float32),
             pieces=pieces,
             tokens=np.array(found.costs),

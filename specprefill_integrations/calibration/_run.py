@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from specprefill_integrations._arguments import NonNegativeInt, PositiveInt, Share, checked
-from specprefill_integrations.calibration._fitting import fit, weights_of
+from specprefill_integrations.calibration._fitting import aligned, fit
 from specprefill_integrations.calibration._labeled_cases import LabeledCase
 from specprefill_integrations.calibration._reading import (
     LabeledUnits,
@@ -106,8 +106,9 @@ class Calibration:
         prior = _linear_readout(self.prior)
         if prior is None:
             return {}
-        weights = weights_of(prior, self.readout)
-        return _recall(self.units, [case.features @ weights for case in self.units])
+        before = aligned(prior, self.readout)
+        scores = [before.score_units(case.features, case.matcher) for case in self.units]
+        return _recall(self.units, scores)
 
     @cached_property
     def coverage(self) -> Mapping[str, Coverage]:
@@ -261,7 +262,7 @@ def _drawn(cases: Sequence[LabeledUnits], count: int) -> list[int]:
 
 
 def _scores(scorer: SpanScorer, case: LabeledUnits) -> Scores:
-    asked = case.request
+    asked = case.matcher.request
     return np.concatenate(scorer.score_spans(asked.query, asked.texts, asked.spans))
 
 

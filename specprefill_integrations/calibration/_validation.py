@@ -138,9 +138,9 @@ def _scores_of_groups(
     scores: list[Scores] = [np.zeros(0)] * len(cases)
     for group in np.unique(groups):
         others = [case for case, own in zip(cases, groups, strict=True) if own != group]
-        weights = fit(readout, others, prior=prior).weights
+        fitted = fit(readout, others, prior=prior)
         for i in np.nonzero(groups == group)[0].tolist():
-            scores[i] = cases[i].features @ weights
+            scores[i] = fitted.score_units(cases[i].features, cases[i].matcher)
     return scores
 
 

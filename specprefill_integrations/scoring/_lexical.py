@@ -13,6 +13,8 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
+from specprefill_integrations.scoring._span_scorer import ScoreRequest
+
 UNSPACED_SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
 """Scripts without spaces between words, as part of a regular expression's set: every character
 counts as a word."""
@@ -27,6 +29,11 @@ _PREFIX_CHARS = 5
 _CELL_CHARS = 200
 
 _NO_LETTER = regex.compile(r"[_\d]+")
+
+_ENDS_A_SENTENCE = regex.compile(r"\p{Sentence_Terminal}[\p{Pe}\p{Pf}\"']*\s*\Z")
+
+# A sentence is rarely longer; of a table without line breaks no more is needed.
+_FEEDBACK_CHARS = 400
 
 _STOP_WORDS = frozenset(
     regex.findall(
@@ -51,6 +58,63 @@ LEXICAL_FEATURES = (
     "is_first",
 )
 """Columns of `lexical_features`; new ones are added at the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LexicalMatcher:
+    """Matches the units of a request with its question's words, or with more words."""
+
+    request: ScoreRequest
+    """The question, the texts and the spans of their units."""
+
+    own: Sequence[NDArray[np.int64]]
+    """For each text, start and end characters of its units' tokens. Shape of each: (units, 2)."""
+
+    around: Sequence[NDArray[np.int64]]
+    """The same with their neighborhoods."""
+
+    def features(self, feedback: Sequence[int] = ()) -> NDArray[np.float64]:
+        """Compute `lexical_features`.
+
+        Args:
+            feedback: Units whose words are added to the question's, counted over all texts.
+
+        Returns:
+            Shape: (units, features).
+        """
+        asked = self.request
+        parts = [asked.query or "", *(self._text(unit)[:_FEEDBACK_CHARS] for unit in feedback)]
+        return lexical_features("\n".join(parts), asked.texts, self.own, self.around)
+
+    def feedback(self, scores: NDArray[np.float64], count: int) -> list[int]:
+        """Choose the units whose words may lead to more of what the question needs.
+
+        What a question asks about is often told in two texts, of which the second shares a name
+        with the first, not with the question. In a single text, in records and in lines of output,
+        words of the best units lead astray: so all of them must be sentences, and there must be
+        several texts.
+
+        Args:
+            scores: Scores of all units. Shape: (units,).
+            count: Number of units.
+
+        Returns:
+            The best units in descending order; none if they are not to be used.
+        """
+        if len(self.request.texts) < 2 or len(scores) <= count:  # noqa: PLR2004 - several
+            return []
+        best: list[int] = np.argsort(-scores, kind="stable")[:count].tolist()
+        are_sentences = all(_ENDS_A_SENTENCE.search(self._text(unit)[-8:]) for unit in best)
+        return best if are_sentences else []
+
+    def _text(self, unit: int) -> str:
+        """Return the text of a unit, counted over all texts."""
+        for text, spans in zip(self.request.texts, self.request.spans, strict=True):
+            if unit < len(spans):
+                return text[spans[unit].start : spans[unit].end]
+            unit -= len(spans)
+        msg = "there is no such unit"
+        raise IndexError(msg)
 
 
 def lexical_features(

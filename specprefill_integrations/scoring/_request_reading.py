@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer, TokenizedText
-from specprefill_integrations.scoring._lexical import lexical_features
+from specprefill_integrations.scoring._lexical import LexicalMatcher
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring._windows import Piece, Window, plan_windows
 from specprefill_integrations.scoring.readouts import SpanReadings
@@ -113,11 +113,12 @@ class RequestReading:
         readings = SpanReadings(
             own=means[is_own],
             around=means[~is_own],
-            lexical=lexical_features(
-                self.request.query or "",
-                self.request.texts,
-                [edges[: len(found)] for edges, found in zip(characters, spans, strict=True)],
-                [edges[len(found) :] for edges, found in zip(characters, spans, strict=True)],
+            matcher=LexicalMatcher(
+                request=self.request,
+                own=[edges[: len(found)] for edges, found in zip(characters, spans, strict=True)],
+                around=[
+                    edges[len(found) :] for edges, found in zip(characters, spans, strict=True)
+                ],
             ),
         )
         return readings, self._counts[is_own] > 0

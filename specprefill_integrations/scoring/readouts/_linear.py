@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from specprefill_integrations._arguments import NonNegativeInt, PositiveInt, checked
-from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES
+from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES, LexicalMatcher
 from specprefill_integrations.scoring.readouts._readout import (
     DraftLayers,
     PromptLayout,
@@ -56,6 +57,10 @@ class LinearReadout:
     lexical_weights: tuple[float, ...] = (0.0,) * len(LEXICAL_FEATURES)
     """Weights of the matches with the question's words, in the order of `LEXICAL_FEATURES`; 0 for
     those that are missing at the end."""
+
+    feedback_units: NonNegativeInt = 0
+    """Number of best units whose words are added to the question's for a second look, see
+    `score_units`. 0: a single look."""
 
     window_tokens: PositiveInt = 1024
     """Context tokens read at a time."""
@@ -115,9 +120,33 @@ class LinearReadout:
         return LinearReduction(layout, self.heads, self.passes)
 
     def score(self, readings: SpanReadings) -> NDArray[np.float64]:
-        """Compute the weighted sum. See `Readout.score`."""
-        scores: NDArray[np.float64] = linear_features(readings) @ self.weights
-        return scores
+        """Compute the weighted sum, and take the second look. See `Readout.score`."""
+        return self.score_units(linear_features(readings), readings.matcher)
+
+    def score_units(self, features: NDArray[Any], matcher: LexicalMatcher) -> NDArray[np.float64]:
+        """Score units by their features.
+
+        Where `LexicalMatcher.feedback` allows it, the matches with the question's words are
+        replaced by those with the question's and the best units' words, and these units stay the
+        best, in their order: pseudo-relevance feedback (Rocchio 1971; Lavrenko and Croft, SIGIR 2001).
+
+        Args:
+            features: See `linear_features`. Shape: (units, features).
+            matcher: The units' words.
+
+        Returns:
+            Shape: (units,).
+        """
+        first: NDArray[np.float64] = features @ self.weights  # (units,)
+        best = matcher.feedback(first, self.feedback_units) if self.feedback_units else []
+        if not best:
+            return first
+        columns = slice(-len(LEXICAL_FEATURES), None)
+        change = matcher.features(best) - features[:, columns]  # (units, LEXICAL_FEATURES)
+        second: NDArray[np.float64] = first + change @ self.weights[columns]  # (units,)
+        missing = np.delete(second, best).max() - first[best[-1]]
+        second[best] = first[best] + max(0.0, missing)
+        return second
 
 
 def linear_features(readings: SpanReadings) -> NDArray[np.float64]:
@@ -128,7 +157,7 @@ def linear_features(readings: SpanReadings) -> NDArray[np.float64]:
         question's words. Shape: (spans, 2 * passes * heads + `LEXICAL_FEATURES`).
     """
     attention = np.concatenate([readings.own, readings.around], axis=1)
-    return np.concatenate([np.log(attention + LOG_FLOOR), readings.lexical], axis=1)
+    return np.concatenate([np.log(attention + LOG_FLOOR), readings.matcher.features()], axis=1)
 
 
 class LinearReduction:

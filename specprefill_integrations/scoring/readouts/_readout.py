@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from specprefill_integrations.scoring._lexical import LexicalMatcher
+
 ReadingPass = Literal["question", "lookahead", "null_question"]
 """A forward pass over the context's keys: the question, a token generated after it, or a question
 without content."""
@@ -84,8 +86,8 @@ class SpanReadings:
     """The same for the span widened by `Readout.around_tokens` on both sides, within its document.
     Shape: (spans, features)."""
 
-    lexical: NDArray[np.float64]
-    """Matches with the question's words. Shape: (spans, `LEXICAL_FEATURES`)."""
+    matcher: LexicalMatcher
+    """Matches the spans with the question's words."""
 
 
 class Reduction(Protocol):

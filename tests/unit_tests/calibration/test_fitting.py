@@ -16,9 +16,11 @@ from specprefill_integrations.calibration._validation import (
     held_out_scores,
     leave_one_kind_out_scores,
 )
-from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES
+from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES, LexicalMatcher
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring.readouts._linear import LinearReadout
+
+NO_TEXTS = LexicalMatcher(request=ScoreRequest(None, [], []), own=[], around=[])
 
 READOUT = LinearReadout(
     heads=((0, 0), (1, 0)),
@@ -31,7 +33,7 @@ READOUT = LinearReadout(
 def units_of(features, pieces, tokens, kind="made up"):
     return LabeledUnits(
         kind=kind,
-        request=ScoreRequest(None, [], []),
+        matcher=NO_TEXTS,
         features=np.asarray(features, dtype=np.float32),
         pieces=np.asarray(pieces, dtype=bool),
         tokens=np.asarray(tokens),

@@ -70,7 +70,7 @@ def test_units_are_those_of_a_compressor(draft, kinds):
     recording = Recording(draft)
     compressor = ContextCompressor(recording, on_error="raise")
     compressor.compress_documents(texts, query, budget=Budget(keep_fraction=0.2))
-    request = units.request
+    request = units.matcher.request
     asked = (request.query, list(request.texts), [list(found) for found in request.spans])
     assert recording.asked == asked
     parts = [
@@ -129,15 +129,15 @@ def test_what_a_draft_cannot_do_is_raised_as_itself(draft, monkeypatch):
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen3", "deepseek_v3", "gemma3"])
 def test_reading_agrees_with_scoring(architecture):
-    """Features times fitted weights are the scores that the fitted readout gives."""
+    """Features of calibration give the scores that the fitted readout gives."""
     draft = DraftModel.from_pair(tiny_model(architecture, dtype=torch.float64), tiny_tokenizer())
     readout = all_heads(draft, window_tokens=100)
     [units] = read_cases(draft, readout, [CASE])
     assert units.pieces.tolist() == [[False, True, False, False]]
     fitted = fit(readout, [units])
-    request = units.request
+    request = units.matcher.request
     scores = AttentionScorer(draft, fitted).score_spans(CASE.query, CASE.texts, request.spans)
-    expected = pytest.approx(units.features @ fitted.weights, rel=1e-4, abs=1e-5)
+    expected = pytest.approx(fitted.score_units(units.features, units.matcher), rel=1e-4, abs=1e-5)
     assert np.concatenate(scores) == expected
     assert int(np.argmax(np.concatenate(scores))) == 1  # what it was fitted to
 

@@ -13,6 +13,7 @@ from specprefill_integrations.calibration._score_calibration import (
     measure_coverage,
     measure_reliability,
 )
+from specprefill_integrations.scoring._lexical import LexicalMatcher
 from specprefill_integrations.scoring._score_calibration import ScoreCalibration
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 
@@ -30,10 +31,10 @@ def drawn(count, seed=0, kind="made up", *, gain=1.0, pieces=2):
         for piece in marks:
             piece[rng.choice(UNITS, p=odds / odds.sum())] = True
         tokens = rng.integers(5, 30, UNITS)
-        request = ScoreRequest(None, [], [])
+        matcher = LexicalMatcher(request=ScoreRequest(None, [], []), own=[], around=[])
         features = np.zeros((UNITS, 0), dtype=np.float32)
         cases.append(
-            LabeledUnits(kind=kind, request=request, features=features, pieces=marks, tokens=tokens)
+            LabeledUnits(kind=kind, matcher=matcher, features=features, pieces=marks, tokens=tokens)
         )
         scores.append(own * gain)
     return cases, scores

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
-from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES
+from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES, LexicalMatcher
 from specprefill_integrations.scoring._prompt_reader import (
     Prompt,
     PromptReader,
     QuestionTokens,
 )
+from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring.readouts import SpanReadings
 from specprefill_integrations.scoring.readouts._calibrated_difference import (
     CalibratedDifferenceReadout,
 )
 from specprefill_integrations.scoring.readouts._linear import LOG_FLOOR, LinearReadout
 from specprefill_integrations.splitting._prose import ProseSplitter
+from specprefill_integrations.types import Span
 from tests.tiny_models import CONFIGS, save_tiny_draft, tiny_model, tiny_tokenizer
 
 CONTEXTS = ([7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23, 24])
@@ -103,16 +108,79 @@ def test_every_architecture_gives_finite_scores(architecture):
     assert all(map(math.isfinite, scores))
 
 
+def matcher_of(query, *texts):
+    """Units are lines; their neighborhoods are the whole texts."""
+    spans = []
+    for text in texts:
+        ends = np.cumsum([len(line) for line in text.splitlines(keepends=True)]).tolist()
+        spans.append([Span(*edges) for edges in zip([0, *ends], ends, strict=False)])
+    return LexicalMatcher(
+        request=ScoreRequest(query, texts, spans),
+        own=[np.array([(span.start, span.end) for span in own]) for own in spans],
+        around=[
+            np.tile([0, len(text)], (len(own), 1)) for text, own in zip(texts, spans, strict=True)
+        ],
+    )
+
+
 def test_the_score_is_the_weighted_sum():
     own, around = np.array([[1.0, 2, 3, 4, 5, 6]]), np.array([[5.0, 6, 7, 8, 9, 10]])
-    lexical = np.array([[0.3, 0.7, *[9.0] * (len(LEXICAL_FEATURES) - 2)]])  # without weights
-    expected = 0.5 * 0.3 + 0.25 * 0.7
+    matcher = matcher_of("the cat and the dog", "the cat sat on the mat")
+    [lexical] = matcher.features()
+    expected = 0.5 * lexical[0] + 0.25 * lexical[1]
+    assert expected > 0
     for i in range(6):
         weight = 0.1 * (i + 1)
         expected += weight * math.log(own[0, i] + LOG_FLOOR)
         expected -= weight / 2 * math.log(around[0, i] + LOG_FLOOR)
-    readings = SpanReadings(own=own, around=around, lexical=lexical)
+    readings = SpanReadings(own=own, around=around, matcher=matcher)
     assert readout().score(readings).tolist() == pytest.approx([expected])
+
+
+HARBOR = "Silver Harbor was made by Ida Brand.\nThe harbor is silver at night.\n"
+BRAND = "Brand was born in Leeds.\nShe liked tea.\n"
+
+
+def second_look(query, *texts, feedback_units=2):
+    """Score by coverage of the words alone; the first two lines are the best at first."""
+    matcher = matcher_of(query, *texts)
+    looking = replace(readout(), lexical_weights=(1.0,), feedback_units=feedback_units)
+    features = np.zeros((sum(map(len, matcher.request.spans)), len(looking.weights)))
+    features[:, -len(LEXICAL_FEATURES) :] = matcher.features()
+    return looking.score_units(features, matcher), features @ looking.weights
+
+
+def test_words_of_the_best_units_lead_to_what_the_question_does_not_name():
+    texts = HARBOR, BRAND, "A boat left.\nA dog ran.\n"
+    scores, first = second_look("Where was the maker of Silver Harbor born?", *texts)
+    assert first[[0, 1]].min() > first[2:].max()
+    assert scores.argsort()[::-1][:3].tolist()[2] == 2  # names Brand
+    assert scores[[0, 1]].min() >= scores[2:].max()
+
+
+@pytest.mark.parametrize(
+    ("texts", "count"),
+    [
+        pytest.param((HARBOR + BRAND,), 2, id="a single text"),
+        pytest.param((HARBOR.replace(".", ";"), BRAND), 2, id="no sentences"),
+        pytest.param((HARBOR, BRAND), 4, id="no other units"),
+        pytest.param((HARBOR, BRAND), 0, id="off"),
+    ],
+)
+def test_the_first_look_holds_where_the_best_units_may_lead_astray(texts, count):
+    scores, first = second_look("Who made Silver Harbor?", *texts, feedback_units=count)
+    assert scores.tolist() == first.tolist()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3))
+def test_the_units_that_lead_stay_the_best(seed, count):
+    rng = np.random.default_rng(seed)
+    words = ["heron", "fished", "Leeds", "dawn", "printed", "slept", "river", "mill"]
+    texts = ["".join(" ".join(rng.choice(words, 4)) + ".\n" for _ in range(4)) for _ in range(3)]
+    scores, first = second_look("Where is the heron of Leeds?", *texts, feedback_units=count)
+    best = np.argsort(-first, kind="stable")[:count]
+    assert scores[best].min() >= np.delete(scores, best).max()
+    assert np.diff(scores[best]).tolist() == pytest.approx(np.diff(first[best]).tolist())
 
 
 def test_even_attention_is_one_whatever_the_length():
