@@ -128,7 +128,8 @@ class LinearReadout:
 
         Where `LexicalMatcher.feedback` allows it, the matches with the question's words are
         replaced by those with the question's and the best units' words, and these units stay the
-        best, in their order: pseudo-relevance feedback (Rocchio 1971; Lavrenko and Croft, SIGIR 2001).
+        best, in their order: pseudo-relevance feedback (Rocchio 1971; Lavrenko and Croft, SIGIR
+        2001).
 
         Args:
             features: See `linear_features`. Shape: (units, features).
