@@ -46,6 +46,9 @@ _KEEP_FRACTIONS = (0.05, 0.1, 0.2, 0.3)
 _LOOKAHEAD_TOKENS = 7
 _SHOWN_TARGET = 0.9
 
+# A single case leaves none to calibrate on when it is held out.
+_LEAST_REAL = 2
+
 # Least gain in recall for which generated tokens, which cost decode steps, are kept.
 _LOOKAHEAD_GAIN = 0.03
 
@@ -112,12 +115,12 @@ class Calibration:
 
     @cached_property
     def coverage(self) -> Mapping[str, Coverage]:
-        """Figures of `target_recall=0.9` on held-out cases, by kind; empty without real cases."""
+        """Figures of `target_recall=0.9` on held-out cases, by kind; empty if too few are real."""
         return measure_coverage(*self._real, _SHOWN_TARGET)
 
     @property
     def reliability(self) -> Mapping[str, Sequence[ProbabilityBin]]:
-        """Probabilities and shares of needed units by kind; empty without real cases."""
+        """Probabilities and shares of needed units by kind; empty if too few are real."""
         return measure_reliability(*self._real)
 
     @checked
@@ -173,8 +176,10 @@ class Calibration:
 
     @property
     def _real(self) -> tuple[list[LabeledUnits], list[Scores]]:
-        """The real cases and their scores."""
+        """The real cases and their scores; nothing if they are too few to calibrate on."""
         chosen = [index for index, case in enumerate(self.units) if case.kind in self.own_kinds]
+        if len(chosen) < _LEAST_REAL:
+            return [], []
         return [self.units[index] for index in chosen], [self.scores[index] for index in chosen]
 
 

@@ -40,7 +40,8 @@ class Coverage:
     """Share of the cases that keep some of every piece of evidence."""
 
     kept: float
-    """Median share of the tokens that is kept, without headings and gap markers."""
+    """Median share of the tokens of units that are probable enough; what these need, protected
+    units and gap markers come on top."""
 
 
 class ProbabilityBin(NamedTuple):

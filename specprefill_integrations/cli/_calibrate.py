@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +29,7 @@ from specprefill_integrations.cli._terminal import (
     fail,
     new_app,
     quiet_libraries,
+    warn,
 )
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation import EvaluationCase, read_cases
@@ -130,7 +131,7 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
                 window_tokens=window_tokens,
                 lookahead=lookahead,
                 prior=model.profile if use_prior else None,
-                own_kinds=list(map(_kind, pairs or [])),
+                own_kinds={case.kind for case in cases[probe:]},
                 track=progress.track,
             )
             others = unfitted_scorers(model)
@@ -142,32 +143,37 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
         profile = found.fit(sources, report.measured)
         path = output or fitted_folder() / f"{_file_name(profile.draft)}.json"
         profile.save(path, license=license_name)
-        if picture is not None:
+        if picture is not None and found.reliability:
             _drawing()(found.reliability, picture)
+        elif picture is not None:
+            warn("no picture: fewer than two of your own cases could be used")
     report.show(profile.draft, path, as_json=as_json)
 
 
 def _cases(paths: Sequence[Path], limit: int | None, probe: int) -> tuple[list[LabeledCase], int]:
-    """Read the user's cases, and add those of the probe.
+    """Read the user's cases after those of the probe.
 
     Returns:
         The cases with evidence, and the number of all.
     """
     labeled: list[LabeledCase] = list(probe_cases(probe))
     given = len(labeled)
+    invented = {case.kind for case in labeled}
     try:
         for path in paths:
             read = read_cases(path, limit)
             given += len(read)
-            read_as = (_labeled(_kind(path), case) for case in read)
+            read_as = (_labeled(_kind(path, invented), case) for case in read)
             labeled += [found for found in read_as if found is not None]
     except EvaluationDataError as error:
         fail(as_options(str(error)), USAGE_ERROR)
     return labeled, given
 
 
-def _kind(path: Path) -> str:
-    return Path(path.name.removesuffix(".gz")).stem
+def _kind(path: Path, invented: Collection[str]) -> str:
+    """Name a kind after a file, and unlike the kinds of the probe."""
+    stem = Path(path.name.removesuffix(".gz")).stem
+    return f"{stem} (own)" if stem in invented else stem
 
 
 def _check_picture(path: Path, pairs: Sequence[Path]) -> None:

@@ -123,7 +123,10 @@ class CalibrationReport:
                 f"Left out {self.left_out} cases: no question, or evidence that is not in the text."
             )
         if not self.found.coverage:
-            remarks.append("target_recall needs real cases: the profile has none without --pairs.")
+            remarks.append(
+                "The scores are not calibrated: Budget(target_recall=...) needs two or more cases "
+                "of your own (--pairs)."
+            )
         remarks.append(f"Profile: {path}")
         rival = self._unbeaten()
         if rival:

@@ -18,7 +18,10 @@ from rich.text import Text
 from specprefill_integrations.errors import BudgetError, EvaluationDataError
 
 # Parameters of the library whose names are also options, as they stand in its messages.
-_PARAMETERS = re.compile(r"\b(draft|device|dtype|revision|window_tokens|max_tokens)=([^\s.,;)]?)")
+_PARAMETERS = re.compile(
+    r"\b(draft|device|dtype|revision|window_tokens|max_tokens|target_recall)"
+    r"=([^\s.,;)]?)"
+)
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 USAGE_ERROR = 2

@@ -14,14 +14,14 @@ from typing import Any
 from specprefill_integrations.errors import BudgetError
 from specprefill_integrations.pipeline._selection import best_first, with_needs
 from specprefill_integrations.scoring._score_calibration import ScoreCalibration
-from specprefill_integrations.scoring._span_scorer import ScorerWrapper, SpanScorer
+from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting._by_kind import SplitByKind
 from specprefill_integrations.types import Budget, Unit
 
-_NOT_CALIBRATED = (
-    "Budget(target_recall=...) needs calibrated scores of the default units (SplitByKind): those "
-    "of a draft whose profile has a calibration, as `specprefill calibrate --pairs` makes it."
+_CURE = (
+    "`specprefill calibrate --pairs` makes a profile with a calibration for a draft; "
+    "max_tokens=, keep_fraction= and attention_mass= need none."
 )
 
 # Tolerance for sums of shares.
@@ -41,11 +41,16 @@ def check_possible(budget: Budget, scorer: SpanScorer, splitter: Splitter[Any]) 
     Raises:
         BudgetError: There is a target, and the scorer or the splitter rules it out.
     """
-    while isinstance(scorer, ScorerWrapper) and not _has_own_calibration(scorer):
-        scorer = scorer.scorer
-    is_possible = _has_own_calibration(scorer) and isinstance(splitter, SplitByKind)
-    if budget.target_recall is not None and not is_possible:
-        raise BudgetError(_NOT_CALIBRATED)
+    if budget.target_recall is None:
+        return
+    if not isinstance(splitter, SplitByKind):
+        msg = "target_recall= needs the default splitter (SplitByKind): only scores of its units "
+        msg += "are calibrated. max_tokens=, keep_fraction= and attention_mass= take any."
+        raise BudgetError(msg)
+    if not scorer.may_be_calibrated:
+        name = type(scorer.unwrapped).__name__
+        msg = f"target_recall= needs calibrated scores, and this {name} has none. {_CURE}"
+        raise BudgetError(msg)
 
 
 def check_target(budget: Budget, calibration: ScoreCalibration | None) -> None:
@@ -179,10 +184,6 @@ def with_probabilities(
 
 def _least_probability(target_recall: float, calibration: ScoreCalibration | None) -> float:
     if calibration is None:
-        raise BudgetError(_NOT_CALIBRATED)
+        msg = "target_recall= needs calibrated scores, and the draft has no profile with them. "
+        raise BudgetError(msg + _CURE)
     return calibration.least_probability(target_recall)
-
-
-def _has_own_calibration(scorer: SpanScorer) -> bool:
-    inherited = (SpanScorer.score_calibration, ScorerWrapper.score_calibration)
-    return type(scorer).score_calibration not in inherited

@@ -412,12 +412,17 @@ def _fit(found: Scored, documents: Sequence[SplitDocument], stages: Stages) -> l
         units = with_probabilities(units, found.scores, calibration)
     if call.budget.attention_mass is not None:
         units = with_masses(units, are_logarithms=stages.scorer.scores_are_logarithms)
-    if call.budget.depends_on_scores:
-        fitted = fitter.keep(units, select_by_scores(units, call.budget, calibration))
-        if sum(document.tokens for document in fitted) <= found.split.limit:
-            return fitted
+    most: frozenset[int] | None = None
     if _counts_units(call.budget, stages) and call.budget.keep_fraction is not None:
-        return fitter.keep(units, select_fraction(units, call.budget.keep_fraction))
+        most = select_fraction(units, call.budget.keep_fraction)
+    if call.budget.depends_on_scores:
+        wanted = select_by_scores(units, call.budget, calibration)
+        fitted = fitter.keep(units, wanted)
+        tokens = sum(document.tokens for document in fitted)
+        if tokens <= found.split.limit if most is None else len(wanted) <= len(most):
+            return fitted
+    if most is not None:
+        return fitter.keep(units, most)
     return fitter.fit(units, found.split.limit, found.split.widest_limit)
 
 

@@ -134,6 +134,11 @@ class AttentionScorer(SpanScorer):
         found = self._given
         return found.score_calibration if isinstance(found, ReadoutProfile) else None
 
+    @property
+    def may_be_calibrated(self) -> bool:
+        """See `SpanScorer.may_be_calibrated`: the draft's own profile is not looked for here."""
+        return self.readout is None or self.score_calibration is not None
+
     @cached_property
     def reading_draft(self) -> DraftModel:
         """The part of the draft that the readout needs: no later layers, no output head."""

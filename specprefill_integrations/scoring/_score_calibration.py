@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from specprefill_integrations._arguments import PositiveFloat, PositiveInt, checked
+from specprefill_integrations._arguments import PositiveFloat, PositiveInt, Within, checked
 from specprefill_integrations.errors import BudgetError
 
 LEVELS = 200
 """Steps of the targets: 0.005, 0.01, up to 1."""
+
+_LOWEST = -sys.float_info.max
+_LogShare = Annotated[float, Within("of at most 0", _LOWEST, 0)]
 
 
 @checked
@@ -22,13 +27,13 @@ class ScoreCalibration:
     exp(score) over all units of the call.
     """
 
-    intercept: float
+    intercept: Annotated[float, Within("that is finite", _LOWEST)]
     """Log-odds that a unit is needed that holds the whole sum."""
 
     slope: PositiveFloat
     """Log-odds gained with each unit of the log share."""
 
-    least_log_shares: tuple[float, ...]
+    least_log_shares: tuple[_LogShare, ...]
     """The least log share to keep for each target recall, in steps of 1 / 200 from 0.005 on: with
     that probability, all evidence of a case is in units that reach it. Never ascending. Targets
     beyond the last one need more cases."""

@@ -128,6 +128,11 @@ class SpanScorer(ABC):
         """
         return None
 
+    @property
+    def may_be_calibrated(self) -> bool:
+        """False if `score_calibration` is known to be None, without reading a draft."""
+        return self.score_calibration is not None
+
     def token_spans(self, text: str) -> list[Span]:  # noqa: ARG002 - for subclasses
         """Return the span of each token of `text`, in ascending order.
 
@@ -192,6 +197,11 @@ class ScorerWrapper(SpanScorer):
     def score_calibration(self) -> ScoreCalibration | None:
         """The same as of the other scorer."""
         return self.scorer.score_calibration
+
+    @property
+    def may_be_calibrated(self) -> bool:
+        """The same as of the other scorer."""
+        return self.scorer.may_be_calibrated
 
     def token_spans(self, text: str) -> list[Span]:
         """Return the tokens of the other scorer."""
@@ -260,6 +270,7 @@ _OPTIONAL = {
     "ascore_spans",
     "batch_chars",
     "language_warnings",
+    "may_be_calibrated",
     "score_batch",
     "score_calibration",
     "score_in_slices",

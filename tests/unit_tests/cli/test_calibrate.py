@@ -155,6 +155,34 @@ def test_every_file_is_a_kind_and_kinds_weigh_the_same(tmp_path):
     assert row.split() == [f"{100 * shares[keep]:.0f}" for keep in KEEPS[1:]]
 
 
+@pytest.mark.parametrize(("usable", "answers"), [(1, None), (0, ["Nobody"])])
+def test_cases_that_are_too_few_are_not_calibrated_on(tmp_path, usable, answers):
+    place = save_tiny_draft(tmp_path / "draft")
+    picture, output = tmp_path / "reliability.svg", tmp_path / "mine.json"
+    pairs = pairs_file(tmp_path, 1, **({"answers": answers} if answers else {}))
+    options = ("--draft", place, "--pairs", pairs, "--probe", 8, "--compare", 0)
+    result = run(*options, "--output", output, "--picture", picture)
+    profile = ReadoutProfile.load(output)
+    assert profile.fitted_on["cases"] == 8 + usable
+    assert profile.score_calibration is None
+    assert "target_recall" not in profile.measured
+    assert "needs two or more cases of your own" in result.stdout
+    assert "no picture" in result.stderr
+    assert not picture.exists()
+
+
+def test_a_file_named_like_a_kind_of_the_probe_is_a_kind_of_its_own(tmp_path):
+    place = save_tiny_draft(tmp_path / "draft")
+    output = tmp_path / "mine.json"
+    pairs = pairs_file(tmp_path, 3, "facts.jsonl")
+    options = ("--draft", place, "--pairs", pairs, "--probe", 8, "--compare", 0)
+    run(*options, "--output", output)
+    profile = ReadoutProfile.load(output)
+    assert profile.fitted_on["kinds"].items() >= {"facts": 4, "facts (own)": 3}.items()
+    assert profile.score_calibration.cases == 3
+    assert list(profile.measured["target_recall"]) == ["facts (own)"]
+
+
 def test_the_present_profile_is_the_prior(tmp_path, cache):
     place = save_tiny_draft(tmp_path / "draft")
     cases = ("--pairs", pairs_file(tmp_path), "--probe", 0, "--compare", 0)
