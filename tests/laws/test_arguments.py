@@ -110,6 +110,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "arguments": ["text", 7],
     "aggregation": ["sum", 7, None],
     "around_tokens": NO_COUNT,
+    "feedback_units": NO_COUNT,
     "around_weight": NO_NUMBER,
     "assistant_message": NO_TEXT,
     "attention_mass": ["0.2", True, 0, 1.1, math.nan],
