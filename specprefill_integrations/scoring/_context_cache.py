@@ -1,6 +1,6 @@
-"""Keys and values of contexts that a draft has read, for further questions about them.
+"""What is kept of contexts that a draft has read, for further questions about them.
 
-Knows token ids, neither texts nor questions.
+Knows token ids, not texts.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import copy
 import hashlib
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,13 +26,21 @@ class _Entry:
     """A context's keys and values."""
 
     cache: Any
-    size: int
     reading: object
     """The reading that used it last."""
 
+    rows: dict[tuple[int, ...], Mapping[int, Tensor]] = field(default_factory=dict)
+    """Rows of attention by question and layer. Shape of each: (1, heads, rows, keys)."""
+
+    @property
+    def size(self) -> int:
+        """Memory of all tensors."""
+        rows = (row.nbytes for found in self.rows.values() for row in found.values())
+        return _size(self.cache) + sum(rows)
+
 
 class ContextCache:
-    """Keys and values of contexts, each without padding; a key is a digest of the token ids.
+    """Keys and values of contexts, each without padding, and rows of attention to them.
 
     Not safe for threads: hold the draft's lock. Tensors stay on the draft's device.
     """
@@ -42,7 +50,7 @@ class ContextCache:
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()  # least recently used first
         self._weights: list[tuple[int, int]] = []
         self.held_bytes = 0
-        """Memory of all keys and values."""
+        """Memory of everything that is kept."""
 
     def __len__(self) -> int:
         """Return the number of contexts."""
@@ -73,18 +81,52 @@ class ContextCache:
             cache: Keys and values; those of layers that keep no keys are not supported, see
                 `holds_all_keys`.
             reading: Identifies the call that has read them.
-            max_bytes: Memory of all keys and values.
+            max_bytes: Memory of everything that is kept.
         """
         self._drop(key)
         size = _size(cache)
-        for oldest in list(self._entries):
-            if self.held_bytes + size <= max_bytes:
-                break
-            if self._entries[oldest].reading is reading:
-                return
-            self._drop(oldest)
-        if self.held_bytes + size <= max_bytes:
-            self._entries[key] = _Entry(_compact(cache), size, reading)
+        if self._make_room(size, reading, max_bytes):
+            self._entries[key] = _Entry(_compact(cache), reading)
+            self.held_bytes += size
+
+    def rows(self, key: bytes, question: Sequence[int]) -> Mapping[int, Tensor]:
+        """Return rows of attention to a context by layer; empty if there are none.
+
+        Args:
+            key: See `context_key`.
+            question: Token ids of the question that the rows belong to.
+
+        Returns:
+            Shape of each: (1, heads, rows, keys).
+        """
+        entry = self._entries.get(key)
+        return {} if entry is None else entry.rows.get(tuple(question), {})
+
+    def put_rows(
+        self,
+        key: bytes,
+        question: Sequence[int],
+        rows: Mapping[int, Tensor],
+        max_bytes: int,
+    ) -> None:
+        """Keep rows of attention with a context that is kept, if there is room. See `put`.
+
+        Args:
+            key: See `context_key`.
+            question: Token ids of the question that the rows belong to.
+            rows: The rows by layer; those that are kept are added to them. Shape of each:
+                (1, heads, rows, keys).
+            max_bytes: Memory of everything that is kept.
+        """
+        entry = self._entries.get(key)
+        if entry is None:
+            return
+        before = entry.rows.get(tuple(question), {})
+        new = {layer: row for layer, row in rows.items() if layer not in before}
+        size = sum(row.nbytes for row in new.values())
+        if self._make_room(size, entry.reading, max_bytes):
+            owned = {layer: _owned(row) for layer, row in new.items()}
+            entry.rows[tuple(question)] = {**before, **owned}
             self.held_bytes += size
 
     def clear(self) -> bool:
@@ -103,6 +145,16 @@ class ContextCache:
         if found != self._weights:
             self.clear()
             self._weights = found
+
+    def _make_room(self, size: int, reading: object, max_bytes: int) -> bool:
+        """Drop contexts that the reading did not use, for `size` more bytes; False in vain."""
+        for oldest in list(self._entries):
+            if self.held_bytes + size <= max_bytes:
+                break
+            if self._entries[oldest].reading is reading:
+                break
+            self._drop(oldest)
+        return self.held_bytes + size <= max_bytes
 
     def _drop(self, key: bytes) -> None:
         entry = self._entries.pop(key, None)
@@ -164,6 +216,20 @@ def joined(caches: Sequence[Any]) -> Any:  # noqa: ANN401
             for parts in layers
         ],
     )
+
+
+def joined_rows(rows: Sequence[Tensor]) -> Tensor:
+    """Return rows of attention to a batch of contexts, padded on the left with zeros.
+
+    Args:
+        rows: Shape of each: (1, heads, rows, keys).
+
+    Returns:
+        Shape: (batch, heads, rows, longest).
+    """
+    if len(rows) == 1:
+        return rows[0]
+    return _padded([row.transpose(2, 3) for row in rows]).transpose(2, 3)
 
 
 def _padded(rows: Sequence[Tensor]) -> Tensor:

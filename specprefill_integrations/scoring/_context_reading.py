@@ -6,8 +6,8 @@ Knows token ids, neither texts nor questions.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from specprefill_integrations.scoring._context_cache import (
     context_key,
     holds_all_keys,
     joined,
+    joined_rows,
     row_of,
 )
 from specprefill_integrations.scoring._draft_layers import all_attend
@@ -40,6 +41,9 @@ class PromptBatch:
     is_padded: bool
     """True if `mask` hides anything; known without a device synchronization."""
 
+    keys: Sequence[bytes] = ()
+    """The contexts' keys in the draft's `ContextCache`; none if nothing is kept."""
+
     @property
     def length(self) -> int:
         """Tokens read so far, padding included."""
@@ -56,7 +60,7 @@ class PromptBatch:
             copy.copy(layer) if type(layer) is DynamicLayer else copy.deepcopy(layer)
             for layer in self.cache.layers
         ]
-        return PromptBatch(self.mask, cache, self.is_padded)
+        return replace(self, cache=cache)
 
 
 class ContextReader:
@@ -90,10 +94,51 @@ class ContextReader:
                     found[key] = row_of(batch.cache, row, padding=batch.length - len(ids))
                     kept.put(key, found[key], self._reading, self._cache_bytes)
             if len(new) == len(contexts):
-                return batch
+                return replace(batch, keys=keys)
             if not can_keep:  # the same context twice
                 return self._computed(contexts)
-        return self._batch(contexts, joined([found[key] for key in keys]))
+        return replace(self._batch(contexts, joined([found[key] for key in keys])), keys=keys)
+
+    def kept_rows(
+        self, batch: PromptBatch, question: Sequence[int], layers: frozenset[int]
+    ) -> dict[int, Tensor]:
+        """Return rows of attention from a question that all contexts of a batch were asked before.
+
+        Args:
+            batch: What `read` returned.
+            question: The question's token ids.
+            layers: The layers to return.
+
+        Returns:
+            The rows by layer, in ascending order; empty if any is missing.
+            Shape of each: (batch, heads, rows, keys).
+        """
+        kept = context_cache(self._draft)
+        found = [kept.rows(key, question) for key in batch.keys]
+        if not found or not all(layers <= rows.keys() for rows in found):
+            return {}
+        return {layer: joined_rows([rows[layer] for rows in found]) for layer in sorted(layers)}
+
+    def keep_rows(
+        self,
+        batch: PromptBatch,
+        contexts: Sequence[Sequence[int]],
+        question: Sequence[int],
+        rows: Mapping[int, Tensor],
+    ) -> None:
+        """Keep rows of attention for `kept_rows`.
+
+        Args:
+            batch: What `read` returned.
+            contexts: The contexts.
+            question: The question's token ids.
+            rows: The rows by layer. Shape of each: (batch, heads, rows, keys).
+        """
+        kept = context_cache(self._draft)
+        for row, (key, ids) in enumerate(zip(batch.keys, contexts, strict=True)):
+            padding = batch.length - len(ids)
+            own = {layer: found[row : row + 1, ..., padding:] for layer, found in rows.items()}
+            kept.put_rows(key, question, own, self._cache_bytes)
 
     def _computed(self, contexts: Sequence[Sequence[int]]) -> PromptBatch:
         """Compute the keys and values of contexts."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from specprefill_integrations.errors import DraftModelUnsupportedError
-from specprefill_integrations.scoring._attention_capture import capture_attention
+from specprefill_integrations.scoring._attention_capture import OnLayer, capture_attention
 from specprefill_integrations.scoring._context_cache import context_cache
 from specprefill_integrations.scoring._context_reading import ContextReader, PromptBatch, forward
 from specprefill_integrations.scoring._draft_layers import draft_layers
@@ -163,12 +163,12 @@ class PromptReader:
         self, prompts: Sequence[Prompt], null_question: QuestionTokens | None
     ) -> list[Tensor]:
         """Read prompts, sorted by kind, as one batch. Shape of each: (tokens, features)."""
-        batch = self._contexts.read([prompt.context for prompt in prompts])
+        contexts = [prompt.context for prompt in prompts]
+        batch = self._contexts.read(contexts)
         groups = self._groups(prompts, null_question)
         self._read_questions(batch, [prompt.question.ids for prompt in prompts], groups)
         if null_question is not None:
-            ids = self._padded([null_question.ids] * len(prompts))  # (batch, null question)
-            self._pass(batch.branch(), ids, "null_question", groups)
+            self._read_null_question(batch, contexts, null_question.ids, groups)
         return [row for group in groups for row in group.reduction.features()]
 
     def _groups(
@@ -219,8 +219,35 @@ class PromptReader:
             _end_step(groups, finished)
             finished = finished | ended_now
 
+    def _read_null_question(
+        self,
+        batch: PromptBatch,
+        contexts: Sequence[Sequence[int]],
+        question: Sequence[int],
+        groups: Sequence[_Group],
+    ) -> None:
+        """Read the rows of the question without content, or find those that are kept."""
+        layers = frozenset(layer for group in groups for layer in group.layers)
+        kept = self._contexts.kept_rows(batch, question, layers)
+        for layer, weights in kept.items():  # (batch, heads, rows, keys)
+            for group in groups:
+                group.take("null_question", layer, weights)
+        if kept:
+            return
+        ids = self._padded([question] * len(contexts))  # (batch, null question)
+        read: dict[int, Tensor] = {}
+        keep = read.__setitem__ if batch.keys else None
+        self._pass(batch.branch(), ids, "null_question", groups, keep)
+        if batch.keys:
+            self._contexts.keep_rows(batch, contexts, question, read)
+
     def _pass(
-        self, batch: PromptBatch, ids: Tensor, source: ReadingPass, groups: Sequence[_Group]
+        self,
+        batch: PromptBatch,
+        ids: Tensor,
+        source: ReadingPass,
+        groups: Sequence[_Group],
+        keep: OnLayer | None = None,
     ) -> tuple[PromptBatch, Any]:
         """Read tokens after the prompts and hand on rows of attention.
 
@@ -229,6 +256,7 @@ class PromptReader:
             ids: The tokens. Shape: (batch, ids).
             source: The pass.
             groups: Receive the rows.
+            keep: Receives the rows of each layer as well.
 
         Returns:
             The batch with these tokens, and the model's output.
@@ -240,6 +268,8 @@ class PromptReader:
             layers_read += 1
             for group in groups:
                 group.take(source, layer, weights)
+            if keep is not None:
+                keep(layer, weights)
 
         rows = ids.shape[1]
         if source == "question":

@@ -36,6 +36,7 @@ from specprefill_integrations.splitting._prose import ProseSplitter
 from tests.laws.test_batch_scoring import (
     DOUBLE_PRECISION,
     FIRST,
+    HEADS,
     LINEAR,
     SECOND,
     SINGLE_PRECISION,
@@ -222,23 +223,60 @@ def test_a_text_that_is_larger_than_the_room_is_found_in_part():
     assert context_cache(other.reading_draft).held_bytes <= small
 
 
-def test_the_memory_of_a_token_is_that_of_its_keys_and_values():
+def test_the_memory_is_that_of_keys_values_and_rows():
     warm = scorer("llama", dtype=torch.bfloat16, batch_tokens=10_000)
     texts = [[FIRST], [SECOND], ["A dog. It was new."]]
     warm.score_batch([asked("Who?", found) for found in texts])
     held = context_cache(warm.reading_draft)
-    start = len(tiny_tokenizer().encode("Context:\n\n"))
-    tokens = sum(start + sum(warm.count_tokens(found)) for found in texts)
+    tokenizer = tiny_tokenizer()
+    start = len(tokenizer.encode("Context:\n\n"))
+    parts = ("\n\nQuestion: ", "N/A", "\nAnswer:")
+    asked_tokens = sum(len(tokenizer.encode(p, add_special_tokens=False)) for p in parts)
+    lengths = [start + sum(warm.count_tokens(found)) for found in texts]
     dim = SMALL["hidden_size"] // SMALL["num_attention_heads"]
-    layers = SMALL["num_hidden_layers"]
-    assert held.held_bytes == tokens * layers * 2 * SMALL["num_key_value_heads"] * dim * 2
-    storages = {
-        tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
-        for entry in held._entries.values()
-        for layer in entry.cache.layers
-        for tensor in (layer.keys, layer.values)
-    }
-    assert sum(storages.values()) == held.held_bytes  # no larger tensor stays behind a view
+    keys_and_values = 2 * SMALL["num_hidden_layers"] * SMALL["num_key_value_heads"] * dim * 2
+    layers_read = len({layer for layer, _ in HEADS})
+    rows = layers_read * SMALL["num_attention_heads"] * asked_tokens * 4
+    expected = [n * keys_and_values + (n + asked_tokens) * rows for n in lengths]
+    assert held.held_bytes == sum(expected)
+    assert sum(storages(held).values()) == held.held_bytes  # nothing larger stays behind a view
+
+
+def storages(cache):
+    """The memory behind all tensors that are kept, by its address."""
+    found = [
+        tensor
+        for entry in cache._entries.values()
+        for tensor in (
+            *(t for layer in entry.cache.layers for t in (layer.keys, layer.values)),
+            *(row for rows in entry.rows.values() for row in rows.values()),
+        )
+    ]
+    parts = [tensor.untyped_storage() for tensor in found]
+    return {part.data_ptr(): part.nbytes() for part in parts}
+
+
+def test_the_question_without_content_is_read_once():
+    warm = scorer(batch_tokens=1)
+    scores(warm, asked("Who?", [SECOND * 4]))
+    shapes = read_shapes(warm)
+    scores(warm, asked("Who was it?", [SECOND * 4]))
+    again = len(shapes)
+    scores(cold(warm), asked("Who was it?", [SECOND * 4]))
+    assert len(shapes) - again == 3 * again  # the window, the question, and "N/A"
+
+
+def test_readouts_of_other_layers_share_keys_and_add_rows():
+    model = tiny_model("llama", dtype=torch.float64)
+    first = scorer_of(model, CalibratedDifferenceReadout(heads=((2, 1),)))
+    second = replace(first, readout=CalibratedDifferenceReadout(heads=((0, 0), (2, 2))))
+    scores(first, asked("Who?", LONG))
+    shapes = read_shapes(first)
+    request = asked("Why?", LONG)
+    found = [scores(second, request), scores(first, request), scores(second, request)]
+    assert contexts_read(shapes) == 0
+    expected = [scores(cold(one), request) for one in (second, first, second)]
+    assert noise(found, expected) < DOUBLE_PRECISION
 
 
 def test_threads_share_what_is_kept():
