@@ -1,4 +1,4 @@
-"""What is kept of contexts that a draft has read, for further questions about them.
+"""A store of what a draft computed while it read contexts, for further questions about them.
 
 Knows token ids, not texts.
 """
@@ -149,7 +149,7 @@ class ContextCache:
     def _make_room(self, size: int, reading: object, max_bytes: int) -> bool:
         """Drop contexts that the reading did not use, for `size` more bytes; False in vain."""
         for oldest in list(self._entries):
-            if self.held_bytes + size <= max_bytes:
+            if size > max_bytes or self.held_bytes + size <= max_bytes:
                 break
             if self._entries[oldest].reading is reading:
                 break

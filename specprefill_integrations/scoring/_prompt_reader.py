@@ -103,8 +103,8 @@ class PromptReader:
         Args:
             draft: The draft.
             readout: The readout.
-            cache_bytes: Memory for keys and values of contexts, which all readers of the draft
-                share. 0: none are kept or looked for.
+            cache_bytes: Memory for what is kept of contexts, which all readers of the draft share.
+                0: nothing is kept or looked for.
         """
         self._draft = draft
         self._readout = readout

@@ -145,11 +145,11 @@ def test_kept_and_new_windows_are_read_in_one_batch(architecture, readout):
 def test_whatever_was_asked_before_and_whatever_the_room(requests, cache_bytes):
     warm = WARM[cache_bytes % 3]
     warm = replace(warm, plan=replace(warm.plan, cache_bytes=cache_bytes))
+    before = context_cache(warm.reading_draft).held_bytes  # by readers with another room
     batch = [asked(question, [text]) for question, text in requests]
     found = warm.score_batch(batch)
     assert noise(found, [scores(cold(warm), one) for one in batch]) < DOUBLE_PRECISION
-    if cache_bytes:
-        assert context_cache(warm.reading_draft).held_bytes <= cache_bytes
+    assert context_cache(warm.reading_draft).held_bytes <= max(cache_bytes, before)
 
 
 WARM = [scorer(one, batch_tokens=500) for one in ("llama", "gemma3", "deepseek_v2")]
@@ -376,6 +376,38 @@ class TestContextCache:
         for _ in range(2):
             cache.put(b"a", self.entry(10), "one", 10_000)
         assert (len(cache), cache.held_bytes) == (1, 2 * 2 * 4 * 4 * 10)
+
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from("abcd"), st.integers(1, 20), st.integers(0, 3)), max_size=30
+        ),
+        st.integers(0, 4_000),
+    )
+    def test_keys_values_and_rows_stay_within_the_room(self, steps, room):
+        """Rows come with one to three layers; a step without any keeps keys and values alone."""
+        cache = ContextCache()
+        for reading, (name, tokens, layers) in enumerate(steps):
+            key = f"{name}{tokens}".encode()
+            if cache.get(key, reading) is None:
+                cache.put(key, self.entry(tokens), reading, room)
+            rows = {layer: torch.ones(1, 2, 3, tokens) for layer in range(layers)}
+            cache.put_rows(key, [1, 2, 3], rows, room)
+            assert cache.rows(key, [1, 2]) == {}
+            assert sum(storages(cache).values()) == cache.held_bytes <= room
+        assert cache.clear() == (len(steps) > 0 and room >= min(s[1] for s in steps) * 64)
+        assert cache.held_bytes == 0
+
+    def test_rows_without_a_context_or_without_room_are_not_kept(self):
+        cache, rows = ContextCache(), {0: torch.ones(1, 2, 3, 10)}
+        cache.put_rows(b"a", [1], rows, 10_000)
+        assert cache.rows(b"a", [1]) == {}
+        cache.put(b"a", self.entry(10), "one", 1_000)
+        held = cache.held_bytes
+        cache.put_rows(b"a", [1], rows, held + 239)
+        assert cache.rows(b"a", [1]) == {}
+        cache.put_rows(b"a", [1], rows, held + 240)
+        assert cache.rows(b"a", [1]).keys() == {0}
+        assert cache.held_bytes == held + 240
 
     @given(st.lists(st.integers(0, 300)), st.lists(st.integers(0, 300)))
     def test_keys_are_equal_if_the_tokens_are(self, first, second):
