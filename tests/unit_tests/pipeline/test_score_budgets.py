@@ -16,6 +16,7 @@ from specprefill_integrations import Budget, Compression, ContextCompressor
 from specprefill_integrations.errors import BudgetError
 from specprefill_integrations.evaluation._baselines import Bm25Scorer
 from specprefill_integrations.langchain import (
+    SpecPrefillContextEdit,
     SpecPrefillDocumentCompressor,
     SpecPrefillDocumentTransformer,
     SpecPrefillMiddleware,
@@ -278,6 +279,7 @@ class TestWhatCannotBe:
             SpecPrefillNodePostprocessor,
             partial(SpecPrefillTransform, compressor_name="keywords", query="Where?"),
             partial(compress_tools, []),
+            SpecPrefillContextEdit,
             lambda **more: SpecPrefillMiddleware(
                 **{**more, "budget": Budget(max_tokens=9)},
                 tool_policies={"a": ToolPolicy(budget=more["budget"])},
