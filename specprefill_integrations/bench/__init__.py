@@ -10,9 +10,11 @@ from specprefill_integrations.bench._concurrency import (
 from specprefill_integrations.bench._faults import FaultsResult, measure_faults
 from specprefill_integrations.bench._scoring import (
     MemoryResult,
+    SecondQuestionResult,
     TimesResult,
     measure_cold_start,
     measure_memory,
+    measure_second_question,
     measure_times,
     prepare_passes,
 )
@@ -22,6 +24,7 @@ __all__ = [
     "ConcurrencyResult",
     "FaultsResult",
     "MemoryResult",
+    "SecondQuestionResult",
     "SplittingResult",
     "TimesResult",
     "concurrent_requests",
@@ -29,6 +32,7 @@ __all__ = [
     "measure_concurrency",
     "measure_faults",
     "measure_memory",
+    "measure_second_question",
     "measure_splitting",
     "measure_times",
     "prepare_passes",

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
+import numpy as np
 import psutil
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
+from specprefill_integrations.scoring._context_cache import context_cache
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
 from specprefill_integrations.scoring._windows import plan_windows
@@ -93,9 +96,19 @@ class BenchPasses:
         """Number of tokens of the text."""
         return sum(piece.shape[1] for piece in self.pieces)
 
-    def score(self) -> None:
-        """Score every unit."""
-        self.scorer.score_spans(self.query, [self.text], [self.units])
+    def score(self) -> NDArray[np.float64]:
+        """Score every unit. Shape: (units,)."""
+        [scores] = self.scorer.score_spans(self.query, [self.text], [self.units])
+        return np.array(scores)
+
+    def keeping(self, query: str) -> BenchPasses:
+        """Return a copy that asks another question, and whose scorer keeps what it has read."""
+        plan = replace(self.scorer.plan, cache_bytes=None)
+        return replace(self, query=query, scorer=replace(self.scorer, plan=plan))
+
+    def forget(self) -> None:
+        """Drop what was kept of the text."""
+        context_cache(self.scorer.reading_draft).clear()
 
     def forward(self) -> None:
         """Read the tokens in the fewest pieces."""

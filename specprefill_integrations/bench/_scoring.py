@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from specprefill_integrations.bench._passes import BenchPasses
 
 _QUESTION = "Which exceptions can this statement raise, and when?"
+_FIRST_QUESTION = "What does a class inherit from its bases?"
 
 ScorerName = Literal["readout", "published"]
 """The calibrated readout, or the published SpecPrefill algorithm."""
@@ -63,6 +64,27 @@ class TimesResult:
 
     tokens_per_second: float
     """Tokens scored per second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondQuestionResult:
+    """Times of a first and of a second question about a text; medians."""
+
+    repeats: int
+    """Runs of each."""
+
+    first_question_seconds: float
+    """Scoring a text that was not read before."""
+
+    second_question_seconds: float
+    """Scoring the same text for another question."""
+
+    ratio_to_first: float
+    """Median over runs of `second_question_seconds` / `first_question_seconds`."""
+
+    largest_difference: float
+    """Largest difference between a score of the second question and that of a scorer that keeps
+    nothing, as a share of the range of the latter's scores."""
 
 
 @checked
@@ -132,6 +154,32 @@ def measure_times(passes: BenchPasses, repeats: PositiveInt) -> TimesResult:
         ratio_to_forward=statistics.median(row[0] / row[1] for row in times),
         ratio_to_forward_windows=statistics.median(row[0] / row[2] for row in times),
         tokens_per_second=passes.tokens / score,
+    )
+
+
+@checked
+def measure_second_question(passes: BenchPasses, repeats: PositiveInt) -> SecondQuestionResult:
+    """Time a first and a second question about a text, after a warm-up.
+
+    Args:
+        passes: The prepared text, whose question comes second.
+        repeats: Runs of each.
+    """
+    _check_passes(passes)
+    expected = passes.score()  # (units,)
+    first, second = passes.keeping(_FIRST_QUESTION), passes.keeping(passes.query)
+    times, differences = [], []
+    for _ in range(repeats):
+        passes.forget()
+        times.append([_seconds(one.score, passes.wait) for one in (first, second)])
+        differences.append(abs(second.score() - expected).max())
+    passes.forget()
+    return SecondQuestionResult(
+        repeats=repeats,
+        first_question_seconds=statistics.median(row[0] for row in times),
+        second_question_seconds=statistics.median(row[1] for row in times),
+        ratio_to_first=statistics.median(row[1] / row[0] for row in times),
+        largest_difference=float(max(differences) / (expected.max() - expected.min())),
     )
 
 

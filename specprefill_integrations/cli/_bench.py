@@ -29,6 +29,8 @@ from specprefill_integrations.evaluation._machine import describe_machine
 # A tool result or a few passages.
 _CALLERS_CHARS = 2_000
 
+_LEAST_DECIMAL = 0.001
+
 app = new_app()
 
 
@@ -49,6 +51,12 @@ def bench(  # noqa: PLR0913 - one parameter per option
         bool,
         typer.Option(
             "--cold-start", help="Measure new processes instead, from start to first score."
+        ),
+    ] = False,
+    second_question: Annotated[
+        bool,
+        typer.Option(
+            "--second-question", help="Measure another question about a text that was read instead."
         ),
     ] = False,
     concurrency: Annotated[
@@ -109,6 +117,9 @@ def bench(  # noqa: PLR0913 - one parameter per option
                     deadline_seconds=deadline,
                 )
                 found |= asdict(measured)
+            elif second_question:
+                again = benchmarks.measure_second_question(passes, repeats)
+                found |= {"tokens": passes.tokens, **asdict(again)}
             elif splitting:
                 speed = benchmarks.measure_times(passes, repeats).tokens_per_second
                 found |= {"tokens_per_second": speed, "splitting": _splitting(speed, repeats)}
@@ -145,4 +156,6 @@ def _splitting(tokens_per_second: float, repeats: int) -> dict[str, dict[str, fl
 def _format(value: object) -> str:
     if isinstance(value, dict):
         return "\n".join(f"{name}: {_format(part)}" for name, part in value.items())
-    return f"{value:,.3f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.1e}" if 0 < abs(value) < _LEAST_DECIMAL else f"{value:,.3f}"
+    return str(value)

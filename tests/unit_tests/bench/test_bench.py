@@ -14,10 +14,12 @@ from specprefill_integrations.bench._passes import BenchPasses
 from specprefill_integrations.bench._sample_texts import SAMPLED_KINDS, documentation
 from specprefill_integrations.bench._scoring import (
     measure_memory,
+    measure_second_question,
     measure_times,
     prepare_passes,
 )
 from specprefill_integrations.cli import build_app
+from specprefill_integrations.scoring._context_cache import ContextCache
 from tests.tiny_models import save_tiny_draft
 
 
@@ -72,6 +74,40 @@ def test_memory_alone(draft):
     found = run("--draft", draft, "--tokens", 400, "--memory-only")
     assert "score_seconds" not in found
     assert found["peak_bytes_above_weights"] > 0
+
+
+def test_a_second_question_does_not_read_the_text_again(draft):
+    passes = prepare_passes(tokens=400, draft=draft)
+    read = []
+    passes.scorer.reading_draft.model.base_model.register_forward_pre_hook(
+        lambda _, __, inputs: read.append(inputs["input_ids"].numel()), with_kwargs=True
+    )
+    found = measure_second_question(passes, repeats=1)
+    assert found.ratio_to_first == pytest.approx(
+        found.second_question_seconds / found.first_question_seconds
+    )
+    assert found.largest_difference < 1e-4
+    assert 2 * 400 <= sum(read) < 3 * 400  # without a cache, and by the first question
+    measure_second_question(passes, repeats=1)
+    assert sum(read) >= 4 * 400  # what was kept is gone
+
+
+def test_other_scores_of_a_second_question_are_seen(draft, monkeypatch):
+    passes = prepare_passes(tokens=400, draft=draft)
+    rows = ContextCache.rows
+    monkeypatch.setattr(
+        ContextCache,
+        "rows",
+        lambda *asked: {layer: found.flip(-1) for layer, found in rows(*asked).items()},
+    )
+    assert measure_second_question(passes, repeats=1).largest_difference > 0.01
+
+
+def test_the_command_measures_a_second_question(draft):
+    found = run("--draft", draft, "--tokens", 400, "--second-question", "--repeats", 2)
+    assert (found["tokens"], found["repeats"]) == (400, 2)
+    assert found["ratio_to_first"] > 0
+    assert found["largest_difference"] < 1e-4
 
 
 def test_a_missing_draft_is_told_in_a_line(tmp_path):
