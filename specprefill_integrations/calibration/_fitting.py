@@ -28,7 +28,7 @@ _LEARNING_RATE = 0.05
 
 # Penalties of the weights of attention: from zero, and from a prior, which many more cases formed.
 # There are few lexical features, and they mean the same in all kinds of text.
-_PENALTY = 0.3
+_PENALTY = 1.0
 _PENALTY_FROM_PRIOR = 10.0
 _LEXICAL_PENALTY = 0.01
 
@@ -46,7 +46,7 @@ def fit(
         readout: The readout that the cases were read with.
         cases: Features and labels.
         penalty: Factor of the squared weights of attention, with features scaled to unit variance;
-            lexical features have a small one of their own. None: 0.3, or 10 with a prior.
+            lexical features have a small one of their own. None: 1, or 10 with a prior.
         prior: A fitted readout of the same draft: the penalty is on the difference from a multiple
             of its weights, which is free: beside other features they may count less. Heads and
             passes that it does not have count as zero.
