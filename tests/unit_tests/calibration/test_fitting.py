@@ -91,7 +91,7 @@ def test_the_weights_minimize_the_loss(prior):
     cases = mixed_cases()
     weights = fit(READOUT, cases, prior=prior).weights
     scale = np.concatenate([case.features for case in cases]).std(axis=0, ddof=1)
-    penalty, start = (0.3, np.zeros(len(weights))) if prior is None else (10, prior.weights)
+    penalty, start = (1.0, np.zeros(len(weights))) if prior is None else (10, prior.weights)
     least = loss(cases, weights, scale, penalty, start)
     for axis in np.eye(len(weights)):
         for step in (0.02 * axis, -0.02 * axis):
@@ -149,7 +149,7 @@ def test_a_prior_is_aligned_by_head_and_pass():
 
 @pytest.mark.parametrize("telling", range(len(READOUT.weights)))
 def test_the_feature_that_tells_gets_the_weight(telling):
-    weights = fit(READOUT, made_up(40, telling)).weights
+    weights = fit(READOUT, made_up(160, telling)).weights
     assert int(np.argmax(np.abs(weights))) == telling
     assert weights[telling] > 0
 
