@@ -8,6 +8,7 @@ from specprefill_integrations.bench._concurrency import (
     measure_concurrency,
 )
 from specprefill_integrations.bench._faults import FaultsResult, measure_faults
+from specprefill_integrations.bench._host import HostResult, HostSeconds, measure_host
 from specprefill_integrations.bench._scoring import (
     MemoryResult,
     SecondQuestionResult,
@@ -23,6 +24,8 @@ from specprefill_integrations.bench._splitting import SplittingResult, measure_s
 __all__ = [
     "ConcurrencyResult",
     "FaultsResult",
+    "HostResult",
+    "HostSeconds",
     "MemoryResult",
     "SecondQuestionResult",
     "SplittingResult",
@@ -31,6 +34,7 @@ __all__ = [
     "measure_cold_start",
     "measure_concurrency",
     "measure_faults",
+    "measure_host",
     "measure_memory",
     "measure_second_question",
     "measure_splitting",

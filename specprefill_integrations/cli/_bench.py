@@ -26,6 +26,9 @@ from specprefill_integrations.cli._progress import working
 from specprefill_integrations.cli._terminal import USAGE_ERROR, clear_errors, fail, new_app
 from specprefill_integrations.evaluation._machine import describe_machine
 
+_TOKENS = 2_500
+_HOST_TOKENS = 250_000
+
 # A tool result or a few passages.
 _CALLERS_CHARS = 2_000
 
@@ -37,7 +40,10 @@ app = new_app()
 @app.command()
 def bench(  # noqa: PLR0913 - one parameter per option
     *,
-    tokens: Annotated[int, typer.Option(min=64, help="Tokens of the text.")] = 2500,
+    tokens: Annotated[
+        int | None,
+        typer.Option(min=64, help="Tokens of the text: 2,500, with --host about 250,000."),
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Runs; medians are printed.")] = 5,
     draft: Draft = None,
     scorer: Scorer = "readout",
@@ -71,6 +77,14 @@ def bench(  # noqa: PLR0913 - one parameter per option
         bool,
         typer.Option("--splitting", help="Measure the splitting of one megabyte of each kind."),
     ] = False,
+    host: Annotated[
+        bool,
+        typer.Option(
+            "--host",
+            help="Measure everything but the forward pass instead, stage by stage: prose, "
+            "markdown, JSON, code and logs, compressed to a quarter.",
+        ),
+    ] = False,
     faults: Annotated[
         int | None,
         typer.Option(
@@ -91,12 +105,14 @@ def bench(  # noqa: PLR0913 - one parameter per option
     with clear_errors(debug=debug), working("measuring", quiet=quiet):
         if cold_start:
             found: dict[str, object] = {**benchmarks.measure_cold_start(repeats)}
+        elif host:
+            found = _host(tokens or _HOST_TOKENS, repeats, draft)
         elif faults is not None:
             under_faults = benchmarks.measure_faults(calls=faults)
             found, is_sound = asdict(under_faults), under_faults.is_sound
         else:
             passes = benchmarks.prepare_passes(
-                tokens=tokens,
+                tokens=tokens or _TOKENS,
                 draft=draft,
                 scorer=scorer,
                 device=device,
@@ -148,6 +164,19 @@ def _splitting(tokens_per_second: float, repeats: int) -> dict[str, dict[str, fl
         result.kind: {
             "seconds_per_megabyte": result.split_seconds * 1_000_000 / result.chars,
             "share_of_scoring": result.share_of_scoring,
+        }
+        for result in results
+    }
+
+
+def _host(tokens: int, repeats: int, draft: str | None) -> dict[str, object]:
+    results = benchmarks.measure_host(tokens=tokens, repeats=repeats, draft=draft)
+    return {
+        result.kind: {
+            "tokens": result.tokens,
+            "tokens_per_second": result.tokens_per_second,
+            **{f"{name}_seconds": spent for name, spent in asdict(result.seconds).items()},
+            "exponent": result.exponent,
         }
         for result in results
     }

@@ -149,6 +149,11 @@ class AttentionScorer(SpanScorer):
             layers_needed(self.active_readout, config, self._wanted_window_tokens)
         )
 
+    @property
+    def reader(self) -> PromptReader:
+        """A new reader of prompts."""
+        return PromptReader(self.reading_draft, self.active_readout, self._cache_bytes)
+
     def score_spans(
         self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> list[list[float]]:
@@ -283,7 +288,7 @@ class AttentionScorer(SpanScorer):
             [len(found.prompt.question.ids) for found in waiting],
             self._batch_tokens,
         )
-        reader = PromptReader(self.reading_draft, self.active_readout, self._cache_bytes)
+        reader = self.reader
         for batch in batches:
             yield
             chosen = [waiting[index] for index in batch]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from functools import partial
 
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from specprefill_integrations import bench
+from specprefill_integrations.bench import _host as host
 from specprefill_integrations.bench._passes import BenchPasses
 from specprefill_integrations.bench._sample_texts import SAMPLED_KINDS, documentation
 from specprefill_integrations.bench._scoring import (
@@ -157,3 +159,28 @@ def test_splitting_is_measured_kind_by_kind(draft, monkeypatch):
     for measured in found["splitting"].values():
         expected = measured["seconds_per_megabyte"] * found["tokens_per_second"] * 3.3 / 1e6
         assert measured["share_of_scoring"] == pytest.approx(expected)
+
+
+def test_what_is_not_the_forward_pass_is_measured_without_weights(draft, tmp_path):
+    folder = shutil.copytree(draft, tmp_path / "draft")
+    (folder / "model.safetensors").unlink()
+    found = run("--draft", folder, "--host", "--tokens", 2000, "--repeats", 1)
+    assert set(found) == {"prose", "markdown", "json", "code", "log"}
+    for measured in found.values():
+        assert measured["tokens"] > 1000
+        stages = [f"{stage}_seconds" for stage in ("count", "split", "score", "fit", "render")]
+        total = sum(measured[stage] for stage in stages)
+        assert measured["tokens_per_second"] == pytest.approx(measured["tokens"] / total)
+
+
+def test_the_exponent_is_that_of_the_cost(draft, monkeypatch):
+    """One second for the first text, four for one that is twice as long, and so on."""
+    monkeypatch.setattr(host, "_measured", lambda _, __, chars: (seconds_of(chars**2), chars))
+    for result in bench.measure_host(tokens=1000, repeats=2, draft=draft, kinds=["log"]):
+        assert (result.chars, result.tokens) == (4000, 4000)
+        assert result.exponent == pytest.approx(2)
+        assert result.tokens_per_second == pytest.approx(1 / 4000)
+
+
+def seconds_of(total):
+    return bench.HostSeconds(count=0, split=total / 2, score=total / 4, fit=total / 4, render=0)

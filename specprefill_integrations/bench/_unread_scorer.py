@@ -1,0 +1,44 @@
+"""A scorer that does everything but read: random numbers stand for the draft's attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from specprefill_integrations.scoring._attention_scorer import AttentionScorer
+from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._prompt_reader import Prompt, PromptReader, QuestionTokens
+
+
+class UnreadScorer(AttentionScorer):
+    """Scores by random numbers, the same at every call."""
+
+    @classmethod
+    def of(cls, draft: str | None) -> UnreadScorer:
+        """Take a draft's tokenizer and profile; its weights are not loaded."""
+        return cls(DraftModel.from_source(draft, device="cpu"))
+
+    @property
+    def reader(self) -> PromptReader:
+        """A reader that reads nothing."""
+        return _RandomReader(self.draft, self.active_readout)
+
+
+class _RandomReader(PromptReader):
+    """Returns random numbers as features."""
+
+    def read(self, prompts: Sequence[Prompt], null_question: QuestionTokens | None) -> list[Tensor]:
+        """Return positive numbers. Shape of each: (tokens, features)."""
+        del null_question
+        features = len(getattr(self._readout, "own_weights", (0,)))
+        longest = max(len(prompt.context) for prompt in prompts)
+        return [_random(1 << longest.bit_length(), features)[:longest]] * len(prompts)
+
+
+@cache
+def _random(tokens: int, features: int) -> Tensor:
+    generator = torch.Generator().manual_seed(tokens)
+    return torch.rand((tokens, features), generator=generator)
