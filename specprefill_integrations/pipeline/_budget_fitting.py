@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -15,12 +15,21 @@ from specprefill_integrations._deadline import check_deadline
 from specprefill_integrations.pipeline._further_units import FurtherUnits
 from specprefill_integrations.pipeline._selection import KeptUnits, Selector, best_first, with_needs
 from specprefill_integrations.pipeline._split_document import SplitDocument
-from specprefill_integrations.pipeline._token_counting import count_each
+from specprefill_integrations.pipeline._token_counting import (
+    LONG_CHARS,
+    count_changed,
+    count_each,
+)
 from specprefill_integrations.splitting._finer import split_words
 from specprefill_integrations.types import CountTokens, Span, Unit
 
 # Estimated costs are never so far above the real ones that a larger estimate could fit.
 _FARTHEST_ESTIMATE = 4
+
+# Attempts that go where the tokens of the attempt before point, and so many tokens farther, so that
+# the largest choice that fits is soon between two attempts.
+_GUIDED_ATTEMPTS = 6
+_STEP_TOKENS = 64
 
 # Attempts to keep one more unit. Each writes and counts a text again, so long texts get fewer.
 _TRIES = 64
@@ -111,26 +120,35 @@ class BudgetFitter:
         return self._render(units, kept)
 
     def _largest_choice(self, units: Sequence[Unit], token_limit: int) -> _Choice:
-        """Find how much the selector may be allowed so that its choice fits, by bisection.
+        """Find how much the selector may be allowed so that its choice fits.
 
-        A larger limit finds at least as large an allowance, whatever the counter does: each step
-        that goes up for a limit also goes up for a larger one.
+        The tokens of one choice tell where the next attempt is due; the rest is bisection. If
+        larger choices cost more, the largest that fits is found.
         """
         chosen: dict[frozenset[int], _Choice] = {}
 
-        def is_too_large(allowance: int) -> bool:
-            if allowance > _FARTHEST_ESTIMATE * (token_limit + self._gap_tokens):
-                return True
+        def choice_at(allowance: int) -> _Choice:
             kept = self._select(units, allowance)
             if kept not in chosen:
                 check_deadline()
                 chosen[kept] = _Choice(kept, self._render(units, kept))
-            return chosen[kept].tokens > token_limit
+            return chosen[kept]
 
-        allowances = range(self._estimate(units) + 1)
-        allowance = bisect_left(allowances, x=True, key=is_too_large) - 1
-        kept = self._select(units, allowance) if allowance >= 0 else frozenset()
-        return chosen.get(kept) or _Choice(kept, self._render(units, kept))
+        farthest = _FARTHEST_ESTIMATE * (token_limit + self._gap_tokens)
+        fits, too_large = -1, min(self._estimate(units), farthest) + 1
+        attempt, attempts = token_limit, 0
+        while too_large - fits > 1:
+            attempt = min(max(attempt, fits + 1), too_large - 1)
+            left = token_limit - choice_at(attempt).tokens
+            if left >= 0:
+                fits, step = attempt, 2 * left + _STEP_TOKENS
+            else:
+                too_large, step = attempt, left - _STEP_TOKENS
+            attempts += 1
+            attempt += step
+            if attempts > _GUIDED_ATTEMPTS or not fits < attempt < too_large:
+                attempt = (fits + too_large) // 2
+        return choice_at(fits) if fits >= 0 else _Choice(frozenset(), self._render(units, ()))
 
     def _least_choice(self, units: Sequence[Unit], wanted: Sequence[int]) -> _Choice:
         """Find the least that the selector must be allowed to select some units, by bisection."""
@@ -180,7 +198,8 @@ class BudgetFitter:
         """Add further units, best first, until none fits into the rest of the limit."""
         kept = KeptUnits(units, self._gap_tokens, choice.kept)
         further = FurtherUnits(kept, self._gap_tokens, [*map(self._slack, self.documents)])
-        rendered, left = list(choice.rendered), token_limit - choice.tokens
+        # After each unit. Tokens of long texts are known only about.
+        grown, left = [choice.rendered], token_limit - choice.tokens
         tries, chars, has_changed = _TRIES, _TRIED_CHARS, False
         while tries > 0 and chars > 0:
             check_deadline()
@@ -193,20 +212,48 @@ class BudgetFitter:
                 break
             number = units[index].document
             tries, chars = tries - 1, chars - len(self.documents[number].text)
-            trial = with_needs(units, [index]) | kept.indices
-            of_document = (i for i in trial if units[i].document == number)
-            [again] = self._render_spans({number: self._spans(units, of_document)[number]})
-            cost = again.tokens - rendered[number].tokens
+            before = grown[-1][number]
+            again = self._with_unit(units, kept.indices, index, before)
+            cost = again.tokens - before.tokens
             if cost > left:
                 further.reject(index)
                 continue
-            rendered[number] = again
+            grown.append([*grown[-1][:number], again, *grown[-1][number + 1 :]])
             left -= cost
             further.keep(index)
             has_changed = True
             if cost < 0:  # it closed a gap, so more is left than before
                 further.reconsider()
-        return rendered
+        return self._last_that_fits(grown, token_limit)
+
+    def _with_unit(
+        self, units: Sequence[Unit], kept: Iterable[int], index: int, before: Fitted
+    ) -> Fitted:
+        """Render the document of a unit with it; tokens of a long text are known only about."""
+        number = units[index].document
+        trial = with_needs(units, [index]).union(kept)
+        spans = self._spans(units, (i for i in trial if units[i].document == number))[number]
+        text = self.documents[number].rendered(spans)
+        return Fitted(
+            spans, text, count_changed(self.count_tokens, before.text, before.tokens, text)
+        )
+
+    def _last_that_fits(self, grown: list[list[Fitted]], token_limit: int) -> list[Fitted]:
+        """Count long texts whole, and return the last state that fits; the first one does."""
+        while len(grown) > 1:
+            check_deadline()
+            rendered = grown.pop()
+            changed = [
+                number
+                for number, (old, new) in enumerate(zip(grown[0], rendered, strict=True))
+                if new is not old and len(new.text) > LONG_CHARS
+            ]
+            tokens = count_each(self.count_tokens, [rendered[number].text for number in changed])
+            for number, counted in zip(changed, tokens, strict=True):
+                rendered[number] = replace(rendered[number], tokens=counted)
+            if _total(rendered) <= token_limit:
+                return rendered
+        return grown[0]
 
     def _cheapest(self, units: Sequence[Unit], token_limit: int) -> list[Fitted]:
         """Keep the unit that costs least with its needs, if it fits."""

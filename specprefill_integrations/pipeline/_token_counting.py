@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,12 +21,17 @@ from specprefill_integrations._deadline import check_deadline, seconds_left
 from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.types import CountTokens
 
-__all__ = ["as_token_counter", "count_each", "estimated_tokens"]
+__all__ = ["as_token_counter", "count_changed", "count_each", "estimated_tokens"]
 
 _CHARS_PER_TOKEN = 4
 
 # A tokenizer is faster for many texts at once; between such parts a deadline is checked.
 _COUNTED_AT_ONCE = 20_000
+
+# A text that was changed in one place is counted whole up to this length. Of a longer one what
+# changed is counted, with so many characters around it.
+LONG_CHARS = 4_000
+_AROUND_CHARS = 200
 
 # Rough counters, such as words or characters / 4, rightly give 0 for shorter texts.
 _NEVER_FREE = 8
@@ -83,6 +89,35 @@ def count_each(count_tokens: CountTokens, texts: Sequence[str]) -> list[int]:
         check_deadline()
         counts += _count_together(count_tokens, part)
     return counts
+
+
+def count_changed(count_tokens: CountTokens, text: str, tokens: int, changed: str) -> int:
+    """Count a text that differs in one place from one that was counted.
+
+    Up to `LONG_CHARS` the count is exact. The tokens of a longer text may be off by a few, because
+    only what changed is counted, before and after.
+
+    Args:
+        count_tokens: Counts the tokens of texts.
+        text: The text that was counted.
+        tokens: Its tokens.
+        changed: The text to count.
+    """
+    if min(len(text), len(changed)) <= LONG_CHARS:
+        return count_each(count_tokens, [changed])[0]
+    start = _shared_start(text, changed)
+    shared_end = _shared_start(text[start:][::-1], changed[start:][::-1])
+    start = max(0, start - _AROUND_CHARS)
+    after = max(0, shared_end - _AROUND_CHARS)
+    ends = len(text) - after, len(changed) - after
+    before, now = count_each(count_tokens, [text[start : ends[0]], changed[start : ends[1]]])
+    return max(0, tokens + now - before)
+
+
+def _shared_start(one: str, other: str) -> int:
+    """Return the number of characters with which two texts begin alike."""
+    lengths = range(1, min(len(one), len(other)) + 1)
+    return bisect_left(lengths, x=True, key=lambda length: one[:length] != other[:length])
 
 
 def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:

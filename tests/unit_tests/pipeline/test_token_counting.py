@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages.utils import count_tokens_approximately
 from tokenizers import Tokenizer
@@ -20,7 +23,12 @@ from transformers import PreTrainedTokenizerFast
 
 from specprefill_integrations import ContextCompressor
 from specprefill_integrations.errors import TokenCounterError
-from specprefill_integrations.pipeline._token_counting import as_token_counter, count_each
+from specprefill_integrations.pipeline._token_counting import (
+    LONG_CHARS,
+    as_token_counter,
+    count_changed,
+    count_each,
+)
 from specprefill_integrations.testing import KeywordScorer
 
 TEXTS = ["the cat sat", "cat", "the the cat dog"]
@@ -189,3 +197,27 @@ def test_what_another_compressor_counts_with() -> None:
     ) == [3, 1]
     scorer = KeywordScorer()
     assert as_token_counter(scorer.count_tokens)(["a, b", "c"]) == [3, 1]
+
+
+def word_ends(text: str) -> int:
+    """Count the letters before what is no letter: to be exact, a part must end there."""
+    return sum(a.isalpha() and not b.isalpha() for a, b in pairwise(f"{text} "))
+
+
+@pytest.mark.parametrize("words", [5, 3_000])
+@given(data=st.data())
+def test_what_changed_is_counted_in_its_place(words: int, data: st.DataObject) -> None:
+    text = " ".join(f"word {n % 7}" for n in range(words))
+    start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 2)))
+    new = data.draw(st.text("ab 1", max_size=30))
+    changed = f"{text[:start]}{new}{text[end:]}"
+    counted: list[int] = []
+
+    def count(parts: Sequence[str]) -> list[int]:
+        counted.extend(map(len, parts))
+        return list(map(word_ends, parts))
+
+    found = count_changed(count, text, word_ends(text), changed)
+    assert found == word_ends(changed)
+    most = 2 * 200 + len(new) + (end - start)
+    assert all(chars <= max(most, LONG_CHARS) for chars in counted)
