@@ -303,9 +303,9 @@ KEPT_STYLE = "bold black on #fcad70"
 
 
 def compressor_without_cache(draft: DraftModel) -> ContextCompressor:
-    """A compressor that scores on every call; the default one caches repeated questions."""
+    """A compressor that reads on every call; the default one caches questions and passages."""
     compressor = ContextCompressor.from_draft_model(draft, on_error="raise")
-    return compressor.replace(scorer=compressor.scorer.unwrapped)
+    return compressor.replace(scorer=compressor.scorer.uncached)
 
 
 def show_passages(found: Sequence[Document], compressed: Sequence[Document]) -> None:

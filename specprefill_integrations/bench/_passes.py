@@ -62,9 +62,8 @@ class BenchPasses:
         compressor = ContextCompressor.from_draft_model(
             draft, device=device, dtype=dtype, scorer=scorer, window_tokens=window_tokens
         )
-        scoring = cast("AttentionScorer", compressor.scorer.unwrapped)
         # The same text is scored again and again.
-        attention = replace(scoring, plan=replace(scoring.plan, cache_bytes=0))
+        attention = cast("AttentionScorer", compressor.scorer.uncached)
         model = attention.draft
         tokenizer = DraftTokenizer(model.tokenizer)
         text = text[: int(tokenizer.tokenize(text, []).offsets[:tokens][-1, 1])]

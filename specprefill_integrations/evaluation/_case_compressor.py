@@ -64,7 +64,7 @@ class SpanCompressor:
 
     def __init__(self, compressor: ContextCompressor) -> None:
         """Wrap a compressor; failures are raised."""
-        self._remembering = RememberingScorer(compressor.scorer.unwrapped)
+        self._remembering = RememberingScorer(compressor.scorer.uncached)
         self._compressor = compressor.replace(scorer=self._remembering, on_error="raise")
 
     def compress(self, texts: Sequence[str], query: str | None, keep_fraction: float) -> KeptTexts:

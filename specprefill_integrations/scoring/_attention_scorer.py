@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -242,6 +242,11 @@ class AttentionScorer(SpanScorer):
     ) -> list[tuple[LanguageWarning, ...]]:
         """Judge by the tokenizer. See `SpanScorer.language_warnings`."""
         return language_warnings(query, texts, self.count_tokens, self.draft.name)
+
+    @property
+    def uncached(self) -> AttentionScorer:
+        """A copy that reads every window anew. See `SpanScorer.uncached`."""
+        return replace(self, plan=replace(self.plan, cache_bytes=0))
 
     @property
     def batch_chars(self) -> int:

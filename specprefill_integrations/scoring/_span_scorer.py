@@ -162,6 +162,11 @@ class SpanScorer(ABC):
         """The scorer inside all wrappers; itself if it is no wrapper."""
         return self
 
+    @property
+    def uncached(self) -> SpanScorer:
+        """The scorer inside all wrappers, without anything kept from earlier calls: for timing."""
+        return self.unwrapped
+
 
 class ScorerWrapper(SpanScorer):
     """Delegates to another scorer; subclasses override what they change.
@@ -217,6 +222,11 @@ class ScorerWrapper(SpanScorer):
     def unwrapped(self) -> SpanScorer:
         """The scorer inside all wrappers."""
         return self.scorer.unwrapped
+
+    @property
+    def uncached(self) -> SpanScorer:
+        """See `SpanScorer.uncached`."""
+        return self.unwrapped.uncached
 
 
 class ScoresSpans(Protocol):

@@ -14,12 +14,15 @@ from blockbuster import blockbuster_ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import DraftModelUnsupportedError
 from specprefill_integrations.scoring._attention_scorer import (
     GENERIC_QUESTION,
     AttentionScorer,
     ReadingPlan,
 )
+from specprefill_integrations.scoring._context_cache import context_cache
+from specprefill_integrations.scoring._context_reading import ContextReader
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
 from specprefill_integrations.scoring._engine import shared_engine
@@ -334,3 +337,23 @@ def test_cost_is_linear_in_the_length_and_memory_flat():
     (_, short), (largest, long) = (tokens_read(tiny, text * count) for count in (20, 160))
     assert largest <= 400
     assert long <= 8.5 * short
+
+
+def test_an_uncached_scorer_reads_every_window_anew(monkeypatch):
+    draft = DraftModel.from_pair(tiny_model("llama"), tiny_tokenizer())
+    compressor = ContextCompressor(AttentionScorer(draft))
+    text = "The cat sat on the mat. The dog ran away from the house."
+    spans = ProseSplitter()(text)
+    read = []
+    computed = ContextReader._computed
+    monkeypatch.setattr(
+        ContextReader,
+        "_computed",
+        lambda reader, contexts: read.append(len(contexts)) or computed(reader, contexts),
+    )
+    for scorer, expected in ((compressor.scorer, 1), (compressor.scorer.uncached, 2)):
+        context_cache(scorer.unwrapped.reading_draft).clear()
+        read.clear()
+        for query in ("Who ran?", "Who sat?"):
+            scorer.score_spans(query, [text], [spans])
+        assert len(read) == expected
