@@ -118,7 +118,7 @@ class Calibration:
         """Figures of `target_recall=0.9` on held-out cases, by kind; empty if too few are real."""
         return measure_coverage(*self._real, _SHOWN_TARGET)
 
-    @property
+    @cached_property
     def reliability(self) -> Mapping[str, Sequence[ProbabilityBin]]:
         """Probabilities and shares of needed units by kind; empty if too few are real."""
         return measure_reliability(*self._real)

@@ -98,12 +98,10 @@ def measure_coverage(
         The figures by kind. A target that needs more cases keeps all.
     """
     found: dict[str, list[tuple[bool, float]]] = {}
-    for case, own, calibration in _held_out(cases, scores):
-        keeps = np.ones(len(own), dtype=bool)  # (units,)
-        if target_recall * LEVELS <= len(calibration.least_log_shares):
-            least = calibration.least_probability(target_recall)
-            keeps = np.array(calibration.probabilities(own.tolist(), own.tolist())) >= least
-            keeps[np.argmax(own)] = True
+    for case, calibration, predicted in _held_out(cases, scores):
+        is_met = calibration.allows(target_recall)
+        keeps = predicted >= (calibration.least_probability(target_recall) if is_met else 0)
+        keeps[np.argmax(predicted)] = True
         is_covered = bool((case.pieces & keeps).any(axis=1).all())
         share = float(case.tokens[keeps].sum() / max(1, case.tokens.sum()))
         found.setdefault(case.kind, []).append((is_covered, share))
@@ -129,8 +127,7 @@ def measure_reliability(
         Bins in ascending order, by kind; empty ones are left out.
     """
     found: dict[str, list[tuple[NDArray[np.float64], NDArray[np.bool_]]]] = {}
-    for case, own, calibration in _held_out(cases, scores):
-        predicted = np.array(calibration.probabilities(own.tolist(), own.tolist()))
+    for case, _, predicted in _held_out(cases, scores):
         found.setdefault(case.kind, []).append((predicted, _is_needed(case)))
     return {
         kind: _bins(*map(np.concatenate, zip(*found[kind], strict=True))) for kind in sorted(found)
@@ -152,14 +149,15 @@ def _bins(predicted: NDArray[np.float64], is_needed: NDArray[np.bool_]) -> list[
 
 def _held_out(
     cases: Sequence[LabeledUnits], scores: Sequence[Scores]
-) -> Iterator[tuple[LabeledUnits, Scores, ScoreCalibration]]:
-    """Yield each case with its scores and a calibration on the other groups."""
+) -> Iterator[tuple[LabeledUnits, ScoreCalibration, NDArray[np.float64]]]:
+    """Yield each case with a calibration on the other groups, and its units' probabilities."""
     groups = held_out_groups(cases)
     for group in np.unique(groups).tolist():
         others = np.nonzero(groups != group)[0].tolist()
         calibration = calibrate_scores([cases[i] for i in others], [scores[i] for i in others])
         for index in np.nonzero(groups == group)[0].tolist():
-            yield cases[index], scores[index], calibration
+            own = scores[index].tolist()
+            yield cases[index], calibration, np.array(calibration.probabilities(own, own))
 
 
 def _log_shares(scores: Scores) -> Scores:

@@ -53,14 +53,16 @@ def check_possible(budget: Budget, scorer: SpanScorer, splitter: Splitter[Any]) 
         raise BudgetError(msg)
 
 
-def check_target(budget: Budget, calibration: ScoreCalibration | None) -> None:
-    """Check that a target recall can be met.
+def least_probability(target_recall: float, calibration: ScoreCalibration | None) -> float:
+    """Return the probability from which on units are kept for a target.
 
     Raises:
         BudgetError: The scores are not calibrated, or not for this target.
     """
-    if budget.target_recall is not None:
-        _least_probability(budget.target_recall, calibration)
+    if calibration is None:
+        msg = "target_recall= needs calibrated scores, and the draft has no profile with them. "
+        raise BudgetError(msg + _CURE)
+    return calibration.least_probability(target_recall)
 
 
 def select_by_scores(
@@ -74,13 +76,13 @@ def select_by_scores(
         calibration: What the scores mean.
 
     Raises:
-        BudgetError: See `check_target`.
+        BudgetError: See `least_probability`.
     """
     wanted = []
     if budget.attention_mass is not None:
         wanted.append(select_mass(units, budget.attention_mass))
     if budget.target_recall is not None:
-        least = _least_probability(budget.target_recall, calibration)
+        least = least_probability(budget.target_recall, calibration)
         wanted.append(select_probable(units, least))
     return frozenset.intersection(*wanted)
 
@@ -180,10 +182,3 @@ def with_probabilities(
     """
     found = calibration.probabilities([unit.score for unit in units], all_scores)
     return [replace(unit, probability=own) for unit, own in zip(units, found, strict=True)]
-
-
-def _least_probability(target_recall: float, calibration: ScoreCalibration | None) -> float:
-    if calibration is None:
-        msg = "target_recall= needs calibrated scores, and the draft has no profile with them. "
-        raise BudgetError(msg + _CURE)
-    return calibration.least_probability(target_recall)

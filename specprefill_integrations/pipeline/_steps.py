@@ -24,7 +24,7 @@ from specprefill_integrations.pipeline._query_intent import LeaveWhole, asks_abo
 from specprefill_integrations.pipeline._repeats import find_repeats, share_scores
 from specprefill_integrations.pipeline._score_budgets import (
     calibration_of,
-    check_target,
+    least_probability,
     select_by_scores,
     with_masses,
     with_probabilities,
@@ -272,8 +272,9 @@ def split(counted: Counted, stages: Stages) -> Split:
     documents: dict[int, SplitDocument] = {}
     skipped: dict[int, SkipReason] = {}
     with failing_as("scorer_failed", counted):
-        if counted.call.budget.target_recall is not None:  # before the draft reads anything
-            check_target(counted.call.budget, calibration_of(stages.scorer, stages.splitter))
+        target = counted.call.budget.target_recall
+        if target is not None:  # fails before the draft reads anything
+            least_probability(target, calibration_of(stages.scorer, stages.splitter))
     for index, text in enumerate(counted.call.readable):
         with failing_as("splitter_failed", Split(counted, documents, skipped)):
             check_deadline()
@@ -417,10 +418,12 @@ def _fit(found: Scored, documents: Sequence[SplitDocument], stages: Stages) -> l
         most = select_fraction(units, call.budget.keep_fraction)
     if call.budget.depends_on_scores:
         wanted = select_by_scores(units, call.budget, calibration)
-        fitted = fitter.keep(units, wanted)
-        tokens = sum(document.tokens for document in fitted)
-        if tokens <= found.split.limit if most is None else len(wanted) <= len(most):
-            return fitted
+        if most is None:
+            fitted = fitter.keep(units, wanted)
+            if sum(document.tokens for document in fitted) <= found.split.limit:
+                return fitted
+        elif len(wanted) <= len(most):
+            most = wanted
     if most is not None:
         return fitter.keep(units, most)
     return fitter.fit(units, found.split.limit, found.split.widest_limit)

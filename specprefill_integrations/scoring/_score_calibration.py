@@ -63,6 +63,10 @@ class ScoreCalibration:
         total = highest + math.log(math.fsum(math.exp(one - highest) for one in all_scores) or 1.0)
         return [self._probability(score - total) for score in scores]
 
+    def allows(self, target_recall: float) -> bool:
+        """Return True if there were enough cases for a target, in (0, 1)."""
+        return _level(target_recall) <= len(self.least_log_shares)
+
     def least_probability(self, target_recall: float) -> float:
         """Return the probability from which on units are kept for a target.
 
@@ -72,9 +76,7 @@ class ScoreCalibration:
         Raises:
             BudgetError: The cases were too few for this target.
         """
-        # The nudge keeps 0.07 at 14 of 200: binary fractions may be a hair above the decimal.
-        level = max(1, math.ceil(target_recall * LEVELS - 1e-9))
-        if level > len(self.least_log_shares):
+        if not self.allows(target_recall):
             most = len(self.least_log_shares) / LEVELS
             msg = (
                 f"target_recall={target_recall:g} needs more cases than the {self.cases} that the "
@@ -82,7 +84,7 @@ class ScoreCalibration:
                 "`specprefill calibrate --pairs` more."
             )
             raise BudgetError(msg)
-        return self._probability(self.least_log_shares[level - 1])
+        return self._probability(self.least_log_shares[_level(target_recall) - 1])
 
     def _probability(self, log_share: float) -> float:
         log_odds = self.intercept + self.slope * log_share
@@ -91,3 +93,9 @@ class ScoreCalibration:
             return 1 / (1 + math.exp(-log_odds))
         odds = math.exp(log_odds)
         return odds / (1 + odds)
+
+
+def _level(target_recall: float) -> int:
+    """Return the step of a target, from 1 on."""
+    # The nudge keeps 0.07 at 14 of 200: binary fractions may be a hair above the decimal.
+    return max(1, math.ceil(target_recall * LEVELS - 1e-9))

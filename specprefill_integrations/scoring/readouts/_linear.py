@@ -139,7 +139,7 @@ class LinearReadout:
             Shape: (units,).
         """
         first: NDArray[np.float64] = features @ self.weights  # (units,)
-        best = matcher.feedback(first, self.feedback_units) if self.feedback_units else []
+        best = matcher.feedback(first, self.feedback_units)
         if not best:
             return first
         columns = slice(-len(LEXICAL_FEATURES), None)
