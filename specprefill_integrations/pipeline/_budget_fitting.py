@@ -31,9 +31,10 @@ _FARTHEST_ESTIMATE = 4
 _GUIDED_ATTEMPTS = 6
 _STEP_TOKENS = 64
 
-# Attempts to keep one more unit. Each writes and counts a text again, so long texts get fewer.
+# Attempts to keep one more unit. Each writes a text again, so long texts get fewer: there the rest
+# of the limit, less than a unit, matters least.
 _TRIES = 64
-_TRIED_CHARS = 8_000_000
+_TRIED_CHARS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
