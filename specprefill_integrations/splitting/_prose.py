@@ -127,16 +127,21 @@ class ProseSplitter(Splitter[None]):
         """The sentences that `sentence-splitter` finds in one stretch, as spans of `text`."""
         if not _MAY_HOLD_TWO.match(text, span.start, span.end):
             return [span]
-        words = [Span(m.start(), m.end()) for m in _WORD.finditer(text, span.start, span.end)]
+        words = _WORD.findall(text, span.start, span.end)
+        examined = _examined(words)
         # Words are joined by single spaces, because a line break would end a sentence.
-        sentences = _rules(self.language).split(" ".join(_word_ends(text, w) for w in words))
-        counts = [len(sentence.split()) for sentence in sentences]
-        if sum(counts) != len(words):  # it dropped a word, so counting is unreliable
+        sentences = _rules(self.language).split(" ".join(_ends(words[index]) for index in examined))
+        counts = [count for sentence in sentences if (count := len(sentence.split()))]
+        if sum(counts) != len(examined):  # it dropped a word, so counting is unreliable
             return [span]
-        if len(counts) > 1 and _NUMBERING.fullmatch(sentences[0]):
-            counts[:2] = [counts[0] + counts[1]]
-        edges = [0, *accumulate(counts)]
-        return [Span(words[a].start, words[b - 1].end) for a, b in pairwise(edges) if a < b]
+        ends = [examined[count - 1] + 1 for count in accumulate(counts)]
+        ends[-1] = len(words)
+        if len(ends) > 1:
+            first = " ".join(map(_ends, words[: ends[0]]))
+            if _NUMBERING.fullmatch(first):
+                del ends[0]
+        places = list(_WORD.finditer(text, span.start, span.end))
+        return [Span(places[a].start(), places[b - 1].end()) for a, b in pairwise([0, *ends])]
 
 
 def sentences_in_flow(text: str, span: Span, max_chars: int) -> list[Span]:
@@ -157,14 +162,27 @@ def sentences_in_flow(text: str, span: Span, max_chars: int) -> list[Span]:
     ]
 
 
-def _word_ends(text: str, word: Span) -> str:
+def _examined(words: Sequence[str]) -> list[int]:
+    """Return the indices of the words that decide where sentences end.
+
+    These are words with a mark that may end a sentence, and those after it up to the first with a
+    letter or digit, because no rule looks farther.
+    """
+    examined: list[int] = []
+    follows = False
+    for index, word in enumerate(words):
+        is_end = "." in word or "!" in word or "?" in word
+        if is_end or follows:
+            examined.append(index)
+            follows = is_end or not any(map(str.isalnum, _ends(word)))
+    return examined
+
+
+def _ends(word: str) -> str:
     """A word, or the two ends of a long one."""
-    if word.end - word.start <= 2 * _WORD_END_CHARS:
-        return text[word.start : word.end]
-    return (
-        text[word.start : word.start + _WORD_END_CHARS]
-        + text[word.end - _WORD_END_CHARS : word.end]
-    )
+    if len(word) <= 2 * _WORD_END_CHARS:
+        return word
+    return word[:_WORD_END_CHARS] + word[-_WORD_END_CHARS:]
 
 
 def _unwrapped(text: str, block: Span) -> Iterator[Span]:

@@ -28,6 +28,23 @@ from tests.laws.texts import (
 )
 
 LIBRARY = SentenceSplitter("en")
+MARKS = "aB1.?!…\"'()[]%-”»¿"
+WORDS = (
+    "and",
+    "Queue",
+    "No.",
+    "Mr.",
+    "U.S.",
+    "e.g.",
+    "12",
+    "ʰ",
+    "ªB",
+    "ends.",
+    "Why?",
+    '".',
+    "(",
+    ")",
+)
 max_chars = st.one_of(st.integers(1, 40), st.just(600))
 
 
@@ -70,6 +87,12 @@ class TestProseSplitter:
         if _NUMBERING.fullmatch(expected[0]):
             expected[:2] = [" ".join(expected[:2])]
         assert [text[a:b] for a, b in spans] == expected
+
+    @given(st.lists(st.one_of(st.sampled_from(WORDS), st.text(MARKS, min_size=1)), min_size=1))
+    def test_equals_the_rules_where_they_do_not_see_most_words(self, words: list[str]) -> None:
+        text = " ".join(["then", *words, "plain", "words", *words, "end"])
+        spans = ProseSplitter(max_unit_chars=10_000)(text)
+        assert [text[a:b] for a, b in spans] == LIBRARY.split(text)
 
     @given(st.lists(st.text("aB.?!\"'()", min_size=1, max_size=150), min_size=1, max_size=6))
     def test_equals_the_rules_with_long_words_in_it(self, words: list[str]) -> None:
