@@ -16,6 +16,7 @@ SpecPrefillError
 ├── ScoringEngineError                       a scoring engine that lost a request
 │   ├── EngineBusyError                      too many requests are waiting
 │   └── EngineClosedError                    the engine was closed
+├── ScoringServiceError                      a scoring service that cannot be used
 └── MissingDependencyError    (ImportError)  an extra that is not installed
 
 Wrong arguments of a call, such as an unknown name, raise a plain `ValueError` or `TypeError`.
@@ -38,6 +39,7 @@ __all__ = [
     "ReadoutProfileError",
     "ScoreError",
     "ScoringEngineError",
+    "ScoringServiceError",
     "SpecPrefillError",
     "TokenCounterError",
     "UnknownLanguageError",
@@ -109,6 +111,10 @@ class EngineBusyError(ScoringEngineError):
 
 class EngineClosedError(ScoringEngineError):
     """A scoring engine was closed before it could answer."""
+
+
+class ScoringServiceError(SpecPrefillError):
+    """A scoring service cannot be reached, refuses the call, or answers something else."""
 
 
 class MissingDependencyError(SpecPrefillError, ImportError):

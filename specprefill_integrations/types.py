@@ -35,6 +35,7 @@ SkipReason = Literal[
     "queue_full",
     "counter_failed",
     "draft_unavailable",
+    "service_unavailable",
     "too_small",
     "not_calibrated",
     "no_text",
@@ -61,6 +62,7 @@ FAILURES: frozenset[SkipReason] = frozenset(
         "queue_full",
         "counter_failed",
         "draft_unavailable",
+        "service_unavailable",
         "not_calibrated",
         "failed",
     }

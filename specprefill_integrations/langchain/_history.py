@@ -22,12 +22,7 @@ from specprefill_integrations.langchain._conversation import (
 )
 from specprefill_integrations.langchain._events import aannounce, announce, message_event
 from specprefill_integrations.langchain._message_memory import MessageMemory
-from specprefill_integrations.langchain._messages import (
-    breaks_of,
-    open_texts_of,
-    reason_to_skip,
-    with_result,
-)
+from specprefill_integrations.langchain._messages import reason_to_skip, with_result
 from specprefill_integrations.langchain._runtime import current_runtime
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
 from specprefill_integrations.originals import OriginalStore
@@ -45,6 +40,7 @@ from specprefill_integrations.tool_results import (
     ToolResult,
     ToolResultCompressor,
 )
+from specprefill_integrations.tool_results._content import breaks_of, open_texts_of
 from specprefill_integrations.tool_results._question import QueryFunction
 from specprefill_integrations.tool_results._thresholds import (
     DEFAULT_ERROR_MIN_TOKENS,

@@ -10,9 +10,9 @@ from cachetools import LRUCache
 from langchain_core.messages import BaseMessage, ToolMessage
 
 from specprefill_integrations._concurrency import ForkSafeLock
-from specprefill_integrations.langchain._messages import open_texts_of
 from specprefill_integrations.originals import OriginalStore, reference_of
 from specprefill_integrations.tool_results import CompressedResult, Outcome
+from specprefill_integrations.tool_results._content import open_texts_of
 
 # Messages whose results are remembered; the least recently used are forgotten first.
 _MAX_REMEMBERED = 10_000

@@ -22,12 +22,7 @@ from specprefill_integrations.langchain._events import (
     message_event,
 )
 from specprefill_integrations.langchain._goal_argument import with_goal_argument
-from specprefill_integrations.langchain._messages import (
-    breaks_of,
-    open_texts_of,
-    reason_to_skip,
-    with_result,
-)
+from specprefill_integrations.langchain._messages import reason_to_skip, with_result
 from specprefill_integrations.langchain._recall_tool import RecallTool
 from specprefill_integrations.observability import CompressionMetrics, TtftLog, process_metrics
 from specprefill_integrations.originals._store_choice import Originals
@@ -38,6 +33,7 @@ from specprefill_integrations.tool_results import (
     ToolResultCompressor,
 )
 from specprefill_integrations.tool_results._argument_guard import OnMarker
+from specprefill_integrations.tool_results._content import breaks_of, open_texts_of
 from specprefill_integrations.tool_results._goal_argument import GOAL, without_goal
 from specprefill_integrations.tool_results._question import QueryFunction
 from specprefill_integrations.tool_results._thresholds import (

@@ -12,8 +12,8 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 
 from specprefill_integrations._metadata import own_metadata
 from specprefill_integrations.langchain._conversation import last_user_text
-from specprefill_integrations.langchain._messages import texts_of
 from specprefill_integrations.observability._app_run import FoundText
+from specprefill_integrations.tool_results._content import texts_of
 
 _QUESTIONS = ("query", "question", "input")
 _ANSWERS = ("answer", "output", "result", "response", "reply")

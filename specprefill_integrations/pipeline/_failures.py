@@ -14,6 +14,7 @@ from specprefill_integrations.errors import (
     DraftModelUnsupportedError,
     EngineBusyError,
     ReadoutProfileError,
+    ScoringServiceError,
     TokenCounterError,
 )
 from specprefill_integrations.types import SkipReason
@@ -46,6 +47,8 @@ def reason_of(error: Exception, otherwise: SkipReason) -> SkipReason:
         return "deadline_exceeded"
     if isinstance(error, EngineBusyError):
         return "queue_full"
+    if isinstance(error, ScoringServiceError):
+        return "service_unavailable"
     if isinstance(error, TokenCounterError):
         return "counter_failed"
     if isinstance(error, BudgetError):

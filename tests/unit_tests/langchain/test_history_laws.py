@@ -20,9 +20,9 @@ from langchain_core.messages import (
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations._metadata import own_metadata
 from specprefill_integrations.langchain import compress_messages
-from specprefill_integrations.langchain._messages import open_texts_of
 from specprefill_integrations.originals import InMemoryOriginals
 from specprefill_integrations.testing import KeywordScorer
+from specprefill_integrations.tool_results._content import open_texts_of
 from tests.laws.test_compressing_kinds import any_texts
 
 BUDGET = Budget(max_tokens=25)

@@ -23,6 +23,7 @@ from specprefill_integrations.errors import (
     DraftModelUnsupportedError,
     EngineBusyError,
     ReadoutProfileError,
+    ScoringServiceError,
 )
 from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.testing import KeywordScorer
@@ -61,6 +62,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
         (DraftModelError("a score that is no number"), "scorer_failed", "counter_failed"),
         (DeadlineExceededError("a"), "deadline_exceeded", "deadline_exceeded"),
         (EngineBusyError("a"), "queue_full", "queue_full"),
+        (ScoringServiceError("a"), "service_unavailable", "service_unavailable"),
         (OSError("a"), "scorer_failed", "counter_failed"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
