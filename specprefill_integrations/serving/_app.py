@@ -1,0 +1,289 @@
+"""The application of the service: its routes over one compressor."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from specprefill_integrations._arguments import checked
+from specprefill_integrations._concurrency import run_in_thread
+from specprefill_integrations._deadline import Deadline
+from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.observability import CompressionMetrics
+from specprefill_integrations.originals import OriginalStore
+from specprefill_integrations.originals._promised_references import PromisedReferences
+from specprefill_integrations.originals._recall import find_reference
+from specprefill_integrations.pipeline._token_counting import count_each
+from specprefill_integrations.scoring._engine import ScoringEngine
+from specprefill_integrations.serving._admission import Admission
+from specprefill_integrations.serving._api_keys import ApiKeys
+from specprefill_integrations.serving._chat import tool_results_of, with_recall_tool, with_result
+from specprefill_integrations.serving._contract import (
+    CompressAnswer,
+    CompressedDocument,
+    CompressedMessage,
+    CompressRequest,
+    OriginalAnswer,
+    ProblemAnswer,
+    ScoreAnswer,
+    ScorerAnswer,
+    ScoreRequest,
+    TokensAnswer,
+    TokensRequest,
+)
+from specprefill_integrations.serving._limits import ServiceLimits
+from specprefill_integrations.serving._problems import Problem, add_handlers, check_limit
+from specprefill_integrations.serving._service_metrics import CONTENT_TYPE, ServiceMetrics
+from specprefill_integrations.tool_results import ToolResultCompressor, outcome_of
+from specprefill_integrations.types import Budget, Compression, Span
+
+_PROBE_SECONDS = 5.0
+_PROBLEMS = {
+    status: {"model": ProblemAnswer}
+    for status in (400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504)
+}
+
+
+@checked
+def build_app(
+    compressor: ContextCompressor,
+    *,
+    api_keys: ApiKeys | None,
+    limits: ServiceLimits | None = None,
+    originals: Callable[[str], OriginalStore] | None = None,
+    metrics: CompressionMetrics | None = None,
+) -> FastAPI:
+    """Build the application. It closes the engine of the compressor when it shuts down.
+
+    Args:
+        compressor: The compressor; a scorer that is no `ScoringEngine` gets one.
+        api_keys: The keys of callers; None admits everybody.
+        limits: The limits.
+        originals: Returns the store of a tenant, such as `TenantOriginals`; None keeps nothing.
+        metrics: Metrics to add counts to; None: new ones.
+    """
+    scorer = compressor.scorer
+    engine = scorer if isinstance(scorer, ScoringEngine) else ScoringEngine(scorer)
+    service = _Service(
+        compressor=compressor.replace(scorer=engine, on_error="pass_through"),
+        engine=engine,
+        limits=limits or ServiceLimits(),
+        originals=originals,
+        metrics=ServiceMetrics(engine, metrics or CompressionMetrics()),
+    )
+    app = FastAPI(
+        title="SpecPrefill",
+        version=version("specprefill-integrations"),
+        docs_url=None,
+        redoc_url=None,
+        lifespan=service.lifespan,
+        responses=_PROBLEMS,
+    )
+    app.add_middleware(Admission, api_keys=api_keys, limits=service.limits, metrics=service.metrics)
+    add_handlers(app, service.limits.retry_after_seconds)
+    for path, endpoint, answer in (
+        ("/v1/compress", service.compress, CompressAnswer),
+        ("/v1/score", service.score, ScoreAnswer),
+        ("/v1/tokens", service.tokens, TokensAnswer),
+    ):
+        app.add_api_route(
+            path,
+            endpoint,
+            methods=["POST"],
+            response_model=answer,
+            response_model_exclude_unset=True,
+        )
+    app.add_api_route("/v1/scorer", service.scorer, response_model=ScorerAnswer)
+    app.add_api_route("/v1/originals/{reference}", service.original, response_model=OriginalAnswer)
+    for name in ("healthz", "readyz", "metrics"):
+        endpoint = getattr(service, f"show_{name}")
+        app.add_api_route(f"/{name}", endpoint, name=name, response_model=None, responses={})
+    return app
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Service:
+    """The routes."""
+
+    compressor: ContextCompressor
+    engine: ScoringEngine
+    limits: ServiceLimits
+    originals: Callable[[str], OriginalStore] | None
+    metrics: ServiceMetrics
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Close the engine at the end."""
+        del app
+        yield
+        await run_in_thread(self.engine.close)
+
+    async def compress(self, request: Request, asked: CompressRequest) -> CompressAnswer:
+        """Compress documents, or the tool results of a conversation."""
+        started = time.perf_counter()
+        budget = asked.budget.value()
+        self.compressor.check_budget(budget)
+        self._check_query(asked.query)
+        if asked.keep_originals and self.originals is None:
+            raise Problem(422, "originals_not_kept", "This service keeps no originals.")
+        tenant = str(request.scope["tenant"])
+        if asked.documents is not None:
+            answer = await self._compress_documents(asked, budget, tenant)
+        else:
+            answer = await self._compress_messages(asked, budget, tenant)
+        return answer.model_copy(update={"elapsed_seconds": time.perf_counter() - started})
+
+    async def score(self, asked: ScoreRequest) -> ScoreAnswer:
+        """Score spans of texts."""
+        self._check_query(asked.query)
+        check_limit("Spans", sum(map(len, asked.spans)), self.limits.max_spans)
+        await self._check_texts(asked.texts)
+        spans = [[Span(*span) for span in of_text] for of_text in asked.spans]
+        if not any(spans):
+            return ScoreAnswer(scores=[[] for _ in spans])
+        return ScoreAnswer(scores=await self.engine.ascore_spans(asked.query, asked.texts, spans))
+
+    async def tokens(self, asked: TokensRequest) -> TokensAnswer:
+        """Count the tokens of texts."""
+        # Parts of texts, of which a document has many: their number is not limited.
+        tokens = await self._count(asked.texts, self.engine.count_tokens)
+        return TokensAnswer(tokens=tokens)
+
+    async def scorer(self) -> ScorerAnswer:
+        """Describe the scores."""
+        return await run_in_thread(self._describe)
+
+    async def original(self, request: Request, reference: str) -> OriginalAnswer:
+        """Return a text that was cut."""
+        text = None
+        if self.originals is not None and find_reference(reference) == reference:
+            store = await run_in_thread(partial(self.originals, str(request.scope["tenant"])))
+            text = await store.aget(reference)
+        if text is None:
+            raise Problem(404, "not_found", "This original is not kept here, or no longer.")
+        return OriginalAnswer(reference=reference, text=text)
+
+    async def show_healthz(self) -> JSONResponse:
+        """Tell that the process is alive."""
+        return JSONResponse({"status": "ok"})
+
+    async def show_readyz(self) -> JSONResponse:
+        """Tell if the engine answers; the first time, this loads the draft."""
+        # A new text each time, since the engine remembers its answers; but not at each call.
+        text = f"Ready at {time.monotonic() // _PROBE_SECONDS:.0f}."
+        probe = self.engine.ascore_spans("Ready?", [text], [[Span(0, len(text))]])
+        try:
+            await Deadline.after(_PROBE_SECONDS).wait_for(probe)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the service is not ready
+            return JSONResponse(
+                {"status": "not ready", "reason": type(error).__name__},
+                503,
+                {"Retry-After": str(self.limits.retry_after_seconds)},
+            )
+        return JSONResponse({"status": "ready"})
+
+    async def show_metrics(self) -> PlainTextResponse:
+        """Return the metrics in Prometheus' text format."""
+        return PlainTextResponse(self.metrics.to_prometheus(), media_type=CONTENT_TYPE)
+
+    async def _compress_documents(
+        self, asked: CompressRequest, budget: Budget, tenant: str
+    ) -> CompressAnswer:
+        documents = asked.documents or []
+        texts = [document.text for document in documents]
+        await self._check_texts(texts)
+        store = self.originals if asked.keep_originals else None
+        references = PromisedReferences(texts, store, tenant)
+        await references.apromise()
+        while True:
+            hints = [one.hint(ref) for one, ref in zip(documents, references.named, strict=True)]
+            results = await self.compressor.acompress_documents(
+                texts, asked.query, budget=budget, hints=hints
+            )
+            cut = [index for index, result in enumerate(results) if _is_cut(result)]
+            if await references.aput(cut):
+                break
+        sources = ("caller",) if (asked.query or "").strip() else ()
+        if results:
+            outcome_of(results, query_sources=sources).record(self.metrics.compression)
+        return CompressAnswer(
+            documents=[
+                CompressedDocument.of(result, reference if index in cut else None)
+                for index, (result, reference) in enumerate(
+                    zip(results, references.named, strict=True)
+                )
+            ],
+            original_tokens=sum(result.original_tokens for result in results),
+            kept_tokens=sum(result.kept_tokens for result in results),
+            elapsed_seconds=0,
+        )
+
+    async def _compress_messages(
+        self, asked: CompressRequest, budget: Budget, tenant: str
+    ) -> CompressAnswer:
+        messages = list(asked.messages or [])
+        check_limit("Messages", len(messages), self.limits.max_documents)
+        found = tool_results_of(asked, tenant)
+        await self._check_texts([text for one in found.values() for text in one.texts])
+        compressor = ToolResultCompressor(
+            compressor=self.compressor,
+            budget=budget,
+            min_tokens=asked.min_tokens,
+            exclude_tools=asked.exclude_tools,
+            query=asked.query,
+            originals=self.originals,
+            metrics=self.metrics.compression,
+        )
+        done = await asyncio.gather(*map(compressor.acompress, found.values()))
+        results = []
+        for index, one in zip(found, done, strict=True):
+            messages[index] = with_result(messages[index], one)
+            counts = one.outcome.as_metadata()
+            results.append(CompressedMessage.model_validate({"index": index, **counts}))
+        tools = asked.tools
+        if tools is not None and asked.keep_originals:
+            tools = with_recall_tool(tools)
+        return CompressAnswer(
+            messages=messages,
+            results=results,
+            tools=tools,
+            original_tokens=sum(one.original_tokens or 0 for one in results),
+            kept_tokens=sum(one.kept_tokens or 0 for one in results),
+            elapsed_seconds=0,
+        )
+
+    def _describe(self) -> ScorerAnswer:
+        return ScorerAnswer(
+            version=version("specprefill-integrations"),
+            scores_are_logarithms=self.engine.scores_are_logarithms,
+            score_calibration=self.engine.score_calibration,
+        )
+
+    def _check_query(self, query: str | None) -> None:
+        check_limit("Characters of query", len(query or ""), self.limits.max_query_chars)
+
+    async def _check_texts(self, texts: Sequence[str]) -> None:
+        """Refuse too many texts, or texts of too many tokens."""
+        check_limit("Texts", len(texts), self.limits.max_documents)
+        # No tokenizer makes more tokens of a text than it has bytes.
+        if sum(len(text.encode()) for text in texts) > self.limits.max_tokens:
+            tokens = await self._count(texts, self.compressor.count_tokens)
+            check_limit("Tokens", sum(tokens), self.limits.max_tokens)
+
+    async def _count(
+        self, texts: Sequence[str], count_tokens: Callable[[Sequence[str]], list[int]]
+    ) -> list[int]:
+        counting = run_in_thread(lambda: count_each(count_tokens, texts))
+        return await Deadline.after(None).wait_for(counting)
+
+
+def _is_cut(result: Compression) -> bool:
+    return result.skipped_because is None
