@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 __all__ = ["ContextCompressor", "OnError", "Stages", "shared_compressor"]
 
 _DRAFT_PACKAGES = ("filelock", "numpy", "platformdirs", "torch", "transformers")
+_CLIENT_PACKAGES = ("httpx", "pydantic")
 
 logger = logging.getLogger(__name__)
 
@@ -256,6 +257,44 @@ class ContextCompressor:
         defaults = _published_stages(engine, kind) if is_published else StageOptions()
         options: StageOptions = {**defaults, **stages}
         return cls(engine, **options)
+
+    @classmethod
+    @checked
+    def from_service(
+        cls,
+        url: str,
+        *,
+        api_key: str | None = None,
+        **stages: Unpack[StageOptions],
+    ) -> Self:
+        """Compress by the draft of a service (`specprefill serve`).
+
+        Splitting, selection and writing stay here, so that the service keeps no text. If it fails,
+        texts are passed through unchanged.
+
+        Args:
+            url: The service, such as `https://compress.example.com`.
+            api_key: The key.
+            stages: Further keywords of `ContextCompressor`. `deadline_seconds` is 30 by default.
+                With `count_tokens`, tokens are counted here; otherwise the service does so.
+
+        Raises:
+            MissingDependencyError: The extra `serve` is not installed.
+            TypeError: There is no such keyword, or an argument has another type.
+            ValueError: The URL is none of HTTP, or a number is out of range.
+        """
+        try:
+            from specprefill_integrations.serving._remote_scorer import (  # noqa: PLC0415
+                RemoteScorer,
+            )
+        except ModuleNotFoundError as error:
+            if error.name not in _CLIENT_PACKAGES:  # something else is broken: let it show
+                raise
+            raise MissingDependencyError(error.name, "serve") from error
+
+        options: StageOptions = {"deadline_seconds": 30.0, **stages}
+        scorer = RemoteScorer(url, api_key=api_key, deadline_seconds=options["deadline_seconds"])
+        return cls(scorer, **options)
 
     def replace(self, **changes: Unpack[StageChanges]) -> Self:
         """Return a compressor with some stages changed.

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -42,11 +43,11 @@ from specprefill_integrations.serving._contract import (
 from specprefill_integrations.serving._limits import ServiceLimits
 from specprefill_integrations.serving._problems import Problem, add_handlers, check_limit
 from specprefill_integrations.serving._service_metrics import CONTENT_TYPE, ServiceMetrics
-from specprefill_integrations.tool_results import ToolResultCompressor, outcome_of
+from specprefill_integrations.tool_results import QuerySource, ToolResultCompressor, outcome_of
 from specprefill_integrations.types import Budget, Compression, Span
 
 _PROBE_SECONDS = 5.0
-_PROBLEMS = {
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemAnswer}
     for status in (400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504)
 }
@@ -211,7 +212,7 @@ class _Service:
             cut = [index for index, result in enumerate(results) if _is_cut(result)]
             if await references.aput(cut):
                 break
-        sources = ("caller",) if (asked.query or "").strip() else ()
+        sources: tuple[QuerySource, ...] = ("caller",) if (asked.query or "").strip() else ()
         if results:
             outcome_of(results, query_sources=sources).record(self.metrics.compression)
         return CompressAnswer(

@@ -87,13 +87,14 @@ MAY_IMPORT = {
     },
 }
 
-# What the compressor's one lazy factory may reach, inside a function or for a type checker.
-LAZY_FACTORY = {"compressor": {"scoring"}}
+# What the compressor's lazy factories may reach, inside a function or for a type checker.
+LAZY_FACTORY = {"compressor": {"scoring", "serving"}}
 
 # A foreign package -> the folders that may import it.
 HOMES = {
     "accelerate": {"scoring"},
     "bm25s": {"evaluation"},
+    "fastapi": {"serving"},
     "genai_prices": {"observability"},
     "gguf": {"scoring"},
     "huggingface_hub": {"scoring"},
@@ -101,12 +102,15 @@ HOMES = {
     "langgraph": {"langchain"},
     "llama_index": {"llama_index"},
     "matplotlib": {"evaluation"},
+    "prometheus_client": {"serving"},
     "safetensors": {"scoring"},
+    "starlette": {"serving"},
     "tokenizers": {"scoring"},
     "torch": {"scoring", "calibration", "bench", "evaluation"},
     "transformers": {"scoring", "calibration", "bench", "evaluation"},
     "tree_sitter": {"splitting"},
     "typer": {"cli"},
+    "uvicorn": {"cli", "serving"},
 }
 
 # Who else may ask for a home's packages, inside a function or for a type checker.

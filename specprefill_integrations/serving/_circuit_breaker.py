@@ -1,0 +1,56 @@
+"""A circuit breaker: stops calls of a service that keeps failing, and tries it again later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from specprefill_integrations._arguments import PositiveFloat, PositiveInt, checked
+from specprefill_integrations._concurrency import ForkSafeLock
+
+
+class CircuitBreaker:
+    """Counts failures in a row. Safe to use from many threads.
+
+    After too many it is open: calls are refused at once. Later one call at a time is let through,
+    and its success closes the breaker.
+    """
+
+    @checked
+    def __init__(
+        self,
+        *,
+        max_failures: PositiveInt = 5,
+        open_seconds: PositiveFloat = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start closed.
+
+        Args:
+            max_failures: Failures in a row that open it.
+            open_seconds: Time after which a call is let through.
+            clock: Returns the time in seconds.
+        """
+        self._max_failures = max_failures
+        self._open_seconds = open_seconds
+        self._clock = clock
+        self._lock = ForkSafeLock()
+        self._failures = 0
+        self._next_try = 0.0
+
+    def admits(self) -> bool:
+        """Return True if a call may be made now; its outcome must be noted."""
+        with self._lock:
+            if self._failures < self._max_failures:
+                return True
+            if self._clock() < self._next_try:
+                return False
+            # If the outcome of this call is never noted, another one is let through later.
+            self._next_try = self._clock() + self._open_seconds
+            return True
+
+    def note(self, *, succeeded: bool) -> None:
+        """Note the outcome of a call."""
+        with self._lock:
+            self._failures = 0 if succeeded else self._failures + 1
+            self._next_try = self._clock() + self._open_seconds
