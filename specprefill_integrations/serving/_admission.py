@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pydantic_core
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,6 +35,7 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _JSON = re.compile(r"application/(?:json|[\w.-]{1,60}\+json)\s*(?:;|$)", re.IGNORECASE)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CLIENT_GONE = 499  # as nginx logs it; nobody receives it
 
@@ -199,9 +201,11 @@ class Admission:
         if _LENGTH.fullmatch(length):
             check_limit("Bytes of the body", int(length), most)
         try:
-            return await asyncio.wait_for(_read(receive, most), self._limits.body_seconds)
+            body = await asyncio.wait_for(_read(receive, most), self._limits.body_seconds)
         except asyncio.TimeoutError:
             raise Problem(408, "body_too_slow", "The body took too long to arrive.") from None
+        _check_surrogates(body)
+        return body
 
     async def _run(
         self, exchange: _Exchange, body: bytes, deadline: Deadline, receive: Receive
@@ -230,6 +234,15 @@ class Admission:
         except asyncio.CancelledError:
             if not gone.done() or gone.cancelled():
                 raise
+
+
+def _check_surrogates(body: bytes) -> None:
+    """Refuse lone surrogates, which Python's JSON reader lets through and no answer can hold."""
+    if _SURROGATE.search(body):
+        try:
+            pydantic_core.from_json(body)
+        except ValueError:
+            raise Problem(400, "malformed_request", "The body is not JSON.") from None
 
 
 async def _read(receive: Receive, most_bytes: int) -> bytes:

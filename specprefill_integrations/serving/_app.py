@@ -231,7 +231,6 @@ class _Service:
         self, asked: CompressRequest, budget: Budget, tenant: str
     ) -> CompressAnswer:
         messages = list(asked.messages or [])
-        check_limit("Messages", len(messages), self.limits.max_documents)
         found = tool_results_of(asked, tenant)
         await self._check_texts([text for one in found.values() for text in one.texts])
         compressor = ToolResultCompressor(

@@ -21,7 +21,7 @@ class ServiceLimits:
     """Bytes of a request's body; a longer one is not read to its end (413)."""
 
     max_documents: PositiveInt = 256
-    """Documents of a call, texts to score, or messages (413)."""
+    """Documents of a call, texts to score, or texts of tool results (413)."""
 
     max_spans: PositiveInt = 200_000
     """Spans to score of all texts of a call (413)."""

@@ -1,0 +1,36 @@
+"""The service on the loopback interface, in a thread of the test's process."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from specprefill_integrations import ContextCompressor
+from specprefill_integrations.serving import build_app
+
+
+@contextmanager
+def serving(compressor: ContextCompressor, **options: Any) -> Iterator[str]:
+    """Serve within the block, at the URL."""
+    app = build_app(compressor, **{"api_keys": None, **options})
+    config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listening.close()
