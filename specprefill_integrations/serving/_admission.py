@@ -1,4 +1,4 @@
-"""What happens to a call before its body is parsed, and what is counted and logged of it.
+"""Admission of calls before their bodies are parsed, and what is counted and logged of them.
 
 An ASGI middleware: it knows the caller by its key, refuses what exceeds a limit, reads the body
 within its time, applies the caller's deadline, and ends the call of a caller who is gone.

@@ -108,7 +108,7 @@ class TestEquality:
 
     def test_copies_call_the_same_service(self, remote: RemoteScorer) -> None:
         assert copy.deepcopy(remote) is copy.copy(remote) is remote
-        other = pickle.loads(pickle.dumps(remote))
+        other = pickle.loads(pickle.dumps(remote))  # noqa: S301 - our own
         assert other.count_tokens(TEXTS) == remote.count_tokens(TEXTS)
         other.close()
         assert "a-valid-key" not in repr(remote)
@@ -171,7 +171,8 @@ def problem(code: str) -> bytes:
 
 class TestFailures:
     @pytest.mark.parametrize(
-        "first", [(0, {}, b""), (503, {}, b"proxy"), (429, {"Retry-After": "0"}, b""), (502, {}, b"")]
+        "first",
+        [(0, {}, b""), (503, {}, b"proxy"), (429, {"Retry-After": "0"}, b""), (502, {}, b"")],
     )
     def test_another_try_is_made_where_it_may_help(self, first: Answer) -> None:
         with answering(lambda n: first if n == 1 else GOOD) as (url, asked), calling(url) as scorer:
@@ -197,9 +198,12 @@ class TestFailures:
         ],
     )
     def test_other_answers_are_errors_at_once(self, answer: Answer, error: type[Exception]) -> None:
-        with answering(lambda _: answer) as (url, asked), calling(url) as scorer:
-            with pytest.raises(error):
-                scorer.score_spans(*ONE_SPAN)
+        with (
+            answering(lambda _: answer) as (url, asked),
+            calling(url) as scorer,
+            pytest.raises(error),
+        ):
+            scorer.score_spans(*ONE_SPAN)
         assert len(asked) == 1
 
     def test_a_service_that_keeps_failing_is_left_alone(self) -> None:

@@ -129,7 +129,7 @@ class TestOriginals:
         assert error_of(client.get(f"/v1/originals/{reference}")) == (404, "not_found")
 
     @pytest.mark.parametrize("on_disk", [False, True])
-    def test_each_tenant_sees_its_own(self, on_disk: bool, tmp_path: Path) -> None:
+    def test_each_tenant_sees_its_own(self, *, on_disk: bool, tmp_path: Path) -> None:
         keys = ApiKeys(["a:key-of-a-1", "a:key-of-a-2", "b:key-of-b-1"])
         originals = TenantOriginals(tmp_path if on_disk else None)
         compressor = ContextCompressor(KeywordScorer())
@@ -243,7 +243,7 @@ class TestScore:
         assert reply.json() == {"tokens": [*KeywordScorer().count_tokens(SENTENCES), 0]}
 
 
-SECRET = "a secret of the caller"
+QUOTED = "a secret of the caller"
 MALFORMED: list[tuple[bytes, int]] = [
     (b"", 422),
     (b"{", 400),
@@ -280,7 +280,7 @@ class TestBadInput:
         found, code = error_of(reply)
         assert found == status
         assert code == {400: "malformed_request", 422: "invalid_request"}[status]
-        assert SECRET not in reply.text
+        assert QUOTED not in reply.text
         assert client.get("/healthz").status_code == 200
 
     def test_a_wrong_field_is_named(self, client: httpx.Client) -> None:
@@ -299,7 +299,10 @@ class TestBadInput:
             ("/v1/compress", asked_for(documents=[{"text": "a"}] * 4)),
             ("/v1/compress", asked_for(query="a" * 101)),
             ("/v1/compress", asked_for(documents=[{"text": TEXT * 10}])),
-            ("/v1/compress", {"messages": [{"role": "tool", "content": "a"}] * 4, "budget": BUDGET}),
+            (
+                "/v1/compress",
+                {"messages": [{"role": "tool", "content": "a"}] * 4, "budget": BUDGET},
+            ),
             ("/v1/score", {"texts": [TEXT], "spans": [[[0, 1]] * 6]}),
             ("/v1/tokens", {"texts": ["a" * 20_001]}),
         ],
@@ -433,7 +436,7 @@ class TestOperation:
     def test_readiness_asks_the_engine(self) -> None:
         class Broken(Waiting):
             def score_spans(self, *_: object) -> list[list[float]]:
-                raise OSError(SECRET)
+                raise OSError(QUOTED)
 
         with serving(ContextCompressor(Broken())) as url:
             ready = httpx.get(f"{url}/readyz")
@@ -441,12 +444,12 @@ class TestOperation:
         assert ready.status_code == 503
         assert ready.json() == {"status": "not ready", "reason": "OSError"}
         assert error_of(score) == (500, "internal_error")
-        assert SECRET not in ready.text + score.text
+        assert QUOTED not in ready.text + score.text
 
     def test_metrics_count_what_was_done(self) -> None:
         with serving(ContextCompressor(KeywordScorer())) as url:
             httpx.post(f"{url}/v1/compress", json=asked_for())
-            httpx.get(f"{url}/{SECRET}")
+            httpx.get(f"{url}/{QUOTED}")
             shown = httpx.get(f"{url}/metrics").text
         lines = shown.splitlines()
         assert "specprefill_compressed_total 1" in lines
@@ -464,13 +467,13 @@ class TestOperation:
         self, client: httpx.Client, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO, "specprefill_integrations")
-        asked = asked_for(query=SECRET, documents=[{"text": f"{SECRET}. {TEXT}"}])
-        for wrong in ({}, {"budget": SECRET}):
+        asked = asked_for(query=QUOTED, documents=[{"text": f"{QUOTED}. {TEXT}"}])
+        for wrong in ({}, {"budget": QUOTED}):
             client.post("/v1/compress", json={**asked, **wrong})
-            client.get(f"/v1/originals/{SECRET}")
+            client.get(f"/v1/originals/{QUOTED}")
         assert "/v1/compress 200" in caplog.text
         assert "/v1/compress 422" in caplog.text
-        assert SECRET not in caplog.text
+        assert QUOTED not in caplog.text
 
     def test_the_contract_is_published(self, client: httpx.Client) -> None:
         described = client.get("/openapi.json").json()
