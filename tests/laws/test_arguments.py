@@ -320,6 +320,25 @@ OF_ONE: dict[str, Sequence[Any]] = {
     "ReadoutProfile.readout": ["linear", 7, None],
     "unfitted_scorers.draft": [*NOTHING, None],
     "Variant.scorer": [7, ["bm25"]],
+    "ApiKeys.keys": ["a-single-key", [7], 7, None],
+    "ApiKeys.file": [7],
+    "build_app.api_keys": ["a-valid-key", 7],
+    "build_app.originals": ["store", 7],
+    "from_service.api_key": [7, ["a-valid-key"]],
+    "from_service.url": ["example.com", "ftp://example.com", 7, None],
+    "RemoteScorer.url": ["example.com", "ftp://example.com", 7, None],
+    "RemoteScorer.api_key": [7, ["a-valid-key"]],
+    "RemoteScorer.max_retries": [*NO_COUNT, None],
+    "RemoteScorer.max_connections": [*NO_COUNT, 0, None],
+    **{
+        f"ServiceLimits.{name}": [*NO_NUMBER, 0, None]
+        for name in (
+            *("max_body_bytes", "max_documents", "max_spans", "max_tokens", "max_query_chars"),
+            *("max_calls", "max_calls_per_tenant", "body_seconds", "deadline_seconds"),
+            "retry_after_seconds",
+        )
+    },
+    "TenantOriginals.folder": [7],
     "compress_tool.tool": [len, "read", None],
     "ProseSplitter.language": ["klingon", 7, None],
     "MarkdownSplitter.language": ["klingon", 7, None],
@@ -379,6 +398,10 @@ CALIBRATION = Calibration(draft=DRAFT, readout=READOUT, units=[], scores=[], val
 
 # By name of the parameter; with that of its function where it means something else there.
 VALID: dict[str, Any] = {
+    "ApiKeys.keys": ["a-valid-key"],
+    "build_app.api_keys": None,
+    "from_service.url": "https://example.com",
+    "RemoteScorer.url": "https://example.com",
     "Budget.keep_fraction": 0.5,
     "build_lineup.like": COMPRESSOR,
     "LabeledCase.evidence": LABELED.evidence,
@@ -494,6 +517,7 @@ CALLED = {
     **dict(public_callables()),
     "observability.BreakEven.in_seconds": BreakEven.in_seconds,
     "compressor.from_draft_model": ContextCompressor.from_draft_model,
+    "compressor.from_service": ContextCompressor.from_service,
     "observability.CompressionMetrics.record": CompressionMetrics().record,
     "scoring.DraftModel.from_source": DraftModel.from_source,
     "scoring.ReadoutProfile.load": ReadoutProfile.load,
