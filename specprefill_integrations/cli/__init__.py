@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "calibrate": ("_calibrate", "Fit a readout to a draft model."),
     "warmup": ("_warmup", "Fetch, convert and load the draft."),
     "doctor": ("_doctor", "Check that compression works here."),
+    "serve": ("_serve", "Serve compression over HTTP."),
     "bench": ("_bench", "Measure what scoring costs."),
 }
 """Module and help line of each command, in the order of `--help`. The module holds a Typer

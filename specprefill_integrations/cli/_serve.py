@@ -1,0 +1,112 @@
+"""`specprefill serve`: compression as a service over HTTP."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from specprefill_integrations.cli._options import (
+    Debug,
+    Device,
+    Draft,
+    Dtype,
+    Quiet,
+    Revision,
+    check_revision,
+)
+from specprefill_integrations.cli._terminal import (
+    USAGE_ERROR,
+    clear_errors,
+    fail,
+    new_app,
+    printable,
+    quiet_libraries,
+)
+from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.serving import ApiKeys, TenantOriginals  # need no extra
+
+KEYS = "SPECPREFILL_API_KEYS"
+"""The environment variable with the keys, comma-separated, each as `KEY` or `TENANT:KEY`."""
+
+# Calls that run get this time when the service is asked to end.
+_DRAIN_SECONDS = 30
+
+app = new_app()
+
+
+@app.command()
+def serve(  # noqa: PLR0913 - one parameter per option
+    *,
+    local: Annotated[
+        bool, typer.Option("--local", help="One draft in this process; for now the only way.")
+    ] = False,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
+    keys_file: Annotated[
+        Path | None,
+        typer.Option(help="File with a TENANT:KEY per line; read again when it changes."),
+    ] = None,
+    originals: Annotated[
+        Path | None,
+        typer.Option(help="Folder for originals that callers ask to keep. Default: none are kept."),
+    ] = None,
+    draft: Draft = None,
+    revision: Revision = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Serve compression over HTTP.
+
+    Keys of callers come from SPECPREFILL_API_KEYS, comma-separated, and --keys-file. Without keys,
+    everybody on this machine may call, and no other address can be listened on.
+    """
+    del local
+    check_revision(draft, revision)
+    with clear_errors(debug=debug), quiet_libraries(debug=debug):
+        keys = _keys(keys_file)
+        if keys is None and not _is_of_this_machine(host):
+            fail(f"--host {host} needs keys: set {KEYS} or give --keys-file", USAGE_ERROR)
+        # Imported here, so that `--help` is quick and needs no extra.
+        import uvicorn  # noqa: PLC0415
+
+        from specprefill_integrations.serving import build_app  # noqa: PLC0415
+
+        service = build_app(
+            ContextCompressor.from_draft_model(
+                draft, device=device, dtype=dtype, revision=revision
+            ),
+            api_keys=keys,
+            originals=None if originals is None else TenantOriginals(originals),
+        )
+        if not quiet:
+            typer.echo(printable(f"Serving on http://{host}:{port}"), err=True)
+        uvicorn.run(
+            service,
+            host=host,
+            port=port,
+            log_level="warning",
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+
+
+def _keys(file: Path | None) -> ApiKeys | None:
+    given = [key.strip() for key in os.environ.get(KEYS, "").split(",") if key.strip()]
+    if not given and file is None:
+        return None
+    try:
+        return ApiKeys(given, file=file)
+    except (OSError, ValueError) as error:
+        fail(f"--keys-file or {KEYS}: {error}", USAGE_ERROR)
+
+
+def _is_of_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,73 @@
+"""`specprefill serve`: the application that it serves, and whom it lets in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+pytest.importorskip("prometheus_client", reason="needs the extra `serve`")
+
+import httpx
+import uvicorn
+
+from specprefill_integrations import cli
+from tests.tiny_models import save_tiny_draft
+
+KEYS = "SPECPREFILL_API_KEYS"
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, dict[str, Any]]]:
+    """What uvicorn was asked to serve."""
+    found: list[tuple[Any, dict[str, Any]]] = []
+    monkeypatch.setattr(uvicorn, "run", lambda app, **options: found.append((app, options)))
+    monkeypatch.delenv(KEYS, raising=False)
+    return found
+
+
+def run(*words: object) -> Any:
+    return CliRunner().invoke(cli.build_app(), ["serve", *map(str, words)])
+
+
+async def test_the_service_compresses_for_its_keys(
+    served: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(KEYS, "a-valid-key, b:another-key")
+    draft = save_tiny_draft(tmp_path / "draft")
+    result = run("--local", "--port", 8123, "--draft", draft, "--originals", tmp_path / "originals")
+    assert result.exit_code == 0, result.output
+    [(app, options)] = served
+    assert (options["host"], options["port"]) == ("127.0.0.1", 8123)
+    asked = {
+        "documents": [{"text": "The cat sat. " * 30}],
+        "budget": {"max_tokens": 60},
+        "keep_originals": True,
+    }
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
+        for key, status in (("a-valid-key", 200), ("another-key", 200), ("none-of-these", 401)):
+            headers = {"Authorization": f"Bearer {key}"}
+            reply = await client.post("/v1/compress", json=asked, headers=headers)
+            assert reply.status_code == status
+            if status == 200:
+                assert reply.json()["documents"][0]["kept_tokens"] <= 60
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.com", "10.0.0.1"])  # noqa: S104
+def test_without_keys_only_this_machine_is_served(served: list[Any], host: str) -> None:
+    result = run("--host", host)
+    assert result.exit_code == 2
+    assert KEYS in result.stderr
+    assert served == []
+
+
+def test_keys_that_cannot_be_used_are_a_usage_error(
+    served: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert run("--keys-file", tmp_path / "none").exit_code == 2
+    monkeypatch.setenv(KEYS, "short")
+    assert run().exit_code == 2
+    assert served == []
