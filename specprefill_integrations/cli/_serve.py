@@ -32,9 +32,6 @@ from specprefill_integrations.serving import ApiKeys, TenantOriginals  # need no
 KEYS = "SPECPREFILL_API_KEYS"
 """The environment variable with the keys, comma-separated, each as `KEY` or `TENANT:KEY`."""
 
-# Calls that run get this time when the service is asked to end.
-_DRAIN_SECONDS = 30
-
 app = new_app()
 
 
@@ -73,9 +70,8 @@ def serve(  # noqa: PLR0913 - one parameter per option
         if keys is None and not _is_of_this_machine(host):
             fail(f"--host {host} needs keys: set {KEYS} or give --keys-file", USAGE_ERROR)
         # Imported here, so that `--help` is quick and needs no extra.
-        import uvicorn  # noqa: PLC0415
-
         from specprefill_integrations.serving import build_app  # noqa: PLC0415
+        from specprefill_integrations.serving._server import run  # noqa: PLC0415
 
         service = build_app(
             ContextCompressor.from_draft_model(
@@ -86,13 +82,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
         )
         if not quiet:
             typer.echo(printable(f"Serving on http://{host}:{port}"), err=True)
-        uvicorn.run(
-            service,
-            host=host,
-            port=port,
-            log_level="warning",
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
-        )
+        run(service, host=host, port=port)
 
 
 def _keys(file: Path | None) -> ApiKeys | None:

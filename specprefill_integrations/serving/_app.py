@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -22,6 +22,7 @@ from specprefill_integrations.observability import CompressionMetrics
 from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.originals._promised_references import PromisedReferences
 from specprefill_integrations.originals._recall import find_reference
+from specprefill_integrations.pipeline._failures import FailureLog
 from specprefill_integrations.pipeline._token_counting import count_each
 from specprefill_integrations.scoring._engine import ScoringEngine
 from specprefill_integrations.serving._admission import Admission
@@ -119,6 +120,7 @@ class _Service:
     limits: ServiceLimits
     originals: Callable[[str], OriginalStore] | None
     metrics: ServiceMetrics
+    failures: FailureLog = field(default_factory=FailureLog)
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -241,6 +243,7 @@ class _Service:
             query=asked.query,
             originals=self.originals,
             metrics=self.metrics.compression,
+            failures=self.failures,
         )
         done = await asyncio.gather(*map(compressor.acompress, found.values()))
         results = []

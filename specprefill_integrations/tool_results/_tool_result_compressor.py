@@ -116,8 +116,8 @@ class ToolResultCompressor:
     thresholds: Thresholds = field(init=False, repr=False)
     """Measures `min_tokens="auto"`."""
 
-    failures: FailureLog = field(init=False, repr=False, default_factory=FailureLog)
-    """Logs what went wrong."""
+    failures: FailureLog = field(repr=False, default_factory=FailureLog)
+    """Logs what went wrong; one log for several objects warns once for all of them."""
 
     def __post_init__(self) -> None:
         """Reject settings that cannot work, and keep them from changing later."""

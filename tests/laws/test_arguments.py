@@ -280,6 +280,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "tools": ["read", ["read"], [len], 7, None],
     "transcripts": ["text", {"a": "text"}, None],
     "trigger_tokens": NO_COUNT,
+    "failures": NOTHING,
     "ttft_log": NOTHING,
     "user_message": NO_TEXT,
     "window_tokens": ["500", True, 0, 1.5],

@@ -13,13 +13,16 @@ import uvicorn
 
 from specprefill_integrations import ContextCompressor
 from specprefill_integrations.serving import build_app
+from specprefill_integrations.serving._server import TimedProtocol
 
 
 @contextmanager
 def serving(compressor: ContextCompressor, **options: Any) -> Iterator[str]:
     """Serve within the block, at the URL."""
     app = build_app(compressor, **{"api_keys": None, **options})
-    config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app, http=TimedProtocol, log_level="error", lifespan="on", timeout_graceful_shutdown=2
+    )
     server = uvicorn.Server(config)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import httpx
 from specprefill_integrations import Budget, ContextCompressor, Span
 from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.serving import ApiKeys, ServiceLimits, TenantOriginals
+from specprefill_integrations.serving._server import TimedProtocol
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.serving.running import serving
 
@@ -326,6 +327,27 @@ class TestBadInput:
                 b"Content-Length: 100\r\n\r\n{"
             )
             assert one.recv(12) == b"HTTP/1.1 408"
+
+    @pytest.mark.parametrize(
+        "sent",
+        [b"", b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Slow", b"GET /healthz HTTP/1.1\r\n\r\nG"],
+    )
+    def test_headers_that_do_not_arrive_are_given_up(
+        self, client: httpx.Client, sent: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(TimedProtocol, "header_seconds", 0.3)
+        with closing(socket.create_connection((client.base_url.host, client.base_url.port))) as one:
+            one.settimeout(10)
+            one.sendall(sent)
+            while one.recv(4096):
+                pass
+
+    def test_connections_that_ask_nothing_are_in_nobodys_way(self, client: httpx.Client) -> None:
+        address = client.base_url.host, client.base_url.port
+        with ExitStack() as stack:
+            for _ in range(300):
+                stack.enter_context(closing(socket.create_connection(address)))
+            assert client.post("/v1/compress", json=asked_for()).status_code == 200
 
     def test_other_paths_and_methods(self, client: httpx.Client) -> None:
         assert error_of(client.get("/nothing")) == (404, "not_found")
