@@ -97,6 +97,7 @@ HOMES = {
     "fastapi": {"serving"},
     "genai_prices": {"observability"},
     "gguf": {"scoring"},
+    "h11": {"serving"},
     "huggingface_hub": {"scoring"},
     "langchain": {"langchain"},
     "langgraph": {"langchain"},
