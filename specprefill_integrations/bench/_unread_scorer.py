@@ -10,7 +10,8 @@ from torch import Tensor
 
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
-from specprefill_integrations.scoring._prompt_reader import Prompt, PromptReader, QuestionTokens
+from specprefill_integrations.scoring._prompt_reader import PromptReader
+from specprefill_integrations.scoring._prompts import Prompt, PromptInputs, QuestionTokens
 
 
 class UnreadScorer(AttentionScorer):
@@ -30,12 +31,17 @@ class UnreadScorer(AttentionScorer):
 class _RandomReader(PromptReader):
     """Returns random numbers as features."""
 
-    def read(self, prompts: Sequence[Prompt], null_question: QuestionTokens | None) -> list[Tensor]:
-        """Return positive numbers. Shape of each: (tokens, features)."""
-        del null_question
+    def features(
+        self,
+        prompts: Sequence[Prompt],
+        null_question: QuestionTokens | None,
+        inputs: PromptInputs,
+    ) -> Tensor:
+        """Return positive numbers. Shape: (batch, context, features)."""
+        del prompts, null_question
         features = len(getattr(self._readout, "own_weights", (0,)))
-        longest = max(len(prompt.context) for prompt in prompts)
-        return [_random(1 << longest.bit_length(), features)[:longest]] * len(prompts)
+        batch, longest = inputs.context_ids.shape
+        return _random(1 << longest.bit_length(), features)[:longest].expand(batch, -1, -1)
 
 
 @cache

@@ -6,31 +6,24 @@ is averaged over spans. Knows nothing about budgets, selection or frameworks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specprefill_integrations._arguments import NonNegativeInt, PositiveInt, checked
-from specprefill_integrations.scoring._draft_device import in_halves
 from specprefill_integrations.scoring._draft_layers import layers_needed
 from specprefill_integrations.scoring._draft_model import DraftModel
-from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer, without_middle
+from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
 from specprefill_integrations.scoring._languages import language_warnings
 from specprefill_integrations.scoring._profiles import ReadoutProfile
-from specprefill_integrations.scoring._prompt_reader import (
-    Prompt,
-    PromptReader,
-    QuestionTokens,
-)
-from specprefill_integrations.scoring._request_reading import RequestReading
+from specprefill_integrations.scoring._prompt_reader import PromptReader
 from specprefill_integrations.scoring._score_calibration import ScoreCalibration
 from specprefill_integrations.scoring._span_scorer import ScoreRequest, Slices, SpanScorer
-from specprefill_integrations.scoring._windows import Window, plan_batches
+from specprefill_integrations.scoring._window_reading import WindowReader, finished
 from specprefill_integrations.scoring.readouts import (
     CalibratedDifferenceReadout,
     Readout,
@@ -38,14 +31,6 @@ from specprefill_integrations.scoring.readouts import (
 )
 from specprefill_integrations.types import LanguageWarning, Span
 
-ResultT = TypeVar("ResultT")
-_InSlices = Generator[None, None, ResultT]
-
-GENERIC_QUESTION = "What are the main points?"
-"""The question of a call without a query."""
-
-# Models attend to the first tokens of a prompt whatever they are: these belong to no text.
-_CONTEXT_START = "Context:\n\n"
 # On a CPU larger batches save no time per token, but their padding costs some.
 _CPU_BATCH_TOKENS = 1_024
 _GPU_BATCH_TOKENS = 32_768
@@ -53,9 +38,6 @@ _CHARS_PER_TOKEN = 4
 # On a CPU of 14,000 tokens with the embedded draft, in float32; on a GPU of 100,000, in bfloat16.
 _CPU_CACHE_BYTES = 512 * 1024**2
 _GPU_CACHE_BYTES = 2 * 1024**3
-
-_QUESTION_START = "\n\nQuestion: "
-_QUESTION_END = "\nAnswer:"
 
 
 @checked
@@ -80,20 +62,6 @@ class ReadingPlan:
     short pass. Least recently used windows are dropped first. 0: none are kept. None: 512 MB on a
     CPU, 2 GB on a GPU. All scorers with the same draft (device, dtype and layers) share it.
     Encoders, and drafts with layers that keep no keys (state-space, linear), keep nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class _WindowPrompt:
-    """A window of a request with its prompt."""
-
-    reading: RequestReading
-    """Collects what is read of the request."""
-
-    window: Window
-    """The window."""
-
-    prompt: Prompt
-    """The draft's prompt."""
 
 
 @checked
@@ -194,8 +162,8 @@ class AttentionScorer(SpanScorer):
     ) -> Slices:
         """Score as `score_batch` does. See `SpanScorer.score_in_slices`.
 
-        The first slice tokenizes, each further one reads a batch of windows. Sums over spans are
-        all that is kept in between.
+        The first slice tokenizes, each further one reads a batch of windows; on CUDA, the batch
+        before, while this one is queued. Sums over spans are all that is kept in between.
 
         Args:
             requests: The requests.
@@ -205,7 +173,7 @@ class AttentionScorer(SpanScorer):
             DraftModelNotFoundError: There is no such draft.
             DraftModelUnsupportedError: The draft's attention cannot be read.
         """
-        found = yield from self._read(requests)
+        found = yield from self.window_reader.read(requests)
         return [self._scores(request, *read) for request, read in zip(requests, found, strict=True)]
 
     def read_spans(
@@ -226,7 +194,7 @@ class AttentionScorer(SpanScorer):
             DraftModelNotFoundError: There is no such draft.
             DraftModelUnsupportedError: The draft's attention cannot be read.
         """
-        [found] = finished(self._read([ScoreRequest(query, texts, spans)]))
+        [found] = finished(self.window_reader.read([ScoreRequest(query, texts, spans)]))
         return found
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -278,62 +246,17 @@ class AttentionScorer(SpanScorer):
         edges = np.cumsum([len(found) for found in request.spans])[:-1]  # (texts - 1,)
         return [part.tolist() for part in np.split(scores, edges)]
 
-    def _read(
-        self, requests: Sequence[ScoreRequest]
-    ) -> _InSlices[list[tuple[SpanReadings, NDArray[np.bool_]]]]:
-        """Read the windows of all requests, batch by batch. See `RequestReading.readings`."""
-        tokenizer = self._tokenizer
-        around_tokens = self.active_readout.around_tokens
-        readings = [RequestReading(request, tokenizer, around_tokens) for request in requests]
-        waiting = [found for reading in readings for found in self._prompts(reading, tokenizer)]
-        null = self.active_readout.null_question
-        null_question = None if null is None else self._question(tokenizer, null)
-        batches = plan_batches(
-            [sum(piece.end - piece.start for piece in found.window) for found in waiting],
-            [len(found.prompt.question.ids) for found in waiting],
-            self._batch_tokens,
-        )
-        reader = self.reader
-        for batch in batches:
-            yield
-            chosen = [waiting[index] for index in batch]
-            prompts = [found.prompt for found in chosen]
-            features = in_halves(
-                lambda part: reader.read(part, null_question), prompts, reader.release
-            )
-            for found, read in zip(chosen, features, strict=True):
-                found.reading.add(found.window, read)
-            del features, read  # tensors of the device, which must not outlive the slice
-        return [reading.readings() for reading in readings]
-
-    def _prompts(self, reading: RequestReading, tokenizer: DraftTokenizer) -> list[_WindowPrompt]:
-        """Return a request's windows with their prompts."""
-        question = self._question(tokenizer, reading.request.query or GENERIC_QUESTION)
-        start = tokenizer.start_ids + tokenizer.ids(_CONTEXT_START)
-        around = len(start) + len(question.ids)
-        windows = reading.windows(self._window_tokens(around))
-        tokens = [reading.tokens(window) for window in windows]
-        longest = around + max((len(ids) for ids, _ in tokens), default=0)
-        return [
-            _WindowPrompt(
-                reading,
-                window,
-                Prompt(start + ids, [False] * len(start) + is_text, question, longest),
-            )
-            for window, (ids, is_text) in zip(windows, tokens, strict=True)
-        ]
-
-    def _question(self, tokenizer: DraftTokenizer, question: str) -> QuestionTokens:
-        """Return a question's tokens as they follow the context."""
-        ids = without_middle(tokenizer.ids(question), self._max_question_tokens)
-        start, end = tokenizer.ids(_QUESTION_START), tokenizer.ids(_QUESTION_END)
-        return QuestionTokens(start + ids + end, slice(len(start), len(start) + len(ids)))
-
     @property
-    def _max_question_tokens(self) -> int:
-        """Tokens of a question that leave the draft room for a text."""
-        most, positions = self.plan.max_question_tokens, self.reading_draft.max_positions
-        return most if positions is None else min(most, positions // 2)
+    def window_reader(self) -> WindowReader:
+        """A new reader of requests."""
+        return WindowReader(
+            draft=self.reading_draft,
+            readout=self.active_readout,
+            reader=self.reader,
+            window_tokens=self._wanted_window_tokens,
+            batch_tokens=self._batch_tokens,
+            max_question_tokens=self.plan.max_question_tokens,
+        )
 
     @property
     def _batch_tokens(self) -> int:
@@ -351,26 +274,3 @@ class AttentionScorer(SpanScorer):
     @property
     def _wanted_window_tokens(self) -> int:
         return self.plan.window_tokens or self.active_readout.window_tokens
-
-    def _window_tokens(self, other_tokens: int) -> int:
-        """Return the context tokens that fit beside the question and generated tokens."""
-        positions = self.reading_draft.max_positions
-        if positions is None:
-            return self._wanted_window_tokens
-        room = positions - other_tokens - self.active_readout.lookahead_tokens
-        return max(1, min(self._wanted_window_tokens, room))
-
-
-def finished(slices: _InSlices[ResultT], is_wanted: Callable[[], bool] | None = None) -> ResultT:
-    """Do all slices of some work.
-
-    Raises:
-        CancelledError: `is_wanted` returned False.
-    """
-    while is_wanted is None or is_wanted():
-        try:
-            next(slices)
-        except StopIteration as end:  # noqa: PERF203 - it ends the loop
-            result: ResultT = end.value
-            return result
-    raise CancelledError

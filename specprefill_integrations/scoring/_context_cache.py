@@ -197,6 +197,21 @@ def row_of(cache: Any, row: int, padding: int) -> Any:  # noqa: ANN401
     )
 
 
+def moved(cache: Any, places: Tensor) -> Any:  # noqa: ANN401
+    """Return a cache with its tokens in other places.
+
+    Args:
+        cache: Keys and values. Shape of each: (batch, heads, tokens, dim).
+        places: Where each token is taken from. Shape: (batch, tokens).
+    """
+
+    def take(tensor: Tensor) -> Tensor:  # (batch, heads, tokens, dim)
+        _, heads, _, dim = tensor.shape
+        return tensor.gather(2, places[:, None, :, None].expand(-1, heads, -1, dim))
+
+    return _with_layers(cache, [(take(one.keys), take(one.values)) for one in cache.layers])
+
+
 def joined(caches: Sequence[Any]) -> Any:  # noqa: ANN401
     """Return a batch of contexts, padded on the left to the longest with zeros.
 

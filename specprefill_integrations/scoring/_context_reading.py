@@ -21,6 +21,7 @@ from specprefill_integrations.scoring._context_cache import (
     holds_all_keys,
     joined,
     joined_rows,
+    moved,
     row_of,
 )
 from specprefill_integrations.scoring._draft_layers import all_attend
@@ -77,27 +78,35 @@ class ContextReader:
         self._cache_bytes = cache_bytes
         self._reading = object()  # not the reader itself, which would keep the draft alive
 
-    def read(self, contexts: Sequence[Sequence[int]]) -> PromptBatch:
-        """Read contexts, padded on the left. The draft's lock must be held."""
+    def read(self, contexts: Sequence[Sequence[int]], ids: Tensor, lengths: Tensor) -> PromptBatch:
+        """Read contexts, padded on the left. The draft's lock must be held.
+
+        Args:
+            contexts: Token ids of each.
+            ids: The same on the device, padded on the right. Shape: (batch, context).
+            lengths: Tokens of each. Shape: (batch,).
+        """
         if not self._cache_bytes:
-            return self._computed(contexts)
+            return self._computed(contexts, ids, lengths)
         kept = context_cache(self._draft)
         kept.check_weights(self._draft.model)
         keys = [context_key(context) for context in contexts]
         found = {key: kept.get(key, self._reading) for key in keys}
-        new = {key: ids for key, ids in zip(keys, contexts, strict=True) if found[key] is None}
+        new = {key: row for row, key in enumerate(keys) if found[key] is None}
         if new:
-            batch = self._computed(list(new.values()))
+            batch = self._computed(*_chosen(list(new.values()), contexts, ids, lengths))
             can_keep = holds_all_keys(batch.cache)
             if can_keep:
-                for row, (key, ids) in enumerate(new.items()):
-                    found[key] = row_of(batch.cache, row, padding=batch.length - len(ids))
+                for row, (key, source) in enumerate(new.items()):
+                    padding = batch.length - len(contexts[source])
+                    found[key] = row_of(batch.cache, row, padding=padding)
                     kept.put(key, found[key], self._reading, self._cache_bytes)
             if len(new) == len(contexts):
                 return replace(batch, keys=keys)
             if not can_keep:  # the same context twice
-                return self._computed(contexts)
-        return replace(self._batch(contexts, joined([found[key] for key in keys])), keys=keys)
+                return self._computed(contexts, ids, lengths)
+        batch = _batch(contexts, lengths, joined([found[key] for key in keys]))
+        return replace(batch, keys=keys)
 
     def kept_rows(
         self, batch: PromptBatch, question: Sequence[int], layers: frozenset[int]
@@ -140,21 +149,52 @@ class ContextReader:
             own = {layer: found[row : row + 1, ..., padding:] for layer, found in rows.items()}
             kept.put_rows(key, question, own, self._cache_bytes)
 
-    def _computed(self, contexts: Sequence[Sequence[int]]) -> PromptBatch:
-        """Compute the keys and values of contexts."""
-        longest = max(map(len, contexts))
-        padded = [[*[0] * (longest - len(context)), *context] for context in contexts]
-        batch = self._batch(contexts, _empty_cache(self._draft.model))
-        ids = torch.tensor(padded, device=self._draft.device)  # (batch, context)
-        forward(self._draft.model.base_model, batch, ids)
-        return batch
+    def _computed(
+        self, contexts: Sequence[Sequence[int]], ids: Tensor, lengths: Tensor
+    ) -> PromptBatch:
+        """Compute the keys and values of contexts. See `read`."""
+        model = self._draft.model
+        batch = _batch(contexts, lengths, _empty_cache(model))
+        if not batch.is_padded:
+            forward(model.base_model, batch, ids)
+            return batch
+        longest = batch.length
+        places = torch.arange(longest, device=ids.device) - (longest - lengths)[:, None]
+        places = places % longest  # (batch, context), of each token of a row padded on the left
+        if not all_attend(model.config.get_text_config()):
+            forward(model.base_model, batch, ids.gather(1, places))
+            return batch
+        # No token sees padding that comes after it: without a mask, attention is fastest.
+        forward(model.base_model, replace(batch, is_padded=False), ids)
+        return replace(batch, cache=moved(batch.cache, places))
 
-    def _batch(self, contexts: Sequence[Sequence[int]], cache: Any) -> PromptBatch:  # noqa: ANN401
-        lengths = list(map(len, contexts))
-        longest = max(lengths)
-        real = [[False] * (longest - length) + [True] * length for length in lengths]
-        mask = torch.tensor(real, device=self._draft.device)  # (batch, context)
-        return PromptBatch(mask, cache, is_padded=min(lengths) < longest)
+
+def _batch(
+    contexts: Sequence[Sequence[int]],
+    lengths: Tensor,
+    cache: Any,  # noqa: ANN401
+) -> PromptBatch:
+    """Describe contexts that are padded on the left. Shape of `lengths`: (batch,)."""
+    longest, shortest = max(map(len, contexts)), min(map(len, contexts))
+    place = torch.arange(longest, device=lengths.device)  # (context,)
+    mask = place >= (longest - lengths)[:, None]  # (batch, context)
+    return PromptBatch(mask, cache, is_padded=shortest < longest)
+
+
+def _chosen(
+    rows: Sequence[int], contexts: Sequence[Sequence[int]], ids: Tensor, lengths: Tensor
+) -> tuple[list[Sequence[int]], Tensor, Tensor]:
+    """Return some of the contexts. See `ContextReader.read`."""
+    chosen = [contexts[row] for row in rows]
+    if len(rows) == len(contexts):
+        return chosen, ids, lengths
+    longest = max(map(len, chosen))
+    # Views rather than indexing by a list, which would be copied to the device.
+    return (
+        chosen,
+        torch.stack([ids[row, :longest] for row in rows]),
+        torch.stack([lengths[row] for row in rows]),
+    )
 
 
 def forward(model: Any, batch: PromptBatch, ids: Tensor, **options: Any) -> Any:  # noqa: ANN401

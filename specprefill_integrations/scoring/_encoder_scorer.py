@@ -16,11 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from specprefill_integrations._arguments import NonNegativeInt, checked
-from specprefill_integrations.scoring._attention_scorer import (
-    GENERIC_QUESTION,
-    ReadingPlan,
-    finished,
-)
+from specprefill_integrations.scoring._attention_scorer import ReadingPlan
 from specprefill_integrations.scoring._draft_device import in_halves
 from specprefill_integrations.scoring._draft_model import Device, Dtype
 from specprefill_integrations.scoring._draft_tokenizer import (
@@ -33,6 +29,7 @@ from specprefill_integrations.scoring._encoder_model import EncoderModel, errors
 from specprefill_integrations.scoring._languages import language_warnings
 from specprefill_integrations.scoring._request_reading import token_ranges, unit_starts
 from specprefill_integrations.scoring._span_scorer import ScoreRequest, Slices, SpanScorer
+from specprefill_integrations.scoring._window_reading import GENERIC_QUESTION, finished
 from specprefill_integrations.scoring._windows import plan_batches, plan_windows
 from specprefill_integrations.types import LanguageWarning, Span
 

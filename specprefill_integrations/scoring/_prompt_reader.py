@@ -6,13 +6,16 @@ tokens, a question without content. Knows token ids, not texts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from specprefill_integrations.errors import DraftModelUnsupportedError
 from specprefill_integrations.scoring._attention_capture import OnLayer, capture_attention
@@ -20,41 +23,14 @@ from specprefill_integrations.scoring._context_cache import context_cache
 from specprefill_integrations.scoring._context_reading import ContextReader, PromptBatch, forward
 from specprefill_integrations.scoring._draft_layers import draft_layers
 from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._prompts import Prompt, PromptInputs, QuestionTokens
+from specprefill_integrations.scoring._transfers import Received
 from specprefill_integrations.scoring.readouts import (
     PromptLayout,
     ReadingPass,
     Readout,
     Reduction,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class QuestionTokens:
-    """The tokens after the context."""
-
-    ids: Sequence[int]
-    """Token ids."""
-
-    words: slice
-    """The question's own words among them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """A context and a question about it."""
-
-    context: Sequence[int]
-    """Token ids of the context."""
-
-    is_text: Sequence[bool]
-    """True for tokens of the texts, False for those before and between them."""
-
-    question: QuestionTokens
-    """The tokens after the context."""
-
-    longest_tokens: int
-    """Tokens of the longest prompt of the same request. All of them are read in the layers that
-    suit this one, so that their scores compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +86,8 @@ class PromptReader:
         self._readout = readout
         self._contexts = ContextReader(draft, cache_bytes)
 
-    def read(self, prompts: Sequence[Prompt], null_question: QuestionTokens | None) -> list[Tensor]:
-        """Read prompts together, each as if it were alone.
+    def read(self, prompts: Sequence[Prompt], null_question: QuestionTokens | None) -> RangeSums:
+        """Read prompts together, each as if it were alone; on CUDA, do not wait for the device.
 
         Padding precedes the context and follows the question, so it changes no distance within
         a prompt and no token attends to it. If tokens are generated after the question, or the
@@ -123,8 +99,7 @@ class PromptReader:
             null_question: The question without content, if the readout wants one.
 
         Returns:
-            The readout's features of each context's tokens, padding first.
-            Shape of each: (tokens, features).
+            The readout's features, summed over the ranges of each prompt.
 
         Raises:
             DraftModelUnsupportedError: No attention could be read, or the draft cannot generate.
@@ -134,12 +109,9 @@ class PromptReader:
         if self._readout.lookahead_tokens or not self._has_room(prompts):
             by_length = groupby(order, key=lambda row: len(prompts[row].question.ids))
             together = [list(rows) for _, rows in by_length]
-        found: dict[int, Tensor] = {}
         with self._draft.lock, torch.inference_mode():
-            for rows in together:
-                features = self._read([prompts[row] for row in rows], null_question)
-                found.update(zip(rows, features, strict=True))
-        return [found[row] for row in range(len(prompts))]
+            sums = [self._read([prompts[row] for row in rows], null_question) for rows in together]
+            return RangeSums(torch.cat(sums), {row: len(prompts[row].ranges) for row in order})
 
     def release(self) -> bool:
         """Drop what is kept of the draft's contexts; return False if there was nothing."""
@@ -159,20 +131,47 @@ class PromptReader:
         layers = self._readout.layers(draft_layers(self._draft.config, prompt.longest_tokens))
         return len(prompt.question.ids), words.start, words.stop, sorted(layers)
 
-    def _read(
-        self, prompts: Sequence[Prompt], null_question: QuestionTokens | None
-    ) -> list[Tensor]:
-        """Read prompts, sorted by kind, as one batch. Shape of each: (tokens, features)."""
+    def _read(self, prompts: Sequence[Prompt], null_question: QuestionTokens | None) -> Tensor:
+        """Read prompts, sorted by kind, as one batch. Shape: (ranges of all, features)."""
+        generates = self._readout.lookahead_tokens > 0
+        inputs = PromptInputs.of(
+            prompts,
+            null_question.ids if null_question else (),
+            self._draft.end_token_ids if generates else (),
+            self._draft.device,
+        )
+        return _range_sums(self.features(prompts, null_question, inputs), inputs.range_edges)
+
+    def features(
+        self,
+        prompts: Sequence[Prompt],
+        null_question: QuestionTokens | None,
+        inputs: PromptInputs,
+    ) -> Tensor:
+        """Read prompts, sorted by kind, as one batch.
+
+        Args:
+            prompts: The prompts.
+            null_question: The question without content, if the readout wants one.
+            inputs: Prompts and question on the draft's device.
+
+        Returns:
+            The readout's features of each context's tokens, padding first.
+            Shape: (batch, context, features).
+        """
         contexts = [prompt.context for prompt in prompts]
-        batch = self._contexts.read(contexts)
-        groups = self._groups(prompts, null_question)
-        self._read_questions(batch, [prompt.question.ids for prompt in prompts], groups)
+        batch = self._contexts.read(contexts, inputs.context_ids, inputs.context_lengths)
+        groups = self._groups(prompts, null_question, inputs)
+        self._read_questions(batch, inputs, groups)
         if null_question is not None:
-            self._read_null_question(batch, contexts, null_question.ids, groups)
-        return [row for group in groups for row in group.reduction.features()]
+            self._read_null_question(batch, contexts, null_question.ids, inputs, groups)
+        return torch.cat([group.reduction.features() for group in groups])
 
     def _groups(
-        self, prompts: Sequence[Prompt], null_question: QuestionTokens | None
+        self,
+        prompts: Sequence[Prompt],
+        null_question: QuestionTokens | None,
+        inputs: PromptInputs,
     ) -> list[_Group]:
         """Group prompts, sorted by kind, by their kind."""
         context_tokens = max(len(prompt.context) for prompt in prompts)
@@ -180,41 +179,39 @@ class PromptReader:
         groups = []
         start = 0
         for (own_tokens, first, end, layers), found in groupby(prompts, key=self._kind):
-            alike = list(found)
-            padding = [[False] * (context_tokens - len(prompt.context)) for prompt in alike]
-            is_text = [pad + list(p.is_text) for pad, p in zip(padding, alike, strict=True)]
+            alike = len(list(found))
+            rows = slice(start, start + alike)
             layout = PromptLayout(
                 context_tokens=context_tokens,
                 prompt_tokens=context_tokens + own_tokens,
                 question_words=slice(first, end),
                 null_words=null_question.words if null_question else slice(0),
-                is_text=torch.tensor(is_text, device=self._draft.device),  # (group, context)
+                is_text=inputs.is_text[rows],  # (group, context)
             )
             groups.append(
                 _Group(
-                    rows=slice(start, start + len(alike)),
+                    rows=rows,
                     layers=frozenset(layers),
                     padding=question_tokens - own_tokens,
                     question_rows=self._readout.question_rows or own_tokens,
                     reduction=self._readout.begin(layout),
                 )
             )
-            start += len(alike)
+            start += alike
         return groups
 
     def _read_questions(
-        self, batch: PromptBatch, questions: Sequence[Sequence[int]], groups: Sequence[_Group]
+        self, batch: PromptBatch, inputs: PromptInputs, groups: Sequence[_Group]
     ) -> None:
         """Read the questions' rows, then those of the tokens generated after them."""
-        ids = self._padded(questions)  # (batch, question)
+        ids = inputs.question_ids  # (batch, question)
         batch, output = self._pass(batch.branch(), ids, "question", groups)
-        finished = torch.zeros(len(questions), dtype=torch.bool, device=ids.device)  # (batch,)
+        finished = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)  # (batch,)
         _end_step(groups, finished)
-        ends = torch.tensor(self._draft.end_token_ids, device=ids.device)
         for _ in range(self._readout.lookahead_tokens):
             ids = output.logits[:, -1:].argmax(dim=-1)  # greedy, (batch, 1)
             # Rows after an end-of-sequence token are dropped; its own row still counts.
-            ended_now = torch.isin(ids[:, 0], ends)  # (batch,)
+            ended_now = (ids == inputs.end_ids).any(dim=1)  # (batch,)
             batch, output = self._pass(batch, ids, "lookahead", groups)
             _end_step(groups, finished)
             finished = finished | ended_now
@@ -224,6 +221,7 @@ class PromptReader:
         batch: PromptBatch,
         contexts: Sequence[Sequence[int]],
         question: Sequence[int],
+        inputs: PromptInputs,
         groups: Sequence[_Group],
     ) -> None:
         """Read the rows of the question without content, or find those that are kept."""
@@ -234,7 +232,7 @@ class PromptReader:
                 group.take("null_question", layer, weights)
         if kept:
             return
-        ids = self._padded([question] * len(contexts))  # (batch, null question)
+        ids = inputs.null_question_ids.expand(len(contexts), -1)  # (batch, null question)
         read: dict[int, Tensor] = {}
         keep = read.__setitem__ if batch.keys else None
         self._pass(batch.branch(), ids, "null_question", groups, keep)
@@ -295,13 +293,46 @@ class PromptReader:
             raise DraftModelUnsupportedError(msg)
         return longer, output
 
-    def _padded(self, questions: Sequence[Sequence[int]]) -> Tensor:
-        """Pad questions on the right, where no earlier token sees it. Shape: (batch, ids)."""
-        longest = max(map(len, questions))
-        ids = [[*question, *[0] * (longest - len(question))] for question in questions]
-        return torch.tensor(ids, device=self._draft.device)
+
+class RangeSums:
+    """Sums of features over the ranges of prompts, on their way to the host."""
+
+    def __init__(self, sums: Tensor, counts: Mapping[int, int]) -> None:
+        """Send the sums.
+
+        Args:
+            sums: The sums. Shape: (ranges of all prompts, features).
+            counts: For each prompt, in the order of the sums, its number of ranges.
+        """
+        self._received = Received(sums)
+        self._counts = counts
+
+    def wait(self) -> list[NDArray[np.float64]]:
+        """Return the sums of each prompt, once they have come. Shapes: (ranges, features)."""
+        edges = np.cumsum(list(self._counts.values()))[:-1]
+        parts = np.split(self._received.wait(), edges)
+        found = dict(zip(self._counts, parts, strict=True))
+        return [found[prompt] for prompt in sorted(found)]
 
 
 def _end_step(groups: Sequence[_Group], finished: Tensor) -> None:  # finished: (batch,)
     for group in groups:
         group.reduction.end_step(finished[group.rows])
+
+
+def _range_sums(features: Tensor, edges: Tensor) -> Tensor:
+    """Sum features over ranges of tokens.
+
+    Args:
+        features: Shape: (batch, context, features).
+        edges: See `PromptInputs.range_edges`. Shape: (2, ranges).
+
+    Returns:
+        Shape: (ranges, features).
+    """
+    # In double precision, so that differences of running sums are as exact as direct sums. Apple's
+    # GPUs know no double.
+    wide = torch.float32 if features.device.type == "mps" else torch.float64
+    running = functional.pad(features.to(wide).cumsum(dim=1), (0, 0, 1, 0))
+    running = running.flatten(0, 1)  # (batch * (context + 1), features)
+    return running.index_select(0, edges[1]) - running.index_select(0, edges[0])

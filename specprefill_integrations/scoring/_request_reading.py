@@ -8,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer, TokenizedText
 from specprefill_integrations.scoring._lexical import LexicalMatcher
@@ -81,27 +78,44 @@ class RequestReading:
             is_text.extend([True] * len(part))
         return ids, is_text
 
-    def add(self, window: Window, features: Tensor) -> None:
-        """Add the features of a window.
+    def count(self, window: Window) -> int:
+        """Return the number of tokens that `tokens` returns."""
+        texts = sum(piece.end - piece.start for piece in window)
+        return texts + len(self._joint) * (len(window) - 1)
+
+    def ranges(
+        self, window: Window, context_tokens: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the ranges of tokens in a window whose features `add` takes.
 
         Args:
             window: One of `windows`.
-            features: Features of its prompt's context, which ends with the window's tokens.
-                Shape: (tokens, features).
+            context_tokens: Tokens of its prompt's context, which ends with the window's tokens.
+
+        Returns:
+            What they belong to, and their tokens in the context. Shapes: (found,), (found, 2).
+        """
+        places = _places(window, context_tokens, len(self._joint))
+        found = [_within(self._ranges[piece.document], piece, at) for piece, at in places]
+        inside = [
+            index + self._firsts[piece.document]
+            for (piece, _), (index, _) in zip(places, found, strict=True)
+        ]
+        return np.concatenate(inside), np.concatenate([edges for _, edges in found])
+
+    def add(
+        self, inside: NDArray[np.int64], edges: NDArray[np.int64], sums: NDArray[np.float64]
+    ) -> None:
+        """Add the features of a window.
+
+        Args:
+            inside: What `ranges` returned. Shape: (found,).
+            edges: What `ranges` returned. Shape: (found, 2).
+            sums: Sums of the features over these ranges. Shape: (found, features).
         """
         if not self._sums.size:
-            self._sums = np.zeros((len(self._sums), features.shape[1]))
-        places = _places(window, len(features), len(self._joint))
-        found = [_within(self._ranges[piece.document], piece, at) for piece, at in places]
-        inside = np.concatenate(  # (found,)
-            [
-                index + self._firsts[piece.document]
-                for (piece, _), (index, _) in zip(places, found, strict=True)
-            ]
-        )
-        edges = np.concatenate([edges for _, edges in found])  # (found, 2)
-        # One transfer from the device for each window: it is waited for.
-        self._sums[inside] += _range_sums(features, edges)
+            self._sums = np.zeros((len(self._sums), sums.shape[1]))
+        self._sums[inside] += sums
         self._counts[inside] += edges[:, 1] - edges[:, 0]
 
     def readings(self) -> tuple[SpanReadings, NDArray[np.bool_]]:
@@ -189,24 +203,3 @@ def _widened(ranges: NDArray[np.int64], around_tokens: int, text_tokens: int) ->
     """Widen ranges by `around_tokens` on both sides within the text. Shape: (ranges, 2)."""
     wider: NDArray[np.int64] = ranges + np.array([-around_tokens, around_tokens])
     return wider.clip(0, text_tokens)
-
-
-def _range_sums(features: Tensor, edges: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Sum the features of the tokens `edges[i, 0]:edges[i, 1]`.
-
-    Args:
-        features: Shape: (tokens, features).
-        edges: Shape: (ranges, 2).
-
-    Returns:
-        Shape: (ranges, features).
-    """
-    # In double precision, so that differences of running sums are as exact as direct sums. Apple's
-    # GPUs know no double.
-    wide = torch.float32 if features.device.type == "mps" else torch.float64
-    running = functional.pad(
-        features.to(wide).cumsum(dim=0), (0, 0, 1, 0)
-    )  # (tokens + 1, features)
-    first, last = torch.from_numpy(edges).to(features.device).unbind(dim=1)  # (ranges,) each
-    found: NDArray[np.float64] = (running[last] - running[first]).cpu().double().numpy()
-    return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -56,10 +57,10 @@ class PromptLayout:
     before or between texts. Shape: (batch, context_tokens)."""
 
 
-def heads_by_layer(heads: Sequence[tuple[int, int]], layout: PromptLayout) -> dict[int, Tensor]:
+def heads_by_layer(heads: Sequence[tuple[int, int]], layout: PromptLayout) -> Mapping[int, Tensor]:
     """Return the indices of the heads to read, by layer in the order of the heads.
 
-    They are moved to the device now, so that the layer loop does not wait for it.
+    They are moved to the device once, so that no batch and no layer waits for it.
 
     Args:
         heads: (layer, head) of each head.
@@ -68,10 +69,14 @@ def heads_by_layer(heads: Sequence[tuple[int, int]], layout: PromptLayout) -> di
     Returns:
         Shape of each: (heads of the layer,).
     """
+    return _heads_on(layout.is_text.device, tuple(heads))
+
+
+@lru_cache(maxsize=32)
+def _heads_on(device: torch.device, heads: tuple[tuple[int, int], ...]) -> Mapping[int, Tensor]:
     by_layer: dict[int, list[int]] = {}
     for layer, head in heads:
         by_layer.setdefault(layer, []).append(head)
-    device = layout.is_text.device
     return {layer: torch.tensor(found, device=device) for layer, found in by_layer.items()}
 
 

@@ -16,11 +16,7 @@ from hypothesis import strategies as st
 
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import DraftModelUnsupportedError
-from specprefill_integrations.scoring._attention_scorer import (
-    GENERIC_QUESTION,
-    AttentionScorer,
-    ReadingPlan,
-)
+from specprefill_integrations.scoring._attention_scorer import AttentionScorer, ReadingPlan
 from specprefill_integrations.scoring._context_cache import context_cache
 from specprefill_integrations.scoring._context_reading import ContextReader
 from specprefill_integrations.scoring._draft_model import DraftModel
@@ -28,6 +24,7 @@ from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
 from specprefill_integrations.scoring._engine import shared_engine
 from specprefill_integrations.scoring._request_reading import RequestReading
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
+from specprefill_integrations.scoring._window_reading import GENERIC_QUESTION
 from specprefill_integrations.scoring.readouts._calibrated_difference import (
     CalibratedDifferenceReadout,
 )
@@ -250,9 +247,11 @@ def test_a_question_of_as_many_tokens_as_the_draft_has_positions_leaves_room_for
     [scores] = tiny.score_spans(question, [text], sentence_spans([text]))
     assert all(map(math.isfinite, scores))
     request = ScoreRequest(question, [text], sentence_spans([text]))
-    prompts = tiny._prompts(RequestReading(request, tiny._tokenizer, 0), tiny._tokenizer)
-    assert all(prompt.prompt.longest_tokens <= positions for prompt in prompts)
-    assert len(prompts) < 3 * tiny.count_tokens([text])[0] / positions + 1
+    windows = tiny.window_reader.planned(
+        RequestReading(request, tiny._tokenizer, 0), tiny._tokenizer, start_tokens=10
+    )
+    assert all(window.longest_tokens <= positions for window in windows)
+    assert len(windows) < 3 * tiny.count_tokens([text])[0] / positions + 1
 
 
 def test_a_model_without_attention_is_refused_by_name():
@@ -349,7 +348,7 @@ def test_an_uncached_scorer_reads_every_window_anew(monkeypatch):
     monkeypatch.setattr(
         ContextReader,
         "_computed",
-        lambda reader, contexts: read.append(len(contexts)) or computed(reader, contexts),
+        lambda reader, *contexts: read.append(len(contexts[0])) or computed(reader, *contexts),
     )
     for scorer, expected in ((compressor.scorer, 1), (compressor.scorer.uncached, 2)):
         context_cache(scorer.unwrapped.reading_draft).clear()

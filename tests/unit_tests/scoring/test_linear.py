@@ -15,11 +15,8 @@ from hypothesis import strategies as st
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES, LexicalMatcher
-from specprefill_integrations.scoring._prompt_reader import (
-    Prompt,
-    PromptReader,
-    QuestionTokens,
-)
+from specprefill_integrations.scoring._prompt_reader import PromptReader
+from specprefill_integrations.scoring._prompts import Prompt, QuestionTokens
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring.readouts import SpanReadings
 from specprefill_integrations.scoring.readouts._calibrated_difference import (
@@ -77,6 +74,11 @@ def slow_features(model, context, is_text, lookahead):
     return [[column[j] * text_tokens for column in columns] for j in range(len(context))]
 
 
+def every_token(context):
+    """Each token of a context as a range of its own."""
+    return np.stack([np.arange(len(context)), np.arange(len(context)) + 1], axis=1)
+
+
 @pytest.mark.parametrize("lookahead", [0, 2])
 def test_features_equal_the_slow_reference_in_a_padded_batch(lookahead):
     model = tiny_model("llama", dtype=torch.float64)
@@ -85,15 +87,15 @@ def test_features_equal_the_slow_reference_in_a_padded_batch(lookahead):
     draft = DraftModel.from_pair(model, None)
     passes = ("question", "null_question", *(("lookahead",) if lookahead else ()))
     is_text = [[False, *[True] * (len(context) - 1)] for context in CONTEXTS]
-    prompts = [Prompt(*pair, QUESTION, 100) for pair in zip(CONTEXTS, is_text, strict=True)]
-    found = PromptReader(draft, readout(passes, lookahead)).read(prompts, NULL)
+    prompts = [
+        Prompt(context, real, QUESTION, 100, every_token(context))
+        for context, real in zip(CONTEXTS, is_text, strict=True)
+    ]
+    found = PromptReader(draft, readout(passes, lookahead)).read(prompts, NULL).wait()
     eager = tiny_model("llama", attention="eager", dtype=torch.float64)
-    longest = max(map(len, CONTEXTS))
     for row, context, real in zip(found, CONTEXTS, is_text, strict=True):
         expected = slow_features(eager, context, real, lookahead)
-        assert row[longest - len(context) :].tolist() == [
-            pytest.approx(values, rel=1e-5) for values in expected
-        ]
+        assert row.tolist() == [pytest.approx(values, rel=1e-5) for values in expected]
 
 
 @pytest.mark.parametrize("architecture", sorted(CONFIGS))

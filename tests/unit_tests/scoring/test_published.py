@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.scoring._draft_model import DraftModel
-from specprefill_integrations.scoring._prompt_reader import (
-    Prompt,
-    PromptReader,
-    QuestionTokens,
-)
+from specprefill_integrations.scoring._prompt_reader import PromptReader
+from specprefill_integrations.scoring._prompts import Prompt, QuestionTokens
 from specprefill_integrations.scoring.readouts import PromptLayout
 from specprefill_integrations.scoring.readouts._published import PublishedReadout
 from tests.tiny_models import CONFIGS, tiny_model, tiny_tokenizer
@@ -80,17 +78,22 @@ def streamed_scores(architecture, ends, contexts=CONTEXTS):
     model.generation_config.eos_token_id = list(ends)
     draft = DraftModel.from_pair(model, None)
     question = QuestionTokens(QUESTION, slice(0, 4))
-    prompts = [Prompt(context, [True] * len(context), question, 100) for context in contexts]
+    prompts = [
+        Prompt(context, [True] * len(context), question, 100, np.array([[0, len(context)]]))
+        for context in contexts
+    ]
     readout = Watching()
-    features = PromptReader(draft, readout).read(prompts, None)
+    sums = PromptReader(draft, readout).read(prompts, None).wait()
     [reduction] = readout.reductions
     scores = reduction.prompt_scores()
     longest = max(map(len, contexts))
-    assert torch.equal(torch.stack(features), scores[:, :longest, None])
-    return [
+    found = [
         row[longest - len(context) :].tolist()
         for row, context in zip(scores, contexts, strict=True)
     ]
+    own = [sum(row[: len(context)]) for row, context in zip(found, contexts, strict=True)]
+    assert np.concatenate(sums)[:, 0] == pytest.approx(own)
+    return found
 
 
 @pytest.mark.parametrize("architecture", sorted(set(CONFIGS) - {"gemma2"}))

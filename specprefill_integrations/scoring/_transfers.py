@@ -1,0 +1,57 @@
+"""Copies between the host and a device: one each way for a batch, and none that is waited for.
+
+A host that waits for its device lets it run dry: kernels are queued far ahead of the device, which
+each wait undoes. Only memory whose pages are locked (pinned) is copied without waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def send(arrays: Sequence[NDArray[np.int64]], device: torch.device) -> list[Tensor]:
+    """Copy arrays to a device together.
+
+    Args:
+        arrays: Whole numbers.
+        device: The device.
+
+    Returns:
+        The arrays on the device, in the same shapes.
+    """
+    packed = torch.from_numpy(np.concatenate([array.ravel() for array in arrays]))  # (numbers,)
+    is_cuda = device.type == "cuda"
+    moved = (packed.pin_memory() if is_cuda else packed).to(device, non_blocking=is_cuda)
+    parts = torch.split(moved, [array.size for array in arrays])
+    return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]
+
+
+class Received:
+    """Numbers on their way from a device to the host."""
+
+    def __init__(self, numbers: Tensor) -> None:
+        """Queue the copy behind what the device is to compute before.
+
+        Args:
+            numbers: The numbers, on their device.
+        """
+        self._copied: torch.cuda.Event | None = None
+        if numbers.device.type != "cuda":
+            self._numbers = numbers.cpu()
+            return
+        self._numbers = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
+        self._numbers.copy_(numbers, non_blocking=True)
+        self._copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call] # blocks no core
+        self._copied.record(torch.cuda.current_stream(numbers.device))
+
+    def wait(self) -> NDArray[np.float64]:
+        """Return the numbers, once they have come."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        found: NDArray[np.float64] = self._numbers.double().numpy()
+        return found

@@ -1,0 +1,205 @@
+"""Reads the windows of several requests with a draft, batch by batch.
+
+While a device reads one batch, the host prepares and queues the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specprefill_integrations.scoring._draft_device import in_halves
+from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer, without_middle
+from specprefill_integrations.scoring._prompt_reader import PromptReader, RangeSums
+from specprefill_integrations.scoring._prompts import Prompt, QuestionTokens
+from specprefill_integrations.scoring._request_reading import RequestReading
+from specprefill_integrations.scoring._span_scorer import ScoreRequest
+from specprefill_integrations.scoring._windows import Window, plan_batches
+from specprefill_integrations.scoring.readouts import Readout, SpanReadings
+
+ResultT = TypeVar("ResultT")
+InSlices = Generator[None, None, ResultT]
+
+GENERIC_QUESTION = "What are the main points?"
+"""The question of a call without a query."""
+
+# Models attend to the first tokens of a prompt whatever they are: these belong to no text.
+_CONTEXT_START = "Context:\n\n"
+
+_QUESTION_START = "\n\nQuestion: "
+_QUESTION_END = "\nAnswer:"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWindow:
+    """A window of a request, to be read with the request's question."""
+
+    reading: RequestReading
+    """Collects what is read of the request."""
+
+    window: Window
+    """The window."""
+
+    question: QuestionTokens
+    """The question."""
+
+    longest_tokens: int
+    """See `Prompt.longest_tokens`."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the window's texts."""
+        return sum(piece.end - piece.start for piece in self.window)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Windows whose prompts a device was given."""
+
+    readings: Sequence[tuple[RequestReading, NDArray[np.int64]]]
+    """Of each window: what collects its sums, and what they belong to there."""
+
+    prompts: Sequence[Prompt]
+    """The prompt of each window."""
+
+    sums: Sequence[RangeSums]
+    """The sums of all prompts, on their way."""
+
+    def add(self) -> None:
+        """Wait for the sums, and add them to what was read of the requests."""
+        found = [one for part in self.sums for one in part.wait()]
+        for (reading, inside), prompt, sums in zip(self.readings, self.prompts, found, strict=True):
+            reading.add(inside, prompt.ranges, sums)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowReader:
+    """Reads requests with one draft, for one readout."""
+
+    draft: DraftModel
+    """The draft that is read, perhaps without its last layers."""
+
+    readout: Readout
+    """The readout."""
+
+    reader: PromptReader
+    """Reads prompts with both."""
+
+    window_tokens: int
+    """Context tokens of a window, if the draft has positions for them."""
+
+    batch_tokens: int
+    """Context tokens of the windows read together."""
+
+    max_question_tokens: int
+    """The middle of longer questions is cut out."""
+
+    def read(
+        self, requests: Sequence[ScoreRequest]
+    ) -> InSlices[list[tuple[SpanReadings, NDArray[np.bool_]]]]:
+        """Read the windows of all requests. See `RequestReading.readings`.
+
+        The first slice tokenizes. Each further one queues a batch, and then waits for the one
+        before.
+        """
+        tokenizer = DraftTokenizer(self.draft.tokenizer)
+        around = self.readout.around_tokens
+        readings = [RequestReading(request, tokenizer, around) for request in requests]
+        start = tokenizer.start_ids + tokenizer.ids(_CONTEXT_START)
+        windows = [one for found in readings for one in self.planned(found, tokenizer, len(start))]
+        null = self.readout.null_question
+        null_question = None if null is None else self._question(tokenizer, null)
+        batches = plan_batches(
+            [window.tokens for window in windows],
+            [len(window.question.ids) for window in windows],
+            self.batch_tokens,
+        )
+        on_its_way: _Batch | None = None
+        for batch in batches:
+            yield
+            queued = self._queue([windows[index] for index in batch], start, null_question)
+            if on_its_way is not None:
+                on_its_way.add()
+            on_its_way = queued
+        if on_its_way is not None:
+            on_its_way.add()
+        return [reading.readings() for reading in readings]
+
+    def planned(
+        self, reading: RequestReading, tokenizer: DraftTokenizer, start_tokens: int
+    ) -> list[PlannedWindow]:
+        """Cut a request's texts into windows.
+
+        Args:
+            reading: The request.
+            tokenizer: The draft's tokenizer.
+            start_tokens: Tokens before the texts.
+        """
+        question = self._question(tokenizer, reading.request.query or GENERIC_QUESTION)
+        around = start_tokens + len(question.ids)
+        windows = reading.windows(self._tokens_beside(around))
+        longest = around + max(map(reading.count, windows), default=0)
+        return [PlannedWindow(reading, window, question, longest) for window in windows]
+
+    def _queue(
+        self,
+        windows: Sequence[PlannedWindow],
+        start: list[int],
+        null_question: QuestionTokens | None,
+    ) -> _Batch:
+        """Let the device read windows."""
+        prompts, readings = [], []
+        for one in windows:
+            ids, is_text = one.reading.tokens(one.window)
+            inside, ranges = one.reading.ranges(one.window, len(start) + len(ids))
+            readings.append((one.reading, inside))
+            prompts.append(
+                Prompt(
+                    start + ids,
+                    [False] * len(start) + is_text,
+                    one.question,
+                    one.longest_tokens,
+                    ranges,
+                )
+            )
+        sums = in_halves(
+            lambda part: [self.reader.read(part, null_question)], prompts, self.reader.release
+        )
+        return _Batch(readings, prompts, sums)
+
+    def _question(self, tokenizer: DraftTokenizer, question: str) -> QuestionTokens:
+        """Return a question's tokens as they follow the context, leaving room for a text."""
+        most, positions = self.max_question_tokens, self.draft.max_positions
+        most = most if positions is None else min(most, positions // 2)
+        ids = without_middle(tokenizer.ids(question), most)
+        start, end = tokenizer.ids(_QUESTION_START), tokenizer.ids(_QUESTION_END)
+        return QuestionTokens(start + ids + end, slice(len(start), len(start) + len(ids)))
+
+    def _tokens_beside(self, other_tokens: int) -> int:
+        """Return the context tokens that fit beside the question and generated tokens."""
+        positions = self.draft.max_positions
+        if positions is None:
+            return self.window_tokens
+        room = positions - other_tokens - self.readout.lookahead_tokens
+        return max(1, min(self.window_tokens, room))
+
+
+def finished(slices: InSlices[ResultT], is_wanted: Callable[[], bool] | None = None) -> ResultT:
+    """Do all slices of some work.
+
+    Raises:
+        CancelledError: `is_wanted` returned False.
+    """
+    while is_wanted is None or is_wanted():
+        try:
+            next(slices)
+        except StopIteration as end:  # noqa: PERF203 - it ends the loop
+            result: ResultT = end.value
+            return result
+    raise CancelledError
