@@ -1,7 +1,7 @@
-"""Copies between the host and a device: one each way for a batch, and none that is waited for.
+"""Copies between the host and a device, one each way for a batch, without waiting for the device.
 
-A host that waits for its device lets it run dry: kernels are queued far ahead of the device, which
-each wait undoes. Only memory whose pages are locked (pinned) is copied without waiting.
+A device computes what was queued for it while the host goes on; a host that waits for it lets the
+queue run empty. CUDA copies without waiting only from and to pinned memory.
 """
 
 from __future__ import annotations
