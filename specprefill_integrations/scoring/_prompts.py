@@ -75,7 +75,7 @@ class PromptInputs:
     """End-of-sequence token ids. Shape: (ids,)."""
 
     range_edges: Tensor
-    """Where the ranges of all prompts begin and end among the running sums over contexts that are
+    """Begin and end of the ranges of all prompts, among the running sums over contexts that are
     padded on the left, each with a zero before its first. Shape: (2, ranges)."""
 
     @classmethod
