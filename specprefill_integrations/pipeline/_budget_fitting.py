@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from specprefill_integrations._deadline import check_deadline
 from specprefill_integrations.pipeline._further_units import FurtherUnits
-from specprefill_integrations.pipeline._selection import KeptUnits, Selector, best_first, with_needs
+from specprefill_integrations.pipeline._kept_units import KeptUnits, with_needs
+from specprefill_integrations.pipeline._selection import Selector, best_first, prepared
 from specprefill_integrations.pipeline._split_document import SplitDocument
 from specprefill_integrations.pipeline._token_counting import (
     LONG_CHARS,
@@ -30,6 +31,11 @@ _FARTHEST_ESTIMATE = 4
 # the largest choice that fits is soon between two attempts.
 _GUIDED_ATTEMPTS = 6
 _STEP_TOKENS = 64
+
+# A choice is close enough to the limit if less than this part of it is left: further units fill it.
+_NEAR = 1_000
+
+_Select = Callable[[int], frozenset[int]]
 
 # Attempts to keep one more unit. Each writes a text again, so long texts get fewer: there the rest
 # of the limit, less than a unit, matters least.
@@ -93,19 +99,20 @@ class BudgetFitter:
         Returns:
             One entry per document, together within the limits.
         """
-        choice = self._largest_choice(units, token_limit)
+        select = prepared(self.selector, units, self._gap_tokens)
+        choice = self._largest_choice(units, select, token_limit)
         if widest_limit > token_limit:
             best = best_first(units)[:1]
             for wanted in (self._with_its_list(units, best), best):
                 if choice.kept.issuperset(wanted):
                     continue
-                least = self._least_choice(units, wanted)
+                least = self._least_choice(units, select, wanted)
                 if least.tokens <= widest_limit:
                     return least.rendered
             if not choice.kept.issuperset(best):
                 return self.fit(units, widest_limit)
         if not choice.kept:
-            kept = self._select(units, token_limit)
+            kept = select(token_limit)
             choice = self._keep_best(units, kept or frozenset(best_first(units)), token_limit)
         if not choice.kept:
             started = self._start_of_best(units, token_limit)
@@ -120,16 +127,17 @@ class BudgetFitter:
         """Render a given selection, whatever it costs."""
         return self._render(units, kept)
 
-    def _largest_choice(self, units: Sequence[Unit], token_limit: int) -> _Choice:
+    def _largest_choice(self, units: Sequence[Unit], select: _Select, token_limit: int) -> _Choice:
         """Find how much the selector may be allowed so that its choice fits.
 
         The tokens of one choice tell where the next attempt is due; the rest is bisection. If
-        larger choices cost more, the largest that fits is found.
+        larger choices cost more, the largest that fits is found, or of a large limit one that
+        leaves less than a thousandth of it.
         """
         chosen: dict[frozenset[int], _Choice] = {}
 
         def choice_at(allowance: int) -> _Choice:
-            kept = self._select(units, allowance)
+            kept = select(allowance)
             if kept not in chosen:
                 check_deadline()
                 chosen[kept] = _Choice(kept, self._render(units, kept))
@@ -137,28 +145,36 @@ class BudgetFitter:
 
         farthest = _FARTHEST_ESTIMATE * (token_limit + self._gap_tokens)
         fits, too_large = -1, min(self._estimate(units), farthest) + 1
+        near = token_limit // _NEAR
         attempt, attempts = token_limit, 0
         while too_large - fits > 1:
             attempt = min(max(attempt, fits + 1), too_large - 1)
-            left = token_limit - choice_at(attempt).tokens
+            tokens = choice_at(attempt).tokens
+            left = token_limit - tokens
             if left >= 0:
                 fits, step = attempt, 2 * left + _STEP_TOKENS
             else:
                 too_large, step = attempt, left - _STEP_TOKENS
+            if 0 <= left < near:
+                break
+            if near:
+                step = attempt * (token_limit - near // 2) // max(1, tokens) - attempt
             attempts += 1
             attempt += step
             if attempts > _GUIDED_ATTEMPTS or not fits < attempt < too_large:
                 attempt = (fits + too_large) // 2
         return choice_at(fits) if fits >= 0 else _Choice(frozenset(), self._render(units, ()))
 
-    def _least_choice(self, units: Sequence[Unit], wanted: Sequence[int]) -> _Choice:
+    def _least_choice(
+        self, units: Sequence[Unit], select: _Select, wanted: Sequence[int]
+    ) -> _Choice:
         """Find the least that the selector must be allowed to select some units, by bisection."""
 
         def has_them(allowance: int) -> bool:
-            return self._select(units, allowance).issuperset(wanted)
+            return select(allowance).issuperset(wanted)
 
         allowance = bisect_left(range(self._estimate(units)), x=True, key=has_them)
-        kept = self._select(units, allowance) | with_needs(units, wanted)
+        kept = select(allowance) | with_needs(units, wanted)
         return _Choice(kept, self._render(units, kept))
 
     def _with_its_list(self, units: Sequence[Unit], best: Sequence[int]) -> Sequence[int]:
@@ -171,9 +187,6 @@ class BudgetFitter:
                     items = (first + member for member in members)
                     return [item for item in items if not units[item].only_heads]
         return best
-
-    def _select(self, units: Sequence[Unit], allowance: int) -> frozenset[int]:
-        return self.selector(units, allowance, self._gap_tokens)
 
     def _estimate(self, units: Sequence[Unit]) -> int:
         """Return an estimate of what all units cost at most."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from specprefill_integrations.pipeline._selection import KeptUnits, in_order, with_needs
+from specprefill_integrations.pipeline._kept_units import KeptUnits, with_needs
+from specprefill_integrations.pipeline._selection import in_order
 
 
 class FurtherUnits:

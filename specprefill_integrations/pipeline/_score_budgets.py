@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from specprefill_integrations.errors import BudgetError
-from specprefill_integrations.pipeline._selection import best_first, with_needs
+from specprefill_integrations.pipeline._kept_units import with_needs
+from specprefill_integrations.pipeline._selection import best_first
 from specprefill_integrations.scoring._score_calibration import ScoreCalibration
 from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.splitting import Splitter

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heapreplace
 from typing import Annotated
 
 from specprefill_integrations._arguments import Within, check
+from specprefill_integrations.pipeline._kept_units import NestedSelections
 from specprefill_integrations.types import Unit
 
 Selector = Callable[[Sequence[Unit], int, int], frozenset[int]]
@@ -23,6 +23,9 @@ _STRETCHES = 16
 
 # Share of the tokens that go to protected units as long as there are any.
 _PROTECTED_SHARE = 0.5
+
+# Share of the tokens that go to something of every part, for questions about a whole text.
+_COVERING_SHARE = 0.5
 
 
 def select_best(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> frozenset[int]:
@@ -42,11 +45,11 @@ def select_best(units: Sequence[Unit], token_limit: int, gap_tokens: int) -> fro
     Returns:
         Indices into `units`, including the units that selected ones need.
     """
-    return _longest_start(units, in_order(units), token_limit, gap_tokens)
+    return NestedSelections(units, in_order(units), gap_tokens).within(token_limit)
 
 
 def select_covering(
-    units: Sequence[Unit], token_limit: int, gap_tokens: int, *, floor: float = 0.5
+    units: Sequence[Unit], token_limit: int, gap_tokens: int, *, floor: float = _COVERING_SHARE
 ) -> frozenset[int]:
     """Select something of every part and the highest scores: for questions about a whole text.
 
@@ -65,9 +68,20 @@ def select_covering(
         Indices into `units`, including the units that selected ones need.
     """
     check("floor", floor, Annotated[float, Within("in [0, 1]", 0, 1)])
-    ranked = best_first(units)
-    order = in_order(units, _in_turn(units, _covering(units, ranked), ranked, floor))
-    return _longest_start(units, order, token_limit, gap_tokens)
+    return NestedSelections(units, _covering_order(units, floor), gap_tokens).within(token_limit)
+
+
+def prepared(
+    selector: Selector, units: Sequence[Unit], gap_tokens: int
+) -> Callable[[int], frozenset[int]]:
+    """Return a function from a limit to what a selector selects within it.
+
+    Our own selectors order the units once, whatever is asked afterwards.
+    """
+    order = _ORDERS.get(selector)
+    if order is None:
+        return lambda token_limit: selector(units, token_limit, gap_tokens)
+    return NestedSelections(units, order(units), gap_tokens).within
 
 
 def select_fraction(units: Sequence[Unit], keep_fraction: float) -> frozenset[int]:
@@ -89,11 +103,6 @@ def select_fraction(units: Sequence[Unit], keep_fraction: float) -> frozenset[in
     return frozenset(best[:count])
 
 
-def with_needs(units: Sequence[Unit], indices: Iterable[int]) -> set[int]:
-    """Return indices, and those of the units that they need."""
-    return {i for index in indices for i in (index, *units[index].needs)}
-
-
 def best_first(units: Sequence[Unit]) -> list[int]:
     """Return the indices of all units but headings, by score; ties in source order."""
     free = (i for i, unit in enumerate(units) if not unit.only_heads)
@@ -112,16 +121,16 @@ def in_order(units: Sequence[Unit], order: Sequence[int] | None = None) -> list[
     return _in_turn(units, protected, ranked if order is None else order, _PROTECTED_SHARE)
 
 
-def _longest_start(
-    units: Sequence[Unit], order: Iterable[int], token_limit: int, gap_tokens: int
-) -> frozenset[int]:
-    """Select units in an order up to the first that does not fit, and close cheap gaps."""
-    chosen = KeptUnits(units, gap_tokens)
-    for index in order:
-        if not chosen.try_to_add([index], token_limit):
-            break
-    chosen.close_cheap_gaps()
-    return frozenset(chosen.indices)
+def _covering_order(units: Sequence[Unit], floor: float = _COVERING_SHARE) -> list[int]:
+    """Return the order of `select_covering`."""
+    ranked = best_first(units)
+    return in_order(units, _in_turn(units, _covering(units, ranked), ranked, floor))
+
+
+_ORDERS: dict[Selector, Callable[[Sequence[Unit]], list[int]]] = {
+    select_best: in_order,
+    select_covering: _covering_order,
+}
 
 
 def _in_turn(
@@ -242,97 +251,3 @@ def _grouped(
         parts=[(0.0, order, part) for order, part in enumerate(parts)],
         units=[] if levels else indices[::-1],
     )
-
-
-class KeptUnits:
-    """Kept units, and the cost of further ones."""
-
-    def __init__(self, units: Sequence[Unit], gap_tokens: int, indices: Iterable[int] = ()) -> None:
-        """Start with some units.
-
-        Args:
-            units: All units of a call in source order.
-            gap_tokens: Tokens of one gap marker.
-            indices: Units that are kept already.
-        """
-        self.units = units
-        self.indices: set[int] = set()
-        self.tokens = 0
-        self._gap_tokens = gap_tokens
-        self._in_document: Counter[int] = Counter()
-        self.add(indices)
-
-    def add(self, indices: Iterable[int]) -> None:
-        """Keep units, whatever they cost."""
-        for index in indices:
-            self._add(index)
-
-    def has_of(self, document: int) -> bool:
-        """Return True if a unit of a document is kept."""
-        return self._in_document[document] > 0
-
-    def try_to_add(self, indices: Iterable[int], token_limit: int) -> bool:
-        """Keep units and the units that they need, if that stays within the limit.
-
-        Returns:
-            True if they are kept.
-        """
-        added = sorted(with_needs(self.units, indices) - self.indices)
-        before = self.tokens
-        for i in added:
-            self._add(i)
-        if self.tokens <= token_limit:
-            return True
-        for i in added:
-            self._remove(i)
-        self.tokens = before
-        return False
-
-    def cost_of(self, index: int) -> int:
-        """Return the cost of one more unit and its needs; below 0 if that saves tokens."""
-        added = sorted(with_needs(self.units, [index]) - self.indices)
-        before = self.tokens
-        for i in added:
-            self._add(i)
-        cost = self.tokens - before
-        for i in added:
-            self._remove(i)
-        self.tokens = before
-        return cost
-
-    def close_cheap_gaps(self) -> None:
-        """Keep gaps that cost no more than their markers."""
-        gap: list[int] = []
-        for index, unit in enumerate(self.units):
-            if gap and (index in self.indices or self.units[gap[0]].document != unit.document):
-                self.try_to_add(gap, self.tokens)
-                gap = []
-            if index not in self.indices and self._in_document[unit.document]:
-                gap.append(index)
-        if gap:
-            self.try_to_add(gap, self.tokens)
-
-    def _add(self, index: int) -> None:
-        """Keep a unit; one that closes a gap costs less than its own tokens."""
-        unit = self.units[index]
-        self.tokens += unit.tokens + self._gap_tokens * self._gaps_added(index)
-        self.indices.add(index)
-        self._in_document[unit.document] += 1
-
-    def _remove(self, index: int) -> None:
-        self.indices.remove(index)
-        self._in_document[self.units[index].document] -= 1
-
-    def _gaps_added(self, index: int) -> int:
-        """Return the number of gap markers that a unit adds: -1 if it closes a gap, 0, 1 or 2.
-
-        A gap is a run of dropped units in a document with kept ones.
-        """
-        document = self.units[index].document
-        was_a_gap = self._in_document[document] > 0
-        return self._is_gap(index - 1, document) + self._is_gap(index + 1, document) - was_a_gap
-
-    def _is_gap(self, index: int, document: int) -> bool:
-        """Return True if there is such a unit in the document and it is dropped."""
-        inside = 0 <= index < len(self.units) and self.units[index].document == document
-        return inside and index not in self.indices

@@ -18,6 +18,7 @@ from specprefill_integrations.pipeline._score_budgets import (
     select_probable,
 )
 from specprefill_integrations.pipeline._selection import (
+    prepared,
     select_best,
     select_covering,
     select_fraction,
@@ -139,6 +140,14 @@ class TestLargerLimits:
         smaller, larger = sorted((one, other))
         for select in (select_best, select_covering):
             assert select(units, smaller, gap) <= select(units, larger, gap)
+
+    @given(headed_units(), st.lists(limits, min_size=1, max_size=4), gap_costs)
+    def test_are_the_same_whatever_was_asked_before(
+        self, units: list[Unit], asked: list[int], gap: int
+    ) -> None:
+        for select in (select_best, select_covering):
+            within = prepared(select, units, gap)
+            assert [*map(within, asked)] == [select(units, limit, gap) for limit in asked]
 
 
 class TestHeadings:
