@@ -27,7 +27,12 @@ _HOMES = {
 
 __all__ = ["ApiKeys", "RemoteScorer", "ServiceLimits", "TenantOriginals", "build_app"]
 
-_find = lazy_names(__name__, _HOMES)
+# A guardrail for LiteLLM's proxy, which finds it by its name; importing it needs litellm.
+_OF_LITELLM = {"SpecPrefillGuardrail": "_litellm_guardrail"}
+
+_PACKAGES = frozenset({"fastapi", "httpx", "prometheus_client", "pydantic", "starlette", "uvicorn"})
+
+_find = lazy_names(__name__, {**_HOMES, **_OF_LITELLM})
 
 
 def __getattr__(name: str) -> object:
@@ -39,7 +44,9 @@ def __getattr__(name: str) -> object:
     try:
         return _find(name)
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(str(error.name), "serve") from error
+        if error.name not in _PACKAGES:
+            raise
+        raise MissingDependencyError(error.name, "serve") from error
 
 
 def __dir__() -> list[str]:

@@ -144,14 +144,14 @@ class Admission:
         if self._api_keys is None:
             return ""
         scheme, _, key = headers.get("Authorization", "").partition(" ")
-        tenant = None
-        if scheme.lower() == "bearer" and key.strip():
-            tenant = self._api_keys.tenant_of(key.strip())
+        if scheme.lower() != "bearer":
+            key = headers.get("X-API-Key", "")
+        tenant = self._api_keys.tenant_of(key.strip())
         if tenant is None:
             raise Problem(
                 401,
                 "unauthorized",
-                "A valid key is needed: Authorization: Bearer KEY.",
+                "A valid key is needed: Authorization: Bearer KEY, or X-API-Key: KEY.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         return tenant

@@ -41,6 +41,12 @@ from specprefill_integrations.serving._contract import (
     TokensAnswer,
     TokensRequest,
 )
+from specprefill_integrations.serving._guardrail import (
+    GUARDRAIL_PATH,
+    GuardrailAnswer,
+    GuardrailRequest,
+    guarded,
+)
 from specprefill_integrations.serving._limits import ServiceLimits
 from specprefill_integrations.serving._problems import Problem, add_handlers, check_limit
 from specprefill_integrations.serving._service_metrics import CONTENT_TYPE, ServiceMetrics
@@ -93,6 +99,7 @@ def build_app(
     add_handlers(app, service.limits.retry_after_seconds)
     for path, endpoint, answer in (
         ("/v1/compress", service.compress, CompressAnswer),
+        (GUARDRAIL_PATH, service.guardrail, GuardrailAnswer),
         ("/v1/score", service.score, ScoreAnswer),
         ("/v1/tokens", service.tokens, TokensAnswer),
     ):
@@ -132,9 +139,7 @@ class _Service:
     async def compress(self, request: Request, asked: CompressRequest) -> CompressAnswer:
         """Compress documents, or the tool results of a conversation."""
         started = time.perf_counter()
-        budget = asked.budget.value()
-        self.compressor.check_budget(budget)
-        self._check_query(asked.query)
+        budget = self._check(asked)
         if asked.keep_originals and self.originals is None:
             raise Problem(422, "originals_not_kept", "This service keeps no originals.")
         tenant = str(request.scope["tenant"])
@@ -143,6 +148,16 @@ class _Service:
         else:
             answer = await self._compress_messages(asked, budget, tenant)
         return answer.model_copy(update={"elapsed_seconds": time.perf_counter() - started})
+
+    async def guardrail(self, request: Request, asked: GuardrailRequest) -> GuardrailAnswer:
+        """Compress the tool results of a request that passes LiteLLM's proxy."""
+        tenant = str(request.scope["tenant"])
+
+        async def compress(wanted: CompressRequest) -> CompressAnswer:
+            budget = self._check(wanted)
+            return await self._compress_messages(wanted, budget, tenant)
+
+        return await guarded(asked, compress)
 
     async def score(self, asked: ScoreRequest) -> ScoreAnswer:
         """Score spans of texts."""
@@ -269,6 +284,12 @@ class _Service:
             scores_are_logarithms=self.engine.scores_are_logarithms,
             score_calibration=self.engine.score_calibration,
         )
+
+    def _check(self, asked: CompressRequest) -> Budget:
+        budget = asked.budget.value()
+        self.compressor.check_budget(budget)
+        self._check_query(asked.query)
+        return budget
 
     def _check_query(self, query: str | None) -> None:
         check_limit("Characters of query", len(query or ""), self.limits.max_query_chars)

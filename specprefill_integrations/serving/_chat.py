@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from specprefill_integrations.originals._recall import RECALL_HELP, REFERENCE_HELP
+from specprefill_integrations.originals._recall import AROUND_HELP, RECALL_HELP, REFERENCE_HELP
 from specprefill_integrations.serving._contract import ChatMessage, CompressRequest, ToolCall
 from specprefill_integrations.tool_results import CompressedResult, ToolRequest, ToolResult
 from specprefill_integrations.tool_results._content import (
@@ -49,17 +49,26 @@ def with_result(message: ChatMessage, done: CompressedResult) -> ChatMessage:
     return message.model_copy(update={"content": content})
 
 
-def with_recall_tool(tools: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the tools of an agent with the one that recalls originals."""
+def with_recall_tool(
+    tools: Sequence[dict[str, Any]], *, has_around: bool = False
+) -> list[dict[str, Any]]:
+    """Return the tools of an agent with the one that recalls originals.
+
+    Args:
+        tools: The tools.
+        has_around: True if the tool can return a part of an original.
+    """
     names = [one["function"].get("name") for one in tools if isinstance(one.get("function"), dict)]
-    return [*tools] if RECALL_TOOL in names else [*tools, _recall_tool()]
+    return [*tools] if RECALL_TOOL in names else [*tools, _recall_tool(has_around=has_around)]
 
 
-def _recall_tool() -> dict[str, Any]:
-    reference = {"type": "string", "description": REFERENCE_HELP}
+def _recall_tool(*, has_around: bool) -> dict[str, Any]:
+    properties = {"reference": {"type": "string", "description": REFERENCE_HELP}}
+    if has_around:
+        properties["around"] = {"type": "string", "description": AROUND_HELP}
     parameters = {
         "type": "object",
-        "properties": {"reference": reference},
+        "properties": properties,
         "required": ["reference"],
         "additionalProperties": False,
     }

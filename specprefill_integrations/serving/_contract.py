@@ -108,16 +108,10 @@ class ChatMessage(BaseModel):
     name: str | None = None
 
 
-class CompressRequest(_Request):
-    """Documents, which share one budget, or a conversation, each of whose tool results has it."""
+class ToolResultFields(_Request):
+    """Settings for tool results, each of which has the budget."""
 
-    documents: list[Document] | None = None
-    messages: list[ChatMessage] | None = None
-    tools: list[dict[str, Any]] | None = Field(
-        default=None,
-        description="The agent's tools. With keep_originals, the answer adds one that recalls "
-        "originals, for the caller to fulfil by GET /v1/originals/{reference}.",
-    )
+    budget: BudgetFields = BudgetFields(keep_fraction=0.3)
     query: str | None = Field(
         default=None,
         description="The question; for tool results, null takes it from the conversation.",
@@ -127,12 +121,24 @@ class CompressRequest(_Request):
         description="Where the question about a tool result is taken from: the call with the "
         "messages before it, or only the user's message before it.",
     )
-    budget: BudgetFields
     min_tokens: Annotated[int, Field(ge=0)] = Field(
         default=500, description="Tool results of fewer tokens pass through unchanged."
     )
     exclude_tools: list[str] = Field(
         default=[], description="Names or globs of tools whose results pass through unchanged."
+    )
+
+
+class CompressRequest(ToolResultFields):
+    """Documents, which share one budget, or a conversation, each of whose tool results has it."""
+
+    budget: BudgetFields
+    documents: list[Document] | None = None
+    messages: list[ChatMessage] | None = None
+    tools: list[dict[str, Any]] | None = Field(
+        default=None,
+        description="The agent's tools. With keep_originals, the answer adds one that recalls "
+        "originals, for the caller to fulfil by GET /v1/originals/{reference}.",
     )
     keep_originals: bool = Field(
         default=False, description="Keep texts that are cut, for GET /v1/originals/{reference}."

@@ -101,6 +101,7 @@ HOMES = {
     "huggingface_hub": {"scoring"},
     "langchain": {"langchain"},
     "langgraph": {"langchain"},
+    "litellm": {"serving"},
     "llama_index": {"llama_index"},
     "matplotlib": {"evaluation"},
     "prometheus_client": {"serving"},
