@@ -19,7 +19,11 @@ UNSPACED_SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{M
 """Scripts without spaces between words, as part of a regular expression's set: every character
 counts as a word."""
 
+_UNSPACED = regex.compile(rf"[{UNSPACED_SCRIPTS}]")
 _WORD = regex.compile(rf"(?V1)[{UNSPACED_SCRIPTS}]|[\w--[{UNSPACED_SCRIPTS}]]+")
+
+# A character outside words is 0.
+_IN_WORD, _ALONE = 1, 2
 
 # Words with the same beginning count as one: "published" and "publisher". Names with digits or
 # underscores do not: "read_line" and "read_all" share only the word "read".
@@ -184,17 +188,19 @@ class _Words:
     @classmethod
     def find(cls, text: str, terms: Sequence[str]) -> _Words:
         """Find the words of a text, and those of some terms."""
-        starts: list[int] = []
-        positions: dict[str, list[int]] = {term: [] for term in terms}
-        for match in _WORD.finditer(text):
-            starts.append(match.start())
-            for term in _terms_of(match.group().casefold()):
-                if term in positions:
-                    positions[term].append(match.start())
-        return cls(
-            np.array(starts, dtype=np.int64),
-            [np.array(at, dtype=np.int64) for at in positions.values()],
-        )
+        starts, ends = _word_edges(text)
+        words = [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        wanted = set(terms)
+        holding = {
+            word: found
+            for word in set(words)
+            if (found := [term for term in _terms_of(word.casefold()) if term in wanted])
+        }
+        places: dict[str, list[int]] = {term: [] for term in terms}
+        for place, word in enumerate(words):
+            for term in holding.get(word, ()):
+                places[term].append(place)
+        return cls(starts, [starts[at] for at in places.values()])
 
     def count(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
         """Count each term in ranges of characters.
@@ -211,6 +217,25 @@ class _Words:
     def lengths(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
         """Count the words in ranges of characters. Shapes as in `count`: (ranges,)."""
         return _within(self.starts, edges)
+
+
+def _word_edges(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the start and end characters of a text's words. Shape of each: (words,).
+
+    These are the matches of `_WORD`, which is asked once for each different character.
+    """
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)  # (chars,)
+    occurs = np.zeros(codes.max(initial=0) + 1, dtype=np.bool_)
+    occurs[codes] = True
+    kinds = np.zeros(len(occurs), dtype=np.uint8)
+    for code in np.flatnonzero(occurs).tolist():
+        if _WORD.match(chr(code)):
+            kinds[code] = _ALONE if _UNSPACED.match(chr(code)) else _IN_WORD
+    kind = np.pad(kinds[codes], 1)  # (1 + chars + 1,)
+    is_alone, is_in_word = kind == _ALONE, kind == _IN_WORD
+    is_start = is_alone[1:-1] | (is_in_word[1:-1] & ~is_in_word[:-2])
+    is_last = is_alone[1:-1] | (is_in_word[1:-1] & ~is_in_word[2:])
+    return np.flatnonzero(is_start), np.flatnonzero(is_last) + 1
 
 
 def _within(at: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.int64]:

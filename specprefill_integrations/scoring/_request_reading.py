@@ -51,9 +51,15 @@ class RequestReading:
         # Of each text: the token ranges of its spans, then the same widened by their neighborhood,
         # so that one gather reads both. Shape of each: (2 * spans, 2).
         self._ranges = [np.concatenate(pair) for pair in zip(own, around, strict=True)]
-        self._firsts = np.cumsum([0, *map(len, self._ranges)])  # (texts + 1,)
-        self._counts = np.zeros(self._firsts[-1])  # (ranges,)
-        self._sums = np.zeros((self._firsts[-1], 0))  # (ranges, features) from the first `add` on
+        # Their places among those of all texts, where all spans come before all neighborhoods.
+        spans = sum(map(len, own))
+        firsts = np.cumsum([0, *map(len, own)])
+        self._places = [
+            np.concatenate([place := np.arange(len(ranges)) + first, place + spans])
+            for ranges, first in zip(own, firsts[:-1], strict=True)
+        ]
+        self._counts = np.zeros(2 * spans)  # (ranges,)
+        self._sums = np.zeros((2 * spans, 0))  # (ranges, features) from the first `add` on
 
     def windows(self, window_tokens: int) -> list[Window]:
         """Cut the texts into windows of at most `window_tokens` tokens."""
@@ -98,7 +104,7 @@ class RequestReading:
         places = _places(window, context_tokens, len(self._joint))
         found = [_within(self._ranges[piece.document], piece, at) for piece, at in places]
         inside = [
-            index + self._firsts[piece.document]
+            self._places[piece.document][index]
             for (piece, _), (index, _) in zip(places, found, strict=True)
         ]
         return np.concatenate(inside), np.concatenate([edges for _, edges in found])
@@ -119,14 +125,19 @@ class RequestReading:
         self._counts[inside] += edges[:, 1] - edges[:, 0]
 
     def readings(self) -> tuple[SpanReadings, NDArray[np.bool_]]:
-        """Return the readings of all spans, text after text, and which spans have tokens at all."""
-        means = self._sums / np.maximum(self._counts, 1)[:, None]  # (ranges, features)
+        """Return the readings of all spans, text after text, and which spans have tokens at all.
+
+        To be called once: sums become means in their place, as they may take much memory.
+        """
         spans = self.request.spans
-        is_own = np.concatenate([np.arange(2 * len(found)) < len(found) for found in spans])
+        own, around = np.split(self._sums, 2)  # (spans, features) each
+        tokens, tokens_around = np.split(np.maximum(self._counts, 1)[:, None], 2)  # (spans, 1) each
+        own /= tokens
+        around /= tokens_around
         characters = list(map(_characters, self._texts, self._ranges))
         readings = SpanReadings(
-            own=means[is_own],
-            around=means[~is_own],
+            own=own,
+            around=around,
             matcher=LexicalMatcher(
                 request=self.request,
                 own=[edges[: len(found)] for edges, found in zip(characters, spans, strict=True)],
@@ -135,7 +146,7 @@ class RequestReading:
                 ],
             ),
         )
-        return readings, self._counts[is_own] > 0
+        return readings, self._counts[: len(own)] > 0
 
 
 def unit_starts(spans: Sequence[Span]) -> list[int]:

@@ -157,8 +157,11 @@ def linear_features(readings: SpanReadings) -> NDArray[np.float64]:
         Logarithms of a span's own attention and its neighborhood's, and the matches with the
         question's words. Shape: (spans, 2 * passes * heads + `LEXICAL_FEATURES`).
     """
-    attention = np.concatenate([readings.own, readings.around], axis=1)
-    return np.concatenate([np.log(attention + LOG_FLOOR), readings.matcher.features()], axis=1)
+    found = np.concatenate([readings.own, readings.around, readings.matcher.features()], axis=1)
+    attention = found[:, : -len(LEXICAL_FEATURES)]
+    attention += LOG_FLOOR
+    np.log(attention, out=attention)  # in place: of a long text these are a hundred megabytes
+    return found
 
 
 class LinearReduction:

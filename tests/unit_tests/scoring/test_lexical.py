@@ -7,10 +7,16 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES, lexical_features
+from specprefill_integrations.scoring._lexical import (
+    _WORD,
+    LEXICAL_FEATURES,
+    _word_edges,
+    lexical_features,
+)
+from tests.laws.texts import texts
 
 
 def features(query, texts, units):
@@ -146,3 +152,10 @@ def test_bm25_is_also_told_relative_to_all_units():
     assert relative.argmax() == 0
     same = features("unicorn", ["It hunts. It waits."], [["hunts", "waits"]])
     assert same["bm25_standardized"] == [0, 0]
+
+
+@given(texts)
+@example("read_all 日本語とka\u0301 ๑ก 😀a1\x1cb²")
+def test_the_edges_of_words_are_those_of_the_expression(text: str) -> None:
+    starts, ends = _word_edges(text)
+    assert [*zip(starts, ends, strict=True)] == [match.span() for match in _WORD.finditer(text)]
