@@ -448,9 +448,7 @@ class ContextCompressor:
                     scores: Sequence[Sequence[float]] = []
                     request = found.request
                     if request.texts:
-                        scores = self.scorer.score_spans(
-                            request.query, request.texts, request.spans
-                        )
+                        scores = self.scorer.score_request(request)
             with deadline.extended().applied():
                 return self._recorded(self._render(found, scores))
         except StepError as error:
@@ -497,9 +495,7 @@ class ContextCompressor:
                 scores: Sequence[Sequence[float]] = []
                 request = found.request
                 if request.texts:
-                    scores = await deadline.wait_for(
-                        self.scorer.ascore_spans(request.query, request.texts, request.spans)
-                    )
+                    scores = await deadline.wait_for(self.scorer.ascore_request(request))
             with steps.failing_as("counter_failed", found, is_awaited=True):
                 rendering = run_in_thread(lambda: self._render(found, scores))
                 return self._recorded(await deadline.extended().wait_for(rendering))

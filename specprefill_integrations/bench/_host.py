@@ -127,7 +127,7 @@ def _measured(compressor: ContextCompressor, kind: Kind, chars: int) -> tuple[Ho
     counted, count = _timed(lambda: steps.count(call, stages))
     split, split_seconds = _timed(lambda: steps.split(counted, stages))
     request = split.request
-    scores, score = _timed(lambda: scorer.score_spans(request.query, request.texts, request.spans))
+    scores, score = _timed(lambda: scorer.score_request(request))
     selected, fit = _timed(lambda: steps.select(steps.scored(split, scores, scorer), stages))
     _, render = _timed(lambda: steps.render(selected, scorer))
     seconds = HostSeconds(count=count, split=split_seconds, score=score, fit=fit, render=render)

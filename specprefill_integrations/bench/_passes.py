@@ -66,16 +66,17 @@ class BenchPasses:
         attention = cast("AttentionScorer", compressor.scorer.uncached)
         model = attention.draft
         tokenizer = DraftTokenizer(model.tokenizer)
-        text = text[: int(tokenizer.tokenize(text, []).offsets[:tokens][-1, 1])]
+        text = text[: int(tokenizer.tokenize([text])[0].offsets[:tokens][-1, 1])]
         units = ProseSplitter()(text)
         for part in (model, attention.reading_draft):
             for parameter in part.model.parameters():  # mapped from disk until read
                 parameter.sum()
-        found = tokenizer.tokenize(text, [unit.start for unit in units])
+        [found] = tokenizer.tokenize([text])
         ids = torch.tensor([found.ids], device=model.device)
         longest = model.max_positions or ids.shape[1]
         width = window_tokens or attention.active_readout.window_tokens
-        windows = plan_windows([len(found.ids)], [found.cuts], min(width, longest))
+        cuts = found.cuts([unit.start for unit in units])
+        windows = plan_windows([found.tokens], [cuts], min(width, longest))
         return cls(
             attention,
             query,

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from specprefill_integrations._deadline import check_deadline
@@ -36,8 +37,18 @@ from specprefill_integrations.pipeline._selection import (
     select_fraction,
 )
 from specprefill_integrations.pipeline._split_document import SplitDocument, scored_units
-from specprefill_integrations.pipeline._token_counting import count_each, estimated_tokens
-from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer, finite_score
+from specprefill_integrations.pipeline._token_counting import (
+    count_each,
+    estimated_tokens,
+    in_parts,
+)
+from specprefill_integrations.pipeline._unit_costs import unit_costs
+from specprefill_integrations.scoring._span_scorer import (
+    EncodedText,
+    ScoreRequest,
+    SpanScorer,
+    finite_score,
+)
 from specprefill_integrations.splitting import Splitter
 from specprefill_integrations.splitting._rendering import GapStyle, merge_adjacent
 from specprefill_integrations.types import (
@@ -88,6 +99,19 @@ class Stages:
         """Count the tokens of each text; see `count_each`."""
         return count_each(self.count_tokens, texts)
 
+    def encode(self, texts: Sequence[str]) -> list[EncodedText] | None:
+        """Encode the texts, if budgets are about the scorer's own tokens and it can do that."""
+        if self.count_tokens != self.scorer.count_tokens:
+            return None
+        encoded: list[EncodedText] = []
+        for part in in_parts(texts):
+            check_deadline()
+            found = self.scorer.encode(part)
+            if found is None:
+                return None
+            encoded += found
+        return encoded
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -134,6 +158,9 @@ class Counted:
     tokens: Sequence[int]
     """Tokens of each text."""
 
+    encoded: Sequence[EncodedText] | None = field(default=None, repr=False)
+    """The texts with their tokens, if the scorer's own tokens are counted."""
+
     @property
     def needs_no_cut(self) -> bool:
         """True if all texts fit into the budget."""
@@ -179,11 +206,13 @@ class Split:
     @property
     def request(self) -> ScoreRequest:
         """The question to the scorer; texts without units are left out."""
-        filled = [document for document in self.documents.values() if document.units]
+        filled = {place: one for place, one in self.documents.items() if one.units}
+        encoded = self.counted.encoded
         return ScoreRequest(
             self.counted.call.query,
-            [document.text for document in filled],
-            [document.units for document in filled],
+            [document.text for document in filled.values()],
+            [document.units for document in filled.values()],
+            None if encoded is None else [encoded[place] for place in filled],
         )
 
 
@@ -264,7 +293,10 @@ def failing_as(
 def count(call: Call, stages: Stages) -> Counted:
     """Count the tokens of the texts."""
     with failing_as("counter_failed", call):
-        return Counted(call, stages.count(call.readable))
+        encoded = stages.encode(call.readable)
+        if encoded is None:
+            return Counted(call, stages.count(call.readable))
+        return Counted(call, [text.tokens for text in encoded], encoded)
 
 
 def split(counted: Counted, stages: Stages) -> Split:
@@ -377,12 +409,14 @@ def _priced(found: Split, stages: Stages) -> Split:
     limit = found.widest_limit
     for index, document in found.documents.items():
         check_deadline()
-        tokens = stages.count(document.found.parts)
+        encoded = None if found.counted.encoded is None else found.counted.encoded[index]
+        count = partial(unit_costs, encoded=encoded, limit=limit, count_tokens=stages.count)
+        tokens = count(document)
         finer = document
         if not _counts_units(found.counted.call.budget, stages):
             finer = document.refined(limit, tokens, stages.count)
         if finer is not document:
-            tokens = stages.count(finer.found.parts)
+            tokens = count(finer)
         documents[index] = finer
         costs += tokens
     return replace(found, documents=documents, costs=costs)

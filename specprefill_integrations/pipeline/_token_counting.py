@@ -21,7 +21,7 @@ from specprefill_integrations._deadline import check_deadline, seconds_left
 from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.types import CountTokens
 
-__all__ = ["as_token_counter", "count_changed", "count_each", "estimated_tokens"]
+__all__ = ["as_token_counter", "count_changed", "count_each", "estimated_tokens", "in_parts"]
 
 _CHARS_PER_TOKEN = 4
 
@@ -85,7 +85,7 @@ def count_each(count_tokens: CountTokens, texts: Sequence[str]) -> list[int]:
         DeadlineExceededError: The call took too long; looked at before every 200,000 characters.
     """
     counts = []
-    for part in _parts(texts) if seconds_left() is not None else [texts]:
+    for part in in_parts(texts):
         check_deadline()
         counts += _count_together(count_tokens, part)
     return counts
@@ -120,8 +120,14 @@ def _shared_start(one: str, other: str) -> int:
     return bisect_left(lengths, x=True, key=lambda length: one[:length] != other[:length])
 
 
-def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield texts in parts that are counted at once; a long text is a part of its own."""
+def in_parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield texts in parts that are counted at once if a deadline is to be kept, else all.
+
+    A long text is a part of its own.
+    """
+    if seconds_left() is None:
+        yield texts
+        return
     start = chars = 0
     for index, text in enumerate(texts):
         if chars and chars + len(text) > _COUNTED_AT_ONCE:

@@ -22,7 +22,12 @@ from specprefill_integrations.scoring._languages import language_warnings
 from specprefill_integrations.scoring._profiles import ReadoutProfile
 from specprefill_integrations.scoring._prompt_reader import PromptReader
 from specprefill_integrations.scoring._score_calibration import ScoreCalibration
-from specprefill_integrations.scoring._span_scorer import ScoreRequest, Slices, SpanScorer
+from specprefill_integrations.scoring._span_scorer import (
+    EncodedText,
+    ScoreRequest,
+    Slices,
+    SpanScorer,
+)
 from specprefill_integrations.scoring._window_reading import WindowReader, finished
 from specprefill_integrations.scoring.readouts import (
     CalibratedDifferenceReadout,
@@ -131,7 +136,11 @@ class AttentionScorer(SpanScorer):
             DraftModelNotFoundError: There is no such draft.
             DraftModelUnsupportedError: The draft's attention cannot be read.
         """
-        [scores] = self.score_batch([ScoreRequest(query, texts, spans)])
+        return self.score_request(ScoreRequest(query, texts, spans))
+
+    def score_request(self, request: ScoreRequest) -> list[list[float]]:
+        """Score one request. See `score_spans`."""
+        [scores] = self.score_batch([request])
         return scores
 
     def score_batch(
@@ -200,6 +209,10 @@ class AttentionScorer(SpanScorer):
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Count with the draft's tokenizer. See `SpanScorer.count_tokens`."""
         return self._tokenizer.count(texts)
+
+    def encode(self, texts: Sequence[str]) -> Sequence[EncodedText] | None:
+        """Tokenize texts. See `SpanScorer.encode`."""
+        return self._tokenizer.encoded(texts)
 
     def token_spans(self, text: str) -> list[Span]:
         """Return the span of each token; tokens that share a character share its span."""

@@ -6,9 +6,9 @@ Text is data here: special tokens within it are read as plain characters.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -31,10 +31,33 @@ class TokenizedText:
     """Token ids, without special tokens."""
 
     offsets: NDArray[np.int64]
-    """Start and end character of each token. Shape: (tokens, 2)."""
+    """Start and end character of each token, both ascending. Shape: (tokens, 2)."""
 
-    cuts: list[int]
-    """Tokens at which a window may be cut, ascending."""
+    @property
+    def tokens(self) -> int:
+        """Number of tokens."""
+        return len(self.ids)
+
+    def cuts(self, unit_starts: Sequence[int]) -> list[int]:
+        """Return the tokens at which a window may be cut, ascending.
+
+        Args:
+            unit_starts: First characters of the units.
+        """
+        cuts = np.searchsorted(self.offsets[:, 1], list(unit_starts), side="right")
+        return sorted(set(cuts.tolist()))
+
+    def ranges(self, spans: Sequence[Span]) -> NDArray[np.int64]:
+        """Return the range of tokens that overlap each span. Shape: (spans, 2)."""
+        first = np.searchsorted(self.offsets[:, 1], [s.start for s in spans], side="right")
+        last = np.searchsorted(self.offsets[:, 0], [s.end for s in spans], side="left")
+        return np.stack([first, np.maximum(first, last)], axis=1)
+
+    def costs(self, spans: Sequence[Span]) -> list[int]:
+        """Count the tokens that overlap each span; a token may be counted for two."""
+        first, last = self.ranges(spans).T
+        costs: list[int] = (last - first).tolist()
+        return costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +128,8 @@ class DraftTokenizer:
 
     def spans(self, text: str) -> list[Span]:
         """Return the span of each token; tokens that share a character share its span."""
-        offsets = self.tokenize(text, []).offsets.tolist()
+        [found] = self.tokenize([text])
+        offsets = found.offsets.tolist()
         return list(dict.fromkeys(Span(a, b) for a, b in offsets if a < b))
 
     def ids(self, text: str) -> list[int]:
@@ -114,43 +138,31 @@ class DraftTokenizer:
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Count the tokens of each text."""
-        stretches = [_stretches(text, []) for text in texts]
-        encoded = self._encode(
-            [
-                text[s.start : s.end]
-                for text, found in zip(texts, stretches, strict=True)
-                for s in found
-            ]
-        )
+        stretches = [*map(_stretches, texts)]
+        encoded = self._encode(_parts(texts, stretches))
         lengths = iter(map(len, encoded["input_ids"]))
-        return [sum(next(lengths) for _ in found) for found in stretches]
+        return [sum(islice(lengths, len(found))) for found in stretches]
 
-    def tokenize(self, text: str, unit_starts: Sequence[int]) -> TokenizedText:
-        """Tokenize a text.
+    @property
+    def has_offsets(self) -> bool:
+        """True if the tokens of words are known with their offsets; else those of words are."""
+        return bool(getattr(self._tokenizer, "is_fast", False))
 
-        Args:
-            text: The text.
-            unit_starts: First characters of the units, ascending.
-        """
-        stretches = _stretches(text, unit_starts)
-        parts = [text[s.start : s.end] for s in stretches]
-        if getattr(self._tokenizer, "is_fast", False):
+    def encoded(self, texts: Sequence[str]) -> list[TokenizedText] | None:
+        """Tokenize each text, if that gives as many tokens as `count`."""
+        return self.tokenize(texts) if self.has_offsets else None
+
+    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """Tokenize each text."""
+        stretches = [*map(_stretches, texts)]
+        parts = _parts(texts, stretches)
+        if self.has_offsets:
             encoded = self._encode(parts, return_offsets_mapping=True)
             ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
         else:
             ids, offsets = self._by_words(parts)
-        every_id = [token for part in ids for token in part]
-        every_offset = np.array(
-            [
-                (start + stretch.start, end + stretch.start)
-                for stretch, part in zip(stretches, offsets, strict=True)
-                for start, end in part
-            ],
-            dtype=np.int64,
-        ).reshape(-1, 2)
-        every_offset = np.maximum.accumulate(every_offset, axis=0)  # (tokens, 2)
-        cuts = np.searchsorted(every_offset[:, 1], list(unit_starts), side="right")
-        return TokenizedText(every_id, every_offset, sorted(set(cuts.tolist())))
+        found = zip(ids, offsets, strict=True)
+        return [_joined(text, [*islice(found, len(text))]) for text in stretches]
 
     def _encode(self, texts: Sequence[str], **options: Any) -> Any:  # noqa: ANN401
         if not texts:
@@ -185,20 +197,35 @@ def without_middle(ids: list[int], most: int) -> list[int]:
     return ids if len(ids) <= 2 * half else ids[:half] + ids[len(ids) - half :]
 
 
-def _stretches(text: str, unit_starts: Sequence[int]) -> list[Span]:
-    """Cut a text where a unit starts, else at white space, else anywhere."""
+def _stretches(text: str) -> list[Span]:
+    """Cut a text at white space, else anywhere."""
     stretches = []
     start = 0
     while len(text) - start > _STRETCH_CHARS:
         end = start + _STRETCH_CHARS
-        at = bisect_left(unit_starts, end + 1) - 1
-        if at >= 0 and unit_starts[at] > start:
-            end = unit_starts[at]
-        else:
-            space = text.rfind(" ", start + 1, end)
-            end = space if space > 0 else end
+        space = text.rfind(" ", start + 1, end)
+        end = space if space > 0 else end
         stretches.append(Span(start, end))
         start = end
     if start < len(text):
         stretches.append(Span(start, len(text)))
     return stretches
+
+
+def _parts(texts: Sequence[str], stretches: Sequence[Sequence[Span]]) -> list[str]:
+    """Return the stretches of all texts."""
+    found = zip(texts, stretches, strict=True)
+    return [text[span.start : span.end] for text, spans in found for span in spans]
+
+
+def _joined(
+    stretches: Sequence[Span],
+    encoded: Sequence[tuple[Sequence[int], Sequence[tuple[int, int]]]],
+) -> TokenizedText:
+    """Join the token ids and offsets of a text's stretches."""
+    offsets = [np.zeros((0, 2), dtype=np.int64)]
+    for stretch, (_, found) in zip(stretches, encoded, strict=True):
+        edges = np.fromiter(chain.from_iterable(found), np.int64, 2 * len(found))
+        offsets.append(edges.reshape(-1, 2) + stretch.start)
+    every = np.maximum.accumulate(np.concatenate(offsets), axis=0)  # (tokens, 2)
+    return TokenizedText([token for ids, _ in encoded for token in ids], every)

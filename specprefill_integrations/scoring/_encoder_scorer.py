@@ -27,8 +27,13 @@ from specprefill_integrations.scoring._draft_tokenizer import (
 )
 from specprefill_integrations.scoring._encoder_model import EncoderModel, errors_of_encoders
 from specprefill_integrations.scoring._languages import language_warnings
-from specprefill_integrations.scoring._request_reading import token_ranges, unit_starts
-from specprefill_integrations.scoring._span_scorer import ScoreRequest, Slices, SpanScorer
+from specprefill_integrations.scoring._request_reading import tokenized, unit_starts
+from specprefill_integrations.scoring._span_scorer import (
+    EncodedText,
+    ScoreRequest,
+    Slices,
+    SpanScorer,
+)
 from specprefill_integrations.scoring._window_reading import GENERIC_QUESTION, finished
 from specprefill_integrations.scoring._windows import plan_batches, plan_windows
 from specprefill_integrations.types import LanguageWarning, Span
@@ -211,7 +216,11 @@ class EncoderSpanScorer(SpanScorer):
         Raises:
             DraftModelError: The encoder cannot be loaded, or gives no logits of tokens.
         """
-        [scores] = self.score_batch([ScoreRequest(query, texts, spans)])
+        return self.score_request(ScoreRequest(query, texts, spans))
+
+    def score_request(self, request: ScoreRequest) -> list[list[float]]:
+        """Score one request. See `score_spans`."""
+        [scores] = self.score_batch([request])
         return scores
 
     def score_batch(
@@ -268,6 +277,10 @@ class EncoderSpanScorer(SpanScorer):
         """Count with the encoder's tokenizer. See `SpanScorer.count_tokens`."""
         return DraftTokenizer(self.draft.tokenizer).count(texts)
 
+    def encode(self, texts: Sequence[str]) -> Sequence[EncodedText] | None:
+        """Tokenize texts. See `SpanScorer.encode`."""
+        return DraftTokenizer(self.draft.tokenizer).encoded(texts)
+
     def token_spans(self, text: str) -> list[Span]:
         """Return the span of each token; tokens that share a character share its span."""
         return DraftTokenizer(self.draft.tokenizer).spans(text)
@@ -298,7 +311,8 @@ class EncoderSpanScorer(SpanScorer):
         pairs = []
         for reading in readings:
             tokens = reading.tokens
-            for [piece] in plan_windows([len(tokens.ids)], [tokens.cuts], window_tokens):
+            cuts = tokens.cuts(unit_starts(reading.spans))
+            for [piece] in plan_windows([tokens.tokens], [cuts], window_tokens):
                 ids, types = frame.join(asked, tokens.ids[piece.start : piece.end])
                 pairs.append(_Pair(reading, piece.start, piece.end - piece.start, at, ids, types))
         return pairs
@@ -329,7 +343,7 @@ class EncoderSpanScorer(SpanScorer):
         reduce = _means if self.aggregation == "mean" else _maxima
         found = []
         for reading in readings:
-            ranges = token_ranges(reading.tokens, reading.spans)  # (spans, 2)
+            ranges = reading.tokens.ranges(reading.spans)  # (spans, 2)
             scores = np.full(len(ranges), np.nan)  # (spans,)
             has_tokens = ranges[:, 0] < ranges[:, 1]
             scores[has_tokens] = reduce(reading.log_odds, ranges[has_tokens])
@@ -348,11 +362,10 @@ class EncoderSpanScorer(SpanScorer):
 
 def _readings(request: ScoreRequest, tokenizer: DraftTokenizer) -> list[_TextReading]:
     """Tokenize the texts of a request."""
-    readings = []
-    for text, spans in zip(request.texts, request.spans, strict=True):
-        tokens = tokenizer.tokenize(text, unit_starts(spans))
-        readings.append(_TextReading(tokens, spans, np.zeros(len(tokens.ids))))
-    return readings
+    return [
+        _TextReading(tokens, spans, np.zeros(tokens.tokens))
+        for tokens, spans in zip(tokenized(request, tokenizer), request.spans, strict=True)
+    ]
 
 
 def _means(values: NDArray[np.float64], ranges: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from specprefill_integrations.scoring._engine_limits import EngineLimits, Engine
 from specprefill_integrations.scoring._scoring_job import Answer, request_key
 from specprefill_integrations.scoring._scoring_worker import ScoringWorker
 from specprefill_integrations.scoring._span_scorer import (
+    EncodedText,
     ScoreRequest,
     ScorerWrapper,
     SpanScorer,
@@ -93,8 +94,12 @@ class ScoringEngine(ScorerWrapper):
             EngineBusyError: Too many calls are waiting.
             EngineClosedError: The engine was closed.
         """
+        return self.score_request(ScoreRequest(query, texts, spans))
+
+    def score_request(self, request: ScoreRequest) -> list[list[float]]:
+        """Do the same for a request whose texts may be encoded already."""
         deadline = Deadline.after(self.deadline_seconds)
-        request = _request(query, texts, spans)
+        request = _copied(request)
         answer = self._worker.submit(request, request_key(request))
         with self._left_if_interrupted(answer):
             wait([answer], timeout=deadline.seconds_left())
@@ -104,9 +109,13 @@ class ScoringEngine(ScorerWrapper):
         self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> list[list[float]]:
         """Do the same as `score_spans` without blocking; a cancelled call is not started."""
+        return await self.ascore_request(ScoreRequest(query, texts, spans))
+
+    async def ascore_request(self, request: ScoreRequest) -> list[list[float]]:
+        """Do the same for a request whose texts may be encoded already."""
         deadline = Deadline.after(self.deadline_seconds)
-        request = _request(query, texts, spans)
-        if sum(map(len, texts)) > _HASHED_ON_THE_LOOP:
+        request = _copied(request)
+        if sum(map(len, request.texts)) > _HASHED_ON_THE_LOOP:
             key = await run_in_thread(lambda: request_key(request))
         else:
             key = request_key(request)
@@ -118,6 +127,10 @@ class ScoringEngine(ScorerWrapper):
             return self._scores(answer, deadline)
         finally:
             waiting.cancel()  # otherwise asyncio reports a late error as never retrieved
+
+    def encode(self, texts: Sequence[str]) -> Sequence[EncodedText] | None:
+        """Encode as the wrapped scorer does."""
+        return self.scorer.encode(texts)
 
     @contextmanager
     def _left_if_interrupted(self, answer: Answer) -> Iterator[None]:
@@ -210,8 +223,7 @@ def _shared_engine(
     return shared_engine(scorer, limits=limits).with_deadline(deadline_seconds)
 
 
-def _request(
-    query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
-) -> ScoreRequest:
-    """Copy the arguments: the caller may change its lists later."""
-    return ScoreRequest(query, tuple(texts), tuple(map(tuple, spans)))
+def _copied(request: ScoreRequest) -> ScoreRequest:
+    """Copy the lists of a request: the caller may change them later."""
+    spans = tuple(map(tuple, request.spans))
+    return ScoreRequest(request.query, tuple(request.texts), spans, request.encoded)

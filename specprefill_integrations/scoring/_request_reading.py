@@ -36,14 +36,8 @@ class RequestReading:
         """
         self.request = request
         self._joint = tokenizer.ids(JOINT)
-        self._texts = [
-            tokenizer.tokenize(text, unit_starts(found))
-            for text, found in zip(request.texts, request.spans, strict=True)
-        ]
-        own = [
-            token_ranges(text, found)
-            for text, found in zip(self._texts, request.spans, strict=True)
-        ]
+        self._texts = tokenized(request, tokenizer)
+        own = [text.ranges(found) for text, found in zip(self._texts, request.spans, strict=True)]
         around = [
             _widened(ranges, around_tokens, len(text.ids))
             for text, ranges in zip(self._texts, own, strict=True)
@@ -65,7 +59,10 @@ class RequestReading:
         """Cut the texts into windows of at most `window_tokens` tokens."""
         windows = plan_windows(
             [len(text.ids) + len(self._joint) for text in self._texts],
-            [text.cuts for text in self._texts],
+            [
+                text.cuts(unit_starts(found))
+                for text, found in zip(self._texts, self.request.spans, strict=True)
+            ],
             window_tokens,
         )
         clipped = [_without_joints(window, self._texts) for window in windows]
@@ -149,6 +146,12 @@ class RequestReading:
         return readings, self._counts[: len(own)] > 0
 
 
+def tokenized(request: ScoreRequest, tokenizer: DraftTokenizer) -> list[TokenizedText]:
+    """Return a request's texts as they came with it, or tokenize them."""
+    found = [one for one in request.encoded or () if isinstance(one, TokenizedText)]
+    return found if len(found) == len(request.texts) else tokenizer.tokenize(request.texts)
+
+
 def unit_starts(spans: Sequence[Span]) -> list[int]:
     """Return the characters at which a window may be cut: starts of outermost spans."""
     cuts = []
@@ -175,13 +178,6 @@ def _places(window: Window, length: int, joint_tokens: int) -> list[tuple[Piece,
         places.append((piece, start))
         end = start - joint_tokens
     return places
-
-
-def token_ranges(text: TokenizedText, spans: Sequence[Span]) -> NDArray[np.int64]:
-    """Return the range of tokens that overlap each span. Shape: (spans, 2)."""
-    first = np.searchsorted(text.offsets[:, 1], [s.start for s in spans], side="right")
-    last = np.searchsorted(text.offsets[:, 0], [s.end for s in spans], side="left")
-    return np.stack([first, np.maximum(first, last)], axis=1)
 
 
 def _within(

@@ -8,13 +8,24 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations.errors import ScoreError
 from specprefill_integrations.scoring._score_calibration import ScoreCalibration
 from specprefill_integrations.types import LanguageWarning, Span
+
+
+class EncodedText(Protocol):
+    """A text with the tokens of a scorer."""
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens, as `SpanScorer.count_tokens` counts them."""
+
+    def costs(self, spans: Sequence[Span]) -> list[int]:
+        """Count the tokens of each span; alone, a span may have a few more or less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,9 @@ class ScoreRequest:
 
     spans: Sequence[Sequence[Span]]
     """For each text, the spans to score, in ascending order."""
+
+    encoded: Sequence[EncodedText] | None = field(default=None, compare=False, repr=False)
+    """The texts as the scorer's `encode` returned them; None: they are encoded where needed."""
 
 
 Slices = Generator[None, None, list[list[list[float]]]]
@@ -71,6 +85,24 @@ class SpanScorer(ABC):
     ) -> list[list[float]]:
         """`score_spans`, off the event loop: by default in a thread."""
         return await run_in_thread(lambda: self.score_spans(query, texts, spans))
+
+    def encode(self, texts: Sequence[str]) -> Sequence[EncodedText] | None:  # noqa: ARG002
+        """Encode texts once, to count them and their spans and then to score these.
+
+        By default None: texts are counted by `count_tokens` and encoded again for scoring.
+
+        Args:
+            texts: The texts; without lone surrogates.
+        """
+        return None
+
+    def score_request(self, request: ScoreRequest) -> list[list[float]]:
+        """`score_spans`, for a request whose texts may be encoded already."""
+        return self.score_spans(request.query, request.texts, request.spans)
+
+    async def ascore_request(self, request: ScoreRequest) -> list[list[float]]:
+        """`ascore_spans`, for a request whose texts may be encoded already."""
+        return await self.ascore_spans(request.query, request.texts, request.spans)
 
     @property
     def batch_chars(self) -> int:
@@ -277,13 +309,16 @@ class DuckTypedScorer(SpanScorer):
 
 
 _OPTIONAL = {
+    "ascore_request",
     "ascore_spans",
     "batch_chars",
+    "encode",
     "language_warnings",
     "may_be_calibrated",
     "score_batch",
     "score_calibration",
     "score_in_slices",
+    "score_request",
     "scores_are_logarithms",
     "token_spans",
 }

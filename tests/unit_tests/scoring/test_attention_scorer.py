@@ -30,7 +30,7 @@ from specprefill_integrations.scoring.readouts._calibrated_difference import (
 )
 from specprefill_integrations.scoring.readouts._published import PublishedReadout
 from specprefill_integrations.splitting._prose import ProseSplitter
-from specprefill_integrations.types import Span
+from specprefill_integrations.types import Budget, Span
 from tests.tiny_models import CONFIGS, SMALL, tiny_model, tiny_tokenizer
 
 TEXTS = (
@@ -356,3 +356,45 @@ def test_an_uncached_scorer_reads_every_window_anew(monkeypatch):
         for query in ("Who ran?", "Who sat?"):
             scorer.score_spans(query, [text], [spans])
         assert len(read) == expected
+
+
+class TestEncodedTexts:
+    """A text is tokenized once: for its own number of tokens, for those of units, for scores."""
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.lists(st.text("aB1 .\n猫é", max_size=60), max_size=4), st.integers(1, 700))
+    def test_they_have_as_many_tokens_as_are_counted(self, parts, repeats):
+        texts = [part * repeats for part in parts]
+        encoded = scorer().encode(texts)
+        assert [one.tokens for one in encoded] == scorer().count_tokens(texts)
+        spans = [[Span(0, len(text))] if text else [] for text in texts]
+        costs = [one.costs(found) for one, found in zip(encoded, spans, strict=True)]
+        assert [sum(cost) for cost in costs] == [one.tokens for one in encoded]
+
+    def test_they_are_scored_alike(self):
+        texts, one = [TEXTS[0], TEXTS[1] * 400], scorer()
+        spans = sentence_spans(texts)
+        request = ScoreRequest(QUESTION, texts, spans, one.encode(texts))
+        again = one.score_spans(QUESTION, texts, spans)
+        for scores, expected in zip(one.score_request(request), again, strict=True):
+            assert scores == pytest.approx(expected, rel=1e-9)
+
+    @pytest.mark.parametrize("shares", [False, True])
+    def test_a_call_reads_them_once(self, monkeypatch, shares):
+        seen = []
+        encode = DraftTokenizer._encode
+
+        def noted(self, texts, **options):
+            seen.extend(texts)
+            return encode(self, texts, **options)
+
+        monkeypatch.setattr(DraftTokenizer, "_encode", noted)
+        text = "".join(f"The {n}th cat sat on the mat of the {n}th house. " for n in range(300))
+        found = shared_engine(scorer()) if shares else scorer()
+        result = ContextCompressor(found, on_error="raise").compress(
+            text, QUESTION, budget=Budget(keep_fraction=0.1)
+        )
+        long = [part for part in seen if len(part) > len(text) // 2]
+        assert long == [text]
+        others = sum(map(len, seen)) - len(text)
+        assert others < 12 * len(result.text)
