@@ -71,7 +71,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
             fail(f"--host {host} needs keys: set {KEYS} or give --keys-file", USAGE_ERROR)
         # Imported here, so that `--help` is quick and needs no extra.
         from specprefill_integrations.serving import build_app  # noqa: PLC0415
-        from specprefill_integrations.serving._server import run  # noqa: PLC0415
+        from specprefill_integrations.serving._server import server_of  # noqa: PLC0415
 
         service = build_app(
             ContextCompressor.from_draft_model(
@@ -82,7 +82,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
         )
         if not quiet:
             typer.echo(printable(f"Serving on http://{host}:{port}"), err=True)
-        run(service, host=host, port=port)
+        server_of(service, host=host, port=port).run()
 
 
 def _keys(file: Path | None) -> ApiKeys | None:

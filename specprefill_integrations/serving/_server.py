@@ -9,7 +9,7 @@ import asyncio
 
 import h11
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # Calls that run get this time when the service is asked to end.
@@ -48,15 +48,15 @@ class TimedProtocol(H11Protocol):
             self._header_timer = None
 
 
-def run(app: FastAPI, *, host: str, port: int) -> None:
-    """Serve until the process is asked to end; calls that run are then finished.
+def server_of(app: ASGIApp, *, host: str, port: int) -> uvicorn.Server:
+    """Return the server of an application; when the process is asked to end, calls are finished.
 
     Args:
         app: The application.
         host: The address to listen on.
         port: The port.
     """
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -64,3 +64,4 @@ def run(app: FastAPI, *, host: str, port: int) -> None:
         log_level="warning",
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
+    return uvicorn.Server(config)

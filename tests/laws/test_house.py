@@ -104,6 +104,7 @@ HOMES = {
     "litellm": {"serving"},
     "llama_index": {"llama_index"},
     "matplotlib": {"evaluation"},
+    "mcp": {"cli", "serving"},
     "prometheus_client": {"serving"},
     "safetensors": {"scoring"},
     "starlette": {"serving"},

@@ -20,10 +20,10 @@ KEYS = "SPECPREFILL_API_KEYS"
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, dict[str, Any]]]:
+def served(monkeypatch: pytest.MonkeyPatch) -> list[uvicorn.Config]:
     """What uvicorn was asked to serve."""
-    found: list[tuple[Any, dict[str, Any]]] = []
-    monkeypatch.setattr(uvicorn, "run", lambda app, **options: found.append((app, options)))
+    found: list[uvicorn.Config] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self: found.append(self.config))
     monkeypatch.delenv(KEYS, raising=False)
     return found
 
@@ -39,14 +39,14 @@ async def test_the_service_compresses_for_its_keys(
     draft = save_tiny_draft(tmp_path / "draft")
     result = run("--local", "--port", 8123, "--draft", draft, "--originals", tmp_path / "originals")
     assert result.exit_code == 0, result.output
-    [(app, options)] = served
-    assert (options["host"], options["port"]) == ("127.0.0.1", 8123)
+    [config] = served
+    assert (config.host, config.port) == ("127.0.0.1", 8123)
     asked = {
         "documents": [{"text": "The cat sat. " * 30}],
         "budget": {"max_tokens": 60},
         "keep_originals": True,
     }
-    transport = httpx.ASGITransport(app)
+    transport = httpx.ASGITransport(config.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
         for key, status in (("a-valid-key", 200), ("another-key", 200), ("none-of-these", 401)):
             headers = {"Authorization": f"Bearer {key}"}
