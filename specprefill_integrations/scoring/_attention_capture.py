@@ -209,8 +209,22 @@ def _capturing_name(implementation: str) -> str:
             ALL_ATTENTION_FUNCTIONS.register(name, _capturing(implementation))
         if name not in ALL_MASK_ATTENTION_FUNCTIONS:
             mask = ALL_MASK_ATTENTION_FUNCTIONS[implementation]
-            ALL_MASK_ATTENTION_FUNCTIONS.register(name, mask)
+            ALL_MASK_ATTENTION_FUNCTIONS.register(name, _unread(mask))
     return name
+
+
+def _unread(make_mask: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that makes masks without reading them from the device.
+
+    transformers leaves out a mask that hides nothing. Within a capture, no such mask is given.
+    """
+
+    def make(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - transformers' arguments
+        if _active.get() is not None and kwargs.get("attention_mask") is not None:
+            kwargs["allow_is_causal_skip"] = False
+        return make_mask(*args, **kwargs)
+
+    return make
 
 
 def _capturing(implementation: str) -> _Attend:
