@@ -32,8 +32,12 @@ _FARTHEST_ESTIMATE = 4
 _GUIDED_ATTEMPTS = 6
 _STEP_TOKENS = 64
 
-# A choice is close enough to the limit if less than this part of it is left: further units fill it.
+# Of a large limit, a choice is close enough that leaves less than this part of it.
+_LARGE_LIMIT = 10_000
 _NEAR = 1_000
+
+# So many samples, together an eighth of a text, tell about how many tokens it has.
+_SAMPLES = 8
 
 _Select = Callable[[int], frozenset[int]]
 
@@ -118,7 +122,8 @@ class BudgetFitter:
             started = self._start_of_best(units, token_limit)
             if started is not None:
                 return started
-        if not self.tops_up and choice.kept:
+        is_close = token_limit - choice.tokens < _near(token_limit)
+        if choice.kept and (is_close or not self.tops_up):
             return choice.rendered
         rendered = self._topped_up(units, choice, token_limit)
         return rendered if any(one.kept for one in rendered) else self._cheapest(units, token_limit)
@@ -145,8 +150,10 @@ class BudgetFitter:
 
         farthest = _FARTHEST_ESTIMATE * (token_limit + self._gap_tokens)
         fits, too_large = -1, min(self._estimate(units), farthest) + 1
-        near = token_limit // _NEAR
+        near, target = _near(token_limit), token_limit - _near(token_limit) // 2
         attempt, attempts = token_limit, 0
+        if near:
+            attempt = attempt * target // max(1, self._sampled_tokens(units, select(attempt)))
         while too_large - fits > 1:
             attempt = min(max(attempt, fits + 1), too_large - 1)
             tokens = choice_at(attempt).tokens
@@ -158,12 +165,22 @@ class BudgetFitter:
             if 0 <= left < near:
                 break
             if near:
-                step = attempt * (token_limit - near // 2) // max(1, tokens) - attempt
+                step = attempt * target // max(1, tokens) - attempt
             attempts += 1
             attempt += step
             if attempts > _GUIDED_ATTEMPTS or not fits < attempt < too_large:
                 attempt = (fits + too_large) // 2
         return choice_at(fits) if fits >= 0 else _Choice(frozenset(), self._render(units, ()))
+
+    def _sampled_tokens(self, units: Sequence[Unit], kept: Iterable[int]) -> int:
+        """Return about how many tokens a selection has, rendered."""
+        spans = zip(self.documents, self._spans(units, kept), strict=True)
+        text = "\n".join(document.rendered(found) for document, found in spans)
+        every = len(text) // _SAMPLES
+        starts = range(0, every * _SAMPLES, every) if every else ()
+        samples = [text[start : start + every // _SAMPLES] for start in starts]
+        tokens = sum(count_each(self.count_tokens, samples))
+        return tokens * len(text) // max(1, sum(map(len, samples)))
 
     def _least_choice(
         self, units: Sequence[Unit], select: _Select, wanted: Sequence[int]
@@ -324,6 +341,11 @@ class BudgetFitter:
         tokens = count_each(self.count_tokens, written)
         found = zip(kept.values(), written, tokens, strict=True)
         return [Fitted(*document) for document in found]
+
+
+def _near(token_limit: int) -> int:
+    """Return the tokens that a choice may leave; 0 if it is to be the largest that fits."""
+    return token_limit // _NEAR if token_limit >= _LARGE_LIMIT else 0
 
 
 def _total(rendered: Sequence[Fitted]) -> int:

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from specprefill_integrations.errors import DraftModelUnsupportedError
 from specprefill_integrations.scoring._attention_capture import OnLayer, capture_attention
@@ -333,6 +332,8 @@ def _range_sums(features: Tensor, edges: Tensor) -> Tensor:
     # In double precision, so that differences of running sums are as exact as direct sums. Apple's
     # GPUs know no double.
     wide = torch.float32 if features.device.type == "mps" else torch.float64
-    running = functional.pad(features.to(wide).cumsum(dim=1), (0, 0, 1, 0))
+    batch, context, columns = features.shape
+    running = features.new_zeros((batch, context + 1, columns), dtype=wide)
+    torch.cumsum(features, dim=1, dtype=wide, out=running[:, 1:])
     running = running.flatten(0, 1)  # (batch * (context + 1), features)
     return running.index_select(0, edges[1]) - running.index_select(0, edges[0])

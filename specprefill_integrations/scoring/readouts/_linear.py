@@ -30,6 +30,9 @@ from specprefill_integrations.scoring.readouts._readout import (
 LOG_FLOOR = 1e-3
 """Added to attention before the logarithm; uniform attention is 1."""
 
+# Units whose features are computed at a time: few enough to stay in a processor's cache.
+_BLOCK_UNITS = 256
+
 
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,15 +124,16 @@ class LinearReadout:
 
     def score(self, readings: SpanReadings) -> NDArray[np.float64]:
         """Compute the weighted sum, and take the second look. See `Readout.score`."""
-        return self.score_units(linear_features(readings), readings.matcher)
+        lexical = readings.matcher.features()  # (units, LEXICAL_FEATURES)
+        parts = [
+            _features(readings.own[block], readings.around[block], lexical[block]) @ self.weights
+            for first in range(0, len(lexical), _BLOCK_UNITS)
+            for block in [slice(first, first + _BLOCK_UNITS)]
+        ]
+        return self._with_second_look(np.concatenate([[], *parts]), lexical, readings.matcher)
 
     def score_units(self, features: NDArray[Any], matcher: LexicalMatcher) -> NDArray[np.float64]:
-        """Score units by their features.
-
-        Where `LexicalMatcher.feedback` allows it, the matches with the question's words are
-        replaced by those with the question's and the best units' words, and these units stay the
-        best, in their order: pseudo-relevance feedback (Rocchio 1971; Lavrenko and Croft, SIGIR
-        2001).
+        """Score units by their features, and take the second look.
 
         Args:
             features: See `linear_features`. Shape: (units, features).
@@ -138,13 +142,33 @@ class LinearReadout:
         Returns:
             Shape: (units,).
         """
-        first: NDArray[np.float64] = features @ self.weights  # (units,)
+        lexical = features[:, -len(LEXICAL_FEATURES) :]  # (units, LEXICAL_FEATURES)
+        return self._with_second_look(features @ self.weights, lexical, matcher)
+
+    def _with_second_look(
+        self, first: NDArray[np.float64], lexical: NDArray[Any], matcher: LexicalMatcher
+    ) -> NDArray[np.float64]:
+        """Take the second look, if there is to be one.
+
+        Where `LexicalMatcher.feedback` allows it, the matches with the question's words are
+        replaced by those with the question's and the best units' words, and these units stay the
+        best, in their order: pseudo-relevance feedback (Rocchio 1971; Lavrenko and Croft, SIGIR
+        2001).
+
+        Args:
+            first: Scores at the first look. Shape: (units,).
+            lexical: Matches with the question's words. Shape: (units, `LEXICAL_FEATURES`).
+            matcher: The units' words.
+
+        Returns:
+            Shape: (units,).
+        """
         best = matcher.feedback(first, self.feedback_units)
         if not best:
             return first
-        columns = slice(-len(LEXICAL_FEATURES), None)
-        change = matcher.features(best) - features[:, columns]  # (units, LEXICAL_FEATURES)
-        second: NDArray[np.float64] = first + change @ self.weights[columns]  # (units,)
+        change = matcher.features(best) - lexical  # (units, LEXICAL_FEATURES)
+        weights = self.weights[-len(LEXICAL_FEATURES) :]
+        second: NDArray[np.float64] = first + change @ weights  # (units,)
         missing = np.delete(second, best).max() - first[best[-1]]
         second[best] = first[best] + max(0.0, missing)
         return second
@@ -157,11 +181,14 @@ def linear_features(readings: SpanReadings) -> NDArray[np.float64]:
         Logarithms of a span's own attention and its neighborhood's, and the matches with the
         question's words. Shape: (spans, 2 * passes * heads + `LEXICAL_FEATURES`).
     """
-    found = np.concatenate([readings.own, readings.around, readings.matcher.features()], axis=1)
-    attention = found[:, : -len(LEXICAL_FEATURES)]
-    attention += LOG_FLOOR
-    np.log(attention, out=attention)  # in place: of a long text these are a hundred megabytes
-    return found
+    return _features(readings.own, readings.around, readings.matcher.features())
+
+
+def _features(
+    own: NDArray[Any], around: NDArray[Any], lexical: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Compute `linear_features` of some spans. Shapes: (spans, columns) each."""
+    return np.concatenate([np.log(own + LOG_FLOOR), np.log(around + LOG_FLOOR), lexical], axis=1)
 
 
 class LinearReduction:
