@@ -12,6 +12,7 @@ from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._prompt_reader import PromptReader
 from specprefill_integrations.scoring._prompts import Prompt, PromptInputs, QuestionTokens
+from specprefill_integrations.scoring._span_scorer import ScoreRequest
 
 
 class UnreadScorer(AttentionScorer):
@@ -21,6 +22,11 @@ class UnreadScorer(AttentionScorer):
     def of(cls, draft: str | None) -> UnreadScorer:
         """Take a draft's tokenizer and profile; its weights are not loaded."""
         return cls(DraftModel.from_source(draft, device="cpu"))
+
+    def score_request(self, request: ScoreRequest) -> list[list[float]]:
+        """Use what was encoded, as an engine does."""
+        [scores] = self.score_batch([request])
+        return scores
 
     @property
     def reader(self) -> PromptReader:

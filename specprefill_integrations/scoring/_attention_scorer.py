@@ -136,11 +136,7 @@ class AttentionScorer(SpanScorer):
             DraftModelNotFoundError: There is no such draft.
             DraftModelUnsupportedError: The draft's attention cannot be read.
         """
-        return self.score_request(ScoreRequest(query, texts, spans))
-
-    def score_request(self, request: ScoreRequest) -> list[list[float]]:
-        """Score one request. See `score_spans`."""
-        [scores] = self.score_batch([request])
+        [scores] = self.score_batch([ScoreRequest(query, texts, spans)])
         return scores
 
     def score_batch(

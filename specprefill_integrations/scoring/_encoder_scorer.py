@@ -216,11 +216,7 @@ class EncoderSpanScorer(SpanScorer):
         Raises:
             DraftModelError: The encoder cannot be loaded, or gives no logits of tokens.
         """
-        return self.score_request(ScoreRequest(query, texts, spans))
-
-    def score_request(self, request: ScoreRequest) -> list[list[float]]:
-        """Score one request. See `score_spans`."""
-        [scores] = self.score_batch([request])
+        [scores] = self.score_batch([ScoreRequest(query, texts, spans)])
         return scores
 
     def score_batch(

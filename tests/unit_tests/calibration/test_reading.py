@@ -78,7 +78,8 @@ def test_units_are_those_of_a_compressor(draft, kinds):
         for text, found in zip(request.texts, request.spans, strict=True)
         for span in found
     ]
-    assert units.tokens.tolist() == recording.count_tokens(parts)
+    alone = np.array(recording.count_tokens(parts))
+    assert np.abs(units.tokens - alone).max() <= 2  # in its text, a unit has about as many
     assert len(units.features) == len(parts) == units.pieces.shape[1]
     [own] = units.pieces
     expected = ["K7" in part for part in parts]
@@ -122,7 +123,7 @@ def test_what_a_draft_cannot_do_is_raised_as_itself(draft, monkeypatch):
         msg = "no such token"
         raise LookupError(msg)
 
-    monkeypatch.setattr(AttentionScorer, "count_tokens", fails)
+    monkeypatch.setattr(AttentionScorer, "encode", fails)
     with pytest.raises(LookupError, match="no such token"):
         list(read_cases(draft, all_heads(draft), [CASE]))
 

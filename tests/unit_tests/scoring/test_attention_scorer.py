@@ -376,11 +376,11 @@ class TestEncodedTexts:
         spans = sentence_spans(texts)
         request = ScoreRequest(QUESTION, texts, spans, one.encode(texts))
         again = one.score_spans(QUESTION, texts, spans)
-        for scores, expected in zip(one.score_request(request), again, strict=True):
+        [found] = one.score_batch([request])
+        for scores, expected in zip(found, again, strict=True):
             assert scores == pytest.approx(expected, rel=1e-9)
 
-    @pytest.mark.parametrize("shares", [False, True])
-    def test_a_call_reads_them_once(self, monkeypatch, shares):
+    def test_an_engine_reads_them_once(self, monkeypatch):
         seen = []
         encode = DraftTokenizer._encode
 
@@ -390,10 +390,8 @@ class TestEncodedTexts:
 
         monkeypatch.setattr(DraftTokenizer, "_encode", noted)
         text = "".join(f"The {n}th cat sat on the mat of the {n}th house. " for n in range(300))
-        found = shared_engine(scorer()) if shares else scorer()
-        result = ContextCompressor(found, on_error="raise").compress(
-            text, QUESTION, budget=Budget(keep_fraction=0.1)
-        )
+        compressor = ContextCompressor(shared_engine(scorer()), on_error="raise")
+        result = compressor.compress(text, QUESTION, budget=Budget(keep_fraction=0.1))
         long = [part for part in seen if len(part) > len(text) // 2]
         assert long == [text]
         others = sum(map(len, seen)) - len(text)
