@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate, pairwise
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase
 
 import regex
 import sentence_splitter
@@ -128,16 +129,9 @@ class ProseSplitter(Splitter[None]):
         if not _MAY_HOLD_TWO.match(text, span.start, span.end):
             return [span]
         words = _WORD.findall(text, span.start, span.end)
-        examined = _examined(words)
-        # Words are joined by single spaces, because a line break would end a sentence.
-        sentences = _rules(self.language).split(" ".join(_ends(words[index]) for index in examined))
-        counts = [count for sentence in sentences if (count := len(sentence.split()))]
-        if sum(counts) != len(examined):  # it dropped a word, so counting is unreliable
-            return [span]
-        ends = [examined[count - 1] + 1 for count in accumulate(counts)]
-        ends[-1] = len(words)
+        ends = _plain_ends(self.language, words) or _ends_by_rules(self.language, words)
         if len(ends) > 1:
-            first = " ".join(map(_ends, words[: ends[0]]))
+            first = " ".join(map(_both_ends, words[: ends[0]]))
             if _NUMBERING.fullmatch(first):
                 del ends[0]
         places = list(_WORD.finditer(text, span.start, span.end))
@@ -162,6 +156,39 @@ def sentences_in_flow(text: str, span: Span, max_chars: int) -> list[Span]:
     ]
 
 
+def _plain_ends(language: str, words: Sequence[str]) -> list[int] | None:
+    """Return after how many words each sentence ends; None if that takes more than two words.
+
+    Before a small letter there is no end. Before a capital letter, the word with the mark decides.
+    """
+    ends = []
+    for index, (word, following) in enumerate(pairwise(words)):
+        if "." in word or "!" in word or "?" in word:
+            if following[0] in ascii_uppercase:
+                if _ends_a_sentence(language, _both_ends(word)):
+                    ends.append(index + 1)
+            elif following[0] not in ascii_lowercase:
+                return None
+    return [*ends, len(words)]
+
+
+@lru_cache(maxsize=10_000)
+def _ends_a_sentence(language: str, word: str) -> bool:
+    """Return True if a sentence ends after a word when the next one begins with a capital."""
+    return len(_rules(language).split(f"{word} A")) > 1
+
+
+def _ends_by_rules(language: str, words: Sequence[str]) -> list[int]:
+    """Return after how many words each sentence ends, by all rules."""
+    examined = _examined(words)
+    # Words are joined by single spaces, because a line break would end a sentence.
+    joined = " ".join(_both_ends(words[index]) for index in examined)
+    counts = [len(sentence.split()) for sentence in _rules(language).split(joined)]
+    if 0 in counts or sum(counts) != len(examined):  # it dropped a word: counting is unreliable
+        return [len(words)]
+    return [*(examined[count - 1] + 1 for count in accumulate(counts[:-1])), len(words)]
+
+
 def _examined(words: Sequence[str]) -> list[int]:
     """Return the indices of the words that decide where sentences end.
 
@@ -174,11 +201,11 @@ def _examined(words: Sequence[str]) -> list[int]:
         is_end = "." in word or "!" in word or "?" in word
         if is_end or follows:
             examined.append(index)
-            follows = is_end or not any(map(str.isalnum, _ends(word)))
+            follows = is_end or not any(map(str.isalnum, _both_ends(word)))
     return examined
 
 
-def _ends(word: str) -> str:
+def _both_ends(word: str) -> str:
     """A word, or the two ends of a long one."""
     if len(word) <= 2 * _WORD_END_CHARS:
         return word
