@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
 from markdown_it import MarkdownIt
-from markdown_it.tree import SyntaxTreeNode
+from markdown_it.token import Token
 
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.splitting._headings import OpenHeadings
@@ -37,6 +37,8 @@ _LISTS = {"bullet_list", "ordered_list"}
 # Blocks that a line with a colon before them introduces.
 _INTRODUCED = {*_LISTS, "fence", "code_block", "blockquote", "table"}
 _LONGEST_TITLE_CHARS = 80
+
+_TABLE_PARTS = {"table", "thead", "tbody", "tr"}
 
 
 @checked
@@ -78,9 +80,28 @@ class MarkdownSplitter(OutlineSplitter):
         reading = _Reading(self, text, body)
         reading.outline.add_lines(Span(0, body.start), (), self.max_code_chars)
         source = text[body.start :].removeprefix("\ufeff")
-        nodes = SyntaxTreeNode(_parser().parse(source)).children
-        reading.read_blocks(nodes, range(len(reading.lines)), None)
+        reading.read_blocks(_blocks(_parser().parse(source)), range(len(reading.lines)), None)
         return reading.outline
+
+
+@dataclass(slots=True)
+class _Block:
+    """A block of a text."""
+
+    type: str
+    """Its type, such as `paragraph` or `list_item`."""
+
+    map: Sequence[int] | None
+    """Its first line and the line after its last one."""
+
+    tag: str
+    """The tag that HTML has for it."""
+
+    markup: str
+    """The characters that mark it, such as the fence of a code block."""
+
+    children: list[_Block] = field(default_factory=list)
+    """The blocks in it; none of a table."""
 
 
 class _Reading:
@@ -97,9 +118,7 @@ class _Reading:
         self._table = TableSplitter(form="markdown", max_unit_chars=splitter.max_code_chars)
         self._headings = OpenHeadings()
 
-    def read_blocks(
-        self, nodes: Sequence[SyntaxTreeNode], lines: range, item: Needs | None
-    ) -> None:
+    def read_blocks(self, nodes: Sequence[_Block], lines: range, item: Needs | None) -> None:
         """Add consecutive blocks, and the lines between them, such as link definitions.
 
         Args:
@@ -108,7 +127,7 @@ class _Reading:
             item: The needs of the contents of the enclosing list item or quote; None outside.
         """
         position = lines.start
-        before: SyntaxTreeNode | None = None
+        before: _Block | None = None
         for node in nodes:
             start, end = node.map or (0, 0)
             start, end = max(start, position), min(end, lines.stop)
@@ -121,36 +140,36 @@ class _Reading:
                 position, before = end, node
         self._add_lines(range(position, lines.stop), item)
 
-    def _may_need(self, node: SyntaxTreeNode, before: SyntaxTreeNode) -> bool:
+    def _may_need(self, node: _Block, before: _Block) -> bool:
         """True for lists and the like, and for the paragraph after a line that is a question."""
         if node.type != "paragraph" or before.type != "paragraph":
             return node.type in _INTRODUCED
         return self._is_question(before) and not self._is_question(node)
 
-    def _is_question(self, node: SyntaxTreeNode) -> bool:
+    def _is_question(self, node: _Block) -> bool:
         return self._only_line(node).endswith("?")
 
-    def _is_title(self, node: SyntaxTreeNode) -> bool:
+    def _is_title(self, node: _Block) -> bool:
         """True for a short line that ends without a mark."""
         line = self._only_line(node)
         return line[-1:].isalnum() and len(line) <= _LONGEST_TITLE_CHARS
 
-    def _only_line(self, node: SyntaxTreeNode) -> str:
+    def _only_line(self, node: _Block) -> str:
         """The line of a paragraph without emphasis; empty if it has several."""
         start, end = node.map or (0, 0)
         return self._without_emphasis(node) if end - start == 1 else ""
 
-    def _without_emphasis(self, node: SyntaxTreeNode) -> str:
+    def _without_emphasis(self, node: _Block) -> str:
         """The lines of a block without marks of emphasis at their ends."""
         return self.outline.text[slice(*self._span(range(*(node.map or (0, 0)))))].strip(" *_\r\n")
 
-    def _first_unit(self, node: SyntaxTreeNode) -> int:
+    def _first_unit(self, node: _Block) -> int:
         """The first unit of a block that has been read."""
         start, _ = node.map or (0, 0)
         return bisect_left(self.outline.spans, (self.lines[start].start, 0))
 
     def _read_introduced(
-        self, before: SyntaxTreeNode, node: SyntaxTreeNode, lines: range, item: Needs | None
+        self, before: _Block, node: _Block, lines: range, item: Needs | None
     ) -> None:
         """Add a block that needs the line before it; lists also share its score."""
         outline, needs = self.outline, self._headings.above if item is None else item
@@ -171,7 +190,7 @@ class _Reading:
             below = tuple(member for member in members if lead in outline.needs[member])
             outline.lists.insert(place, ListGroup(lead, below))
 
-    def _read_block(self, node: SyntaxTreeNode, lines: range, item: Needs | None) -> None:
+    def _read_block(self, node: _Block, lines: range, item: Needs | None) -> None:
         needs = self._headings.above if item is None else item
         if node.type == "heading" and item is None:
             self._add_heading(node, lines)
@@ -192,7 +211,7 @@ class _Reading:
         else:
             self._add_lines(lines, item)
 
-    def _add_heading(self, node: SyntaxTreeNode, lines: range) -> None:
+    def _add_heading(self, node: _Block, lines: range) -> None:
         """Add a heading, or a paragraph if it is too long for a heading."""
         span = without_blank_ends(self.outline.text, self._span(lines))
         if span.end - span.start > self._splitter.max_unit_chars:
@@ -203,9 +222,7 @@ class _Reading:
         *_, index = self.outline.add(span, self._headings.above)
         self._headings.open(rank, index)
 
-    def _add_container(
-        self, node: SyntaxTreeNode, lines: range, needs: Needs, max_chars: int
-    ) -> None:
+    def _add_container(self, node: _Block, lines: range, needs: Needs, max_chars: int) -> None:
         """Add a list item or quote as one unit, or its contents below its first sentence."""
         whole = without_blank_ends(self.outline.text, self._span(lines))
         if whole.end - whole.start <= min(max_chars, self._splitter.max_unit_chars):
@@ -235,7 +252,7 @@ class _Reading:
                     return range(lines.start, after)
         return lines
 
-    def _add_fence(self, node: SyntaxTreeNode, lines: range, needs: Needs) -> None:
+    def _add_fence(self, node: _Block, lines: range, needs: Needs) -> None:
         """Add a code block as one unit, or as its opening line and pieces that need it."""
         span = self._span(lines)
         opening = self._span(lines[:1])
@@ -273,6 +290,22 @@ class _Reading:
         if not lines:
             return Span(0, 0)
         return Span(self.lines[lines[0]].start, self.lines[lines[-1]].end)
+
+
+def _blocks(tokens: Sequence[Token]) -> list[_Block]:
+    """Return the outermost blocks with those in them."""
+    open_blocks = [_Block("root", None, "", "")]
+    for token in tokens:
+        if token.nesting < 0:
+            open_blocks.pop()
+        elif token.type != "inline":
+            kind = token.type.removesuffix("_open")
+            block = _Block(kind, token.map, token.tag, token.markup)
+            if open_blocks[-1].type not in _TABLE_PARTS:
+                open_blocks[-1].children.append(block)
+            if token.nesting:
+                open_blocks.append(block)
+    return open_blocks[0].children
 
 
 @cache
