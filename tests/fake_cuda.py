@@ -83,6 +83,7 @@ class FakeCuda(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.log: list[str] = []
+        self.free_bytes = 2**36
         self.late: list[tuple[Tensor, Tensor]] = []
 
     def waits(self) -> list[str]:
@@ -213,7 +214,9 @@ def fake_cuda() -> Iterator[FakeCuda]:
         patch.setattr(torch.cuda, "Event", lambda **_: Event(device))
         patch.setattr(torch.cuda, "current_stream", lambda device: device)
         patch.setattr(torch.cuda, "empty_cache", lambda: None)
-        patch.setattr(torch.cuda, "mem_get_info", lambda device: (2**36, 2**37))
+        patch.setattr(torch.cuda, "mem_get_info", lambda _: (device.free_bytes, 2**37))
+        patch.setattr(torch.cuda, "memory_reserved", lambda _: 0)
+        patch.setattr(torch.cuda, "memory_allocated", lambda _: 0)
         try:
             yield device
         finally:

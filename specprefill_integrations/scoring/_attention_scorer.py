@@ -55,7 +55,8 @@ class ReadingPlan:
     own choice."""
 
     batch_tokens: PositiveInt | None = None
-    """Context tokens of the windows read together; None for 32,768 on a GPU, 1,024 on a CPU."""
+    """Context tokens of the windows read together; None for 1,024 on a CPU, and on a GPU for 32,768
+    or as many as fit into half of its free memory."""
 
     max_question_tokens: PositiveInt = 512
     """The middle of longer questions is cut out, also if a question takes more than half of the
@@ -264,6 +265,7 @@ class AttentionScorer(SpanScorer):
             reader=self.reader,
             window_tokens=self._wanted_window_tokens,
             batch_tokens=self._batch_tokens,
+            fits_memory=self.plan.batch_tokens is None,
             max_question_tokens=self.plan.max_question_tokens,
         )
 

@@ -68,8 +68,12 @@ def check_device(device: str) -> None:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Return the free memory of a CUDA device; None for any other."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    """Return the memory of a CUDA device that this process can have; None for any other device."""
+    if device.type != "cuda":
+        return None
+    # PyTorch does not return memory to the device, but uses it again.
+    reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0] + reserve)
 
 
 def in_halves(

@@ -33,6 +33,26 @@ def layers_needed(readout: Readout, config: Any, prompt_tokens: int) -> int:  # 
     return max(read, default=0) + 1
 
 
+def reading_bytes(config: Any, layers: int, question_tokens: int, item_bytes: int) -> int:  # noqa: ANN401
+    """Estimate the memory that reading takes for each token of a context.
+
+    Args:
+        config: The model's config.
+        layers: The layers that are read.
+        question_tokens: Tokens of the question, whose attention is computed in float32.
+        item_bytes: Bytes of a number of the draft.
+    """
+    width, heads = config.hidden_size, config.num_attention_heads
+    key_heads = getattr(config, "num_key_value_heads", None) or heads
+    dim = getattr(config, "head_dim", None) or width // heads
+    # Keys and values: as they were computed, moved or kept, and grown by the question.
+    kept = 3 * layers * 2 * key_heads * dim * item_bytes
+    inner = getattr(config, "intermediate_size", None) or 4 * width
+    passing = (8 * width + 4 * inner + 2 * heads * dim) * item_bytes  # of one layer
+    scores = 4 * heads * question_tokens * 4
+    return int(kept + passing + scores)
+
+
 def all_attend(config: Any) -> bool:  # noqa: ANN401
     """Return True if every layer of a model attends by softmax."""
     return {kind for kind, _ in _layer_kinds(config)} <= _SOFTMAX

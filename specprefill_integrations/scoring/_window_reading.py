@@ -13,7 +13,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from specprefill_integrations.scoring._draft_device import in_halves
+from specprefill_integrations.scoring._draft_device import free_bytes, in_halves
+from specprefill_integrations.scoring._draft_layers import reading_bytes
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer, without_middle
 from specprefill_integrations.scoring._prompt_reader import PromptReader, RangeSums
@@ -31,6 +32,9 @@ GENERIC_QUESTION = "What are the main points?"
 
 # Models attend to the first tokens of a prompt whatever they are: these belong to no text.
 _CONTEXT_START = "Context:\n\n"
+
+# The rest is for what is kept of windows, for other programs, and for errors of the estimate.
+_SHARE_OF_MEMORY = 0.5
 
 _QUESTION_START = "\n\nQuestion: "
 _QUESTION_END = "\nAnswer:"
@@ -97,6 +101,9 @@ class WindowReader:
     batch_tokens: int
     """Context tokens of the windows read together."""
 
+    fits_memory: bool
+    """True to read fewer together where the free memory of a CUDA device does not suffice."""
+
     max_question_tokens: int
     """The middle of longer questions is cut out."""
 
@@ -118,7 +125,7 @@ class WindowReader:
         batches = plan_batches(
             [window.tokens for window in windows],
             [len(window.question.ids) for window in windows],
-            self.batch_tokens,
+            self._tokens_together(windows),
         )
         on_its_way: _Batch | None = None
         for batch in batches:
@@ -146,6 +153,18 @@ class WindowReader:
         windows = reading.windows(self._tokens_beside(around))
         longest = around + max(map(reading.count, windows), default=0)
         return [PlannedWindow(reading, window, question, longest) for window in windows]
+
+    def _tokens_together(self, windows: Sequence[PlannedWindow]) -> int:
+        """Return the context tokens that are read together: at least one window."""
+        draft = self.draft
+        if not self.fits_memory or draft.device.type != "cuda":
+            return self.batch_tokens
+        weights = draft.model  # loaded before memory is measured
+        layers = draft.layers or weights.config.get_text_config().num_hidden_layers
+        longest = max((len(window.question.ids) for window in windows), default=0)
+        each = reading_bytes(draft.config, layers, longest, draft.dtype.itemsize)
+        free = free_bytes(draft.device) or 0
+        return max(1, min(self.batch_tokens, int(free * _SHARE_OF_MEMORY) // each))
 
     def _queue(
         self,

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer, ReadingPlan
+from specprefill_integrations.scoring._draft_layers import reading_bytes
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring.readouts import (
@@ -101,6 +102,18 @@ def test_a_batch_is_queued_before_the_one_before_is_awaited():
     assert all(queued < at for queued, at in zip(recorded[1:], awaited, strict=False))
     # One batch is on its way, not more: results come soon after they are computed.
     assert all(at < queued for at, queued in zip(awaited, recorded[2:], strict=False))
+
+
+def test_batches_are_as_large_as_half_of_the_free_memory_allows():
+    expected = scorer(on_device=False).score_batch(some_requests())
+    with fake_cuda() as device:
+        own = scorer(plan=replace(PLAN, batch_tokens=None))
+        assert slices(own.score_in_slices(some_requests())) == 1
+        device.free_bytes = 2 * 200 * reading_bytes(own.draft.config, 3, 30, 8)
+        batches = slices(own.score_in_slices(some_requests()))
+        device.free_bytes = 0
+        assert slices(own.score_in_slices(some_requests())) > batches > 1
+        assert noise(own.score_batch(some_requests()), expected) < DOUBLE_PRECISION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
