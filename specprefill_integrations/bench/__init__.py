@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from specprefill_integrations._lazy_names import lazy_names
 from specprefill_integrations.bench._concurrency import (
     ConcurrencyResult,
     concurrent_requests,
@@ -21,9 +24,13 @@ from specprefill_integrations.bench._scoring import (
 )
 from specprefill_integrations.bench._splitting import SplittingResult, measure_splitting
 
+if TYPE_CHECKING:
+    from specprefill_integrations.bench._gpu import GpuResult, measure_gpu
+
 __all__ = [
     "ConcurrencyResult",
     "FaultsResult",
+    "GpuResult",
     "HostResult",
     "HostSeconds",
     "MemoryResult",
@@ -34,6 +41,7 @@ __all__ = [
     "measure_cold_start",
     "measure_concurrency",
     "measure_faults",
+    "measure_gpu",
     "measure_host",
     "measure_memory",
     "measure_second_question",
@@ -41,3 +49,5 @@ __all__ = [
     "measure_times",
     "prepare_passes",
 ]
+
+__getattr__ = lazy_names(__name__, {"GpuResult": "_gpu", "measure_gpu": "_gpu"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -42,7 +42,11 @@ def bench(  # noqa: PLR0913 - one parameter per option
     *,
     tokens: Annotated[
         int | None,
-        typer.Option(min=64, help="Tokens of the text: 2,500, with --host about 250,000."),
+        typer.Option(
+            min=64,
+            help="Tokens of the text: 2,500, with --host about 250,000, with --gpu 8,000, 128,000 "
+            "and 1,000,000.",
+        ),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Runs; medians are printed.")] = 5,
     draft: Draft = None,
@@ -85,6 +89,22 @@ def bench(  # noqa: PLR0913 - one parameter per option
             "markdown, JSON, code and logs, compressed to a quarter.",
         ),
     ] = False,
+    gpu: Annotated[
+        bool,
+        typer.Option(
+            "--gpu",
+            help="Measure a GPU instead, with random weights: whole compressions, scoring and the "
+            "forward pass alone, of several drafts and lengths. Exit 1 without a GPU.",
+        ),
+    ] = False,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Draft of --gpu: smollm2-135m, qwen2.5-0.5b, qwen2.5-1.5b or tiny; may be "
+            "repeated. By default all but the last.",
+        ),
+    ] = None,
     faults: Annotated[
         int | None,
         typer.Option(
@@ -107,6 +127,8 @@ def bench(  # noqa: PLR0913 - one parameter per option
             found: dict[str, object] = {**benchmarks.measure_cold_start(repeats)}
         elif host:
             found = _host(tokens or _HOST_TOKENS, repeats, draft)
+        elif gpu:
+            found = _gpu(tokens, repeats, shape, device, dtype)
         elif faults is not None:
             under_faults = benchmarks.measure_faults(calls=faults)
             found, is_sound = asdict(under_faults), under_faults.is_sound
@@ -180,6 +202,23 @@ def _host(tokens: int, repeats: int, draft: str | None) -> dict[str, object]:
         }
         for result in results
     }
+
+
+def _gpu(
+    tokens: int | None,
+    repeats: int,
+    shapes: list[str] | None,
+    device: str | None,
+    dtype: str | None,
+) -> dict[str, object]:
+    options: dict[str, Any] = {"shapes": shapes} if shapes else {}
+    options |= {"lengths": [tokens]} if tokens else {}
+    results = benchmarks.measure_gpu(repeats=repeats, device=device, dtype=dtype, **options)
+    found: dict[str, object] = dict(describe_machine())
+    for result in results:
+        figures = asdict(result)
+        found[f"{figures.pop('shape')}, {figures.pop('tokens')} tokens"] = figures
+    return found
 
 
 def _format(value: object) -> str:

@@ -1,0 +1,91 @@
+"""`specprefill bench --gpu` runs without a GPU if asked to, and counts operations rightly."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from typer.testing import CliRunner
+
+from specprefill_integrations import bench
+from specprefill_integrations.bench._gpu import forward_flops, peak_flops
+from specprefill_integrations.bench._random_draft import LARGE_SHAPES, SHAPES, RandomDraft
+from specprefill_integrations.cli import build_app
+from specprefill_integrations.scoring import AttentionScorer, CalibratedDifferenceReadout
+
+
+def run(*options):
+    return CliRunner().invoke(build_app(), ["bench", "--gpu", *options])
+
+
+def test_the_command_prints_the_figures_of_each_draft_and_length():
+    options = ("--device", "cpu", "--shape", "tiny", "--tokens", "600", "--repeats", "1")
+    result = run(*options, "--json")
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)["tiny, 600 tokens"]
+    for name in ("compress", "score", "forward"):
+        assert figures[f"{name}_tokens_per_second"] > 0
+    ratio = figures["forward_tokens_per_second"] / figures["score_tokens_per_second"]
+    shares = figures["forward_share_of_peak"] / figures["score_share_of_peak"]
+    assert shares == pytest.approx(ratio)
+    assert figures["peak_bytes"] is None
+    assert run("--shape", "tiny", "--device", "cpu", "--tokens", "600").exit_code == 0
+
+
+def test_without_a_gpu_it_says_so_in_one_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    result = run("--quiet")
+    assert result.exit_code == 1
+    assert result.stderr.strip().splitlines() == [
+        "error: There is no CUDA device here that PyTorch can use; --device 'cpu' measures the CPU."
+    ]
+
+
+def test_an_unknown_shape_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"smollm2-135m.*got 'gpt5'"):
+        bench.measure_gpu(repeats=1, shapes=["gpt5"], device="cpu")
+
+
+def test_large_shapes_are_those_of_their_models():
+    """Layers and parameters as published, embeddings included; Qwen's tie them."""
+    millions = {"smollm2-135m": 134.5, "qwen2.5-0.5b": 494.0, "qwen2.5-1.5b": 1543.7}
+    for shape in LARGE_SHAPES:
+        options = SHAPES[shape]
+        width, inner, layers = (
+            options[name] for name in ("hidden_size", "intermediate_size", "num_hidden_layers")
+        )
+        keys = width // options["num_attention_heads"] * options["num_key_value_heads"]
+        layer = 2 * width * width + 2 * width * keys + 3 * width * inner
+        total = layers * layer + options["vocab_size"] * width
+        assert total / 1e6 == pytest.approx(millions[shape], rel=0.001)
+
+
+def test_the_profile_of_the_embedded_draft_decides_which_layers_have_weights():
+    draft = RandomDraft.of("smollm2-135m", "cpu", None)
+    readout = AttentionScorer(draft).active_readout
+    assert {layer for layer, _ in readout.heads} <= set(range(draft.config.num_hidden_layers))
+    assert isinstance(
+        AttentionScorer(RandomDraft.of("qwen2.5-1.5b", "cpu", None)).active_readout,
+        CalibratedDifferenceReadout,
+    )
+    tiny = RandomDraft.of("tiny", "cpu", "float64")
+    assert tiny.model.dtype == torch.float64
+    assert tiny.model.config.num_hidden_layers <= tiny.config.num_hidden_layers
+
+
+def test_operations_are_those_that_pytorch_counts():
+    model = RandomDraft.of("tiny", "cpu", None).model
+    ids = torch.ones((1, 256), dtype=torch.long)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+        model(input_ids=ids, use_cache=False)
+    # PyTorch counts the masked half of attention as well.
+    attention = 2 * 2 * model.config.num_hidden_layers * 64 * 256 / 2
+    assert counter.get_total_flops() / 256 == pytest.approx(forward_flops(model, 256) + attention)
+
+
+def test_a_device_without_a_stated_peak_is_measured():
+    assert peak_flops(torch.device("cpu"), torch.float32) > 1e8
