@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -27,10 +27,9 @@ from specprefill_integrations.cli._terminal import (
     quiet_libraries,
 )
 from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.serving import ApiKeys, TenantOriginals  # need no extra
-
-KEYS = "SPECPREFILL_API_KEYS"
-"""The environment variable with the keys, comma-separated, each as `KEY` or `TENANT:KEY`."""
+from specprefill_integrations.serving._api_keys import KEYS, given_keys
 
 app = new_app()
 
@@ -39,7 +38,7 @@ app = new_app()
 def serve(  # noqa: PLR0913 - one parameter per option
     *,
     local: Annotated[
-        bool, typer.Option("--local", help="One draft in this process; for now the only way.")
+        bool, typer.Option("--local", help="One draft in this process, without Ray.")
     ] = False,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
@@ -51,6 +50,12 @@ def serve(  # noqa: PLR0913 - one parameter per option
         Path | None,
         typer.Option(help="Folder for originals that callers ask to keep. Default: none are kept."),
     ] = None,
+    max_replicas: Annotated[
+        int, typer.Option(min=1, help="With Ray: most processes with a draft; one at first.")
+    ] = 1,
+    gpus: Annotated[
+        float, typer.Option(min=0, help="With Ray: GPUs of a process, such as 0.5.")
+    ] = 0.0,
     draft: Draft = None,
     revision: Revision = None,
     device: Device = None,
@@ -58,18 +63,33 @@ def serve(  # noqa: PLR0913 - one parameter per option
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Serve compression over HTTP.
+    """Serve compression over HTTP: with Ray Serve on this machine, or in this process.
 
     Keys of callers come from SPECPREFILL_API_KEYS, comma-separated, and --keys-file. Without keys,
     everybody on this machine may call, and no other address can be listened on.
     """
-    del local
     check_revision(draft, revision)
     with clear_errors(debug=debug), quiet_libraries(debug=debug):
         keys = _keys(keys_file)
         if keys is None and not _is_of_this_machine(host):
             fail(f"--host {host} needs keys: set {KEYS} or give --keys-file", USAGE_ERROR)
-        # Imported here, so that `--help` is quick and needs no extra.
+        if not quiet:
+            typer.echo(printable(f"Serving on http://{host}:{port}"), err=True)
+        if not local:
+            options = {
+                "draft": draft,
+                "revision": revision,
+                "device": device,
+                "dtype": dtype,
+                "keys_file": keys_file and keys_file.resolve(),
+                "needs_keys": keys is not None,
+                "originals": originals and originals.resolve(),
+                "max_replicas": max_replicas,
+                "gpus": gpus,
+            }
+            _run_on_ray(options, host, port)
+            return
+        # Imported here and below, so that `--help` is quick and needs no extra.
         from specprefill_integrations.serving import build_app  # noqa: PLC0415
         from specprefill_integrations.serving._server import server_of  # noqa: PLC0415
 
@@ -80,17 +100,25 @@ def serve(  # noqa: PLR0913 - one parameter per option
             api_keys=keys,
             originals=None if originals is None else TenantOriginals(originals),
         )
-        if not quiet:
-            typer.echo(printable(f"Serving on http://{host}:{port}"), err=True)
         server_of(service, host=host, port=port).run()
 
 
-def _keys(file: Path | None) -> ApiKeys | None:
-    given = [key.strip() for key in os.environ.get(KEYS, "").split(",") if key.strip()]
-    if not given and file is None:
-        return None
+def _run_on_ray(options: Mapping[str, object], host: str, port: int) -> None:
     try:
-        return ApiKeys(given, file=file)
+        from specprefill_integrations.serving._ray_app import (  # noqa: PLC0415
+            RaySettings,
+            run_on_ray,
+        )
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        fail(f"{MissingDependencyError('ray', 'ray')} Or serve with --local, without Ray.")
+    run_on_ray(RaySettings.model_validate(options), host=host, port=port)
+
+
+def _keys(file: Path | None) -> ApiKeys | None:
+    try:
+        return given_keys(file)
     except (OSError, ValueError) as error:
         fail(f"--keys-file or {KEYS}: {error}", USAGE_ERROR)
 

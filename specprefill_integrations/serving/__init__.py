@@ -14,25 +14,27 @@ if TYPE_CHECKING:
     from specprefill_integrations.serving._api_keys import ApiKeys
     from specprefill_integrations.serving._app import build_app
     from specprefill_integrations.serving._limits import ServiceLimits
+    from specprefill_integrations.serving._ray_data import Compress
     from specprefill_integrations.serving._remote_scorer import RemoteScorer
     from specprefill_integrations.serving._tenant_originals import TenantOriginals
 
 _HOMES = {
     "ApiKeys": "_api_keys",
+    "Compress": "_ray_data",
     "RemoteScorer": "_remote_scorer",
     "ServiceLimits": "_limits",
     "TenantOriginals": "_tenant_originals",
     "build_app": "_app",
 }
 
-__all__ = ["ApiKeys", "RemoteScorer", "ServiceLimits", "TenantOriginals", "build_app"]
+__all__ = ["ApiKeys", "Compress", "RemoteScorer", "ServiceLimits", "TenantOriginals", "build_app"]
 
-# A guardrail for LiteLLM's proxy, which finds it by its name; importing it needs litellm.
-_OF_LITELLM = {"SpecPrefillGuardrail": "_litellm_guardrail"}
+# LiteLLM's proxy and Ray Serve find these by their names; importing one needs litellm or ray.
+_OF_OTHERS = {"SpecPrefillGuardrail": "_litellm_guardrail", "ray_app": "_ray_app"}
 
 _PACKAGES = frozenset({"fastapi", "httpx", "prometheus_client", "pydantic", "starlette", "uvicorn"})
 
-_find = lazy_names(__name__, {**_HOMES, **_OF_LITELLM})
+_find = lazy_names(__name__, {**_HOMES, **_OF_OTHERS})
 
 
 def __getattr__(name: str) -> object:

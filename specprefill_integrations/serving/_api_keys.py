@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 # A changed file is noticed within this time.
 _LOOK_SECONDS = 1.0
 
+KEYS = "SPECPREFILL_API_KEYS"
+"""The environment variable with keys, comma-separated, each as `KEY` or `TENANT:KEY`."""
+
 _MIN_KEY_CHARS = 8
 _TENANT_CHARS = 16
 
@@ -84,6 +87,17 @@ class ApiKeys:
             logger.info("The file of keys has changed: %d keys", len(self._tenants))
         else:
             logger.error("The file of keys has no key; the former keys hold")
+
+
+def given_keys(file: Path | None) -> ApiKeys | None:
+    """Return the keys of the environment and of a file; None where both are missing.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: There is no key, or one is too short.
+    """
+    given = [key.strip() for key in os.environ.get(KEYS, "").split(",") if key.strip()]
+    return ApiKeys(given, file=file) if given or file is not None else None
 
 
 def _read(file: Path) -> dict[bytes, str]:

@@ -25,6 +25,7 @@ from specprefill_integrations.originals._recall import find_reference
 from specprefill_integrations.pipeline._failures import FailureLog
 from specprefill_integrations.pipeline._token_counting import count_each
 from specprefill_integrations.scoring._engine import ScoringEngine
+from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.serving._admission import Admission
 from specprefill_integrations.serving._api_keys import ApiKeys
 from specprefill_integrations.serving._chat import tool_results_of, with_recall_tool, with_result
@@ -118,6 +119,19 @@ def build_app(
     return app
 
 
+async def probe(scorer: SpanScorer) -> None:
+    """Have a scorer score a text.
+
+    Raises:
+        DeadlineExceededError: It took too long.
+        Exception: The scorer's own.
+    """
+    # A new text each time, since an engine remembers its answers; but not at each call.
+    text = f"Ready at {time.monotonic() // _PROBE_SECONDS:.0f}."
+    scoring = scorer.ascore_spans("Ready?", [text], [[Span(0, len(text))]])
+    await Deadline.after(_PROBE_SECONDS).wait_for(scoring)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Service:
     """The routes."""
@@ -195,11 +209,8 @@ class _Service:
 
     async def show_readyz(self) -> JSONResponse:
         """Tell if the engine answers; the first time, this loads the draft."""
-        # A new text each time, since the engine remembers its answers; but not at each call.
-        text = f"Ready at {time.monotonic() // _PROBE_SECONDS:.0f}."
-        probe = self.engine.ascore_spans("Ready?", [text], [[Span(0, len(text))]])
         try:
-            await Deadline.after(_PROBE_SECONDS).wait_for(probe)
+            await probe(self.engine)
         except Exception as error:  # noqa: BLE001 - whatever it is, the service is not ready
             return JSONResponse(
                 {"status": "not ready", "reason": type(error).__name__},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,12 @@ def test_keys_that_cannot_be_used_are_a_usage_error(
     monkeypatch.setenv(KEYS, "short")
     assert run().exit_code == 2
     assert served == []
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
+def test_without_ray_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KEYS, raising=False)
+    result = run("--max-replicas", 2)
+    assert result.exit_code == 1
+    assert "ray" in result.stderr
+    assert "--local" in result.stderr

@@ -1,0 +1,169 @@
+"""The service on Ray Serve: each replica is a whole service with one draft and one engine.
+
+So a call needs no further hop within the cluster, where it would make some ten of them to count
+tokens. Another draft is another application, under another path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field
+from ray import serve
+from ray.serve import Application
+from ray.serve.config import HTTPOptions
+
+from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.errors import DeadlineExceededError, EngineBusyError
+from specprefill_integrations.scoring._engine import ScoringEngine
+from specprefill_integrations.serving._api_keys import KEYS, given_keys
+from specprefill_integrations.serving._app import build_app, probe
+from specprefill_integrations.serving._limits import ServiceLimits
+from specprefill_integrations.serving._tenant_originals import TenantOriginals
+from specprefill_integrations.types import Span
+
+_DRAIN_SECONDS = 30.0
+_DOWNSCALE_SECONDS = 120.0
+
+
+class RaySettings(BaseModel):
+    """`args` of the application in a config file of Ray Serve."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    draft: str | None = Field(default=None, description="See `ContextCompressor.from_draft_model`.")
+    revision: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    keys_file: Path | None = Field(default=None, description="A TENANT:KEY per line.")
+    needs_keys: bool = Field(
+        default=True, description="Fail without keys, in place of admitting everybody."
+    )
+    originals: Path | None = Field(
+        default=None, description="Folder for originals, on one machine; null keeps none."
+    )
+    min_replicas: int = Field(default=1, ge=0)
+    max_replicas: int = Field(default=1, ge=1)
+    calls_per_replica: int = Field(
+        default=8, ge=1, description="Calls at once of a replica beyond which others are started."
+    )
+    max_calls_per_replica: int = Field(default=64, ge=1)
+    max_queued_calls: int = Field(
+        default=256, ge=-1, description="Calls that wait for a replica; further ones get a 503."
+    )
+    deadline_seconds: float = Field(default=60.0, gt=0)
+    cpus: float = Field(default=1.0, ge=0)
+    gpus: float = Field(default=0.0, ge=0, description="GPUs of a replica, such as 0.5.")
+
+
+class ServiceReplica:
+    """A process with a draft."""
+
+    def __init__(
+        self, settings: RaySettings, make_compressor: Callable[[], ContextCompressor] | None = None
+    ) -> None:
+        """Load the draft.
+
+        Args:
+            settings: The settings.
+            make_compressor: Makes the compressor; None loads the draft of the settings.
+
+        Raises:
+            Exception: The draft cannot be loaded, or there are no keys.
+        """
+        keys = given_keys(settings.keys_file)
+        if keys is None and settings.needs_keys:
+            msg = f"There are no keys: set keys_file or {KEYS}, or needs_keys to false."
+            raise ValueError(msg)
+        compressor = make_compressor() if make_compressor else _compressor(settings)
+        scorer = compressor.scorer
+        self._engine = scorer if isinstance(scorer, ScoringEngine) else ScoringEngine(scorer)
+        self._engine.score_spans("Loaded?", ["Loaded."], [[Span(0, len("Loaded."))]])
+        originals = settings.originals
+        self._app = build_app(
+            compressor.replace(scorer=self._engine),
+            api_keys=keys,
+            limits=ServiceLimits(deadline_seconds=settings.deadline_seconds),
+            originals=None if originals is None else TenantOriginals(originals),
+        )
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        """Return the application."""
+        return self._app
+
+    async def check_health(self) -> None:
+        """Ask the engine; one that is busy and scores is healthy.
+
+        Raises:
+            Exception: It does not answer.
+        """
+        before = self._engine.statistics.batches
+        try:
+            await probe(self._engine)
+        except (DeadlineExceededError, EngineBusyError):
+            if self._engine.statistics.batches == before:
+                raise
+
+
+def ray_app(args: RaySettings) -> Application:
+    """Build the application; Ray calls this for `import_path` in a config file.
+
+    Args:
+        args: The `args` in the file.
+    """
+    return application(args)
+
+
+def application(
+    settings: RaySettings, make_compressor: Callable[[], ContextCompressor] | None = None
+) -> Application:
+    """Build the application.
+
+    Args:
+        settings: The settings.
+        make_compressor: See `ServiceReplica`.
+    """
+    deployment = serve.deployment(
+        name="SpecPrefill",
+        ray_actor_options={"num_cpus": settings.cpus, "num_gpus": settings.gpus},
+        max_ongoing_requests=settings.max_calls_per_replica,
+        max_queued_requests=settings.max_queued_calls,
+        autoscaling_config={
+            "min_replicas": settings.min_replicas,
+            "max_replicas": max(settings.min_replicas, settings.max_replicas),
+            "target_ongoing_requests": settings.calls_per_replica,
+            "downscale_delay_s": _DOWNSCALE_SECONDS,
+        },
+        graceful_shutdown_timeout_s=_DRAIN_SECONDS,
+    )
+    bound: Application = deployment(serve.ingress()(ServiceReplica)).bind(settings, make_compressor)
+    return bound
+
+
+def run_on_ray(settings: RaySettings, *, host: str, port: int) -> None:
+    """Start Ray on this machine, and serve until the process is asked to end.
+
+    Args:
+        settings: The settings.
+        host: The address to listen on.
+        port: The port.
+    """
+    import ray  # noqa: PLC0415 - after its settings
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(include_dashboard=False, log_to_driver=False)
+    options = HTTPOptions(host=host, port=port, request_timeout_s=settings.deadline_seconds + 5)
+    serve.start(http_options=options)
+    serve.run(application(settings), name="specprefill", route_prefix="/", blocking=True)
+
+
+def _compressor(settings: RaySettings) -> ContextCompressor:
+    return ContextCompressor.from_draft_model(
+        settings.draft,
+        revision=settings.revision,
+        device=settings.device,
+        dtype=settings.dtype,
+    )
