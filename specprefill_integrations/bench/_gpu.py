@@ -18,6 +18,7 @@ from specprefill_integrations.bench._sample_texts import sample_text
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import SpecPrefillError
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer, ReadingPlan
+from specprefill_integrations.scoring._draft_device import resolved_dtype
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.types import Budget, TextHint
@@ -108,15 +109,16 @@ def measure_gpu(
 
     Raises:
         SpecPrefillError: `device` is None, and there is no CUDA device.
-        ValueError: There is no such shape.
+        ValueError: There is no such shape or dtype.
     """
-    if device is None and not torch.cuda.is_available():
-        msg = "There is no CUDA device here that PyTorch can use; device='cpu' measures the CPU."
-        raise SpecPrefillError(msg)
     unknown = sorted(set(shapes) - set(SHAPES))
     if unknown:
         msg = f"shapes= takes {', '.join(SHAPES)}; got {unknown[0]!r}."
         raise ValueError(msg)
+    resolved_dtype(dtype, torch.device("cpu"))  # refused before a device is looked for
+    if device is None and not torch.cuda.is_available():
+        msg = "There is no CUDA device here that PyTorch can use; device='cpu' measures the CPU."
+        raise SpecPrefillError(msg)
     found = []
     for shape in shapes:
         draft = RandomDraft.of(shape, device or "cuda", dtype)

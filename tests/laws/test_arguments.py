@@ -69,7 +69,7 @@ RESULTS = {
     *("ContextCompressionEndEvent", "ContextCompressionSkippedEvent", "EngineStatistics"),
     *("ContextCompressionStartEvent", "EvidenceResult", "LimitResult", "Lineup"),
     *("MemoryResult", "MetricsTotals", "Outcome", "Percentiles", "ReadingSpeed", "Span"),
-    *("HostResult", "HostSeconds", "SecondQuestionResult"),
+    *("GpuResult", "HostResult", "HostSeconds", "SecondQuestionResult"),
     *("DraftModel", "SplitterChoice"),
     *("SplitResult", "SplittingResult", "Stages", "TimesResult", "TtftRecord", "TtftSummary"),
     *("Calibration", "DraftLayers", "PromptLayout", "SpanReadings", "TokenUsage", "Unit"),
@@ -83,7 +83,7 @@ HOT = {
 LONG = {
     *("bench.measure_cold_start", "bench.measure_faults", "bench.measure_memory"),
     *("bench.measure_second_question", "bench.measure_times", "bench.prepare_passes"),
-    *("bench.measure_host", "calibration.read_for_calibration"),
+    *("bench.measure_gpu", "bench.measure_host", "calibration.read_for_calibration"),
 }
 
 
@@ -306,6 +306,8 @@ OF_ONE: dict[str, Sequence[Any]] = {
     "measure_faults.scorer": ["readout", 7, KeywordScorer],
     "measure_memory.passes": [*NOTHING, None],
     "measure_second_question.passes": [*NOTHING, None],
+    "measure_gpu.lengths": [[0], ["9"], 7, None],
+    "measure_gpu.shapes": [["gpt5"], [7], 7, None],
     "measure_host.kinds": ["log", [7], ["novel"], None],
     "measure_splitting.kinds": ["log", [7], ["novel"]],
     "measure_times.passes": [*NOTHING, None],
