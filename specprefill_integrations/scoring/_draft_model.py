@@ -348,6 +348,9 @@ DraftSource = str | Path | tuple[Any, Any] | DraftModel | None
 Device = str | torch.device
 """A device, or its name."""
 
+Devices = Device | tuple[Device, ...]
+"""One device, or several that share the work."""
+
 Dtype = str | torch.dtype
 """A floating-point type, or its name."""
 

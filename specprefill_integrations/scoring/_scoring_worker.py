@@ -1,4 +1,4 @@
-"""One thread that scores for many callers, with its queue and its cache.
+"""Threads that score for many callers, with their queue and their cache.
 
 Knows no event loop and no deadline: a caller gets a future and cancels it to leave.
 """
@@ -39,9 +39,9 @@ logger = logging.getLogger(__name__)
 
 
 class ScoringWorker:
-    """Scores small requests in batches and long ones in slices, on one thread.
+    """Scores small requests in batches and long ones in slices, on one thread for each replica.
 
-    The thread lives as long as there is work.
+    Threads live as long as there is work: one for a scorer without replicas.
 
     An `Exception` goes to the caller whose request raised it. An error that ends threads
     (`SystemExit` and others) loses the current batch; each of its requests is tried once more,
@@ -50,19 +50,20 @@ class ScoringWorker:
 
     def __init__(self, scorer: SpanScorer, limits: EngineLimits) -> None:
         """Wrap a scorer. No thread is started yet."""
-        self._scorer = scorer
+        self._scorers = tuple(scorer.replicas)
         self._limits = limits
         self._batch_chars = _batch_chars(scorer, limits)
         self._begin_afresh()
         _all_workers.add(self)
 
     def _begin_afresh(self) -> None:
-        """Start without requests and thread: at first, and in a forked process."""
+        """Start without requests and threads: at first, and in a forked process."""
         self._lock = threading.Lock()  # held briefly, never while scoring
         self._queue = ScoringQueue(self._batch_chars)
         self._jobs: dict[bytes, ScoringJob] = {}  # in the queue or being scored
         self._cache: LRUCache[bytes, Scores] = LRUCache(self._limits.cache_entries)
-        self._thread: threading.Thread | None = None
+        self._threads: set[threading.Thread] = set()
+        self._idle = list(self._scorers)  # those without a thread
         self._is_closed = False
         self._ends = False
         self._counts: Counter[str] = Counter()
@@ -112,16 +113,16 @@ class ScoringWorker:
                 del self._jobs[job.key]
 
     def close(self) -> None:
-        """Refuse waiting and future requests, and wait for the current batch."""
-        thread = self._refuse()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+        """Refuse waiting and future requests, and wait for the current batches."""
+        for thread in self._refuse():
+            if thread is not threading.current_thread():
+                thread.join()
 
-    def end(self) -> threading.Thread | None:
-        """Refuse all requests from the end of the current slice on.
+    def end(self) -> list[threading.Thread]:
+        """Refuse all requests from the end of the current slices on.
 
         Returns:
-            The thread that reads it.
+            The threads that read them.
         """
         self._ends = True
         return self._refuse()
@@ -131,17 +132,17 @@ class ScoringWorker:
         """See `EngineLimits.exit_seconds`."""
         return self._limits.exit_seconds
 
-    def _refuse(self) -> threading.Thread | None:
-        """Refuse waiting and future requests; return the thread."""
+    def _refuse(self) -> list[threading.Thread]:
+        """Refuse waiting and future requests; return the threads."""
         with self._lock:
             self._is_closed = True
             refused = self._queue.clear()
             for job in refused:
                 del self._jobs[job.key]
-            thread = self._thread
+            threads = list(self._threads)
         for job in refused:
             job.fail(_closed())
-        return thread
+        return threads
 
     @property
     def is_closed(self) -> bool:
@@ -166,50 +167,54 @@ class ScoringWorker:
                 "give them deadline_seconds=, or raise EngineLimits.max_waiting."
             )
             raise EngineBusyError(msg)
-        if self._thread is None:  # first: starting it may fail, and then nothing may be queued
-            self._thread = self._started_thread()
+        if self._idle:  # first: starting it may fail, and then nothing may be queued
+            self._start_thread(self._idle[-1])
+            self._idle.pop()
         self._queue.add(job)
         self._jobs[job.key] = job
 
-    def _started_thread(self) -> threading.Thread:
+    def _start_thread(self, scorer: SpanScorer) -> None:
         # A daemon, since the interpreter would wait for ever for a scorer that hangs.
-        thread = threading.Thread(target=self._run, name="specprefill-scoring", daemon=True)
+        thread = threading.Thread(
+            target=self._run, args=[scorer], name="specprefill-scoring", daemon=True
+        )
         _end_workers_at_exit()
         thread.start()
-        return thread
+        self._threads.add(thread)
 
-    def _run(self) -> None:
+    def _run(self, scorer: SpanScorer) -> None:
         """Score batches and slices until the queue is empty."""
-        while jobs := self._next_jobs():
-            self._answer_or_recover(jobs)
+        while jobs := self._next_jobs(scorer):
+            self._answer_or_recover(jobs, scorer)
 
-    def _next_jobs(self) -> list[ScoringJob]:
+    def _next_jobs(self, scorer: SpanScorer) -> list[ScoringJob]:
         """Take the jobs whose turn it is; none if the thread is to end."""
         with self._lock:
             jobs = self._queue.take()
             if not jobs:
-                self._thread = None
+                self._threads.remove(threading.current_thread())
+                self._idle.append(scorer)
             return jobs
 
-    def _answer_or_recover(self, jobs: Sequence[ScoringJob]) -> None:
+    def _answer_or_recover(self, jobs: Sequence[ScoringJob], scorer: SpanScorer) -> None:
         try:
-            self._answer(jobs)
+            self._answer(jobs, scorer)
         except BaseException as error:
             # The caller of a request that is lost twice gets an error, which its compressor logs.
             logger.debug("%r interrupted %d requests", error, len(jobs), exc_info=error)
             self._recover(jobs, error)
 
-    def _answer(self, jobs: Sequence[ScoringJob]) -> None:
+    def _answer(self, jobs: Sequence[ScoringJob], scorer: SpanScorer) -> None:
         """Score a batch, or read a slice of a long request.
 
         A batch that fails is scored in halves, down to the request at fault.
         """
-        reading = jobs[0].reading or self._begun_reading(jobs)
+        reading = jobs[0].reading or self._begun_reading(jobs, scorer)
         try:
             scores = self._read(reading)
         except Exception as error:  # noqa: BLE001 - it is passed on to the caller
             for part in self._after_failure(reading, error):
-                self._answer(part)
+                self._answer(part, scorer)
             return
         if scores is None:
             self._pause(reading)
@@ -218,11 +223,11 @@ class ScoringWorker:
             self._finish(job, found)
             job.succeed(found)
 
-    def _begun_reading(self, jobs: Sequence[ScoringJob]) -> BatchReading:
+    def _begun_reading(self, jobs: Sequence[ScoringJob], scorer: SpanScorer) -> BatchReading:
         with self._lock:
             self._counts["batches"] += 1
             self._counts["batched_requests"] += len(jobs)
-        return BatchReading(self._scorer, jobs)
+        return BatchReading(scorer, jobs)
 
     def _read(self, reading: BatchReading) -> list[Scores] | None:
         """Score a batch to its end, or read a slice of a long request that is not the last one."""
@@ -353,8 +358,8 @@ def _end_workers() -> None:
     """Await the current slices, since native code that is interrupted may crash the program."""
     ended = [(worker.end(), worker.exit_seconds) for worker in list(_all_workers)]
     started = time.monotonic()
-    for thread, seconds in ended:
-        if thread is not None:
+    for threads, seconds in ended:
+        for thread in threads:
             thread.join(max(0.0, started + seconds - time.monotonic()))
 
 

@@ -190,6 +190,14 @@ class SpanScorer(ABC):
         return [() for _ in texts]
 
     @property
+    def replicas(self) -> Sequence[SpanScorer]:
+        """Scorers with the same scores of which each may score a batch at the same time.
+
+        By default the scorer itself, which scores one batch at a time.
+        """
+        return (self,)
+
+    @property
     def unwrapped(self) -> SpanScorer:
         """The scorer inside all wrappers; itself if it is no wrapper."""
         return self
