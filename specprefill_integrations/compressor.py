@@ -147,7 +147,8 @@ class ContextCompressor:
                 that share of the units, rounded up, as published for chunks; the text may then
                 cost a little more than that share of the tokens. `max_tokens` is never exceeded.
             count_tokens: Counts the tokens that budgets are about: a function, a LangChain or
-                LlamaIndex model, a tokenizer. None: the scorer's own tokens.
+                LlamaIndex model, a tokenizer. It is asked about four times for each text, since
+                it may be slow. None: the scorer's own tokens.
             deadline_seconds: Maximum duration of a call, its time in the queue included; after that
                 its texts stay unchanged. Async calls keep to it within a tenth of a second; others
                 end when the text or step that they are at is done. None: no limit.

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from specprefill_integrations._deadline import check_deadline
 from specprefill_integrations.pipeline._budget_fitting import BudgetFitter, Fitted
+from specprefill_integrations.pipeline._confirmed_fitting import ConfirmedFitting
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._failures import reason_of
 from specprefill_integrations.pipeline._pasted_text import without_pasted_text
@@ -39,10 +40,15 @@ from specprefill_integrations.pipeline._selection import (
 from specprefill_integrations.pipeline._split_document import SplitDocument, scored_units
 from specprefill_integrations.pipeline._token_counting import (
     count_each,
+    counts_one_by_one,
     estimated_tokens,
     in_parts,
 )
-from specprefill_integrations.pipeline._unit_costs import unit_costs
+from specprefill_integrations.pipeline._unit_costs import (
+    TokenEstimate,
+    count_characters,
+    unit_costs,
+)
 from specprefill_integrations.scoring._span_scorer import (
     EncodedText,
     ScoreRequest,
@@ -58,6 +64,7 @@ from specprefill_integrations.types import (
     SkipReason,
     Span,
     TextHint,
+    Unit,
 )
 
 
@@ -99,10 +106,13 @@ class Stages:
         """Count the tokens of each text; see `count_each`."""
         return count_each(self.count_tokens, texts)
 
+    @property
+    def counts_own_tokens(self) -> bool:
+        """True if budgets are about the scorer's own tokens."""
+        return self.count_tokens == self.scorer.count_tokens
+
     def encode(self, texts: Sequence[str]) -> list[EncodedText] | None:
-        """Encode the texts, if budgets are about the scorer's own tokens and it can do that."""
-        if self.count_tokens != self.scorer.count_tokens:
-            return None
+        """Encode the texts; None if the scorer cannot do that. See `SpanScorer.encode`."""
         encoded: list[EncodedText] = []
         for part in in_parts(texts):
             check_deadline()
@@ -159,7 +169,7 @@ class Counted:
     """Tokens of each text."""
 
     encoded: Sequence[EncodedText] | None = field(default=None, repr=False)
-    """The texts with their tokens, if the scorer's own tokens are counted."""
+    """The texts with the scorer's own tokens, if it gives them."""
 
     @property
     def needs_no_cut(self) -> bool:
@@ -182,6 +192,9 @@ class Split:
 
     costs: Sequence[int] = ()
     """Tokens of all units, document after document."""
+
+    estimate: TokenEstimate | None = None
+    """Stands for a caller's counter, which may be slow, wherever tokens need not be exact."""
 
     @property
     def tokens(self) -> int:
@@ -293,7 +306,7 @@ def failing_as(
 def count(call: Call, stages: Stages) -> Counted:
     """Count the tokens of the texts."""
     with failing_as("counter_failed", call):
-        encoded = stages.encode(call.readable)
+        encoded = stages.encode(call.readable) if stages.counts_own_tokens else None
         if encoded is None:
             return Counted(call, stages.count(call.readable))
         return Counted(call, [text.tokens for text in encoded], encoded)
@@ -318,6 +331,9 @@ def split(counted: Counted, stages: Stages) -> Split:
     found = Split(counted, documents, skipped)
     if found.needs_no_cut:
         return found
+    with failing_as("scorer_failed", found):
+        if counts_one_by_one(stages.count_tokens):
+            found = _with_estimate(found, stages)
     with failing_as("counter_failed", found):
         priced = _priced(found, stages)
         if not stages.drop_repeats:
@@ -406,20 +422,39 @@ def _priced(found: Split, stages: Stages) -> Split:
     """Count the units, after units that alone cost more than may be kept were cut."""
     documents: dict[int, SplitDocument] = {}
     costs: list[int] = []
-    limit = found.widest_limit
+    limit, count_tokens = found.widest_limit, found.estimate or stages.count
     for index, document in found.documents.items():
         check_deadline()
         encoded = None if found.counted.encoded is None else found.counted.encoded[index]
-        count = partial(unit_costs, encoded=encoded, limit=limit, count_tokens=stages.count)
-        tokens = count(document)
+        costs_of = partial(
+            unit_costs,
+            encoded=encoded,
+            limit=limit,
+            count_tokens=count_tokens,
+            scaled=found.estimate.scaled if found.estimate else int,
+        )
+        tokens = costs_of(document)
         finer = document
         if not _counts_units(found.counted.call.budget, stages):
-            finer = document.refined(limit, tokens, stages.count)
+            finer = document.refined(limit, tokens, count_tokens)
         if finer is not document:
-            tokens = count(finer)
+            tokens = costs_of(finer)
         documents[index] = finer
         costs += tokens
     return replace(found, documents=documents, costs=costs)
+
+
+def _with_estimate(found: Split, stages: Stages) -> Split:
+    """Estimate by the scorer's own tokens if it encodes texts, else by characters."""
+    texts = found.counted.call.readable
+    encoded = stages.encode(texts)
+    if encoded is None:
+        sizes, count = [*map(len, texts)], count_characters
+    else:
+        sizes, count = [one.tokens for one in encoded], stages.scorer.count_tokens
+    ratio = found.tokens / max(1, sum(sizes[place] for place in found.documents))
+    estimate = TokenEstimate(count, ratio or 1.0)
+    return replace(found, counted=replace(found.counted, encoded=encoded), estimate=estimate)
 
 
 def _counts_units(budget: Budget, stages: Stages) -> bool:
@@ -434,9 +469,11 @@ def _fit(found: Scored, documents: Sequence[SplitDocument], stages: Stages) -> l
     fitter = BudgetFitter(
         documents=documents,
         selector=stages.selector or (select_covering if covers else select_best),
-        count_tokens=stages.count,
+        count_tokens=found.split.estimate or stages.count,
         tops_up=is_own,
     )
+    confirming = ConfirmedFitting(stages.count) if found.split.estimate else None
+    counted = confirming.counted if confirming else list
     costs = found.split.costs
     units = scored_units(documents, found.scores, costs, stages.protect, call.query)
     units = share_scores(units, documents)
@@ -453,14 +490,31 @@ def _fit(found: Scored, documents: Sequence[SplitDocument], stages: Stages) -> l
     if call.budget.depends_on_scores:
         wanted = select_by_scores(units, call.budget, calibration)
         if most is None:
-            fitted = fitter.keep(units, wanted)
+            fitted = counted(fitter.keep(units, wanted))
             if sum(document.tokens for document in fitted) <= found.split.limit:
                 return fitted
         elif len(wanted) <= len(most):
             most = wanted
     if most is not None:
-        return fitter.keep(units, most)
-    return fitter.fit(units, found.split.limit, found.split.widest_limit)
+        return counted(fitter.keep(units, most))
+    return _fit_limit(found.split, fitter, units, confirming)
+
+
+def _fit_limit(
+    found: Split,
+    fitter: BudgetFitter,
+    units: Sequence[Unit],
+    confirming: ConfirmedFitting | None,
+) -> list[Fitted]:
+    """Fit documents into the limit of tokens."""
+    limits = found.limit, found.widest_limit
+    if confirming is None or found.estimate is None:
+        return fitter.fit(units, *limits)
+    return confirming.fit(
+        lambda estimate: replace(fitter, count_tokens=estimate).fit(units, *limits),
+        found.estimate,
+        *limits,
+    )
 
 
 def _compression(found: Selected, index: int, elapsed: float) -> Compression:

@@ -21,7 +21,14 @@ from specprefill_integrations._deadline import check_deadline, seconds_left
 from specprefill_integrations.errors import TokenCounterError
 from specprefill_integrations.types import CountTokens
 
-__all__ = ["as_token_counter", "count_changed", "count_each", "estimated_tokens", "in_parts"]
+__all__ = [
+    "as_token_counter",
+    "count_changed",
+    "count_each",
+    "counts_one_by_one",
+    "estimated_tokens",
+    "in_parts",
+]
 
 _CHARS_PER_TOKEN = 4
 
@@ -74,6 +81,11 @@ class _Counter:
             check_deadline()
             counts.append(self.count(text))
         return counts
+
+
+def counts_one_by_one(counter: CountTokens) -> bool:
+    """Return True for a counter made of a caller's function, model or tokenizer: it may be slow."""
+    return isinstance(counter, _Counter)
 
 
 def count_each(count_tokens: CountTokens, texts: Sequence[str]) -> list[int]:

@@ -292,7 +292,7 @@ class TestFailure:
         )
         assert not record.exc_info
 
-    @pytest.mark.parametrize("calls", [0, 1, 3, 5])
+    @pytest.mark.parametrize("calls", [0, 1])
     def test_of_the_counter_passes_all_through_whenever_it_comes(
         self, calls: int, caplog: pytest.LogCaptureFixture
     ) -> None:
