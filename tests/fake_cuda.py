@@ -191,7 +191,7 @@ def _is_there(device: Any) -> bool:
 
 def to_device(model: nn.Module) -> nn.Module:
     """Move a model in place."""
-    with _disable_current_modes():
+    with _disable_current_modes(), torch.inference_mode():
         for module in model.modules():
             for name, one in module._parameters.items():
                 if one is not None:

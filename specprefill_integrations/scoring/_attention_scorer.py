@@ -54,6 +54,10 @@ class ReadingPlan:
     """Context tokens of a window, fewer if the draft has too few positions; None for the readout's
     own choice."""
 
+    alone_tokens: PositiveInt | None = None
+    """Tokens from which a text shares no window with the other texts of a call, so that what was
+    read of it is found again in other company. None: texts of any length share windows."""
+
     batch_tokens: PositiveInt | None = None
     """Context tokens of the windows read together; None for 1,024 on a CPU, and on a GPU for 32,768
     or as many as fit into half of its free memory."""
@@ -269,6 +273,7 @@ class AttentionScorer(SpanScorer):
             readout=self.active_readout,
             reader=self.reader,
             window_tokens=self._wanted_window_tokens,
+            alone_tokens=self.plan.alone_tokens,
             batch_tokens=self._batch_tokens,
             fits_memory=self.plan.batch_tokens is None,
             max_question_tokens=self.plan.max_question_tokens,

@@ -103,7 +103,7 @@ class EncoderModel(DraftModel):
             label: See `positive_classes`.
 
         Returns:
-            Shape: (batch, tokens).
+            Still on the device. Shape: (batch, tokens).
 
         Raises:
             DraftModelUnsupportedError: There are no such logits, or no such class.
@@ -112,7 +112,7 @@ class EncoderModel(DraftModel):
         with self.lock, torch.inference_mode():
             output = model(**inputs)
             shape = inputs["input_ids"].shape
-            return self._log_odds(output, shape, output_name, label).cpu()
+            return self._log_odds(output, shape, output_name, label)
 
     def _log_odds(
         self,
@@ -144,8 +144,11 @@ class EncoderModel(DraftModel):
             )
             raise DraftModelUnsupportedError(msg)
         negative = sorted(set(range(count)) - set(positive))
-        relevant: Tensor = logits[..., list(positive)].logsumexp(dim=-1)  # (batch, tokens)
-        return relevant - logits[..., negative].logsumexp(dim=-1)  # (batch, tokens)
+        # Views rather than indexing by a list, which would be copied to the device.
+        each = logits.unbind(dim=-1)
+        relevant: Tensor = torch.stack([each[one] for one in positive]).logsumexp(dim=0)
+        other: Tensor = torch.stack([each[one] for one in negative]).logsumexp(dim=0)
+        return relevant - other  # (batch, tokens)
 
     def _part(self, name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401
         with errors_of_encoders():

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from specprefill_integrations._arguments import NonNegativeInt, checked
 from specprefill_integrations.scoring._attention_scorer import ReadingPlan
@@ -34,6 +33,7 @@ from specprefill_integrations.scoring._span_scorer import (
     Slices,
     SpanScorer,
 )
+from specprefill_integrations.scoring._transfers import Received, one_ahead, padded, send
 from specprefill_integrations.scoring._window_reading import GENERIC_QUESTION, finished
 from specprefill_integrations.scoring._windows import plan_batches, plan_windows
 from specprefill_integrations.types import LanguageWarning, Span
@@ -262,11 +262,8 @@ class EncoderSpanScorer(SpanScorer):
             for pair in self._pairs(request.query or GENERIC_QUESTION, found, tokenizer, frame)
         ]
         lengths = [len(pair.ids) for pair in pairs]
-        for batch in plan_batches(lengths, [0] * len(pairs), self._batch_tokens):
-            yield
-            chosen = [pairs[index] for index in batch]
-            for pair, log_odds in zip(chosen, in_halves(self._read, chosen), strict=True):
-                pair.reading.log_odds[pair.start : pair.start + pair.length] = log_odds
+        batches = plan_batches(lengths, [0] * len(pairs), self._batch_tokens)
+        yield from one_ahead(batches, lambda batch: self._queue([pairs[index] for index in batch]))
         return [self._scores(found) for found in readings]
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -313,26 +310,29 @@ class EncoderSpanScorer(SpanScorer):
                 pairs.append(_Pair(reading, piece.start, piece.end - piece.start, at, ids, types))
         return pairs
 
-    def _read(self, pairs: Sequence[_Pair]) -> list[NDArray[np.float32]]:
-        """Return the log-odds of each window's tokens. Shape of each: (tokens,)."""
+    def _queue(self, pairs: Sequence[_Pair]) -> Callable[[], None]:
+        """Let the device read windows; return the function that waits for their log-odds."""
+        received = in_halves(lambda part: [self._read(part)], pairs)
+
+        def add() -> None:
+            rows = chain.from_iterable(one.wait() for one in received)  # (tokens,) each
+            for pair, row in zip(pairs, rows, strict=True):
+                own = row[pair.at : pair.at + pair.length]
+                pair.reading.log_odds[pair.start : pair.start + pair.length] = own
+
+        return add
+
+    def _read(self, pairs: Sequence[_Pair]) -> Received:
+        """Read windows; the log-odds of their tokens are on their way. Shape: (batch, longest)."""
         draft = self.draft
-        longest = max(len(pair.ids) for pair in pairs)
-
-        def padded(rows: list[list[int]], padding: int) -> Tensor:
-            filled = [row + [padding] * (longest - len(row)) for row in rows]
-            return torch.tensor(filled, device=draft.device)  # (batch, longest)
-
-        inputs = {
+        arrays = {
             "input_ids": padded([pair.ids for pair in pairs], draft.pad_id),
-            "attention_mask": padded([[1] * len(pair.ids) for pair in pairs], 0),
+            "attention_mask": padded([[1] * len(pair.ids) for pair in pairs]),
         }
         if draft.has_token_types:
-            inputs["token_type_ids"] = padded([pair.types for pair in pairs], 0)
-        log_odds = draft.log_odds(inputs, self.output_name, self.positive_label)
-        found = log_odds.numpy()  # (batch, longest)
-        return [
-            row[pair.at : pair.at + pair.length] for pair, row in zip(pairs, found, strict=True)
-        ]
+            arrays["token_type_ids"] = padded([pair.types for pair in pairs])
+        inputs = dict(zip(arrays, send(list(arrays.values()), draft.device), strict=True))
+        return Received(draft.log_odds(inputs, self.output_name, self.positive_label))
 
     def _scores(self, readings: Sequence[_TextReading]) -> list[list[float]]:
         """Compute the scores of the spans of a request's texts."""

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from specprefill_integrations.scoring._transfers import send
+from specprefill_integrations.scoring._transfers import padded, send
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +99,15 @@ class PromptInputs:
         edges = [
             prompt.ranges.T + start for prompt, start in zip(prompts, starts.tolist(), strict=True)
         ]
-        is_text = _padded([list(prompt.is_text)[::-1] for prompt in prompts])[:, ::-1]
+        is_text = padded([prompt.is_text for prompt in prompts], on_the_left=True)
         arrays = [
-            _padded([prompt.context for prompt in prompts]),
+            padded([prompt.context for prompt in prompts]),
             lengths,
             is_text,
-            _padded([prompt.question.ids for prompt in prompts]),
+            padded([prompt.question.ids for prompt in prompts]),
             np.array(null_question, dtype=np.int64),
             np.array(end_ids, dtype=np.int64),
             np.concatenate(edges, axis=1),
         ]
         ids, sizes, text, *others = send(arrays, device)
         return cls(ids, sizes, text.bool(), *others)
-
-
-def _padded(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """Pad rows on the right with zeros. Shape: (rows, longest)."""
-    found = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
-    for number, row in enumerate(rows):
-        found[number, : len(row)] = row
-    return found

@@ -55,8 +55,8 @@ class RequestReading:
         self._counts = np.zeros(2 * spans)  # (ranges,)
         self._sums = np.zeros((2 * spans, 0))  # (ranges, features) from the first `add` on
 
-    def windows(self, window_tokens: int) -> list[Window]:
-        """Cut the texts into windows of at most `window_tokens` tokens."""
+    def windows(self, window_tokens: int, alone_tokens: int | None = None) -> list[Window]:
+        """Cut the texts into windows. See `plan_windows`."""
         windows = plan_windows(
             [len(text.ids) + len(self._joint) for text in self._texts],
             [
@@ -64,6 +64,7 @@ class RequestReading:
                 for text, found in zip(self._texts, self.request.spans, strict=True)
             ],
             window_tokens,
+            alone_tokens,
         )
         clipped = [_without_joints(window, self._texts) for window in windows]
         return [window for window in clipped if window]

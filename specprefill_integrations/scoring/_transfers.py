@@ -6,12 +6,15 @@ queue run empty. CUDA copies without waiting only from and to pinned memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+BatchT = TypeVar("BatchT")
 
 
 def send(arrays: Sequence[NDArray[np.int64]], device: torch.device) -> list[Tensor]:
@@ -29,6 +32,38 @@ def send(arrays: Sequence[NDArray[np.int64]], device: torch.device) -> list[Tens
     moved = (packed.pin_memory() if is_cuda else packed).to(device, non_blocking=is_cuda)
     parts = torch.split(moved, [array.size for array in arrays])
     return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]
+
+
+def padded(
+    rows: Sequence[Sequence[int]], padding: int = 0, *, on_the_left: bool = False
+) -> NDArray[np.int64]:
+    """Pad rows to the longest, by default on the right. Shape: (rows, longest)."""
+    longest = max(map(len, rows))
+    found = np.full((len(rows), longest), padding, dtype=np.int64)
+    for number, row in enumerate(rows):
+        start = longest - len(row) if on_the_left else 0
+        found[number, start : start + len(row)] = row
+    return found
+
+
+def one_ahead(
+    batches: Iterable[BatchT], queue: Callable[[BatchT], Callable[[], None]]
+) -> Generator[None, None, None]:
+    """Queue each batch before the results of the one before are awaited, a batch in each slice.
+
+    Args:
+        batches: The batches.
+        queue: Queues a batch, and returns the function that waits for its results.
+    """
+    wait: Callable[[], None] | None = None
+    for batch in batches:
+        yield
+        wait_for_next = queue(batch)
+        if wait is not None:
+            wait()
+        wait = wait_for_next
+    if wait is not None:
+        wait()
 
 
 class Received:

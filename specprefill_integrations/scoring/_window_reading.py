@@ -21,6 +21,7 @@ from specprefill_integrations.scoring._prompt_reader import PromptReader, RangeS
 from specprefill_integrations.scoring._prompts import Prompt, QuestionTokens
 from specprefill_integrations.scoring._request_reading import RequestReading
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
+from specprefill_integrations.scoring._transfers import one_ahead
 from specprefill_integrations.scoring._windows import Window, plan_batches
 from specprefill_integrations.scoring.readouts import Readout, SpanReadings
 
@@ -98,6 +99,9 @@ class WindowReader:
     window_tokens: int
     """Context tokens of a window, if the draft has positions for them."""
 
+    alone_tokens: int | None
+    """Tokens from which a text shares no window with others."""
+
     batch_tokens: int
     """Context tokens of the windows read together."""
 
@@ -127,15 +131,10 @@ class WindowReader:
             [len(window.question.ids) for window in windows],
             self._tokens_together(windows),
         )
-        on_its_way: _Batch | None = None
-        for batch in batches:
-            yield
-            queued = self._queue([windows[index] for index in batch], start, null_question)
-            if on_its_way is not None:
-                on_its_way.add()
-            on_its_way = queued
-        if on_its_way is not None:
-            on_its_way.add()
+        yield from one_ahead(
+            batches,
+            lambda batch: self._queue([windows[index] for index in batch], start, null_question),
+        )
         return [reading.readings() for reading in readings]
 
     def planned(
@@ -150,7 +149,7 @@ class WindowReader:
         """
         question = self._question(tokenizer, reading.request.query or GENERIC_QUESTION)
         around = start_tokens + len(question.ids)
-        windows = reading.windows(self._tokens_beside(around))
+        windows = reading.windows(self._tokens_beside(around), self.alone_tokens)
         longest = around + max(map(reading.count, windows), default=0)
         return [PlannedWindow(reading, window, question, longest) for window in windows]
 
@@ -171,8 +170,8 @@ class WindowReader:
         windows: Sequence[PlannedWindow],
         start: list[int],
         null_question: QuestionTokens | None,
-    ) -> _Batch:
-        """Let the device read windows."""
+    ) -> Callable[[], None]:
+        """Let the device read windows; return the function that waits for the sums."""
         prompts, readings = [], []
         for one in windows:
             ids, is_text = one.reading.tokens(one.window)
@@ -190,7 +189,7 @@ class WindowReader:
         sums = in_halves(
             lambda part: [self.reader.read(part, null_question)], prompts, self.reader.release
         )
-        return _Batch(readings, prompts, sums)
+        return _Batch(readings, prompts, sums).add
 
     def _question(self, tokenizer: DraftTokenizer, question: str) -> QuestionTokens:
         """Return a question's tokens as they follow the context, leaving room for a text."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 # Windows are planned slightly short, so that a cut can move to the end of a unit.
 _FILL = 0.9
@@ -40,7 +40,10 @@ Window = tuple[Piece, ...]
 
 
 def plan_windows(
-    lengths: Sequence[int], breaks: Sequence[Sequence[int]], window_tokens: int
+    lengths: Sequence[int],
+    breaks: Sequence[Sequence[int]],
+    window_tokens: int,
+    alone_tokens: int | None = None,
 ) -> list[Window]:
     """Cut documents into windows.
 
@@ -48,10 +51,34 @@ def plan_windows(
         lengths: Tokens of each document, the separator after it included.
         breaks: For each document, the first tokens of its units, ascending.
         window_tokens: Maximum tokens of a window.
+        alone_tokens: A document of at least as many tokens shares no window with others, so that
+            its windows are the same whatever the others are. None: documents of any length share.
 
     Returns:
         Windows that hold every token exactly once, in order.
     """
+    return [
+        tuple(replace(one, document=one.document + first) for one in window)
+        for first, end in _runs(lengths, alone_tokens)
+        for window in _planned(lengths[first:end], breaks[first:end], window_tokens)
+    ]
+
+
+def _runs(lengths: Sequence[int], alone_tokens: int | None) -> Iterator[tuple[int, int]]:
+    """Yield the documents that may share windows: first, and one past the last."""
+    first = 0
+    for number, length in enumerate(lengths):
+        if alone_tokens is not None and length >= alone_tokens:
+            yield first, number
+            yield number, number + 1
+            first = number + 1
+    yield first, len(lengths)
+
+
+def _planned(
+    lengths: Sequence[int], breaks: Sequence[Sequence[int]], window_tokens: int
+) -> list[Window]:
+    """Cut documents that may share windows. See `plan_windows`."""
     starts = [0]
     for length in lengths:
         starts.append(starts[-1] + length)

@@ -123,6 +123,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "intercept": [*NO_NUMBER, math.inf, -math.inf],
     "slope": [*NO_NUMBER, 0, -1],
     "least_log_shares": ["1", [1.0, None], [1.0, 2.0], [0.0] * 201, [0.5], [-math.inf], None],
+    "alone_tokens": ["500", True, 0, 1.5],
     "batch_tokens": ["500", True, 0, 1.5],
     "cache_bytes": ["500", True, -1, 1.5],
     "budget": [*NOTHING, None],

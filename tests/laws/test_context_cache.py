@@ -105,6 +105,19 @@ def test_further_questions_score_as_if_read_anew(architecture, readout):
     assert noise(found, [scores(cold(warm), one) for one in requests]) < DOUBLE_PRECISION
 
 
+def test_a_large_text_is_found_in_other_company():
+    """As in a chat over changing passages, and by an agent that reads a file again."""
+    warm = scorer(alone_tokens=60)
+    page = LONG[1]
+    scores(warm, asked("First?", ["A note.", page, "Another one."]))
+    shapes = read_shapes(warm)
+    request = asked("Who?", ["Something else.", "And more.", page])
+    found = scores(warm, request)
+    scores(warm, asked("What is the answer?", [page]))
+    assert contexts_read(shapes) == 1  # the two small texts
+    assert noise([found], [scores(cold(warm), request)]) < DOUBLE_PRECISION
+
+
 # Gemma 2 runs eagerly, whose padding rows are NaN in float64.
 @pytest.mark.parametrize("architecture", ["deepseek_v3", "gemma2", "gemma3", "llama", "qwen3"])
 def test_in_single_precision_the_noise_is_that_of_batches(architecture):

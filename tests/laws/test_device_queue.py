@@ -13,6 +13,7 @@ import torch
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer, ReadingPlan
 from specprefill_integrations.scoring._draft_layers import reading_bytes
 from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._encoder_scorer import EncoderSpanScorer
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring.readouts import (
     CalibratedDifferenceReadout,
@@ -20,7 +21,15 @@ from specprefill_integrations.scoring.readouts import (
     PublishedReadout,
 )
 from tests.fake_cuda import CUDA, fake_cuda, to_device
-from tests.laws.test_batch_scoring import DOUBLE_PRECISION, LINEAR, SLIDING_WINDOW, noise, requests
+from tests.laws.test_batch_scoring import (
+    DOUBLE_PRECISION,
+    LINEAR,
+    SINGLE_PRECISION,
+    SLIDING_WINDOW,
+    noise,
+    requests,
+)
+from tests.tiny_encoders import tiny_encoder, tiny_pair_tokenizer
 from tests.tiny_models import CONFIGS, tiny_model, tiny_tokenizer
 
 pytestmark = pytest.mark.usefixtures("no_advice_of_transformers")
@@ -102,6 +111,24 @@ def test_a_batch_is_queued_before_the_one_before_is_awaited():
     assert all(queued < at for queued, at in zip(recorded[1:], awaited, strict=False))
     # One batch is on its way, not more: results come soon after they are computed.
     assert all(at < queued for at, queued in zip(awaited, recorded[2:], strict=False))
+
+
+@pytest.mark.parametrize(("architecture", "masks"), [("bert", 1), ("modernbert", 2)])
+def test_an_encoder_waits_for_the_masks_of_transformers_alone(architecture, masks):
+    """transformers looks whether a mask hides anything: once a batch for each kind of mask."""
+    plan = ReadingPlan(window_tokens=40, batch_tokens=100)
+    tokenizer = tiny_pair_tokenizer(architecture)
+    on_cpu = EncoderSpanScorer.from_pair(tiny_encoder(architecture), tokenizer, plan=plan)
+    expected = on_cpu.score_batch(some_requests())
+    with fake_cuda() as device:
+        model = to_device(tiny_encoder(architecture))
+        own = EncoderSpanScorer.from_pair(model, tokenizer, plan=plan)
+        found = own.score_batch(some_requests())
+        batches = device.log.count("recorded")
+    assert batches > 2
+    assert noise(found, expected) < SINGLE_PRECISION
+    assert device.log.count("to device") == device.log.count("to host") == batches
+    assert device.waits() == ["waits: aten._local_scalar_dense.default"] * batches * masks
 
 
 def test_batches_are_as_large_as_half_of_the_free_memory_allows():

@@ -5,6 +5,8 @@ Batches hold every window once, and not much padding.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +49,34 @@ def test_windows_of_one_long_text_are_even(length, window_tokens):
     sizes = [window[0].end - window[0].start for window in windows]
     assert max(sizes) - min(sizes) <= 0.4 * window_tokens
     assert all(window[0].start in every_fifth for window in windows)
+
+
+@given(documents(), st.integers(1, 200), st.integers(1, 300))
+def test_a_large_document_has_the_same_windows_in_any_company(docs, window_tokens, alone_tokens):
+    lengths, breaks = docs
+    windows = plan_windows(lengths, breaks, window_tokens, alone_tokens)
+    seen = [
+        (piece.document, token)
+        for window in windows
+        for piece in window
+        for token in range(piece.start, piece.end)
+    ]
+    assert seen == [(d, t) for d, length in enumerate(lengths) for t in range(length)]
+    for number, length in enumerate(lengths):
+        own = [window for window in windows if any(one.document == number for one in window)]
+        if length >= alone_tokens:
+            alone = plan_windows([length], [breaks[number]], window_tokens)
+            assert [tuple(replace(one, document=0) for one in window) for window in own] == alone
+
+
+def test_small_documents_still_share_windows_between_large_ones():
+    windows = plan_windows([40, 40, 200, 40, 40], [[0]] * 5, 100, 150)
+    assert [[piece.document for piece in window] for window in windows] == [
+        [0, 1],
+        [2],
+        [2],
+        [3, 4],
+    ]
 
 
 def test_short_documents_are_not_cut():
