@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -134,7 +135,7 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Return the operations per second that a device can do: as stated, else as measured."""
     if device.type == "cuda" and dtype is torch.bfloat16:
         name = torch.cuda.get_device_name(device)
-        stated = [peak for known, peak in _PEAKS.items() if known in name]
+        stated = [peak for known, peak in _PEAKS.items() if re.search(rf"\b{known}\b", name)]
         if stated:
             return stated[0] * 1e12
     width = 8_192 if device.type == "cuda" else 512

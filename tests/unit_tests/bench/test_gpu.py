@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -85,6 +86,31 @@ def test_operations_are_those_that_pytorch_counts():
     # PyTorch counts the masked half of attention as well.
     attention = 2 * 2 * model.config.num_hidden_layers * 64 * 256 / 2
     assert counter.get_total_flops() / 256 == pytest.approx(forward_flops(model, 256) + attention)
+
+
+@pytest.mark.parametrize(
+    ("name", "teraflops"),
+    [
+        ("NVIDIA H200", 989),
+        ("NVIDIA H100 PCIe", 756),
+        ("NVIDIA H100 80GB HBM3", 989),
+        ("NVIDIA A100-SXM4-80GB", 312),
+        ("NVIDIA A10", 125),
+        ("NVIDIA L40S", 362),
+        ("NVIDIA L4", 121),
+        ("NVIDIA GeForce RTX 4090", 165),
+    ],
+)
+def test_the_peak_of_a_device_goes_by_its_whole_name(monkeypatch, name, teraflops):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: name)
+    assert peak_flops(torch.device("cuda", 0), torch.bfloat16) == teraflops * 1e12
+
+
+def test_another_device_with_a_similar_name_is_measured(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA RTX A1000")
+    monkeypatch.setattr(torch, "ones", Mock(side_effect=ZeroDivisionError))
+    with pytest.raises(ZeroDivisionError):
+        peak_flops(torch.device("cuda", 0), torch.bfloat16)
 
 
 def test_a_device_without_a_stated_peak_is_measured():
