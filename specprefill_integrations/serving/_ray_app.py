@@ -7,6 +7,8 @@ tokens. Another draft is another application, under another path.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,9 +157,16 @@ def run_on_ray(settings: RaySettings, *, host: str, port: int) -> None:
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray.init(include_dashboard=False, log_to_driver=False)
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
     options = HTTPOptions(host=host, port=port, request_timeout_s=settings.deadline_seconds + 5)
     serve.start(http_options=options)
-    serve.run(application(settings), name="specprefill", route_prefix="/", blocking=True)
+    serve.run(application(settings), name="specprefill", route_prefix="/")
+    while not stopped.wait(1):  # with a limit, so that signals get through
+        pass
+    serve.shutdown()  # replicas finish their calls
+    ray.shutdown()
 
 
 def _compressor(settings: RaySettings) -> ContextCompressor:
