@@ -165,7 +165,7 @@ class NestedSelections:
             markers = 1 + self._needs[after] - self._needs[first]
             if tokens > markers * self._gap_tokens:
                 continue
-            if not with_needs(self._units, gap) <= found.union(gap):
+            if any(i not in gap and i not in found for i in with_needs(self._units, gap)):
                 chosen = KeptUnits(self._units, self._gap_tokens, kept)
                 chosen.close_cheap_gaps()
                 return frozenset(chosen.indices)

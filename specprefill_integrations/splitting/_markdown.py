@@ -269,8 +269,10 @@ class _Reading:
 
     def _add_lines(self, lines: range, item: Needs | None) -> None:
         """Add lines that are not prose."""
-        needs = self._headings.above if item is None else item
-        self.outline.add_lines(self._span(lines), needs, self._splitter.max_code_chars)
+        span = self._span(lines)
+        if self.outline.text[span.start : span.end].strip():
+            needs = self._headings.above if item is None else item
+            self.outline.add_lines(span, needs, self._splitter.max_code_chars)
 
     def _add_sentences(self, span: Span, needs: Needs) -> None:
         """Add sentences; of the prose splitter's links, only those of lists are used."""
