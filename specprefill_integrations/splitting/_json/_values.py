@@ -20,7 +20,7 @@ from specprefill_integrations.types import Span
 
 # Recent parses are cached, up to this many characters of JSON: both the detection of the kind of a
 # text and its splitting need a parse. They are found by a digest, so that no text is held.
-_MEMO_CHARS = 2_000_000
+_MEMO_CHARS = 5_000_000
 
 # Shorter texts, such as the rows of a result, are parsed again instead.
 _LEAST_MEMO_CHARS = 1000
