@@ -290,7 +290,13 @@ class TestCircuitBreaker:
         assert [breaker.admits(), breaker.admits()] == [True, False]  # one at a time
         breaker.note(succeeded=False)
         assert not breaker.admits()
-        now[0] = 20
+        now[0] = 29  # the time doubles
+        assert not breaker.admits()
+        now[0] = 30
         assert breaker.admits()
         breaker.note(succeeded=True)
+        assert breaker.admits()
+        breaker.note(succeeded=False)
+        breaker.note(succeeded=False)
+        now[0] = 40  # and starts anew
         assert breaker.admits()
