@@ -14,7 +14,7 @@ from dataclasses import FrozenInstanceError
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypedDict
 
-from specprefill_integrations._arguments import PositiveFloat, PositiveInt, check, checked
+from specprefill_integrations._arguments import PositiveFloat, PositiveInt, Share, check, checked
 from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
 from specprefill_integrations._deadline import Deadline, check_deadline
 from specprefill_integrations.errors import MissingDependencyError
@@ -190,6 +190,7 @@ class ContextCompressor:
         readout: Readout | ReadoutProfile | None = None,
         kind: Literal["prose", "code"] = "prose",
         window_tokens: PositiveInt | None = None,
+        prefilter: Share | None = None,
         limits: EngineLimits | None = None,
         revision: str | None = None,
         trust_remote_code: bool = False,
@@ -214,6 +215,8 @@ class ContextCompressor:
                 share (`ReadoutProfile.load`). None: that of the profile found for the draft.
             kind: The chunk length and gap marker of the published algorithm.
             window_tokens: Tokens of context that the draft reads at a time.
+            prefilter: Share of the tokens that the draft reads, chosen by the question's words: 0.5
+                takes about half the time. See `ReadingPlan.prefilter`. None: the draft reads all.
             limits: Limits of the queue, the batches and the cache. Compressors with other limits
                 have a queue and a cache of their own, but share the weights.
             revision: The branch, tag or commit of a draft on the hub; by default its main branch.
@@ -232,7 +235,7 @@ class ContextCompressor:
             ValueError: There is no such `dtype`, `scorer` or `kind`; the `device` is unknown or
                 cannot be used here; a number is out of range; a `device` or `dtype` was given
                 for a draft that is loaded already, or a `revision` for one that is not on the hub;
-                or a `readout` for the published algorithm.
+                or a `readout` or `prefilter` for the published algorithm.
         """
         # Imported here, so that a compressor with another scorer needs no torch.
         try:
@@ -252,6 +255,7 @@ class ContextCompressor:
             is_published=is_published,
             readout=readout,
             window_tokens=window_tokens,
+            prefilter=prefilter,
             limits=limits,
             revision=revision,
             trust_remote_code=trust_remote_code,

@@ -57,10 +57,16 @@ class BenchPasses:
         device: str | None,
         dtype: str | None,
         window_tokens: int | None,
+        prefilter: float | None,
     ) -> BenchPasses:
         """Load the draft and tokenize the first `tokens` tokens of a text."""
         compressor = ContextCompressor.from_draft_model(
-            draft, device=device, dtype=dtype, scorer=scorer, window_tokens=window_tokens
+            draft,
+            device=device,
+            dtype=dtype,
+            scorer=scorer,
+            window_tokens=window_tokens,
+            prefilter=prefilter,
         )
         # The same text is scored again and again.
         attention = cast("AttentionScorer", compressor.scorer.uncached)

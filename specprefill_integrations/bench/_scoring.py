@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from specprefill_integrations._arguments import PositiveInt, check, checked
+from specprefill_integrations._arguments import PositiveInt, Share, check, checked
 from specprefill_integrations.bench._sample_texts import documentation
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def prepare_passes(  # noqa: PLR0913 - mirrors from_draft_model
     device: str | None = None,
     dtype: str | None = None,
     window_tokens: PositiveInt | None = None,
+    prefilter: Share | None = None,
 ) -> BenchPasses:
     """Load a draft and prepare a text of documentation to measure with.
 
@@ -106,6 +107,7 @@ def prepare_passes(  # noqa: PLR0913 - mirrors from_draft_model
         device: See `ContextCompressor.from_draft_model`.
         dtype: See `ContextCompressor.from_draft_model`.
         window_tokens: See `ContextCompressor.from_draft_model`.
+        prefilter: See `ContextCompressor.from_draft_model`.
     """
     from specprefill_integrations.bench._passes import BenchPasses  # noqa: PLC0415
 
@@ -118,6 +120,7 @@ def prepare_passes(  # noqa: PLR0913 - mirrors from_draft_model
         device=device,
         dtype=dtype,
         window_tokens=window_tokens,
+        prefilter=prefilter,
     )
 
 

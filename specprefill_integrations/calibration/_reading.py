@@ -112,13 +112,15 @@ def read_cases(
         if found.needs_no_cut or not pieces.any(axis=1).all():
             continue
         request = found.request
-        readings, _ = scorer.read_spans(request.query, request.texts, request.spans)
+        readings, is_read = scorer.read_spans(request.query, request.texts, request.spans)
+        if not pieces[:, is_read].any(axis=1).all():
+            continue
         yield LabeledUnits(
             kind=case.kind,
             matcher=readings.matcher,
             features=linear_features(readings).astype(np.float32),
-            pieces=pieces,
-            tokens=np.array(found.costs),
+            pieces=pieces[:, is_read],
+            tokens=np.array(found.costs)[is_read],
         )
 
 

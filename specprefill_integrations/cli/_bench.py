@@ -18,6 +18,7 @@ from specprefill_integrations.cli._options import (
     Device,
     Draft,
     Dtype,
+    Prefilter,
     Quiet,
     Scorer,
     WindowTokens,
@@ -54,6 +55,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
     device: Device = None,
     dtype: Dtype = None,
     window_tokens: WindowTokens = None,
+    prefilter: Prefilter = None,
     memory_only: Annotated[
         bool, typer.Option("--memory-only", help="Score once, and measure the memory it takes.")
     ] = False,
@@ -140,6 +142,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
                 device=device,
                 dtype=dtype,
                 window_tokens=window_tokens,
+                prefilter=prefilter,
             )
             found = {
                 "draft": passes.draft.name,

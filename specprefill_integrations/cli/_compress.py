@@ -26,6 +26,7 @@ from specprefill_integrations.cli._options import (
     Draft,
     Dtype,
     KeepFraction,
+    Prefilter,
     Profile,
     Quiet,
     Scorer,
@@ -83,6 +84,9 @@ class DraftOptions:
     window_tokens: int | None = None
     """Context tokens that it reads at a time."""
 
+    prefilter: float | None = None
+    """Share of the tokens that it reads."""
+
 
 def _check_encoding(encoding: str | None) -> str | None:
     if encoding is not None:
@@ -139,6 +143,7 @@ def compress(  # noqa: PLR0913 - one parameter per option
     device: Device = None,
     dtype: Dtype = None,
     window_tokens: WindowTokens = None,
+    prefilter: Prefilter = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -151,7 +156,11 @@ def compress(  # noqa: PLR0913 - one parameter per option
     if limits > 1 or not (limits or target_recall):
         fail("give either --keep or --max-tokens, or --target-recall", USAGE_ERROR)
     if scorer != "readout":
-        for name, value in (("--profile", profile), ("--target-recall", target_recall)):
+        for name, value in (
+            ("--profile", profile),
+            ("--target-recall", target_recall),
+            ("--prefilter", prefilter),
+        ):
             if value is not None:
                 fail(f"{name} is for --scorer readout", USAGE_ERROR)
     budget = Budget(keep_fraction=keep, max_tokens=max_tokens, target_recall=target_recall)
@@ -163,6 +172,7 @@ def compress(  # noqa: PLR0913 - one parameter per option
         device=device,
         dtype=dtype,
         window_tokens=window_tokens,
+        prefilter=prefilter,
     )
     if html is not None:
         _check_writable(html)
@@ -199,6 +209,7 @@ def build_compressor(options: DraftOptions) -> ContextCompressor:
         readout=_read_profile(options.profile),
         kind="code" if options.kind == "code" else "prose",
         window_tokens=options.window_tokens,
+        prefilter=options.prefilter,
         on_error="raise",
     )
 

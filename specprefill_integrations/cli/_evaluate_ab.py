@@ -31,6 +31,7 @@ from specprefill_integrations.cli._options import (
     Draft,
     Dtype,
     Limit,
+    Prefilter,
     Quiet,
     WindowTokens,
 )
@@ -150,6 +151,7 @@ def ab(  # noqa: PLR0913 - one parameter an option
     device: Device = None,
     dtype: Dtype = None,
     window_tokens: WindowTokens = None,
+    prefilter: Prefilter = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -166,7 +168,13 @@ def ab(  # noqa: PLR0913 - one parameter an option
             model_options=_model_options(model_options, judge),
             template=_template(prompt),
             metric=metric,
-            draft=DraftChoice(draft=draft, device=device, dtype=dtype, window_tokens=window_tokens),
+            draft=DraftChoice(
+                draft=draft,
+                device=device,
+                dtype=dtype,
+                window_tokens=window_tokens,
+                prefilter=prefilter,
+            ),
         )
         keep_fractions = keep_fractions_of(keep)
         weights = peer_models(peer_model or [])

@@ -30,6 +30,7 @@ from specprefill_integrations.cli._options import (
     Draft,
     Dtype,
     Limit,
+    Prefilter,
     Quiet,
     WindowTokens,
 )
@@ -97,6 +98,7 @@ def evidence(  # noqa: PLR0913 - one parameter an option
     device: Device = None,
     dtype: Dtype = None,
     window_tokens: WindowTokens = None,
+    prefilter: Prefilter = None,
     per_case: Annotated[
         bool, typer.Option("--per-case", help="With --json: include the outcome of every case.")
     ] = False,
@@ -109,7 +111,9 @@ def evidence(  # noqa: PLR0913 - one parameter an option
         fail("--per-case needs --json", USAGE_ERROR)
     keep_fractions = keep_fractions_of(keep)
     names = scorer_names(scorer or ["readout"])
-    choice = DraftChoice(draft=draft, device=device, dtype=dtype, window_tokens=window_tokens)
+    choice = DraftChoice(
+        draft=draft, device=device, dtype=dtype, window_tokens=window_tokens, prefilter=prefilter
+    )
     with clear_errors(debug=debug):
         with usage_errors():
             weights = peer_models(peer_model or [])

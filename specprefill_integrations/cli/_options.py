@@ -173,6 +173,12 @@ KeepFraction = Annotated[
 WindowTokens = Annotated[
     int | None, typer.Option(min=1, help="Context tokens that the draft reads at a time.")
 ]
+Prefilter = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01, max=1, help="Share of the tokens that the draft reads, chosen by words."
+    ),
+]
 Limit = Annotated[
     int | None, typer.Option(min=1, help="Read at most this many cases of each file.")
 ]

@@ -40,6 +40,7 @@ class ScorerName(str, Enum):
     READOUT = "readout"
     PUBLISHED = "published"
     BM25 = "bm25"
+    WORDS = "words"
     RANDOM = "random"
     HEAD_TAIL = "head+tail"
     TRUNCATION = "truncation"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from specprefill_integrations._arguments import PositiveInt, checked
+from specprefill_integrations._arguments import PositiveInt, Share, checked
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.types import CountTokens
 
@@ -34,6 +34,9 @@ class DraftChoice:
     window_tokens: PositiveInt | None = None
     """Tokens of context that it reads at a time."""
 
+    prefilter: Share | None = None
+    """Share of the tokens that it reads; not used by the published algorithm."""
+
     def compressor(
         self,
         scorer: DraftScorerName = "readout",
@@ -47,6 +50,7 @@ class DraftChoice:
             scorer=scorer,
             kind=kind,
             window_tokens=self.window_tokens,
+            prefilter=self.prefilter if scorer == "readout" else None,
         )
 
 

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from specprefill_integrations._arguments import NonNegativeInt, PositiveInt, checked
+from specprefill_integrations._arguments import NonNegativeInt, PositiveInt, Share, checked
 from specprefill_integrations.scoring._draft_layers import layers_needed
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
 from specprefill_integrations.scoring._languages import language_warnings
+from specprefill_integrations.scoring._prefilter import word_scores
 from specprefill_integrations.scoring._profiles import ReadoutProfile
 from specprefill_integrations.scoring._prompt_reader import PromptReader
 from specprefill_integrations.scoring._score_calibration import ScoreCalibration
@@ -72,6 +73,12 @@ class ReadingPlan:
     short pass. Least recently used windows are dropped first. 0: none are kept. None: 512 MB on a
     CPU, 2 GB on a GPU. All scorers with the same draft (device, dtype and layers) share it.
     Encoders, and drafts with layers that keep no keys (state-space, linear), keep nothing."""
+
+    prefilter: Share | None = None
+    """Share of the tokens that the draft reads, at least 512: those that match the question's
+    words best. The others rank behind them, by their words. All is read without a question, and if
+    fewer than half of its words occur in the texts. What is kept of windows serves another
+    question only where the same parts are read. None: the draft reads all."""
 
 
 @checked
@@ -197,8 +204,8 @@ class AttentionScorer(SpanScorer):
             spans: For each text, spans in ascending order.
 
         Returns:
-            The readings of all spans, text after text, and which spans have tokens at all.
-            Shape of the latter: (spans,).
+            The readings of the spans that were read, text after text, and which these are: all
+            that have tokens, without `ReadingPlan.prefilter`. Shape of the latter: (spans,).
 
         Raises:
             DraftModelNotFoundError: There is no such draft.
@@ -254,14 +261,18 @@ class AttentionScorer(SpanScorer):
         return DraftTokenizer(self.draft.tokenizer)
 
     def _scores(
-        self, request: ScoreRequest, readings: SpanReadings, has_tokens: NDArray[np.bool_]
+        self, request: ScoreRequest, readings: SpanReadings, is_read: NDArray[np.bool_]
     ) -> list[list[float]]:
         """Compute the scores of a request's spans, text by text."""
-        scores = np.zeros(len(has_tokens))  # (spans,)
-        if has_tokens.any():
-            scores = self.active_readout.score(readings)  # (spans,)
+        scores = np.zeros(len(is_read))  # (spans,)
+        if is_read.any():
+            found = self.active_readout.score(readings)  # (read spans,)
             # A span without tokens gets the lowest score of all.
-            scores = np.where(has_tokens, scores, scores[has_tokens].min())
+            scores[:] = found.min()
+            scores[is_read] = found
+        if self.plan.prefilter is not None and self.scores_are_logarithms:
+            words = word_scores(replace(readings.matcher, units=None))  # (spans,)
+            scores[~is_read] += (words - words.max())[~is_read]
         edges = np.cumsum([len(found) for found in request.spans])[:-1]  # (texts - 1,)
         return [part.tolist() for part in np.split(scores, edges)]
 
@@ -277,6 +288,7 @@ class AttentionScorer(SpanScorer):
             batch_tokens=self._batch_tokens,
             fits_memory=self.plan.batch_tokens is None,
             max_question_tokens=self.plan.max_question_tokens,
+            prefilter=self.plan.prefilter,
         )
 
     @property

@@ -61,6 +61,7 @@ def draft_scorer(  # noqa: PLR0913 - mirrors from_draft_model
     is_published: bool,
     readout: Readout | ReadoutProfile | None,
     window_tokens: int | None,
+    prefilter: float | None,
     limits: EngineLimits | None,
 ) -> ScoringEngine:
     """Return a scorer that shares weights and queue with all others like it.
@@ -71,12 +72,15 @@ def draft_scorer(  # noqa: PLR0913 - mirrors from_draft_model
         if readout is not None:
             msg = "readout= does not apply to the published algorithm, which has its own."
             raise ValueError(msg)
+        if prefilter is not None:
+            msg = "prefilter= does not apply to the published algorithm, which reads all."
+            raise ValueError(msg)
         readout = PublishedReadout()
     devices = device if isinstance(device, tuple) else (device,)
     if not devices:
         msg = "device=() names no device."
         raise ValueError(msg)
-    plan = ReadingPlan(window_tokens=window_tokens)
+    plan = ReadingPlan(window_tokens=window_tokens, prefilter=prefilter)
     scorers = [
         AttentionScorer(
             DraftModel.from_source(

@@ -109,7 +109,17 @@ class EncoderSpanScorer(SpanScorer):
 
     plan: ReadingPlan = field(default_factory=ReadingPlan)
     """Sizes of windows, by default 1,024 tokens or what the encoder has positions for, batches and
-    questions."""
+    questions. An encoder reads all: there is no `prefilter`."""
+
+    def __post_init__(self) -> None:
+        """Check the plan.
+
+        Raises:
+            ValueError: It has a `prefilter`.
+        """
+        if self.plan.prefilter is not None:
+            msg = "prefilter= is for drafts: an encoder reads all."
+            raise ValueError(msg)
 
     @classmethod
     @checked

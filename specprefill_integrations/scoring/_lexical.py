@@ -7,7 +7,7 @@ matching does not. Pure NumPy.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import regex
@@ -77,18 +77,33 @@ class LexicalMatcher:
     around: Sequence[NDArray[np.int64]]
     """The same with their neighborhoods."""
 
+    units: NDArray[np.int64] | None = None
+    """The units that are scored, counted over all texts, ascending; None: all."""
+
+    def only(self, units: NDArray[np.int64]) -> LexicalMatcher:
+        """Return a matcher of some of all units; the others are compared with as before."""
+        return replace(self, units=units)
+
+    def known_share(self) -> float:
+        """Compute the share of the question's words that occur in any text; 0 without words."""
+        terms = _terms(self.request.query or "")
+        words = [_Words.find(text, terms) for text in self.request.texts]
+        occurs = np.any([_counts(one.positions) > 0 for one in words], axis=0)
+        return float(occurs.mean()) if terms else 0.0
+
     def features(self, feedback: Sequence[int] = ()) -> NDArray[np.float64]:
         """Compute `lexical_features`.
 
         Args:
-            feedback: Units whose words are added to the question's, counted over all texts.
+            feedback: Units whose words are added to the question's, counted over those scored.
 
         Returns:
             Shape: (units, features).
         """
         asked = self.request
         parts = [asked.query or "", *(self._text(unit)[:_FEEDBACK_CHARS] for unit in feedback)]
-        return lexical_features("\n".join(parts), asked.texts, self.own, self.around)
+        found = lexical_features("\n".join(parts), asked.texts, self.own, self.around)
+        return found if self.units is None else found[self.units]
 
     def feedback(self, scores: NDArray[np.float64], count: int) -> list[int]:
         """Choose the units whose words may lead to more of what the question needs.
@@ -99,7 +114,7 @@ class LexicalMatcher:
         several texts.
 
         Args:
-            scores: Scores of all units. Shape: (units,).
+            scores: Scores of the units that are scored. Shape: (units,).
             count: Number of units.
 
         Returns:
@@ -112,7 +127,8 @@ class LexicalMatcher:
         return best if are_sentences else []
 
     def _text(self, unit: int) -> str:
-        """Return the text of a unit, counted over all texts."""
+        """Return the text of a unit, counted over those scored."""
+        unit = unit if self.units is None else int(self.units[unit])
         for text, spans in zip(self.request.texts, self.request.spans, strict=True):
             if unit < len(spans):
                 return text[spans[unit].start : spans[unit].end]

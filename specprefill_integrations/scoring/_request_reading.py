@@ -5,13 +5,16 @@ Knows no model: hands out the tokens of windows and takes in their features.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer, TokenizedText
 from specprefill_integrations.scoring._lexical import LexicalMatcher
+from specprefill_integrations.scoring._prefilter import units_to_read
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring._windows import Piece, Window, plan_windows
 from specprefill_integrations.scoring.readouts import SpanReadings
@@ -52,22 +55,58 @@ class RequestReading:
             np.concatenate([place := np.arange(len(ranges)) + first, place + spans])
             for ranges, first in zip(own, firsts[:-1], strict=True)
         ]
+        self._own = own
+        self._runs = [
+            Piece(number, 0, len(text.ids)) for number, text in enumerate(self._texts) if text.ids
+        ]
+        self._is_filtered = False
         self._counts = np.zeros(2 * spans)  # (ranges,)
         self._sums = np.zeros((2 * spans, 0))  # (ranges, features) from the first `add` on
 
+    @cached_property
+    def matcher(self) -> LexicalMatcher:
+        """The words of all spans."""
+        characters = list(map(_characters, self._texts, self._ranges))
+        halves = [np.split(edges, 2) for edges in characters]
+        return LexicalMatcher(
+            request=self.request,
+            own=[own for own, _ in halves],
+            around=[around for _, around in halves],
+        )
+
+    def read_only(self, share: float) -> None:
+        """Leave out of the windows what `units_to_read` does not choose.
+
+        Args:
+            share: Share of the tokens to be read.
+        """
+        is_read = units_to_read(self.matcher, self._own, share)
+        if is_read.all():
+            return
+        self._is_filtered = True
+        edges = np.cumsum([len(found) for found in self._own])[:-1]
+        chosen = np.split(is_read, edges)
+        self._runs = [
+            Piece(number, start, end)
+            for number, (own, marks) in enumerate(zip(self._own, chosen, strict=True))
+            for start, end in _runs(own, marks)
+        ]
+
     def windows(self, window_tokens: int, alone_tokens: int | None = None) -> list[Window]:
-        """Cut the texts into windows. See `plan_windows`."""
+        """Cut what is read of the texts into windows. See `plan_windows`."""
+        cuts = [
+            text.cuts(unit_starts(found))
+            for text, found in zip(self._texts, self.request.spans, strict=True)
+        ]
         windows = plan_windows(
-            [len(text.ids) + len(self._joint) for text in self._texts],
-            [
-                text.cuts(unit_starts(found))
-                for text, found in zip(self._texts, self.request.spans, strict=True)
-            ],
+            [run.end - run.start + len(self._joint) for run in self._runs],
+            [_cuts_within(run, cuts[run.document]) for run in self._runs],
             window_tokens,
             alone_tokens,
         )
-        clipped = [_without_joints(window, self._texts) for window in windows]
-        return [window for window in clipped if window]
+        clipped = [tuple(map(self._piece_of_run, window)) for window in windows]
+        filled = [tuple(one for one in window if one.start < one.end) for window in clipped]
+        return [window for window in filled if window]
 
     def tokens(self, window: Window) -> tuple[list[int], list[bool]]:
         """Return the token ids of a window, its pieces joined as paragraphs, and which are text."""
@@ -119,32 +158,65 @@ class RequestReading:
         """
         if not self._sums.size:
             self._sums = np.zeros((len(self._sums), sums.shape[1]))
-        self._sums[inside] += sums
-        self._counts[inside] += edges[:, 1] - edges[:, 0]
+        tokens = edges[:, 1] - edges[:, 0]  # (found,)
+        if self._is_filtered:  # a range may continue in the next piece of a window
+            np.add.at(self._sums, inside, sums)
+            np.add.at(self._counts, inside, tokens)
+        else:
+            self._sums[inside] += sums
+            self._counts[inside] += tokens
 
     def readings(self) -> tuple[SpanReadings, NDArray[np.bool_]]:
-        """Return the readings of all spans, text after text, and which spans have tokens at all.
+        """Return the readings of the spans with tokens that were read, and which spans these are.
 
         To be called once: sums become means in their place, as they may take much memory.
+
+        Returns:
+            The readings, text after text, and a mark for each span. Shape of the latter: (spans,).
         """
-        spans = self.request.spans
+        is_read = self._counts[: len(self._counts) // 2] > 0  # (spans,)
         own, around = np.split(self._sums, 2)  # (spans, features) each
         tokens, tokens_around = np.split(np.maximum(self._counts, 1)[:, None], 2)  # (spans, 1) each
         own /= tokens
         around /= tokens_around
-        characters = list(map(_characters, self._texts, self._ranges))
-        readings = SpanReadings(
-            own=own,
-            around=around,
-            matcher=LexicalMatcher(
-                request=self.request,
-                own=[edges[: len(found)] for edges, found in zip(characters, spans, strict=True)],
-                around=[
-                    edges[len(found) :] for edges, found in zip(characters, spans, strict=True)
-                ],
-            ),
-        )
-        return readings, self._counts[: len(own)] > 0
+        if is_read.all():
+            return SpanReadings(own=own, around=around, matcher=self.matcher), is_read
+        some = self.matcher.only(np.flatnonzero(is_read))
+        return SpanReadings(own=own[is_read], around=around[is_read], matcher=some), is_read
+
+    def _piece_of_run(self, part: Piece) -> Piece:
+        """Return the part of a text that is a part of a run, without the separator behind it."""
+        run = self._runs[part.document]
+        return Piece(run.document, run.start + part.start, min(run.start + part.end, run.end))
+
+
+def _cuts_within(run: Piece, cuts: Sequence[int]) -> list[int]:
+    """Return the cuts in a part of a text, counted from its first token."""
+    first, end = bisect_left(cuts, run.start), bisect_left(cuts, run.end)
+    return [cut - run.start for cut in cuts[first:end]]
+
+
+def _runs(own: NDArray[np.int64], is_read: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Join the tokens of neighboring spans, and those between them, to runs.
+
+    Args:
+        own: Token ranges of a text's spans. Shape: (spans, 2).
+        is_read: Which of them are read. Shape: (spans,).
+
+    Returns:
+        First token and end of each run, ascending, without overlaps.
+    """
+    runs: list[tuple[int, int]] = []
+    was_read = False
+    for (start, end), wanted in zip(own.tolist(), is_read.tolist(), strict=True):
+        if wanted and start < end:
+            if runs and (was_read or start <= runs[-1][1]):
+                first, last = runs.pop()
+                runs.append((first, max(last, end)))
+            else:
+                runs.append((start, end))
+        was_read = wanted
+    return runs
 
 
 def tokenized(request: ScoreRequest, tokenizer: DraftTokenizer) -> list[TokenizedText]:
@@ -162,12 +234,6 @@ def unit_starts(spans: Sequence[Span]) -> list[int]:
             cuts.append(span.start)
         end = max(end, span.end)
     return cuts
-
-
-def _without_joints(window: Window, texts: Sequence[TokenizedText]) -> Window:
-    """Remove the separators that `plan_windows` counted at the ends of texts."""
-    clipped = (Piece(p.document, p.start, min(p.end, len(texts[p.document].ids))) for p in window)
-    return tuple(piece for piece in clipped if piece.start < piece.end)
 
 
 def _places(window: Window, length: int, joint_tokens: int) -> list[tuple[Piece, int]]:

@@ -111,6 +111,9 @@ class WindowReader:
     max_question_tokens: int
     """The middle of longer questions is cut out."""
 
+    prefilter: float | None
+    """See `ReadingPlan.prefilter`."""
+
     def read(
         self, requests: Sequence[ScoreRequest]
     ) -> InSlices[list[tuple[SpanReadings, NDArray[np.bool_]]]]:
@@ -122,6 +125,9 @@ class WindowReader:
         tokenizer = DraftTokenizer(self.draft.tokenizer)
         around = self.readout.around_tokens
         readings = [RequestReading(request, tokenizer, around) for request in requests]
+        for reading in readings:
+            if self.prefilter is not None and reading.request.query:
+                reading.read_only(self.prefilter)
         start = tokenizer.start_ids + tokenizer.ids(_CONTEXT_START)
         windows = [one for found in readings for one in self.planned(found, tokenizer, len(start))]
         null = self.readout.null_question
