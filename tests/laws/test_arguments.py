@@ -126,6 +126,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "alone_tokens": ["500", True, 0, 1.5],
     "batch_tokens": ["500", True, 0, 1.5],
     "cache_bytes": ["500", True, -1, 1.5],
+    "prefilter": ["0.5", True, 0, 1.1, math.nan],
     "budget": [*NOTHING, None],
     "cache_entries": NO_COUNT,
     "cached_input_per_million": ["1", -0.1, True],

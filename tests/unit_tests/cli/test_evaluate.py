@@ -21,7 +21,7 @@ from specprefill_integrations.testing import KeywordScorer
 from tests.tiny_models import save_tiny_draft
 
 NOISE = "Fish is sold on Mondays. The ferry leaves at noon. Rain is common in autumn. " * 3
-SCORERS = ["readout", "published", "bm25", "random", "head+tail", "truncation"]
+SCORERS = ["readout", "published", "bm25", "words", "random", "head+tail", "truncation"]
 NUMBERS = {
     "cases",
     "recall",
