@@ -18,8 +18,9 @@ from specprefill_integrations.scoring.readouts._linear import LinearReadout
 LEAST_TOKENS = 512
 """So many tokens are always read."""
 
-# Shorter units are read together with the next ones: the draft needs some context.
-_PLACE_TOKENS = 16
+# Shorter units are read together with the next ones: the draft needs some context. With 16, recall
+# of nq at 10 % was 0.85 instead of 0.90.
+_PLACE_TOKENS = 96
 
 # At least this share of the question's words must be known, else all is read. With questions in
 # another language than the texts, or about a task rather than a text, most are not.

@@ -72,6 +72,7 @@ def flat(scores):
 @pytest.fixture(autouse=True)
 def small_texts_too(monkeypatch):
     monkeypatch.setattr(_prefilter, "LEAST_TOKENS", 40)
+    monkeypatch.setattr(_prefilter, "_PLACE_TOKENS", 16)
 
 
 @settings(deadline=None, max_examples=60)

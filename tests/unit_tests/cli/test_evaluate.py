@@ -228,7 +228,7 @@ class TestOptions:
     def test_all_reach_the_draft(self, asked: list[dict[str, Any]], data: Path) -> None:
         run_json(
             data, "--draft", "some/draft", "--device", "cpu", "--dtype", "float64",
-            "--window-tokens", 99, "--kind", "code", "--scorer", "published",
+            "--window-tokens", 99, "--prefilter", ".5", "--kind", "code", "--scorer", "published",
         )  # fmt: skip
         options = {
             "draft": "some/draft",
@@ -237,7 +237,10 @@ class TestOptions:
             "window_tokens": 99,
             "kind": "code",
         }
-        assert asked == [{**options, "scorer": scorer} for scorer in ("readout", "published")]
+        assert asked == [
+            {**options, "scorer": "readout", "prefilter": 0.5},
+            {**options, "scorer": "published", "prefilter": None},
+        ]
 
     @pytest.mark.parametrize(
         ("options", "scorers"),
