@@ -258,7 +258,14 @@ def anthropic(question: str) -> dict[str, Any]:
             },
             {
                 "role": "user",
-                "content": [{"type": "tool_result", "tool_use_id": "c1", "content": TEXT}],
+                "content": [
+                    {
+                        "type": "tool_result",
+                        "tool_use_id": "c1",
+                        "content": [{"type": "text", "text": TEXT}],
+                        **cached,
+                    }
+                ],
             },
         ],
     }
@@ -274,6 +281,8 @@ class TestAnthropic:
         assert given["system"] == body["system"]
         assert given["messages"][0] == body["messages"][0]
         check_cut(json.dumps(given["messages"][2]))
+        # LiteLLM sends no mark of a tool result to a generic guardrail.
+        assert ("ephemeral" in json.dumps(given["messages"][2])) == (guardrail == "own")
 
     @pytest.mark.parametrize("stream", [False, True])
     def test_a_recall_is_answered_by_the_proxy(self, proxy: Proxy, *, stream: bool) -> None:
