@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +30,7 @@ from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.serving import ApiKeys, TenantOriginals  # need no extra
 from specprefill_integrations.serving._api_keys import KEYS, given_keys
+from specprefill_integrations.serving._limits import limits_of
 
 app = new_app()
 
@@ -50,6 +51,12 @@ def serve(  # noqa: PLR0913 - one parameter per option
         Path | None,
         typer.Option(help="Folder for originals that callers ask to keep. Default: none are kept."),
     ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NUMBER", help="A limit of ServiceLimits, such as max_tokens=100000."
+        ),
+    ] = None,
     max_replicas: Annotated[
         int, typer.Option(min=1, help="With Ray: most processes with a draft; one at first.")
     ] = 1,
@@ -69,6 +76,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
     everybody on this machine may call, and no other address can be listened on.
     """
     check_revision(draft, revision)
+    limits = _limits(limit or [])
     with clear_errors(debug=debug), quiet_libraries(debug=debug):
         keys = _keys(keys_file)
         if keys is None and not _is_of_this_machine(host):
@@ -86,6 +94,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
                 "originals": originals and originals.resolve(),
                 "max_replicas": max_replicas,
                 "gpus": gpus,
+                "limits": limits,
             }
             _run_on_ray(options, host, port)
             return
@@ -98,6 +107,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
                 draft, device=device, dtype=dtype, revision=revision
             ),
             api_keys=keys,
+            limits=limits_of(limits),
             originals=None if originals is None else TenantOriginals(originals),
         )
         server_of(service, host=host, port=port).run()
@@ -114,6 +124,19 @@ def _run_on_ray(options: Mapping[str, object], host: str, port: int) -> None:
             raise
         fail(f"{MissingDependencyError('ray', 'ray')} Or serve with --local, without Ray.")
     run_on_ray(RaySettings.model_validate(options), host=host, port=port)
+
+
+def _limits(written: Sequence[str]) -> dict[str, float]:
+    """Parse `--limit`."""
+    limits = {}
+    try:
+        for one in written:
+            name, _, number = one.partition("=")
+            limits[name] = float(number)
+        limits_of(limits)
+    except ValueError as error:
+        fail(f"--limit: {error}", USAGE_ERROR)
+    return limits
 
 
 def _keys(file: Path | None) -> ApiKeys | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 from specprefill_integrations._arguments import PositiveFloat, PositiveInt, checked
 
@@ -46,3 +47,23 @@ class ServiceLimits:
 
     retry_after_seconds: PositiveInt = 1
     """Time after which a refused caller is asked to try again."""
+
+
+def limits_of(given: Mapping[str, float]) -> ServiceLimits:
+    """Return limits by their names, as files and command lines give them.
+
+    Raises:
+        ValueError: There is none of that name, or one is out of range.
+    """
+    names = [field.name for field in fields(ServiceLimits)]
+    for name in given:
+        if name not in names:
+            msg = f"There is no limit {name!r:.99}; there are {', '.join(names)}."
+            raise ValueError(msg)
+    whole = {
+        name: int(value) if float(value).is_integer() else value for name, value in given.items()
+    }
+    try:
+        return ServiceLimits(**whole)  # type: ignore[arg-type] # it checks each of them
+    except TypeError as error:
+        raise ValueError(str(error)) from error

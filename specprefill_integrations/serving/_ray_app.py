@@ -13,17 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import HTTPOptions
+from typing_extensions import Self
 
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import DeadlineExceededError, EngineBusyError
 from specprefill_integrations.scoring._engine import ScoringEngine
 from specprefill_integrations.serving._api_keys import KEYS, given_keys
 from specprefill_integrations.serving._app import build_app, probe
-from specprefill_integrations.serving._limits import ServiceLimits
+from specprefill_integrations.serving._limits import ServiceLimits, limits_of
 from specprefill_integrations.serving._tenant_originals import TenantOriginals
 from specprefill_integrations.types import Span
 
@@ -56,9 +57,22 @@ class RaySettings(BaseModel):
     max_queued_calls: int = Field(
         default=256, ge=-1, description="Calls that wait for a replica; further ones get a 503."
     )
-    deadline_seconds: float = Field(default=60.0, gt=0)
+    limits: dict[str, float] = Field(default={}, description="Limits of `ServiceLimits`, by name.")
     cpus: float = Field(default=1.0, ge=0)
     gpus: float = Field(default=0.0, ge=0, description="GPUs of a replica, such as 0.5.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.service_limits()
+        return self
+
+    def service_limits(self) -> ServiceLimits:
+        """Return the limits.
+
+        Raises:
+            ValueError: There is none of that name, or one is out of range.
+        """
+        return limits_of(self.limits)
 
 
 class ServiceReplica:
@@ -88,7 +102,7 @@ class ServiceReplica:
         self._app = build_app(
             compressor.replace(scorer=self._engine),
             api_keys=keys,
-            limits=ServiceLimits(deadline_seconds=settings.deadline_seconds),
+            limits=settings.service_limits(),
             originals=None if originals is None else TenantOriginals(originals),
         )
 
@@ -160,7 +174,8 @@ def run_on_ray(settings: RaySettings, *, host: str, port: int) -> None:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    options = HTTPOptions(host=host, port=port, request_timeout_s=settings.deadline_seconds + 5)
+    seconds = settings.service_limits().deadline_seconds + 5
+    options = HTTPOptions(host=host, port=port, request_timeout_s=seconds)
     serve.start(http_options=options)
     serve.run(application(settings), name="specprefill", route_prefix="/")
     while not stopped.wait(1):  # with a limit, so that signals get through

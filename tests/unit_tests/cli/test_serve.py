@@ -81,3 +81,26 @@ def test_without_ray_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None
     assert result.exit_code == 1
     assert "ray" in result.stderr
     assert "--local" in result.stderr
+
+
+async def test_limits_are_given_by_name(served: list[uvicorn.Config], tmp_path: Path) -> None:
+    draft = save_tiny_draft(tmp_path / "draft")
+    result = run(
+        "--local", "--draft", draft, "--limit", "max_documents=1", "--limit", "body_seconds=.5"
+    )
+    assert result.exit_code == 0, result.output
+    transport = httpx.ASGITransport(served[0].app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
+        asked = {"documents": [{"text": "a"}] * 2, "budget": {"max_tokens": 5}}
+        assert (await client.post("/v1/compress", json=asked)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["", "max_documents", "max_documents=", "max_documents=0", "max_documents=1.5", "max=1"],
+)
+def test_wrong_limits_are_a_usage_error(served: list[uvicorn.Config], wrong: str) -> None:
+    result = run("--local", "--limit", wrong)
+    assert result.exit_code == 2
+    assert "--limit" in result.stderr
+    assert served == []
