@@ -154,7 +154,8 @@ class TestContents:
         assert metadata["License-Expression"] == "Apache-2.0"
         assert {
             *BROUGHT_BY,
-            *("agents", "all", "demo", "evaluate", "peers", "report", "statistics"),
+            *("agents", "all", "demo", "evaluate", "mcp", "peers", "ray", "report", "serve"),
+            "statistics",
         } == set(metadata.get_all("Provides-Extra", []))
         [entry_points] = installed.glob("*.dist-info/entry_points.txt")
         assert "specprefill = specprefill_integrations.cli:main" in entry_points.read_text("utf-8")
