@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`langchain-community` is being s
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(specprefill_integrations.__file__).parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 

@@ -100,6 +100,13 @@ def test_it_requires_this_version_with_what_it_needs(built):
         assert f"=={version}" in line, line
 
 
+def test_the_citation_has_this_version():
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert re.search(r"^version: (.*)$", citation, re.MULTILINE)[1] == (
+        specprefill_integrations.__version__
+    )
+
+
 def test_what_llamahub_lists_can_be_imported():
     folder = ROOT / "packages/llama-index-postprocessor-specprefill"
     listed = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["tool"]["llamahub"]
