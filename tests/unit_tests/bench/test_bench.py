@@ -50,6 +50,7 @@ def test_all_passes_read_the_same_tokens(draft):
         device=None,
         dtype=None,
         window_tokens=200,
+        prefilter=None,
     )
     assert passes.tokens == 1200
     assert sum(window.shape[1] for window in passes.windows) == 1200
