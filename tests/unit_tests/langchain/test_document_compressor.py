@@ -95,9 +95,9 @@ class TestLaws:
                 continue
             spans = document.metadata["specprefill"]["kept"]
             kept = [original[start:end] for start, end in spans]
-            assert document.page_content == render_kept(
-                original, [Span(*span) for span in spans], GapStyle()
-            )
+            # A gap whose text another document has is marked as a repeat.
+            found = document.page_content.replace("[... repeated ...]", "[...]")
+            assert found == render_kept(original, [Span(*span) for span in spans], GapStyle())
             assert all(part.strip() and part in document.page_content for part in kept)
 
     @given(document_lists(), questions, budgets)
