@@ -24,7 +24,13 @@ from specprefill_integrations.pipeline._protection import DEFAULT_PROTECTION, Pr
 from specprefill_integrations.pipeline._query_intent import LeaveWhole, needs_every_word
 from specprefill_integrations.pipeline._score_budgets import check_possible
 from specprefill_integrations.pipeline._selection import Selector
-from specprefill_integrations.pipeline._steps import Call, Split, Stages, StepError
+from specprefill_integrations.pipeline._step_values import (
+    Call,
+    Split,
+    Stages,
+    StepError,
+    failing_as,
+)
 from specprefill_integrations.pipeline._token_counting import as_token_counter
 from specprefill_integrations.scoring._span_scorer import (
     ScoresSpans,
@@ -449,7 +455,7 @@ class ContextCompressor:
                 found = self._split(call)
                 if not isinstance(found, Split):
                     return self._recorded(found)
-                with steps.failing_as("scorer_failed", found):
+                with failing_as("scorer_failed", found):
                     check_deadline()
                     scores: Sequence[Sequence[float]] = []
                     request = found.request
@@ -493,16 +499,16 @@ class ContextCompressor:
         call = _call(texts, query, budget, hints)
         self.check_budget(budget)
         try:
-            with steps.failing_as("counter_failed", call, is_awaited=True):
+            with failing_as("counter_failed", call, is_awaited=True):
                 found = await deadline.wait_for(run_in_thread(lambda: self._split(call)))
             if not isinstance(found, Split):
                 return self._recorded(found)
-            with steps.failing_as("scorer_failed", found, is_awaited=True):
+            with failing_as("scorer_failed", found, is_awaited=True):
                 scores: Sequence[Sequence[float]] = []
                 request = found.request
                 if request.texts:
                     scores = await deadline.wait_for(self.scorer.ascore_request(request))
-            with steps.failing_as("counter_failed", found, is_awaited=True):
+            with failing_as("counter_failed", found, is_awaited=True):
                 rendering = run_in_thread(lambda: self._render(found, scores))
                 return self._recorded(await deadline.extended().wait_for(rendering))
         except StepError as error:

@@ -13,6 +13,7 @@ from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations.bench._sample_texts import sample_text
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.pipeline import _steps as steps
+from specprefill_integrations.pipeline._step_values import Call
 from specprefill_integrations.types import Budget, Kind, TextHint
 
 HOST_KINDS: tuple[Kind, ...] = ("prose", "markdown", "json", "code", "log")
@@ -123,7 +124,7 @@ def _measured(compressor: ContextCompressor, kind: Kind, chars: int) -> tuple[Ho
     """Compress a new text; return the seconds of the stages and its tokens."""
     stages, scorer = compressor.stages, compressor.scorer
     # A new object each time, because splitters cache by text.
-    call = steps.Call.of([sample_text(kind, chars)], _QUESTION, _BUDGET, [TextHint(kind=kind)])
+    call = Call.of([sample_text(kind, chars)], _QUESTION, _BUDGET, [TextHint(kind=kind)])
     counted, count = _timed(lambda: steps.count(call, stages))
     split, split_seconds = _timed(lambda: steps.split(counted, stages))
     request = split.request

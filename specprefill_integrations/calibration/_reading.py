@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from specprefill_integrations.calibration._labeled_cases import LabeledCase, Piece
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.pipeline import _steps as steps
+from specprefill_integrations.pipeline._step_values import Call, Split, Stages, StepError
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_layers import draft_layers
 from specprefill_integrations.scoring._draft_model import DraftModel
@@ -140,16 +141,16 @@ def without_lookahead(
     return narrow, [replace(case, features=case.features[:, columns]) for case in cases]
 
 
-def _split(case: LabeledCase, stages: steps.Stages) -> steps.Split:
+def _split(case: LabeledCase, stages: Stages) -> Split:
     """Split the texts of a case as a compressor does."""
-    call = steps.Call.of(case.texts, case.query, _BUDGET, [None] * len(case.texts))
+    call = Call.of(case.texts, case.query, _BUDGET, [None] * len(case.texts))
     try:
         return steps.split(steps.count(call, stages), stages)
-    except steps.StepError as failure:
+    except StepError as failure:
         raise failure.error from None
 
 
-def _is_evidence(piece: Piece, found: steps.Split) -> NDArray[np.bool_]:
+def _is_evidence(piece: Piece, found: Split) -> NDArray[np.bool_]:
     """Mark the units that overlap a place of a piece. Shape: (units,)."""
     marks = [np.zeros(0, dtype=bool)]
     for index, document in found.documents.items():

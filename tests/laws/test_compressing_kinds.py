@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specprefill_integrations import Budget, Compression, ContextCompressor, TextHint
+from specprefill_integrations.pipeline import _step_values as values
 from specprefill_integrations.pipeline import _steps as steps
 from specprefill_integrations.pipeline._encodable import encodable
 from specprefill_integrations.pipeline._protection import ProtectionRule
@@ -167,7 +168,7 @@ def test_what_is_left_over_buys_no_further_unit(
         KeywordScorer(), count_tokens=count, on_error="raise", protect=()
     )
     stages = compressor.stages
-    call = steps.Call.of([text], "name error", Budget(max_tokens=limit), [hint])
+    call = values.Call.of([text], "name error", Budget(max_tokens=limit), [hint])
     found = steps.split(steps.count(call, stages), stages)
     request = found.request
     if found.needs_no_cut or not request.texts:

@@ -28,7 +28,7 @@ from specprefill_integrations import (
 )
 from specprefill_integrations.errors import ScoreError, TokenCounterError
 from specprefill_integrations.pipeline._selection import select_best
-from specprefill_integrations.pipeline._steps import Stages
+from specprefill_integrations.pipeline._step_values import Stages
 from specprefill_integrations.pipeline._token_counting import as_token_counter
 from specprefill_integrations.scoring._engine import ScoringEngine
 from specprefill_integrations.splitting import SplitByKind
