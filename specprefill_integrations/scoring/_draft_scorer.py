@@ -10,7 +10,12 @@ from specprefill_integrations.scoring._draft_model import Devices, DraftModel, D
 from specprefill_integrations.scoring._engine import ScoringEngine, shared_engine
 from specprefill_integrations.scoring._engine_limits import EngineLimits
 from specprefill_integrations.scoring._profiles import ReadoutProfile
-from specprefill_integrations.scoring._span_scorer import ScorerWrapper, SpanScorer
+from specprefill_integrations.scoring._span_scorer import (
+    EncodedText,
+    ScoreRequest,
+    ScorerWrapper,
+    SpanScorer,
+)
 from specprefill_integrations.scoring.readouts import PublishedReadout, Readout
 
 
@@ -35,6 +40,15 @@ class ReplicatedScorer(ScorerWrapper):
         """Those of all scorers, device after device in turn."""
         rounds = zip(*(scorer.replicas for scorer in self.scorers), strict=False)
         return [replica for found in rounds for replica in found]
+
+    def encode(self, texts: Sequence[str]) -> Sequence[EncodedText] | None:
+        """See `SpanScorer.encode`."""
+        return self.scorer.encode(texts)
+
+    def score_request(self, request: ScoreRequest) -> list[list[float]]:
+        """See `SpanScorer.score_request`."""
+        [scores] = self.scorer.score_batch([request])
+        return scores
 
     @property
     def batch_chars(self) -> int:

@@ -18,6 +18,8 @@ from specprefill_integrations.scoring import EngineLimits, ScoringEngine, SpanSc
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_scorer import ReplicatedScorer
+from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
+from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.testing import KeywordScorer
 from tests.fake_cuda import fake_cuda, to_device
 from tests.tiny_models import save_tiny_draft, tiny_model, tiny_tokenizer
@@ -152,6 +154,27 @@ def test_several_devices_share_one_queue_and_score_as_one(tmp_path):
         found = compressor.compress(text, "Who ran away?", budget=budget)
         assert found.kept_tokens < found.original_tokens
         assert found.text == one.compress(text, "Who ran away?", budget=budget).text
+
+
+def test_several_devices_tokenize_a_text_once(tmp_path, monkeypatch):
+    both = ContextCompressor.from_draft_model(
+        save_tiny_draft(tmp_path), device=("cpu", "cpu"), on_error="raise"
+    )
+    text = "The cat sat on the mat. The dog ran away from the house. It was late."
+    spans = [Span(0, 23), Span(24, 56)]
+    expected = both.scorer.score_spans("Who?", [text], [spans])
+    encoded = both.scorer.encode([text])
+    assert encoded is not None
+    assert [one.tokens for one in encoded] == both.scorer.count_tokens([text])
+
+    seen = []
+    tokenize = DraftTokenizer.tokenize
+    monkeypatch.setattr(
+        DraftTokenizer, "tokenize", lambda self, texts: seen.extend(texts) or tokenize(self, texts)
+    )
+    request = ScoreRequest("Who?", [text], [spans], encoded)
+    assert both.scorer.scorer.score_request(request) == expected
+    assert seen == []
 
 
 def test_no_device_is_refused(tmp_path):
