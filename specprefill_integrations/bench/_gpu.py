@@ -7,9 +7,8 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,9 +19,16 @@ from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import SpecPrefillError
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer, ReadingPlan
 from specprefill_integrations.scoring._draft_device import resolved_dtype
-from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
+from specprefill_integrations.scoring._engine import ScoringEngine
+from specprefill_integrations.scoring._engine_limits import EngineLimits
+from specprefill_integrations.scoring._request_reading import RequestReading
+from specprefill_integrations.scoring._span_scorer import ScoreRequest
+from specprefill_integrations.scoring._transfers import padded
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.types import Budget, TextHint
+
+InputT = TypeVar("InputT")
 
 _QUESTION = "Which exceptions can this statement raise, and when?"
 _BUDGET = Budget(keep_fraction=0.25)
@@ -32,14 +38,16 @@ _WARM_UP_TOKENS = 4_000
 _LENGTHS = (8_000, 128_000, 1_000_000)
 
 # Dense bfloat16 operations per second, in units of 10^12, as their maker states them. The first
-# name that occurs in the device's counts.
+# name that fits the device's counts.
 _PEAKS = {
     "B200": 2250,
     "GH200": 989,
+    "H200 NVL": 835,
     "H200": 989,
     "H100 PCIe": 756,
     "H100 NVL": 835,
     "H100": 989,
+    "H800 PCIe": 756,
     "H800": 989,
     "A100": 312,
     "A800": 312,
@@ -52,6 +60,11 @@ _PEAKS = {
     "RTX 4090": 165,
     "RTX 3090": 71,
 }
+
+# What a device's name may have around one of these. Anything else is another device, such as a
+# laptop's, or a part of one, such as an instance of MIG.
+_MAKER = r"(NVIDIA )?(GeForce )?"
+_MEMORY = r"([ -](SXM\d?|PCIe|\d+GB?|HBM\d\w?))*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +84,7 @@ class GpuResult:
     """Tokens per second of scoring: tokenizing, reading, averaging."""
 
     forward_tokens_per_second: float
-    """Tokens per second of the forward pass alone, over as many windows in the same batches,
+    """Tokens per second of the forward pass alone, over the same windows in the same batches,
     without a question."""
 
     score_share_of_peak: float
@@ -135,13 +148,17 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Return the operations per second that a device can do: as stated, else as measured."""
     if device.type == "cuda" and dtype is torch.bfloat16:
         name = torch.cuda.get_device_name(device)
-        stated = [peak for known, peak in _PEAKS.items() if re.search(rf"\b{known}\b", name)]
+        stated = [
+            peak
+            for known, peak in _PEAKS.items()
+            if re.fullmatch(_MAKER + known + _MEMORY, name, re.IGNORECASE)
+        ]
         if stated:
             return stated[0] * 1e12
     width = 8_192 if device.type == "cuda" else 512
     square = torch.ones((width, width), device=device, dtype=dtype)
     _ = square @ square
-    times = [_seconds(lambda: square @ square, device) for _ in range(5)]
+    times = [_seconds(lambda one: one @ one, square, device) for _ in range(5)]
     return 2 * width**3 / min(times)
 
 
@@ -160,23 +177,24 @@ def forward_flops(model: nn.Module, window_tokens: int) -> float:
 def _measured(scorer: AttentionScorer, count: int, repeats: int, peak: float) -> GpuResult:
     draft = scorer.draft
     device = draft.device
-    text = _text(scorer, count)
-    units = ProseSplitter()(text)
-    compressor = ContextCompressor(scorer, on_error="raise")
+    # Others for each run, since splitters keep what they found in a text.
+    texts = [_text(scorer, count, seed) for seed in range(repeats)]
+    requests = [ScoreRequest(_QUESTION, [text], [ProseSplitter()(text)]) for text in texts]
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    score = _median(lambda: scorer.score_spans(_QUESTION, [text], [units]), device, repeats)
+    score = _median(lambda request: scorer.score_batch([request]), requests, device)
     held = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-    # With white space at its end, since splitters keep texts that they know.
-    whole = _median(
-        lambda: compressor.compress(text + " ", _QUESTION, budget=_BUDGET, hint=_HINT),
-        device,
-        repeats,
-    )
-    window = min(scorer.active_readout.window_tokens, count)
-    batches = _batches(count, window, scorer.window_reader.batch_tokens, draft)
-    forward = _median(lambda: _read(draft.model, batches), device, repeats)
-    flops = forward_flops(draft.model, window)
+    with ScoringEngine(scorer, limits=EngineLimits(cache_entries=0)) as engine:
+        compressor = ContextCompressor(engine, on_error="raise")
+        whole = _median(
+            lambda text: compressor.compress(text, _QUESTION, budget=_BUDGET, hint=_HINT),
+            texts,
+            device,
+        )
+    batches = [_batches(scorer, request) for request in requests]
+    forward = _median(lambda one: _read(draft.model, one), batches, device)
+    rows = sum(len(ids) for found in batches for ids in found)
+    flops = forward_flops(draft.model, count * repeats // rows)
     return GpuResult(
         shape=draft.name,
         tokens=count,
@@ -191,23 +209,21 @@ def _measured(scorer: AttentionScorer, count: int, repeats: int, peak: float) ->
     )
 
 
-def _text(scorer: AttentionScorer, tokens: int) -> str:
+def _text(scorer: AttentionScorer, tokens: int, seed: int = 0) -> str:
     """Return a text of that many tokens."""
-    text = sample_text("prose", tokens * _CHARS_PER_TOKEN)
+    text = sample_text("prose", tokens * _CHARS_PER_TOKEN, seed)
     return text[: scorer.token_spans(text)[tokens - 1].end]
 
 
-def _batches(tokens: int, window: int, together: int, draft: DraftModel) -> list[Tensor]:
-    """Return batches of windows of random tokens. Shape of each: (batch, window)."""
-    generator = np.random.default_rng(0)
-    rows = max(1, tokens // window)
-    most = max(1, together // window)
-    sizes = [min(most, rows - start) for start in range(0, rows, most)]
+def _batches(scorer: AttentionScorer, request: ScoreRequest) -> list[Tensor]:
+    """Return the windows that scoring reads together. Shape of each: (batch, longest window)."""
+    tokenizer = DraftTokenizer(scorer.draft.tokenizer)
+    reading = RequestReading(request, tokenizer, scorer.active_readout.around_tokens)
     return [
-        torch.from_numpy(generator.integers(0, draft.config.vocab_size, (size, window))).to(
-            draft.device
+        torch.from_numpy(padded([reading.tokens(one.window)[0] for one in batch])).to(
+            scorer.draft.device
         )
-        for size in sizes
+        for batch in scorer.window_reader.batches([reading], tokenizer)
     ]
 
 
@@ -217,14 +233,16 @@ def _read(model: Any, batches: Sequence[Tensor]) -> None:  # noqa: ANN401
         model(input_ids=ids, use_cache=False)
 
 
-def _median(run: Callable[[], object], device: torch.device, repeats: int) -> float:
-    return statistics.median(_seconds(run, device) for _ in range(repeats))
+def _median(
+    run: Callable[[InputT], object], inputs: Sequence[InputT], device: torch.device
+) -> float:
+    return statistics.median(_seconds(run, one, device) for one in inputs)
 
 
-def _seconds(run: Callable[[], object], device: torch.device) -> float:
+def _seconds(run: Callable[[InputT], object], one: InputT, device: torch.device) -> float:
     _wait(device)
     started = time.perf_counter()
-    run()
+    run(one)
     _wait(device)
     return time.perf_counter() - started
 

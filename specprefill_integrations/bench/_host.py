@@ -107,7 +107,8 @@ def _result(compressor: ContextCompressor, kind: Kind, tokens: int, repeats: int
     lengths, totals = [], []
     for part in _PARTS:
         chars = int(tokens * _CHARS_PER_TOKEN * part)
-        runs = [_measured(compressor, kind, chars) for _ in range(repeats)]
+        # Another text each time, since splitters keep what they found in a text.
+        runs = [_measured(compressor, kind, chars, seed) for seed in range(repeats)]
         seconds = HostSeconds(
             **{
                 field.name: statistics.median(getattr(run, field.name) for run, _ in runs)
@@ -120,11 +121,13 @@ def _result(compressor: ContextCompressor, kind: Kind, tokens: int, repeats: int
     return HostResult(kind=kind, chars=chars, tokens=runs[-1][1], seconds=seconds, exponent=slope)
 
 
-def _measured(compressor: ContextCompressor, kind: Kind, chars: int) -> tuple[HostSeconds, int]:
-    """Compress a new text; return the seconds of the stages and its tokens."""
+def _measured(
+    compressor: ContextCompressor, kind: Kind, chars: int, seed: int = 0
+) -> tuple[HostSeconds, int]:
+    """Compress a text; return the seconds of the stages and its tokens."""
     stages, scorer = compressor.stages, compressor.scorer
-    # A new object each time, because splitters cache by text.
-    call = Call.of([sample_text(kind, chars)], _QUESTION, _BUDGET, [TextHint(kind=kind)])
+    text = sample_text(kind, chars, seed)
+    call = Call.of([text], _QUESTION, _BUDGET, [TextHint(kind=kind)])
     counted, count = _timed(lambda: steps.count(call, stages))
     split, split_seconds = _timed(lambda: steps.split(counted, stages))
     request = split.request

@@ -128,20 +128,32 @@ class WindowReader:
         for reading in readings:
             if self.prefilter is not None and reading.request.query:
                 reading.read_only(self.prefilter)
-        start = tokenizer.start_ids + tokenizer.ids(_CONTEXT_START)
-        windows = [one for found in readings for one in self.planned(found, tokenizer, len(start))]
+        start = _start_ids(tokenizer)
         null = self.readout.null_question
         null_question = None if null is None else self._question(tokenizer, null)
+        yield from one_ahead(
+            self.batches(readings, tokenizer),
+            lambda batch: self._queue(batch, start, null_question),
+        )
+        return [reading.readings() for reading in readings]
+
+    def batches(
+        self, readings: Sequence[RequestReading], tokenizer: DraftTokenizer
+    ) -> list[list[PlannedWindow]]:
+        """Cut requests into windows, and return those that are read together.
+
+        Args:
+            readings: The requests.
+            tokenizer: The draft's tokenizer.
+        """
+        start = len(_start_ids(tokenizer))
+        windows = [one for found in readings for one in self.planned(found, tokenizer, start)]
         batches = plan_batches(
             [window.tokens for window in windows],
             [len(window.question.ids) for window in windows],
             self._tokens_together(windows),
         )
-        yield from one_ahead(
-            batches,
-            lambda batch: self._queue([windows[index] for index in batch], start, null_question),
-        )
-        return [reading.readings() for reading in readings]
+        return [[windows[index] for index in batch] for batch in batches]
 
     def planned(
         self, reading: RequestReading, tokenizer: DraftTokenizer, start_tokens: int
@@ -212,6 +224,11 @@ class WindowReader:
             return self.window_tokens
         room = positions - other_tokens - self.readout.lookahead_tokens
         return max(1, min(self.window_tokens, room))
+
+
+def _start_ids(tokenizer: DraftTokenizer) -> list[int]:
+    """Return the tokens before a window's texts."""
+    return tokenizer.start_ids + tokenizer.ids(_CONTEXT_START)
 
 
 def finished(slices: InSlices[ResultT], is_wanted: Callable[[], bool] | None = None) -> ResultT:

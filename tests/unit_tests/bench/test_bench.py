@@ -176,11 +176,19 @@ def test_what_is_not_the_forward_pass_is_measured_without_weights(draft, tmp_pat
 
 def test_the_exponent_is_that_of_the_cost(draft, monkeypatch):
     """One second for the first text, four for one that is twice as long, and so on."""
-    monkeypatch.setattr(host, "_measured", lambda _, __, chars: (seconds_of(chars**2), chars))
+    monkeypatch.setattr(host, "_measured", lambda _, __, chars, *___: (seconds_of(chars**2), chars))
     for result in bench.measure_host(tokens=1000, repeats=2, draft=draft, kinds=["log"]):
         assert (result.chars, result.tokens) == (4000, 4000)
         assert result.exponent == pytest.approx(2)
         assert result.tokens_per_second == pytest.approx(1 / 4000)
+
+
+def test_each_run_of_the_host_reads_another_text(draft, monkeypatch):
+    texts = []
+    make = host.sample_text
+    monkeypatch.setattr(host, "sample_text", lambda *args: texts.append(make(*args)) or texts[-1])
+    bench.measure_host(tokens=1000, repeats=3, draft=draft, kinds=["json"])
+    assert len(texts) == len(set(texts)) == 1 + 3 * 3
 
 
 def seconds_of(total):

@@ -12,10 +12,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from specprefill_integrations import bench
-from specprefill_integrations.bench._gpu import forward_flops, peak_flops
+from specprefill_integrations.bench._gpu import _batches, _text, forward_flops, peak_flops
 from specprefill_integrations.bench._random_draft import LARGE_SHAPES, SHAPES, RandomDraft
 from specprefill_integrations.cli import build_app
+from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.scoring import AttentionScorer, CalibratedDifferenceReadout
+from specprefill_integrations.scoring._attention_scorer import ReadingPlan
+from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
+from specprefill_integrations.scoring._prompt_reader import PromptReader
+from specprefill_integrations.scoring._span_scorer import ScoreRequest
+from specprefill_integrations.scoring._transfers import padded
+from specprefill_integrations.splitting._prose import ProseSplitter
 
 
 def run(*options):
@@ -43,6 +50,48 @@ def test_without_a_gpu_it_says_so_in_one_line(monkeypatch):
     assert result.stderr.strip().splitlines() == [
         "error: There is no CUDA device here that PyTorch can use; --device 'cpu' measures the CPU."
     ]
+
+
+@pytest.mark.parametrize("count", [300, 2_000])
+def test_the_forward_pass_alone_reads_the_windows_that_scoring_reads(count):
+    """All tokens of the text, in the same batches."""
+    scorer = AttentionScorer(
+        RandomDraft.of("tiny", "cpu", None), plan=ReadingPlan(window_tokens=512, batch_tokens=600)
+    )
+    text = _text(scorer, count)
+    request = ScoreRequest("Who?", [text], [ProseSplitter()(text)])
+    batches = _batches(scorer, request)
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        read = PromptReader.read
+        patch.setattr(
+            PromptReader, "read", lambda self, *args: seen.append(args[0]) or read(self, *args)
+        )
+        scorer.score_batch([request])
+    contexts = [[one.context[one.is_text.index(True) :] for one in prompts] for prompts in seen]
+    assert [padded(ids).tolist() for ids in contexts] == [ids.tolist() for ids in batches]
+    assert sum(sum(one.is_text) for prompts in seen for one in prompts) == count
+
+
+def test_each_run_reads_another_text_and_tokenizes_it_once(monkeypatch):
+    compressed, tokenized = [], []
+    compress, tokenize = ContextCompressor.compress, DraftTokenizer.tokenize
+
+    def noted_compress(self, text, *args, **kwargs):
+        compressed.append(text)
+        tokenized.clear()
+        found = compress(self, text, *args, **kwargs)
+        assert tokenized.count(text) == 1
+        return found
+
+    def noted_tokenize(self, texts):
+        tokenized.extend(texts)
+        return tokenize(self, texts)
+
+    monkeypatch.setattr(ContextCompressor, "compress", noted_compress)
+    monkeypatch.setattr(DraftTokenizer, "tokenize", noted_tokenize)
+    bench.measure_gpu(repeats=3, shapes=["tiny"], lengths=[600], device="cpu")
+    assert len(set(compressed)) == 3
 
 
 def test_an_unknown_shape_is_refused_by_name():
@@ -92,9 +141,14 @@ def test_operations_are_those_that_pytorch_counts():
     ("name", "teraflops"),
     [
         ("NVIDIA H200", 989),
+        ("NVIDIA H200 NVL", 835),
+        ("NVIDIA GH200 480GB", 989),
+        ("NVIDIA H800 PCIe", 756),
         ("NVIDIA H100 PCIe", 756),
         ("NVIDIA H100 80GB HBM3", 989),
         ("NVIDIA A100-SXM4-80GB", 312),
+        ("NVIDIA A100-PCIE-40GB", 312),
+        ("NVIDIA A100 80GB PCIe", 312),
         ("NVIDIA A10", 125),
         ("NVIDIA L40S", 362),
         ("NVIDIA L4", 121),
@@ -106,8 +160,18 @@ def test_the_peak_of_a_device_goes_by_its_whole_name(monkeypatch, name, teraflop
     assert peak_flops(torch.device("cuda", 0), torch.bfloat16) == teraflops * 1e12
 
 
-def test_another_device_with_a_similar_name_is_measured(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA RTX A1000")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "NVIDIA RTX A1000",
+        "NVIDIA A100-SXM4-40GB MIG 1g.5gb",
+        "NVIDIA H200 MIG 3g.71gb",
+        "NVIDIA GeForce RTX 4090 Laptop GPU",
+        "GRID A100-10C",
+    ],
+)
+def test_another_device_with_a_similar_name_or_a_part_is_measured(monkeypatch, name):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: name)
     monkeypatch.setattr(torch, "ones", Mock(side_effect=ZeroDivisionError))
     with pytest.raises(ZeroDivisionError):
         peak_flops(torch.device("cuda", 0), torch.bfloat16)
