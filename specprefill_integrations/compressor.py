@@ -5,6 +5,7 @@ Knows no framework and no `torch`; `from_draft_model` alone reaches the folder t
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import warnings
@@ -555,6 +556,13 @@ class ContextCompressor:
                     result.skipped_because,
                 )
         return results
+
+
+def with_failures(compressor: ContextCompressor, failures: FailureLog) -> ContextCompressor:
+    """Return a copy of a compressor that logs its failures elsewhere."""
+    copied = copy.copy(compressor)
+    vars(copied)["_failures"] = failures
+    return copied
 
 
 class _SkipCounts:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import traceback
+from functools import partial
+from typing import Any
 
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations._visible import visible
@@ -62,8 +65,14 @@ class FailureLog:
     A kind is a skip reason and a type of error. A copy or an unpickled log starts anew.
     """
 
-    def __init__(self) -> None:
-        """Start without failures."""
+    def __init__(self, *, types_only: bool = False) -> None:
+        """Start without failures.
+
+        Args:
+            types_only: Log an error's type and places in code, not its message, which may quote a
+                text.
+        """
+        self._types_only = types_only
         self._warned: set[tuple[str, type[Exception]]] = set()
         self._lock = ForkSafeLock()
 
@@ -80,16 +89,25 @@ class FailureLog:
         with self._lock:
             is_first = kind not in self._warned
             self._warned.add(kind)
-        line = f"{visible(what)}: {reason} ({_described(error)})."
+        described = type(error).__name__ if self._types_only else _described(error)
+        line = f"{visible(what)}: {reason} ({described})."
         if is_first:
             cure = _CURES.get(reason)
             advice = f"{cure} {_QUIET}" if cure else _QUIET
             logger.warning("%s %s", line, advice)
-        logger.debug("%s", line, exc_info=error)
+        if self._types_only:
+            logger.debug("%s\n%s", line, places_of(error))
+        else:
+            logger.debug("%s", line, exc_info=error)
 
-    def __reduce__(self) -> tuple[type[FailureLog], tuple[()]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Start anew in a copy."""
-        return FailureLog, ()
+        return partial(FailureLog, types_only=self._types_only), ()
+
+
+def places_of(error: Exception) -> str:
+    """Return the traceback of an error without its message, which may quote a text."""
+    return "".join(traceback.format_tb(error.__traceback__))
 
 
 def _described(error: Exception) -> str:

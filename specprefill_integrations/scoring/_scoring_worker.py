@@ -201,7 +201,7 @@ class ScoringWorker:
             self._answer(jobs, scorer)
         except BaseException as error:
             # The caller of a request that is lost twice gets an error, which its compressor logs.
-            logger.debug("%r interrupted %d requests", error, len(jobs), exc_info=error)
+            logger.debug("%s interrupted %d requests", type(error).__name__, len(jobs))
             self._recover(jobs, error)
 
     def _answer(self, jobs: Sequence[ScoringJob], scorer: SpanScorer) -> None:
@@ -279,7 +279,8 @@ class ScoringWorker:
         wanted = self._wanted(jobs)
         if was_given_up:
             return [wanted] if wanted else []
-        logger.info("Scoring %d requests together failed: %r", len(jobs), error)
+        # Not the message: it may quote a text.
+        logger.info("Scoring %d requests together failed: %s", len(jobs), type(error).__name__)
         half = len(wanted) // 2
         return [part for part in (wanted[:half], wanted[half:]) if part]
 

@@ -22,6 +22,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from specprefill_integrations._deadline import Deadline
+from specprefill_integrations.pipeline._failures import places_of
 from specprefill_integrations.serving._api_keys import ApiKeys
 from specprefill_integrations.serving._contract import DEADLINE_HEADER, REQUEST_ID_HEADER
 from specprefill_integrations.serving._limits import ServiceLimits
@@ -121,9 +122,9 @@ class Admission:
     async def _refuse(self, exchange: _Exchange, error: Exception, receive: Receive) -> None:
         problem = problem_of(error, self._limits.retry_after_seconds)
         if problem.code == "internal_error":
-            # Neither the message nor the traceback: they may quote a text.
+            # Not the message: it may quote a text.
             logger.error("%s failed: %s", exchange.request_id, type(error).__name__)
-            logger.debug("%s failed", exchange.request_id, exc_info=error)
+            logger.debug("%s failed\n%s", exchange.request_id, places_of(error))
         await problem.answer(exchange.request_id)(exchange.scope, receive, exchange.send)
 
     def _note(self, exchange: _Exchange) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -17,13 +18,13 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from specprefill_integrations._arguments import checked
 from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations._deadline import Deadline
-from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.compressor import ContextCompressor, with_failures
 from specprefill_integrations.observability import CompressionMetrics
 from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.originals._promised_references import PromisedReferences
 from specprefill_integrations.originals._recall import find_reference
 from specprefill_integrations.pipeline._failures import FailureLog
-from specprefill_integrations.pipeline._token_counting import count_each
+from specprefill_integrations.pipeline._token_counting import count_each, estimated_tokens
 from specprefill_integrations.scoring._engine import ScoringEngine
 from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.serving._admission import Admission
@@ -54,6 +55,8 @@ from specprefill_integrations.serving._service_metrics import CONTENT_TYPE, Serv
 from specprefill_integrations.tool_results import QuerySource, ToolResultCompressor, outcome_of
 from specprefill_integrations.types import Budget, Compression, Span
 
+logger = logging.getLogger(__name__)
+
 _PROBE_SECONDS = 5.0
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemAnswer}
@@ -81,8 +84,11 @@ def build_app(
     """
     scorer = compressor.scorer
     engine = scorer if isinstance(scorer, ScoringEngine) else ScoringEngine(scorer)
+    compressor = compressor.replace(scorer=engine, on_error="pass_through")
+    failures = FailureLog(types_only=True)
     service = _Service(
-        compressor=compressor.replace(scorer=engine, on_error="pass_through"),
+        compressor=with_failures(compressor, failures),
+        failures=failures,
         engine=engine,
         limits=limits or ServiceLimits(),
         originals=originals,
@@ -141,7 +147,7 @@ class _Service:
     limits: ServiceLimits
     originals: Callable[[str], OriginalStore] | None
     metrics: ServiceMetrics
-    failures: FailureLog = field(default_factory=FailureLog)
+    failures: FailureLog
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -231,15 +237,13 @@ class _Service:
         await self._check_texts(texts)
         store = self.originals if asked.keep_originals else None
         references = PromisedReferences(texts, store, tenant)
-        await references.apromise()
-        while True:
-            hints = [one.hint(ref) for one, ref in zip(documents, references.named, strict=True)]
-            results = await self.compressor.acompress_documents(
-                texts, asked.query, budget=budget, hints=hints
-            )
-            cut = [index for index, result in enumerate(results) if _is_cut(result)]
-            if await references.aput(cut):
-                break
+        try:
+            results = await self._compress_texts(asked, budget, references)
+        except Exception as error:  # noqa: BLE001 - of the store of originals, whatever it is
+            what = f"Passed {len(texts)} texts through unchanged"
+            self.failures.add(logger, what, "failed", error)
+            results = list(map(_failed, texts))
+        cut = [index for index, result in enumerate(results) if _is_cut(result)]
         sources: tuple[QuerySource, ...] = ("caller",) if (asked.query or "").strip() else ()
         if results:
             outcome_of(results, query_sources=sources).record(self.metrics.compression)
@@ -254,6 +258,21 @@ class _Service:
             kept_tokens=sum(result.kept_tokens for result in results),
             elapsed_seconds=0,
         )
+
+    async def _compress_texts(
+        self, asked: CompressRequest, budget: Budget, references: PromisedReferences
+    ) -> list[Compression]:
+        """Compress documents, and keep the originals of those that are cut."""
+        documents = asked.documents or []
+        await references.apromise()
+        while True:
+            hints = [one.hint(ref) for one, ref in zip(documents, references.named, strict=True)]
+            results = await self.compressor.acompress_documents(
+                [one.text for one in documents], asked.query, budget=budget, hints=hints
+            )
+            cut = [index for index, result in enumerate(results) if _is_cut(result)]
+            if await references.aput(cut):
+                return results
 
     async def _compress_messages(
         self, asked: CompressRequest, budget: Budget, tenant: str
@@ -322,3 +341,16 @@ class _Service:
 
 def _is_cut(result: Compression) -> bool:
     return result.skipped_because is None
+
+
+def _failed(text: str) -> Compression:
+    """Return a text whole whose original could not be kept."""
+    tokens = estimated_tokens(text)
+    return Compression(
+        text=text,
+        kept=(Span(0, len(text)),) if text else (),
+        original_tokens=tokens,
+        kept_tokens=tokens,
+        elapsed_seconds=0,
+        skipped_because="failed",
+    )

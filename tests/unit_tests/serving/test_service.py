@@ -20,6 +20,7 @@ pytest.importorskip("prometheus_client", reason="needs the extra `serve`")
 import httpx
 
 from specprefill_integrations import Budget, ContextCompressor, Span
+from specprefill_integrations.originals import InMemoryOriginals, OriginalStore
 from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.serving import ApiKeys, ServiceLimits, TenantOriginals
 from specprefill_integrations.serving._server import TimedProtocol
@@ -143,6 +144,24 @@ class TestOriginals:
                 for key in ("key-of-a-1", "key-of-a-2", "key-of-b-1")
             }
         assert statuses == {"key-of-a-1": 200, "key-of-a-2": 200, "key-of-b-1": 404}
+
+    @pytest.mark.parametrize("fails_to", ["open", "put"])
+    def test_a_store_that_fails_leaves_texts_whole(self, fails_to: str) -> None:
+        class Failing(InMemoryOriginals):
+            def put(self, text: str) -> str:
+                raise OSError(text)
+
+        def store(tenant: str) -> OriginalStore:
+            if fails_to == "open":
+                raise OSError(tenant)
+            return Failing()
+
+        with serving(ContextCompressor(KeywordScorer()), originals=store) as url:
+            reply = httpx.post(f"{url}/v1/compress", json=asked_for(keep_originals=True))
+        assert reply.status_code == 200
+        [found] = reply.json()["documents"]
+        assert (found["text"], found["skipped_because"]) == (TEXT, "failed")
+        assert (found["reference"], found["kept"]) == (None, [[0, len(TEXT)]])
 
     def test_a_service_without_a_store_says_so(self) -> None:
         with serving(ContextCompressor(KeywordScorer())) as url:
@@ -495,6 +514,28 @@ class TestOperation:
             client.get(f"/v1/originals/{QUOTED}")
         assert "/v1/compress 200" in caplog.text
         assert "/v1/compress 422" in caplog.text
+        assert QUOTED not in caplog.text
+
+    @pytest.mark.parametrize("path", ["v1/compress", "v1/score"])
+    @pytest.mark.parametrize("is_document", [True, False])
+    def test_no_message_of_an_error_is_logged(
+        self, caplog: pytest.LogCaptureFixture, path: str, *, is_document: bool
+    ) -> None:
+        class Quoting(Waiting):
+            def score_spans(self, query: str | None, texts: Sequence[str], *_: Any) -> Any:
+                raise OSError(f"{QUOTED} {texts} {query}")
+
+        caplog.set_level(logging.DEBUG, "specprefill_integrations")
+        text = f"{QUOTED}. {TEXT}"
+        content = {"documents": [{"text": text}]}
+        if not is_document:
+            content = {"messages": [{"role": "tool", "content": text}], "min_tokens": 0}
+        asked = {**content, "query": QUOTED, "budget": BUDGET}
+        if path == "v1/score":
+            asked = {"texts": [text], "spans": [[[0, 1]]]}
+        with serving(ContextCompressor(Quoting())) as url:
+            httpx.post(f"{url}/{path}", json=asked)
+        assert "OSError" in caplog.text
         assert QUOTED not in caplog.text
 
     def test_the_contract_is_published(self, client: httpx.Client) -> None:
