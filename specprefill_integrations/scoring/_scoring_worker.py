@@ -201,7 +201,7 @@ class ScoringWorker:
             self._answer(jobs, scorer)
         except BaseException as error:
             # The caller of a request that is lost twice gets an error, which its compressor logs.
-            logger.debug("%s interrupted %d requests", type(error).__name__, len(jobs))
+            logger.debug("%r interrupted %d requests", error, len(jobs), exc_info=error)
             self._recover(jobs, error)
 
     def _answer(self, jobs: Sequence[ScoringJob], scorer: SpanScorer) -> None:

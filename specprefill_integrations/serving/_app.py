@@ -26,7 +26,6 @@ from specprefill_integrations.originals._recall import find_reference
 from specprefill_integrations.pipeline._failures import FailureLog
 from specprefill_integrations.pipeline._token_counting import count_each, estimated_tokens
 from specprefill_integrations.scoring._engine import ScoringEngine
-from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.serving._admission import Admission
 from specprefill_integrations.serving._api_keys import ApiKeys
 from specprefill_integrations.serving._chat import tool_results_of, with_recall_tool, with_result
@@ -43,6 +42,7 @@ from specprefill_integrations.serving._contract import (
     TokensAnswer,
     TokensRequest,
 )
+from specprefill_integrations.serving._engine_health import EngineHealth
 from specprefill_integrations.serving._guardrail import (
     GUARDRAIL_PATH,
     GuardrailAnswer,
@@ -57,7 +57,6 @@ from specprefill_integrations.types import Budget, Compression, Span
 
 logger = logging.getLogger(__name__)
 
-_PROBE_SECONDS = 5.0
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemAnswer}
     for status in (400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504)
@@ -90,6 +89,7 @@ def build_app(
         compressor=with_failures(compressor, failures),
         failures=failures,
         engine=engine,
+        health=EngineHealth(engine),
         limits=limits or ServiceLimits(),
         originals=originals,
         metrics=ServiceMetrics(engine, metrics or CompressionMetrics()),
@@ -125,25 +125,13 @@ def build_app(
     return app
 
 
-async def probe(scorer: SpanScorer) -> None:
-    """Have a scorer score a text.
-
-    Raises:
-        DeadlineExceededError: It took too long.
-        Exception: The scorer's own.
-    """
-    # A new text each time, since an engine remembers its answers; but not at each call.
-    text = f"Ready at {time.monotonic() // _PROBE_SECONDS:.0f}."
-    scoring = scorer.ascore_spans("Ready?", [text], [[Span(0, len(text))]])
-    await Deadline.after(_PROBE_SECONDS).wait_for(scoring)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Service:
     """The routes."""
 
     compressor: ContextCompressor
     engine: ScoringEngine
+    health: EngineHealth
     limits: ServiceLimits
     originals: Callable[[str], OriginalStore] | None
     metrics: ServiceMetrics
@@ -214,9 +202,9 @@ class _Service:
         return JSONResponse({"status": "ok"})
 
     async def show_readyz(self) -> JSONResponse:
-        """Tell if the engine answers; the first time, this loads the draft."""
+        """Tell if the engine answers or gets on; the first time, this loads the draft."""
         try:
-            await probe(self.engine)
+            await self.health.check()
         except Exception as error:  # noqa: BLE001 - whatever it is, the service is not ready
             return JSONResponse(
                 {"status": "not ready", "reason": type(error).__name__},

@@ -16,18 +16,19 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ray import serve
 from ray.serve import Application
-from ray.serve.config import HTTPOptions
+from ray.serve.config import BackpressureConfig, HTTPOptions
 from typing_extensions import Self
 
 from specprefill_integrations.compressor import ContextCompressor
-from specprefill_integrations.errors import DeadlineExceededError, EngineBusyError
 from specprefill_integrations.scoring._engine import ScoringEngine
 from specprefill_integrations.serving._api_keys import KEYS, given_keys
-from specprefill_integrations.serving._app import build_app, probe
+from specprefill_integrations.serving._app import build_app
+from specprefill_integrations.serving._engine_health import EngineHealth
 from specprefill_integrations.serving._limits import ServiceLimits, limits_of
 from specprefill_integrations.serving._tenant_originals import TenantOriginals
 from specprefill_integrations.types import Span
 
+_NAME = "specprefill"
 _DRAIN_SECONDS = 30.0
 _DOWNSCALE_SECONDS = 120.0
 
@@ -67,12 +68,13 @@ class RaySettings(BaseModel):
         return self
 
     def service_limits(self) -> ServiceLimits:
-        """Return the limits.
+        """Return the limits; those of calls at once are the replica's unless they are given.
 
         Raises:
             ValueError: There is none of that name, or one is out of range.
         """
-        return limits_of(self.limits)
+        most = self.max_calls_per_replica
+        return limits_of({"max_calls": most, "max_calls_per_tenant": most, **self.limits})
 
 
 class ServiceReplica:
@@ -97,6 +99,7 @@ class ServiceReplica:
         compressor = make_compressor() if make_compressor else _compressor(settings)
         scorer = compressor.scorer
         self._engine = scorer if isinstance(scorer, ScoringEngine) else ScoringEngine(scorer)
+        self._health = EngineHealth(self._engine)
         self._engine.score_spans("Loaded?", ["Loaded."], [[Span(0, len("Loaded."))]])
         originals = settings.originals
         self._app = build_app(
@@ -111,17 +114,12 @@ class ServiceReplica:
         return self._app
 
     async def check_health(self) -> None:
-        """Ask the engine; one that is busy and scores is healthy.
+        """Ask the engine; one that is busy and gets on is healthy.
 
         Raises:
             Exception: It does not answer.
         """
-        before = self._engine.statistics.batches
-        try:
-            await probe(self._engine)
-        except (DeadlineExceededError, EngineBusyError):
-            if self._engine.statistics.batches == before:
-                raise
+        await self._health.check()
 
 
 def ray_app(args: RaySettings) -> Application:
@@ -147,6 +145,9 @@ def application(
         ray_actor_options={"num_cpus": settings.cpus, "num_gpus": settings.gpus},
         max_ongoing_requests=settings.max_calls_per_replica,
         max_queued_requests=settings.max_queued_calls,
+        backpressure_config=BackpressureConfig(
+            retry_after_s=settings.service_limits().retry_after_seconds
+        ),
         autoscaling_config={
             "min_replicas": settings.min_replicas,
             "max_replicas": max(settings.min_replicas, settings.max_replicas),
@@ -170,17 +171,18 @@ def run_on_ray(settings: RaySettings, *, host: str, port: int) -> None:
     import ray  # noqa: PLC0415 - after its settings
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(include_dashboard=False, log_to_driver=False)
+    # "local": otherwise a cluster that runs already, or that RAY_ADDRESS names, would be joined.
+    ray.init(address="local", include_dashboard=False, log_to_driver=False)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     seconds = settings.service_limits().deadline_seconds + 5
     options = HTTPOptions(host=host, port=port, request_timeout_s=seconds)
     serve.start(http_options=options)
-    serve.run(application(settings), name="specprefill", route_prefix="/")
+    serve.run(application(settings), name=_NAME, route_prefix="/")
     while not stopped.wait(1):  # with a limit, so that signals get through
         pass
-    serve.shutdown()  # replicas finish their calls
+    serve.delete(_NAME)  # replicas finish their calls
     ray.shutdown()
 
 

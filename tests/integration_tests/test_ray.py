@@ -36,6 +36,7 @@ with warnings.catch_warnings(action="ignore"):  # Ray's own
         ServiceReplica,
         application,
         ray_app,
+        run_on_ray,
     )
 
 from specprefill_integrations import Budget, ContextCompressor, Span
@@ -95,6 +96,46 @@ class TestReplica:
     def test_wrong_settings_are_refused(self, wrong: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match="validation"):
             RaySettings(**wrong)
+
+
+def test_limits_of_calls_are_those_of_a_replica() -> None:
+    limits = RaySettings(max_calls_per_replica=9).service_limits()
+    assert (limits.max_calls, limits.max_calls_per_tenant) == (9, 9)
+    given = RaySettings(max_calls_per_replica=9, limits={"max_calls_per_tenant": 3})
+    assert given.service_limits().max_calls_per_tenant == 3
+
+
+def test_refused_calls_are_told_when_to_come_back() -> None:
+    app = application(RaySettings(needs_keys=False, limits={"retry_after_seconds": 7}))
+    assert app._bound_deployment.backpressure_config.retry_after_s == 7
+
+
+def test_a_cluster_that_runs_already_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[tuple[str, Any]] = []
+
+    def run(*_: Any, **options: Any) -> None:
+        done.append(("run", options["name"]))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(ray, "init", lambda **options: done.append(("init", options["address"])))
+    monkeypatch.setattr(ray, "shutdown", lambda: done.append(("disconnect", None)))
+    monkeypatch.setattr(serve, "start", lambda **_: None)
+    monkeypatch.setattr(serve, "run", run)
+    monkeypatch.setattr(serve, "delete", lambda name: done.append(("delete", name)))
+    monkeypatch.setattr(serve, "shutdown", lambda: done.append(("delete all", None)))
+    monkeypatch.setenv("RAY_ADDRESS", "ray.example.com:6379")
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        run_on_ray(OPEN, host="127.0.0.1", port=PORT)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert done == [
+        ("init", "local"),
+        ("run", "specprefill"),
+        ("delete", "specprefill"),
+        ("disconnect", None),
+    ]
 
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

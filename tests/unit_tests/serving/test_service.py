@@ -523,7 +523,7 @@ class TestOperation:
     ) -> None:
         class Quoting(Waiting):
             def score_spans(self, query: str | None, texts: Sequence[str], *_: Any) -> Any:
-                raise OSError(f"{QUOTED} {texts} {query}")
+                raise OSError(query, *texts)
 
         caplog.set_level(logging.DEBUG, "specprefill_integrations")
         text = f"{QUOTED}. {TEXT}"
