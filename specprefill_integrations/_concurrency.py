@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -140,6 +140,39 @@ async def run_in_thread(work: Callable[[], ResultT]) -> ResultT:
     return await asyncio.wrap_future(_threads.submit(work_or_fail))
 
 
+class _LoopThread:
+    """An event loop in a thread of its own, for synchronous callers of asynchronous code."""
+
+    def __init__(self) -> None:
+        """Start without a thread: at first, and in a forked process."""
+        self._lock = threading.Lock()
+        self._former: object = getattr(self, "_loop", None)  # alive, as asyncio warns otherwise
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Run work with the context variables of the caller, and wait for it."""
+        answer = asyncio.run_coroutine_threadsafe(work, self._started())
+        try:
+            return answer.result()
+        finally:
+            answer.cancel()  # if waiting was interrupted
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(
+                    target=self._loop.run_forever, name="specprefill-loop", daemon=True
+                ).start()
+            return self._loop
+
+
+def run_on_loop(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run asynchronous work in another thread, and wait for it."""
+    return _loop_thread.run(work)
+
+
+_loop_thread = _LoopThread()
 _threads = _DaemonThreads()
 
 
@@ -150,6 +183,7 @@ def _after_fork() -> None:
     for lock in list(_all_locks):
         lock._renew()  # noqa: SLF001 - the module's own class
     _DaemonThreads.__init__(_threads)
+    _LoopThread.__init__(_loop_thread)
 
 
 if hasattr(os, "register_at_fork"):  # Windows cannot fork

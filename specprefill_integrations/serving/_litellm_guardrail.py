@@ -101,7 +101,7 @@ class SpecPrefillGuardrail(CustomGuardrail):  # type: ignore[misc] # litellm is 
             api_base, api_key=api_key, max_retries=_MAX_RETRIES, max_connections=_MAX_CONNECTIONS
         )
         self._issued: TTLCache[str, frozenset[str]] = TTLCache(_MAX_REQUESTS, _REMEMBERED_SECONDS)
-        self._failures = FailureLog()
+        self._failures = FailureLog(types_only=True)
 
     async def apply_guardrail(
         self,
@@ -116,6 +116,19 @@ class SpecPrefillGuardrail(CustomGuardrail):  # type: ignore[misc] # litellm is 
             Other inputs, with a list of as many rows; the very same inputs where no row changes,
             since LiteLLM takes any others for a change and writes all rows anew.
         """
+        try:
+            return await self._applied(inputs, request_data, input_type, logging_obj)
+        except Exception as error:  # noqa: BLE001 - no failure of ours may block a request
+            self._failures.add(logger, "A request goes on as it came", "failed", error)
+            return inputs
+
+    async def _applied(
+        self,
+        inputs: Mapping[str, Any],
+        request_data: dict[str, Any],
+        input_type: str,
+        logging_obj: object,
+    ) -> Mapping[str, Any]:
         rows = inputs.get("structured_messages") or []
         if input_type != "request" or not any(row.get("role") == "tool" for row in rows):
             return inputs
@@ -232,7 +245,7 @@ class SpecPrefillGuardrail(CustomGuardrail):  # type: ignore[misc] # litellm is 
                     f"v1/originals/{reference}", None, OriginalAnswer, self._seconds
                 )
                 text = answer.text
-            except SpecPrefillError as error:
+            except Exception as error:  # noqa: BLE001 - the model is told that it is not there
                 self._failures.add(logger, "An original was not recalled", "failed", error)
         return answer_recall(
             words,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import time
 from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -13,7 +11,7 @@ from weakref import WeakKeyDictionary
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
+from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread, run_on_loop
 from specprefill_integrations._deadline import Deadline
 from specprefill_integrations._visible import visible
 from specprefill_integrations.errors import (
@@ -28,11 +26,14 @@ AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 _CONNECT_SECONDS = 5.0
 _FIRST_WAIT_SECONDS = 0.1
+_MAX_WAIT_SECONDS = 60.0
 _MAX_MESSAGE_CHARS = 200
 
 _OK = 200
 _FAILED = 500
+_UNAVAILABLE = 503
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
+_LATE_OR_BUSY = (DeadlineExceededError, EngineBusyError)
 _BUSY = frozenset({"overloaded", "queue_full", "too_many_calls"})
 
 
@@ -69,7 +70,7 @@ class _Call:
         return httpx.Timeout(left, connect=connect)
 
 
-Reply = httpx.Response | httpx.TransportError
+Reply = httpx.Response | httpx.RequestError
 
 
 class ServiceClient:
@@ -98,7 +99,6 @@ class ServiceClient:
         )
         self._breaker = CircuitBreaker()
         self._lock = ForkSafeLock()
-        self._client: tuple[int, httpx.Client] | None = None
         self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
             WeakKeyDictionary()
         )
@@ -124,15 +124,8 @@ class ServiceClient:
             ScoringServiceError: The service cannot be reached, refused the call, or answered
                 something else.
         """
-        call = _Call(path, _written(request), Deadline.after(deadline_seconds))
-        for retry in range(self._max_retries + 1):
-            self._check_breaker()
-            reply = self._try(call)
-            wait = self._wait(reply, retry, call.deadline)
-            if wait is None:
-                return _parsed(reply, answer)
-            time.sleep(wait)
-        raise _error_of(reply, call.deadline)
+        # Not by `httpx.Client`: its time limits hold for each read, not for an answer.
+        return run_on_loop(self.acall(path, request, answer, deadline_seconds))
 
     async def acall(
         self,
@@ -151,29 +144,20 @@ class ServiceClient:
         call = _Call(path, await run_in_thread(lambda: _written(request)), deadline)
         for retry in range(self._max_retries + 1):
             self._check_breaker()
-            reply = await self._atry(call)
+            reply = await self._try(call)
             wait = self._wait(reply, retry, deadline)
             if wait is None:
                 return _parsed(reply, answer)
             await asyncio.sleep(wait)
         raise _error_of(reply, deadline)
 
-    def _try(self, call: _Call) -> Reply:
+    async def _try(self, call: _Call) -> Reply:
         headers, timeout = call.headers, call.timeout
         try:
-            return self._opened().request(
+            return await self._opened().request(
                 call.method, call.path, content=call.body, headers=headers, timeout=timeout
             )
-        except httpx.TransportError as error:
-            return error
-
-    async def _atry(self, call: _Call) -> Reply:
-        headers, timeout = call.headers, call.timeout
-        try:
-            return await self._aopened().request(
-                call.method, call.path, content=call.body, headers=headers, timeout=timeout
-            )
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             return error
 
     def _check_breaker(self) -> None:
@@ -188,7 +172,7 @@ class ServiceClient:
             Exception: There is no other try; see `call`.
         """
         status = reply.status_code if isinstance(reply, httpx.Response) else None
-        self._breaker.note(succeeded=status is not None and status < _FAILED)
+        self._breaker.note(succeeded=not _has_failed(reply))
         if status == _OK:
             return None
         may_help = status is None or status in _TRY_AGAIN
@@ -200,17 +184,7 @@ class ServiceClient:
             raise _error_of(reply, deadline)
         return wait
 
-    def _opened(self) -> httpx.Client:
-        """Return the client of this process."""
-        with self._lock:
-            if self._client is None or self._client[0] != os.getpid():
-                client = httpx.Client(
-                    base_url=self._url, headers=self._headers, limits=self._limits
-                )
-                self._client = os.getpid(), client
-            return self._client[1]
-
-    def _aopened(self) -> httpx.AsyncClient:
+    def _opened(self) -> httpx.AsyncClient:
         """Return the client of this event loop."""
         loop = asyncio.get_running_loop()
         with self._lock:
@@ -222,10 +196,7 @@ class ServiceClient:
 
     def close(self) -> None:
         """Close the connections of synchronous calls."""
-        with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client[1].close()
+        run_on_loop(self.aclose())
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
@@ -236,7 +207,16 @@ class ServiceClient:
 
 
 def _written(request: BaseModel | None) -> bytes | None:
-    return None if request is None else request.model_dump_json().encode()
+    """Write a request.
+
+    Raises:
+        ScoringServiceError: JSON cannot hold it: a text has a lone surrogate.
+    """
+    try:
+        return None if request is None else request.model_dump_json().encode()
+    except ValueError as error:  # of pydantic, or of UTF-8; its message quotes the text
+        msg = "The request cannot be written as JSON."
+        raise ScoringServiceError(msg) from error
 
 
 def _parsed(reply: Reply, answer: type[AnswerT]) -> AnswerT:
@@ -258,15 +238,31 @@ def _retry_after(reply: Reply) -> float | None:
     if not isinstance(reply, httpx.Response):
         return None
     written = reply.headers.get("Retry-After", "")
-    return float(written) if written.isascii() and written.isdecimal() else None
+    if not (written.isascii() and written.isdecimal()):
+        return None
+    return min(float(written), _MAX_WAIT_SECONDS)
+
+
+def _has_failed(reply: Reply) -> bool:
+    """Return True for a service that is broken or away, not for one that has too much to do."""
+    if not isinstance(reply, httpx.Response):
+        return True
+    if reply.status_code == _UNAVAILABLE and "Retry-After" in reply.headers:
+        return False
+    return reply.status_code >= _FAILED and not isinstance(_problem_of(reply), _LATE_OR_BUSY)
 
 
 def _error_of(reply: Reply, deadline: Deadline) -> Exception:
     """Return the error of a call that failed."""
-    if isinstance(reply, httpx.TransportError):
+    if isinstance(reply, httpx.RequestError):
         if isinstance(reply, httpx.TimeoutException) and deadline.seconds_left() == 0:
             return deadline.exceeded()
-        return ScoringServiceError(f"No connection to the scoring service: {_named(reply)}")
+        return ScoringServiceError(f"No answer from the scoring service: {_named(reply)}")
+    return _problem_of(reply)
+
+
+def _problem_of(reply: httpx.Response) -> Exception:
+    """Return the error that a service answered."""
     try:
         problem = ProblemAnswer.model_validate_json(reply.content).error
     except ValidationError:

@@ -322,3 +322,35 @@ class TestResponses:
         reply = proxy.ask("/v1/responses", "own", **responses(RECALL))
         assert reply.json()["output"][0]["content"][0]["text"] == ANSWER
         assert TEXT in json.dumps(proxy.asked[1]["input"])
+
+
+FAILING = """
+import asyncio
+from specprefill_integrations.serving import SpecPrefillGuardrail
+
+async def fail(*_):
+    raise RuntimeError("odd")
+
+async def main():
+    guardrail = SpecPrefillGuardrail(api_base="http://127.0.0.1:9", guardrail_name="a")
+    guardrail._client.acall = fail
+    for rows in ([{"role": "tool", "content": "x"}], [{"role": "tool", "content": "\\ud800"}], [7]):
+        inputs = {"structured_messages": rows}
+        assert await guardrail.apply_guardrail(inputs, {}, "request") is inputs
+    reference = "0123456789ab"
+    assert await guardrail._recall({"reference": reference}, frozenset([reference]))
+
+asyncio.run(main())
+"""
+
+
+def test_no_failure_blocks_a_request() -> None:
+    folder = str(Path(__file__).parents[2])
+    done = subprocess.run(  # noqa: S603 - what the variable names
+        [PYTHON, "-c", FAILING],
+        env={**os.environ, "PYTHONPATH": folder, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import os
 import pickle
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -23,7 +24,7 @@ from specprefill_integrations.errors import (
     EngineBusyError,
     ScoringServiceError,
 )
-from specprefill_integrations.serving import ApiKeys, RemoteScorer
+from specprefill_integrations.serving import ApiKeys, RemoteScorer, _service_client
 from specprefill_integrations.serving._circuit_breaker import CircuitBreaker
 from specprefill_integrations.testing import KeywordScorer
 from tests.tiny_models import tiny_model, tiny_tokenizer
@@ -213,6 +214,81 @@ class TestFailures:
                     scorer.score_spans(*ONE_SPAN)
         assert len(asked) == 5
 
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            (503, {"Retry-After": "60"}, problem("overloaded")),
+            (503, {"Retry-After": "60"}, b"Ray's proxy"),
+            (503, {}, problem("queue_full")),
+            (504, {}, problem("deadline_exceeded")),
+        ],
+    )
+    def test_a_service_that_is_busy_is_asked_again(self, answer: Answer) -> None:
+        with (
+            answering(lambda n: answer if n < 9 else GOOD) as (url, asked),
+            calling(url, max_retries=0) as scorer,
+        ):
+            for _ in range(8):
+                with pytest.raises((EngineBusyError, DeadlineExceededError, ScoringServiceError)):
+                    scorer.score_spans(*ONE_SPAN)
+            assert scorer.score_spans(*ONE_SPAN) == [[0.5]]
+        assert len(asked) == 9
+
+    @pytest.mark.parametrize("seconds", ["9" * 400, "9" * 5_000, "86400"])
+    def test_a_service_cannot_ask_for_an_endless_wait(
+        self, seconds: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_service_client, "_MAX_WAIT_SECONDS", 0.01)
+        first = (503, {"Retry-After": seconds}, b"")
+        with answering(lambda n: first if n == 1 else GOOD) as (url, asked):
+            scorer = RemoteScorer(url, deadline_seconds=None)
+            assert scorer.score_spans(*ONE_SPAN) == [[0.5]]
+            scorer.close()
+        assert len(asked) == 2
+
+    @pytest.mark.parametrize("part", ["headers", "body"])
+    def test_a_service_that_drips_meets_the_deadline(self, part: str) -> None:
+        stopped = threading.Event()
+
+        def drip(listener: socket.socket) -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                if part == "body":
+                    connection.sendall(b"Content-Length: 9999\r\n\r\n")
+                while not stopped.wait(0.05):
+                    connection.sendall(b"a")
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+            thread.start()
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            with calling(url, deadline_seconds=0.4, max_retries=0) as scorer:
+                started = time.monotonic()
+                with pytest.raises(DeadlineExceededError):
+                    scorer.score_spans(*ONE_SPAN)
+                assert time.monotonic() - started < 3
+            stopped.set()
+            thread.join()
+
+    def test_an_answer_that_cannot_be_decoded_is_a_failure(self) -> None:
+        answer = (200, {"Content-Encoding": "gzip"}, b"not gzip")
+        with (
+            answering(lambda _: answer) as (url, _),
+            calling(url, max_retries=0) as scorer,
+            pytest.raises(ScoringServiceError),
+        ):
+            scorer.score_spans(*ONE_SPAN)
+
+    def test_a_text_that_json_cannot_hold_is_passed_through(self, url: str) -> None:
+        with calling(url) as scorer:
+            with pytest.raises(ScoringServiceError):
+                scorer.score_spans("a", ["\ud800"], [[Span(0, 1)]])
+            text = "\ud800 " + TEXTS[0]
+            result = ContextCompressor(scorer).compress(text, QUERY, budget=BUDGET)
+        assert (result.text, result.skipped_because) == (text, "service_unavailable")
+
     async def test_a_service_that_is_down_leaves_the_text_whole(self) -> None:
         with socket.socket() as bound:  # nobody listens
             bound.bind(("127.0.0.1", 0))
@@ -252,6 +328,21 @@ class TestFailures:
     def test_an_address_is_one_of_http(self, wrong: str) -> None:
         with pytest.raises(ValueError, match="url"):
             RemoteScorer(wrong)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_process_calls_too(remote: RemoteScorer) -> None:
+    asked = ("a", ["b"], [[Span(0, 1)]])
+    expected = remote.score_spans(*asked)
+    child = os.fork()
+    if not child:
+        try:
+            os._exit(0 if remote.score_spans(*asked) == expected else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert remote.score_spans(*asked) == expected
 
 
 def test_tokens_of_short_texts_are_asked_for_once() -> None:
