@@ -21,6 +21,7 @@ import pydantic_core
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations._deadline import Deadline
 from specprefill_integrations.pipeline._failures import places_of
 from specprefill_integrations.serving._api_keys import ApiKeys
@@ -36,7 +37,7 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _JSON = re.compile(r"application/(?:json|[\w.-]{1,60}\+json)\s*(?:;|$)", re.IGNORECASE)
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_PARSED_ON_THE_LOOP = 100_000
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CLIENT_GONE = 499  # as nginx logs it; nobody receives it
 
@@ -109,7 +110,7 @@ class Admission:
             self._note(exchange)
 
     async def _handle(self, exchange: _Exchange, headers: Headers, receive: Receive) -> None:
-        if exchange.scope["path"] in OPEN_PATHS:
+        if _path(exchange.scope) in OPEN_PATHS:
             await self._app(exchange.scope, receive, exchange.send)
             return
         tenant = self._tenant(headers)
@@ -205,7 +206,7 @@ class Admission:
             body = await asyncio.wait_for(_read(receive, most), self._limits.body_seconds)
         except asyncio.TimeoutError:
             raise Problem(408, "body_too_slow", "The body took too long to arrive.") from None
-        _check_surrogates(body)
+        await _check_json(body)
         return body
 
     async def _run(
@@ -237,13 +238,31 @@ class Admission:
                 raise
 
 
-def _check_surrogates(body: bytes) -> None:
-    """Refuse lone surrogates, which Python's JSON reader lets through and no answer can hold."""
-    if _SURROGATE.search(body):
-        try:
-            pydantic_core.from_json(body)
-        except ValueError:
-            raise Problem(400, "malformed_request", "The body is not JSON.") from None
+async def _check_json(body: bytes) -> None:
+    """Refuse what Python's JSON reader lets through: other encodings, lone surrogates, infinity."""
+    try:
+        if len(body) > _PARSED_ON_THE_LOOP:
+            await run_in_thread(lambda: _parse(body))
+        else:
+            _parse(body)
+    except ValueError:
+        raise Problem(400, "malformed_request", "The body is not JSON.") from None
+
+
+def _parse(body: bytes) -> None:
+    """Read a body, if there is one.
+
+    Raises:
+        ValueError: It is not JSON in UTF-8.
+    """
+    if body:
+        pydantic_core.from_json(body, allow_inf_nan=False)
+
+
+def _path(scope: Scope) -> str:
+    """Return the path within the application, which may be mounted under another."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
 async def _read(receive: Receive, most_bytes: int) -> bytes:

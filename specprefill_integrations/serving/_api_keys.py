@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ _LOOK_SECONDS = 1.0
 KEYS = "SPECPREFILL_API_KEYS"
 """The environment variable with keys, comma-separated, each as `KEY` or `TENANT:KEY`."""
 
+_COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 _MIN_KEY_CHARS = 8
 _TENANT_CHARS = 16
 
@@ -43,15 +45,16 @@ class ApiKeys:
 
         Args:
             keys: The keys.
-            file: A file with a key per line; `#` starts a comment. It is read again when it
-                changes; as long as it cannot be read, or has no key, the former keys hold.
+            file: A file with a key per line; `#` starts a comment at the start of a line and after
+                white space. It is read again when it changes; as long as it cannot be read, or has
+                no key, the former keys hold.
             clock: Returns the time in seconds.
 
         Raises:
             OSError: The file cannot be read.
-            ValueError: There is no key, or one is shorter than 8 characters.
+            ValueError: There is no key, one is shorter than 8 characters, or one is there twice.
         """
-        self._given = dict(map(_entry, keys))
+        self._given = _unique(map(_entry, keys))
         self._file = None if file is None else Path(file)
         self._clock = clock
         self._version: tuple[int, ...] = ()
@@ -59,7 +62,7 @@ class ApiKeys:
         self._tenants: Mapping[bytes, str] = self._given
         if self._file is not None:
             self._version = _version(self._file)
-            self._tenants = {**self._given, **_read(self._file)}
+            self._tenants = _unique([*self._given.items(), *_read(self._file)])
         if not self._tenants:
             msg = "There is no key."
             raise ValueError(msg)
@@ -77,13 +80,14 @@ class ApiKeys:
             version = _version(self._file)
             if version == self._version:
                 return
-            found = _read(self._file)
+            found = _unique(_read(self._file))
+            tenants = _unique([*self._given.items(), *found.items()])
         except (OSError, ValueError) as error:
             logger.error("The file of keys cannot be read: %s", type(error).__name__)  # noqa: TRY400 - a traceback could quote it
             return
         self._version = version
         if found:
-            self._tenants = {**self._given, **found}
+            self._tenants = tenants
             logger.info("The file of keys has changed: %d keys", len(self._tenants))
         else:
             logger.error("The file of keys has no key; the former keys hold")
@@ -94,21 +98,36 @@ def given_keys(file: Path | None) -> ApiKeys | None:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: There is no key, or one is too short.
+        ValueError: There is no key, one is too short, or one is there twice.
     """
     given = [key.strip() for key in os.environ.get(KEYS, "").split(",") if key.strip()]
     return ApiKeys(given, file=file) if given or file is not None else None
 
 
-def _read(file: Path) -> dict[bytes, str]:
-    return dict(_entries(file.read_text("utf-8")))
+def _read(file: Path) -> list[tuple[bytes, str]]:
+    return list(_entries(file.read_text("utf-8")))
 
 
 def _entries(text: str) -> Iterator[tuple[bytes, str]]:
     for line in text.splitlines():
-        key = line.split("#", maxsplit=1)[0].strip()
+        key = _COMMENT.sub("", line, count=1).strip()
         if key:
             yield _entry(key)
+
+
+def _unique(entries: Iterable[tuple[bytes, str]]) -> dict[bytes, str]:
+    """Return the tenants by the digests of their keys.
+
+    Raises:
+        ValueError: A key is there twice.
+    """
+    tenants: dict[bytes, str] = {}
+    for digest, tenant in entries:
+        if digest in tenants:
+            msg = f"A key of {tenants[digest]!r:.99} is there twice."
+            raise ValueError(msg)
+        tenants[digest] = tenant
+    return tenants
 
 
 def _entry(written: str) -> tuple[bytes, str]:
@@ -117,7 +136,7 @@ def _entry(written: str) -> tuple[bytes, str]:
     Raises:
         ValueError: The key is too short.
     """
-    tenant, _, key = written.strip().rpartition(":")
+    tenant, key = (part.strip() for part in written.rpartition(":")[::2])
     if len(key) < _MIN_KEY_CHARS:
         msg = f"A key must have at least {_MIN_KEY_CHARS} characters; got {len(key)}."
         raise ValueError(msg)

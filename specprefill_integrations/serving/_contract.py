@@ -129,6 +129,9 @@ class ToolResultFields(_Request):
     )
 
 
+_OF_MESSAGES = ("tools", "query_from", "min_tokens", "exclude_tools")
+
+
 class CompressRequest(ToolResultFields):
     """Documents, which share one budget, or a conversation, each of whose tool results has it."""
 
@@ -149,9 +152,11 @@ class CompressRequest(ToolResultFields):
         if (self.documents is None) == (self.messages is None):
             msg = "give either documents or messages"
             raise ValueError(msg)
-        if self.messages is None and self.tools is not None:
-            msg = "tools belong to messages"
-            raise ValueError(msg)
+        if self.messages is None:
+            for name in _OF_MESSAGES:
+                if name in self.model_fields_set:
+                    msg = f"{name} belongs to messages"
+                    raise ValueError(msg)
         return self
 
 

@@ -1,4 +1,4 @@
-"""Whether an engine answers: a busy one does, as long as it gets on."""
+"""Health of an engine: it is asked to score a text, and may be busy as long as it gets on."""
 
 from __future__ import annotations
 

@@ -31,8 +31,6 @@ _OF_ENGINE = (
     (EngineClosedError, 503, "shutting_down", "The service is ending."),
 )
 _MAX_DETAILS = 20
-
-# Everything of a `loc` but places and names of our own fields is the caller's.
 _MAX_FIELD_CHARS = 80
 
 
@@ -123,12 +121,13 @@ def _invalid(error: RequestValidationError) -> Problem:
     found = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
         return Problem(400, "malformed_request", "The body is not JSON.")
-    details = [ProblemDetail(field=_field(one["loc"]), message=_message(one)) for one in found]
+    details = [ProblemDetail(field=_field(one), message=_message(one)) for one in found]
     return Problem(422, "invalid_request", "Some fields are wrong.", details=details)
 
 
-def _field(loc: Sequence[Any]) -> str:
-    """Write the place of a field; without lone surrogates, which no answer can hold."""
+def _field(one: Mapping[str, Any]) -> str:
+    """Write the place of a field; the name of one that is not ours is the caller's own text."""
+    loc = one["loc"][:-1] if one["type"] == "extra_forbidden" else one["loc"]
     written = ".".join(map(str, loc[1:] if len(loc) > 1 else loc))
     return written[:_MAX_FIELD_CHARS].encode("ascii", "replace").decode("ascii")
 

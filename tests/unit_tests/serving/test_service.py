@@ -18,11 +18,13 @@ import pytest
 pytest.importorskip("prometheus_client", reason="needs the extra `serve`")
 
 import httpx
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from specprefill_integrations import Budget, ContextCompressor, Span
 from specprefill_integrations.originals import InMemoryOriginals, OriginalStore
 from specprefill_integrations.scoring._span_scorer import SpanScorer
-from specprefill_integrations.serving import ApiKeys, ServiceLimits, TenantOriginals
+from specprefill_integrations.serving import ApiKeys, ServiceLimits, TenantOriginals, build_app
 from specprefill_integrations.serving._server import TimedProtocol
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.serving.running import serving
@@ -274,8 +276,21 @@ MALFORMED: list[tuple[bytes, int]] = [
     (b"[1, 2]", 422),
     (b'"text"', 422),
     (b'{"a": 1' + b"0" * 5_000 + b"}", 400),
-    (b'{"budget": {"keep_fraction": NaN}, "documents": []}', 422),
+    (b'{"budget": {"keep_fraction": NaN}, "documents": []}', 400),
     (b'{"budget": {"keep_fraction": 1e999}, "documents": []}', 422),
+    (b'{"budget": {"keep_fraction": Infinity}, "documents": []}', 400),
+    (b'{"budget": {"max_tokens": 5}, "messages": [{"role": "user", "x": NaN}]}', 400),
+    (b'{"budget": {"max_tokens": 5}, "messages": [{"role": "user", "x": -Infinity}]}', 400),
+    (b'{"budget": {"max_tokens": 5}, "documents": [{"text": "\xed\xa0\x80"}]}', 400),
+    (b'{"budget": {"max_tokens": 5}, "documents": [{"text": "\xff"}]}', 400),
+    ('{"budget": {"max_tokens": 5}, "documents": []}'.encode("utf-16"), 400),
+    ('{"budget": {"max_tokens": 5}, "documents": []}'.encode("utf-32-le"), 400),
+    (b'{"budget": {"max_tokens": 5}, "documents": [], "a secret of the caller": 1}', 422),
+    (b'{"budget": {"max_tokens": 5, "a secret of the caller": 1}, "documents": []}', 422),
+    (b'{"budget": {"max_tokens": 5}, "documents": [], "query_from": "tool_call"}', 422),
+    (b'{"budget": {"max_tokens": 5}, "documents": [], "min_tokens": 500}', 422),
+    (b'{"budget": {"max_tokens": 5}, "documents": [], "exclude_tools": []}', 422),
+    (b'{"budget": {"max_tokens": 5}, "documents": [], "tools": null}', 422),
     (b'{"budget": {"keep_fraction": 2}, "documents": []}', 422),
     (b'{"budget": {}, "documents": []}', 422),
     (b'{"budget": {"max_tokens": 5}}', 422),
@@ -410,7 +425,40 @@ class TestKeys:
             now[0] += 2 + number
             assert keys.tenant_of("newer-key") == "a"
 
-    @pytest.mark.parametrize("keys", [[], ["short"], ["tenant:short"]])
+    def test_a_key_is_what_stands_there(self, tmp_path: Path) -> None:
+        file = tmp_path / "keys"
+        file.write_text("# keys\n  # more\na : key-#1-with # a comment\nb:second-key#\t# x\n")
+        keys = ApiKeys([" c : third-key "], file=file)
+        found = [keys.tenant_of(key) for key in ("key-#1-with", "second-key#", "third-key")]
+        assert found == ["a", "b", "c"]
+
+    def test_a_key_belongs_to_one_tenant(self, tmp_path: Path) -> None:
+        file = tmp_path / "keys"
+        file.write_text("a:a-valid-key\nb:a-valid-key\n")
+        for given, path in ((["a:a-valid-key", "a-valid-key"], None), ([], file)):
+            with pytest.raises(ValueError, match="twice"):
+                ApiKeys(given, file=path)
+        file.write_text("a:a-valid-key\n")
+        with pytest.raises(ValueError, match="twice"):
+            ApiKeys(["b:a-valid-key"], file=file)
+
+    @pytest.mark.parametrize("prefix", ["/larger", "/a/b"])
+    @pytest.mark.parametrize("is_mounted", [True, False])
+    def test_open_paths_are_open_under_a_prefix(self, prefix: str, *, is_mounted: bool) -> None:
+        app = build_app(ContextCompressor(KeywordScorer()), api_keys=ApiKeys(["a-valid-key"]))
+        if is_mounted:
+            outer = FastAPI()
+            outer.mount(prefix, app)
+            client = TestClient(outer)
+        else:
+            client = TestClient(app, root_path=prefix)
+        at = prefix if is_mounted else ""
+        for path in ("healthz", "readyz", "metrics"):
+            assert client.get(f"{at}/{path}").status_code == 200
+        assert client.post(f"{at}/v1/tokens", json={"texts": []}).status_code == 401
+        assert client.get(f"{at}/healthz/metrics").status_code == 401
+
+    @pytest.mark.parametrize("keys", [[], ["short"], ["tenant:short"], ["tenant:  short  "]])
     def test_unsafe_keys_are_refused(self, keys: list[str]) -> None:
         with pytest.raises(ValueError, match="key"):
             ApiKeys(keys)
