@@ -21,6 +21,7 @@ from specprefill_integrations.pipeline._token_counting import (
     count_changed,
     count_each,
 )
+from specprefill_integrations.pipeline._unit_costs import TokenEstimate
 from specprefill_integrations.splitting._finer import split_words
 from specprefill_integrations.types import CountTokens, Span, Unit
 
@@ -265,9 +266,10 @@ class BudgetFitter:
         trial = with_needs(units, [index]).union(kept)
         spans = self._spans(units, (i for i in trial if units[i].document == number))[number]
         text = self.documents[number].rendered(spans)
-        return Fitted(
-            spans, text, count_changed(self.count_tokens, before.text, before.tokens, text)
-        )
+        count = self.count_tokens
+        if isinstance(count, TokenEstimate):
+            count = count.of(number)
+        return Fitted(spans, text, count_changed(count, before.text, before.tokens, text))
 
     def _last_that_fits(self, grown: list[list[Fitted]], token_limit: int) -> list[Fitted]:
         """Count long texts whole, and return the last state that fits; the first one does."""
@@ -279,7 +281,7 @@ class BudgetFitter:
                 for number, (old, new) in enumerate(zip(grown[0], rendered, strict=True))
                 if new is not old and len(new.text) > LONG_CHARS
             ]
-            tokens = count_each(self.count_tokens, [rendered[number].text for number in changed])
+            tokens = self._counted({number: rendered[number].text for number in changed})
             for number, counted in zip(changed, tokens, strict=True):
                 rendered[number] = replace(rendered[number], tokens=counted)
             if _total(rendered) <= token_limit:
@@ -337,10 +339,17 @@ class BudgetFitter:
 
     def _render_spans(self, kept: Mapping[int, tuple[Span, ...]]) -> list[Fitted]:
         """Render and count some documents, in the order of `kept`."""
-        written = [self.documents[number].rendered(spans) for number, spans in kept.items()]
-        tokens = count_each(self.count_tokens, written)
-        found = zip(kept.values(), written, tokens, strict=True)
+        written = {n: self.documents[n].rendered(spans) for n, spans in kept.items()}
+        found = zip(kept.values(), written.values(), self._counted(written), strict=True)
         return [Fitted(*document) for document in found]
+
+    def _counted(self, texts: Mapping[int, str]) -> list[int]:
+        """Count texts by the number of the document that each is made of."""
+        estimate = self.count_tokens
+        if not isinstance(estimate, TokenEstimate):
+            return count_each(estimate, [*texts.values()])
+        measured = count_each(estimate.measure, [*texts.values()])
+        return [estimate.of(n).scaled(one) for n, one in zip(texts, measured, strict=True)]
 
 
 def _near(token_limit: int) -> int:

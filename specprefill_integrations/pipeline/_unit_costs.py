@@ -27,6 +27,15 @@ class TokenEstimate:
     ratio: float
     """The caller's tokens of some texts / the measure of the same texts."""
 
+    weights: tuple[float, ...] = ()
+    """The ratio of each document alone / `ratio`; empty: all have the same."""
+
+    def of(self, document: int) -> TokenEstimate:
+        """Return the estimate for texts made of one document."""
+        if not self.weights:
+            return self
+        return TokenEstimate(self.measure, self.ratio * self.weights[document])
+
     def __call__(self, texts: Sequence[str]) -> list[int]:
         """Estimate the tokens of each text."""
         return [*map(self.scaled, self.measure(texts))]

@@ -32,6 +32,22 @@ def with_overhead(text: str) -> int:
     return len(text) // 3 + 7
 
 
+def dear_gaps(text: str) -> int:
+    return pieces(text) + 30 * text.count("…")
+
+
+def dear_digits(text: str) -> int:
+    return words(text) + 5 * sum(character.isdigit() for character in text)
+
+
+def dear_lines(text: str) -> int:
+    return words(text) + 12 * text.count("\n")
+
+
+def dear_brackets(text: str) -> int:
+    return pieces(text) + 6 * sum(character in "[](){}…" for character in text)
+
+
 def compressed(
     count: Callable[[str], int], kind: Kind, chars: int, budget: Budget, texts: int = 1
 ) -> tuple[list[str], int, int]:
@@ -63,6 +79,52 @@ def test_a_counter_is_asked_four_times_and_the_limit_is_used(
     assert calls <= 4
     assert count(text) == tokens
     assert 0.85 * limit < tokens <= limit
+
+
+@pytest.mark.parametrize("count", [dear_gaps, dear_digits, dear_lines, dear_brackets])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("part", [3, 5])
+def test_a_counter_with_dear_characters_is_asked_as_often(
+    count: Callable[[str], int], kind: Kind, part: int
+) -> None:
+    """What is kept has more of them than the text, or fewer."""
+    limit = count(sample_text(kind, 8_000)) // part
+    [text], tokens, calls = compressed(count, kind, 8_000, Budget(max_tokens=limit))
+    assert calls <= 4
+    assert count(text) == tokens
+    assert 0.75 * limit < tokens <= limit
+
+
+@pytest.mark.parametrize("dear", [1, 4])
+@pytest.mark.parametrize("chars", [1_500, 9_000])
+@pytest.mark.parametrize("others", [["prose"], ["prose", "log"]])
+def test_texts_in_several_scripts_are_asked_about_as_often(
+    dear: int, chars: int, others: list[Kind]
+) -> None:
+    def count(text: str) -> int:
+        return pieces(text) + dear * sum(character >= "\u2e80" for character in text)
+
+    asked = []
+    sentence = (
+        "数据库连接在三秒后超时，因此服务重新启动了进程。请求的令牌已经过期，用户必须再次登录。"
+    )
+    chinese = "".join(f"第{number}次：{sentence}" for number in range(chars // len(sentence)))
+    texts = [chinese, *(sample_text(kind, chars) for kind in others)]
+    limit = sum(map(count, texts)) // 4
+    compressor = ContextCompressor(
+        KeywordScorer(),
+        count_tokens=lambda text: asked.append(text) or count(text),
+        on_error="raise",
+    )
+    found = compressor.compress_documents(
+        texts,
+        QUESTION,
+        budget=Budget(max_tokens=limit),
+        hints=[TextHint(kind="prose")] * len(texts),
+    )
+    assert len(asked) <= 4 * len(texts)
+    assert sum(count(one.text) for one in found) == sum(one.kept_tokens for one in found)
+    assert 0.75 * limit < sum(one.kept_tokens for one in found) <= limit
 
 
 @pytest.mark.parametrize("kind", KINDS)
