@@ -22,7 +22,8 @@ TokenScores = list[tuple[Span, float]]
 class TokenHeatRecorder(ScorerWrapper):
     """Wrapper of a scorer that also scores every token, and records these scores.
 
-    The draft still reads each text once, and the scores of units do not change.
+    The draft still reads each text once, and the scores of units do not change, except that
+    with `prefilter=` other stretches may be read.
     """
 
     def __init__(self, scorer: SpanScorer) -> None:

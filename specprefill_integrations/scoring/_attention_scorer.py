@@ -19,7 +19,6 @@ from specprefill_integrations.scoring._draft_layers import layers_needed
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
 from specprefill_integrations.scoring._languages import language_warnings
-from specprefill_integrations.scoring._prefilter import word_scores
 from specprefill_integrations.scoring._profiles import ReadoutProfile
 from specprefill_integrations.scoring._prompt_reader import PromptReader
 from specprefill_integrations.scoring._score_calibration import ScoreCalibration
@@ -29,7 +28,7 @@ from specprefill_integrations.scoring._span_scorer import (
     Slices,
     SpanScorer,
 )
-from specprefill_integrations.scoring._window_reading import WindowReader, finished
+from specprefill_integrations.scoring._window_reading import ReadSpans, WindowReader, finished
 from specprefill_integrations.scoring.readouts import (
     CalibratedDifferenceReadout,
     Readout,
@@ -75,10 +74,11 @@ class ReadingPlan:
     Encoders, and drafts with layers that keep no keys (state-space, linear), keep nothing."""
 
     prefilter: Share | None = None
-    """Share of the tokens that the draft reads, at least 512: those that match the question's
-    words best. The others rank behind them, by their words. All is read without a question, and if
-    fewer than half of its words occur in the texts. What is kept of windows serves another
-    question only where the same parts are read. None: the draft reads all."""
+    """Share of the tokens that the draft reads, or 512 tokens if that is more: stretches of about
+    100 tokens that match the question's words best. The others rank behind them, by their words.
+    All is read without a question, and if fewer than half of its words occur in the texts. What is
+    kept of windows serves another question only where the same parts are read. Scores are not
+    calibrated then: there is no `Budget(target_recall=)`. None: the draft reads all."""
 
 
 @checked
@@ -115,13 +115,17 @@ class AttentionScorer(SpanScorer):
 
     @property
     def score_calibration(self) -> ScoreCalibration | None:
-        """That of the profile; None without one. See `SpanScorer.score_calibration`."""
+        """That of the profile; None without one, and with a prefilter, where it does not hold."""
+        if self.plan.prefilter is not None:
+            return None
         found = self._given
         return found.score_calibration if isinstance(found, ReadoutProfile) else None
 
     @property
     def may_be_calibrated(self) -> bool:
         """See `SpanScorer.may_be_calibrated`: the draft's own profile is not looked for here."""
+        if self.plan.prefilter is not None:
+            return False
         return self.readout is None or self.score_calibration is not None
 
     @cached_property
@@ -191,7 +195,7 @@ class AttentionScorer(SpanScorer):
             DraftModelUnsupportedError: The draft's attention cannot be read.
         """
         found = yield from self.window_reader.read(requests)
-        return [self._scores(request, *read) for request, read in zip(requests, found, strict=True)]
+        return [self._scores(request, read) for request, read in zip(requests, found, strict=True)]
 
     def read_spans(
         self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
@@ -212,7 +216,7 @@ class AttentionScorer(SpanScorer):
             DraftModelUnsupportedError: The draft's attention cannot be read.
         """
         [found] = finished(self.window_reader.read([ScoreRequest(query, texts, spans)]))
-        return found
+        return found.readings, found.is_read
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Count with the draft's tokenizer. See `SpanScorer.count_tokens`."""
@@ -260,21 +264,24 @@ class AttentionScorer(SpanScorer):
     def _tokenizer(self) -> DraftTokenizer:
         return DraftTokenizer(self.draft.tokenizer)
 
-    def _scores(
-        self, request: ScoreRequest, readings: SpanReadings, is_read: NDArray[np.bool_]
-    ) -> list[list[float]]:
+    def _scores(self, request: ScoreRequest, found: ReadSpans) -> list[list[float]]:
         """Compute the scores of a request's spans, text by text."""
-        scores = np.zeros(len(is_read))  # (spans,)
-        if is_read.any():
-            found = self.active_readout.score(readings)  # (read spans,)
+        scores = np.zeros(len(found.is_read))  # (spans,)
+        if found.is_read.any():
+            read = self.active_readout.score(found.readings)  # (read spans,)
             # A span without tokens gets the lowest score of all.
-            scores[:] = found.min()
-            scores[is_read] = found
-        if self.plan.prefilter is not None and self.scores_are_logarithms:
-            words = word_scores(replace(readings.matcher, units=None))  # (spans,)
-            scores[~is_read] += (words - words.max())[~is_read]
-        edges = np.cumsum([len(found) for found in request.spans])[:-1]  # (texts - 1,)
+            scores[:] = read.min()
+            scores[found.is_read] = read
+        if found.words is not None:
+            scores -= np.where(found.is_read, 0, self._below(found.words))
+        edges = np.cumsum([len(part) for part in request.spans])[:-1]  # (texts - 1,)
         return [part.tolist() for part in np.split(scores, edges)]
+
+    def _below(self, words: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute how far below what was read a span ranks by its words. Shape: (spans,)."""
+        below: NDArray[np.float64] = words.max() - words
+        # Of scores that are no logarithms, a difference says little: only the order is kept.
+        return below if self.scores_are_logarithms else 1e-9 * below
 
     @property
     def window_reader(self) -> WindowReader:

@@ -7,7 +7,8 @@ in other words than the text's does it say little, so then everything is read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,12 @@ from specprefill_integrations.scoring._lexical import LexicalMatcher
 from specprefill_integrations.scoring.readouts._linear import LinearReadout
 
 LEAST_TOKENS = 512
-"""So many tokens are always read."""
+"""Up to so many tokens are read whatever the share."""
 
-# Shorter units are read together with the next ones: the draft needs some context. With 16, recall
-# of nq at 10 % was 0.85 instead of 0.90.
-_PLACE_TOKENS = 96
+# Texts are read in stretches of at least so many tokens, if possible from the start of a unit to
+# that of another: the draft needs some context. With 16, recall of nq at 10 % was 0.85, not 0.90.
+_STRETCH_TOKENS = 96
+_LONGEST_STRETCH = 256
 
 # At least this share of the question's words must be known, else all is read. With questions in
 # another language than the texts, or about a task rather than a text, most are not.
@@ -50,51 +52,78 @@ def word_scores(matcher: LexicalMatcher) -> NDArray[np.float64]:
     return _WORDS.score_units(matcher.features(), matcher)
 
 
-def units_to_read(
-    matcher: LexicalMatcher, tokens: Sequence[NDArray[np.int64]], share: float
-) -> NDArray[np.bool_]:
-    """Choose the units that the draft reads.
+def tokens_to_read(
+    matcher: LexicalMatcher,
+    units: Sequence[NDArray[np.int64]],
+    lengths: Sequence[int],
+    scores: NDArray[np.float64],
+    share: float,
+) -> list[list[tuple[int, int]]] | None:
+    """Choose the tokens that the draft reads: the stretches with the best units that fit.
 
     Args:
         matcher: The units' words.
-        tokens: For each text, first token and end of each unit, in the order of the spans. Shape of
-            each: (units, 2).
-        share: Share of the units' tokens to be read, if that is at least `LEAST_TOKENS`.
+        units: For each text, first token and end of each unit, ascending, none within another.
+            Shape of each: (units, 2).
+        lengths: Tokens of each text.
+        scores: `word_scores` of all units. Shape: (units,).
+        share: Share of the tokens to be read; at least `LEAST_TOKENS`.
 
     Returns:
-        Which units are read, text after text. Shape: (units,).
+        For each text, first token and end of what is read, ascending; None for all.
     """
-    lengths = np.concatenate([found[:, 1] - found[:, 0] for found in tokens])  # (units,)
-    most = max(LEAST_TOKENS, share * lengths.sum())
-    if lengths.sum() <= most or matcher.known_share() < _LEAST_KNOWN_SHARE:
-        return np.ones(len(lengths), dtype=bool)
-    place_of = _places(lengths, np.cumsum([len(found) for found in tokens]))  # (units,)
-    scores = np.full(place_of[-1] + 1, -np.inf)  # (places,)
-    np.maximum.at(scores, place_of, word_scores(matcher))
-    order = np.argsort(-scores, kind="stable")
-    is_read = np.zeros(len(scores), dtype=bool)  # (places,)
-    is_read[order] = np.cumsum(np.bincount(place_of, lengths)[order]) <= most
-    is_read[order[0]] = True
-    found: NDArray[np.bool_] = is_read[place_of]
+    room = max(LEAST_TOKENS, int(share * sum(lengths)))
+    if sum(lengths) <= room or matcher.known_share() < _LEAST_KNOWN_SHARE:
+        return None
+    found = [
+        (score, number, start, end)
+        for number, (own, length, part) in enumerate(
+            zip(units, lengths, _by_text(scores, units), strict=True)
+        )
+        for start, end, score in _stretches(own, length, part)
+    ]
+    chosen: list[list[tuple[int, int]]] = [[] for _ in lengths]
+    for _, number, start, end in sorted(found, key=lambda one: -one[0]):
+        if end - start <= room:
+            room -= end - start
+            chosen[number].append((start, end))
+    return [_joined(sorted(one)) for one in chosen]
+
+
+def _by_text(
+    scores: NDArray[np.float64], units: Sequence[NDArray[np.int64]]
+) -> list[NDArray[np.float64]]:
+    """Split the scores of all units by text."""
+    return np.split(scores, np.cumsum([len(own) for own in units])[:-1])
+
+
+def _stretches(
+    units: NDArray[np.int64], length: int, scores: NDArray[np.float64]
+) -> Iterator[tuple[int, int, float]]:
+    """Cut a text into stretches, each with the best score of a unit in it."""
+    first = 0
+    best = -np.inf
+    edges = [*((int(unit[0]), float(score)) for unit, score in zip(units, scores, strict=True))]
+    for start, score in edges:
+        if start - first >= _STRETCH_TOKENS:
+            yield from ((*part, best) for part in _cut(first, start))
+            first, best = start, score
+        best = max(best, score)
+    yield from ((*part, best) for part in _cut(first, length))
+
+
+def _cut(start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Cut a range of tokens evenly, so that no part is too long."""
+    parts = -(-(end - start) // _LONGEST_STRETCH)  # none of an empty text
+    edges = [start + (end - start) * number // parts for number in range(parts)]
+    return pairwise([*edges, end])
+
+
+def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join ranges that touch; they are ascending."""
+    found: list[tuple[int, int]] = []
+    for start, end in ranges:
+        if found and found[-1][1] == start:
+            start = found.pop()[0]  # noqa: PLW2901 - the joined range's
+        found.append((start, end))
     return found
-
-
-def _places(lengths: NDArray[np.int64], text_ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Join short units with those behind them in the same text.
-
-    Args:
-        lengths: Tokens of all units. Shape: (units,).
-        text_ends: End of each text's units. Shape: (texts,).
-
-    Returns:
-        The place of each unit, ascending. Shape: (units,).
-    """
-    ends = set(text_ends.tolist())
-    places = []
-    place = tokens = 0
-    for number, length in enumerate(lengths.tolist(), start=1):
-        places.append(place)
-        tokens += length
-        if tokens >= _PLACE_TOKENS or number in ends:
-            place, tokens = place + 1, 0
-    return np.array(places, dtype=np.int64)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer, TokenizedText
 from specprefill_integrations.scoring._lexical import LexicalMatcher
-from specprefill_integrations.scoring._prefilter import units_to_read
+from specprefill_integrations.scoring._prefilter import tokens_to_read, word_scores
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring._windows import Piece, Window, plan_windows
 from specprefill_integrations.scoring.readouts import SpanReadings
@@ -38,6 +39,7 @@ class RequestReading:
             around_tokens: See `Readout.around_tokens`.
         """
         self.request = request
+        self._tokenizer, self._around_tokens = tokenizer, around_tokens
         self._joint = tokenizer.ids(JOINT)
         self._texts = tokenized(request, tokenizer)
         own = [text.ranges(found) for text, found in zip(self._texts, request.spans, strict=True)]
@@ -48,18 +50,24 @@ class RequestReading:
         # Of each text: the token ranges of its spans, then the same widened by their neighborhood,
         # so that one gather reads both. Shape of each: (2 * spans, 2).
         self._ranges = [np.concatenate(pair) for pair in zip(own, around, strict=True)]
-        # Their places among those of all texts, where all spans come before all neighborhoods.
+        self._reach = [
+            np.concatenate([np.maximum.accumulate(half[:, 1]) for half in pair])
+            for pair in zip(own, around, strict=True)
+        ]
+        # Their rows among those of all texts, where all spans come before all neighborhoods.
         spans = sum(map(len, own))
         firsts = np.cumsum([0, *map(len, own)])
-        self._places = [
-            np.concatenate([place := np.arange(len(ranges)) + first, place + spans])
+        self._rows = [
+            np.concatenate([row := np.arange(len(ranges)) + first, row + spans])
             for ranges, first in zip(own, firsts[:-1], strict=True)
         ]
         self._own = own
         self._runs = [
             Piece(number, 0, len(text.ids)) for number, text in enumerate(self._texts) if text.ids
         ]
-        self._is_filtered = False
+        self.words: NDArray[np.float64] | None = None
+        """With a prefilter that left something out, the word score of each span, or of the
+        outermost span around it. Shape: (spans,)."""
         self._counts = np.zeros(2 * spans)  # (ranges,)
         self._sums = np.zeros((2 * spans, 0))  # (ranges, features) from the first `add` on
 
@@ -75,22 +83,30 @@ class RequestReading:
         )
 
     def read_only(self, share: float) -> None:
-        """Leave out of the windows what `units_to_read` does not choose.
+        """Leave out of the windows what `tokens_to_read` does not choose.
+
+        Spans within others, such as single tokens, change nothing.
 
         Args:
             share: Share of the tokens to be read.
         """
-        is_read = units_to_read(self.matcher, self._own, share)
-        if is_read.all():
+        outer = [_outermost(found) for found in self.request.spans]
+        request = replace(self.request, spans=outer, encoded=self._texts)
+        whole = RequestReading(request, self._tokenizer, self._around_tokens)
+        scores = word_scores(whole.matcher)
+        lengths = [len(text.ids) for text in self._texts]
+        read = tokens_to_read(whole.matcher, whole._own, lengths, scores, share)
+        if read is None:
             return
-        self._is_filtered = True
-        edges = np.cumsum([len(found) for found in self._own])[:-1]
-        chosen = np.split(is_read, edges)
         self._runs = [
-            Piece(number, start, end)
-            for number, (own, marks) in enumerate(zip(self._own, chosen, strict=True))
-            for start, end in _runs(own, marks)
+            Piece(number, start, end) for number, part in enumerate(read) for start, end in part
         ]
+        firsts = np.cumsum([0, *map(len, outer)])
+        around = [
+            first + np.searchsorted([one.start for one in own], [s.start for s in spans], "right")
+            for first, own, spans in zip(firsts[:-1], outer, self.request.spans, strict=True)
+        ]
+        self.words = scores[np.concatenate(around) - 1]
 
     def windows(self, window_tokens: int, alone_tokens: int | None = None) -> list[Window]:
         """Cut what is read of the texts into windows. See `plan_windows`."""
@@ -139,9 +155,12 @@ class RequestReading:
             What they belong to, and their tokens in the context. Shapes: (found,), (found, 2).
         """
         places = _places(window, context_tokens, len(self._joint))
-        found = [_within(self._ranges[piece.document], piece, at) for piece, at in places]
+        found = [
+            _within(self._ranges[piece.document], self._reach[piece.document], piece, at)
+            for piece, at in places
+        ]
         inside = [
-            self._places[piece.document][index]
+            self._rows[piece.document][index]
             for (piece, _), (index, _) in zip(places, found, strict=True)
         ]
         return np.concatenate(inside), np.concatenate([edges for _, edges in found])
@@ -159,7 +178,7 @@ class RequestReading:
         if not self._sums.size:
             self._sums = np.zeros((len(self._sums), sums.shape[1]))
         tokens = edges[:, 1] - edges[:, 0]  # (found,)
-        if self._is_filtered:  # a range may continue in the next piece of a window
+        if self.words is not None:  # a range may continue in the next piece of a window
             np.add.at(self._sums, inside, sums)
             np.add.at(self._counts, inside, tokens)
         else:
@@ -167,14 +186,16 @@ class RequestReading:
             self._counts[inside] += tokens
 
     def readings(self) -> tuple[SpanReadings, NDArray[np.bool_]]:
-        """Return the readings of the spans with tokens that were read, and which spans these are.
+        """Return the readings of the spans that were read, and which spans these are.
 
-        To be called once: sums become means in their place, as they may take much memory.
+        A span without tokens is never read; of one that the prefilter cut, half must be. To be
+        called once: sums become means in their place, as they may take much memory.
 
         Returns:
             The readings, text after text, and a mark for each span. Shape of the latter: (spans,).
         """
-        is_read = self._counts[: len(self._counts) // 2] > 0  # (spans,)
+        lengths = np.concatenate([own[:, 1] - own[:, 0] for own in self._own])  # (spans,)
+        is_read = (lengths > 0) & (2 * self._counts[: len(lengths)] >= lengths)  # (spans,)
         own, around = np.split(self._sums, 2)  # (spans, features) each
         tokens, tokens_around = np.split(np.maximum(self._counts, 1)[:, None], 2)  # (spans, 1) each
         own /= tokens
@@ -196,29 +217,6 @@ def _cuts_within(run: Piece, cuts: Sequence[int]) -> list[int]:
     return [cut - run.start for cut in cuts[first:end]]
 
 
-def _runs(own: NDArray[np.int64], is_read: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Join the tokens of neighboring spans, and those between them, to runs.
-
-    Args:
-        own: Token ranges of a text's spans. Shape: (spans, 2).
-        is_read: Which of them are read. Shape: (spans,).
-
-    Returns:
-        First token and end of each run, ascending, without overlaps.
-    """
-    runs: list[tuple[int, int]] = []
-    was_read = False
-    for (start, end), wanted in zip(own.tolist(), is_read.tolist(), strict=True):
-        if wanted and start < end:
-            if runs and (was_read or start <= runs[-1][1]):
-                first, last = runs.pop()
-                runs.append((first, max(last, end)))
-            else:
-                runs.append((start, end))
-        was_read = wanted
-    return runs
-
-
 def tokenized(request: ScoreRequest, tokenizer: DraftTokenizer) -> list[TokenizedText]:
     """Return a request's texts as they came with it, or tokenize them."""
     found = [one for one in request.encoded or () if isinstance(one, TokenizedText)]
@@ -227,13 +225,18 @@ def tokenized(request: ScoreRequest, tokenizer: DraftTokenizer) -> list[Tokenize
 
 def unit_starts(spans: Sequence[Span]) -> list[int]:
     """Return the characters at which a window may be cut: starts of outermost spans."""
-    cuts = []
+    return [span.start for span in _outermost(spans)]
+
+
+def _outermost(spans: Sequence[Span]) -> list[Span]:
+    """Return the spans that do not begin within another, ascending."""
+    found: list[Span] = []
     end = 0
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):
         if span.start >= end:
-            cuts.append(span.start)
+            found.append(span)
         end = max(end, span.end)
-    return cuts
+    return found
 
 
 def _places(window: Window, length: int, joint_tokens: int) -> list[tuple[Piece, int]]:
@@ -248,12 +251,14 @@ def _places(window: Window, length: int, joint_tokens: int) -> list[tuple[Piece,
 
 
 def _within(
-    ranges: NDArray[np.int64], piece: Piece, at: int
+    ranges: NDArray[np.int64], reach: NDArray[np.int64], piece: Piece, at: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Find the ranges with tokens in a piece, and their tokens in the window's context.
 
     Args:
-        ranges: Token ranges in the piece's text. Shape: (ranges, 2).
+        ranges: Token ranges in the piece's text: of its spans, then of their neighborhoods, each
+            by their starts. Shape: (2 * spans, 2).
+        reach: The furthest end of a range and those before it in its half. Shape: (2 * spans,).
         piece: The piece.
         at: The piece's first token in the context.
 
@@ -261,9 +266,19 @@ def _within(
         Indices into `ranges`, and the clipped ranges in the context.
         Shapes: (found,), (found, 2).
     """
-    clipped = ranges.clip(piece.start, piece.end)
+    spans = len(ranges) // 2
+    near = np.concatenate(
+        [
+            np.arange(
+                first + np.searchsorted(reach[first : first + spans], piece.start, "right"),
+                first + np.searchsorted(ranges[first : first + spans, 0], piece.end, "left"),
+            )
+            for first in (0, spans)
+        ]
+    )
+    clipped = ranges[near].clip(piece.start, piece.end)
     inside = np.nonzero(clipped[:, 0] < clipped[:, 1])[0]
-    return inside, clipped[inside] - piece.start + at
+    return near[inside], clipped[inside] - piece.start + at
 
 
 def _characters(text: TokenizedText, ranges: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -64,6 +64,20 @@ class PlannedWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadSpans:
+    """What was read of a request."""
+
+    readings: SpanReadings
+    """See `RequestReading.readings`."""
+
+    is_read: NDArray[np.bool_]
+    """Which spans were read. Shape: (spans,)."""
+
+    words: NDArray[np.float64] | None
+    """See `RequestReading.words`."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Batch:
     """Windows whose prompts a device was given."""
 
@@ -114,9 +128,7 @@ class WindowReader:
     prefilter: float | None
     """See `ReadingPlan.prefilter`."""
 
-    def read(
-        self, requests: Sequence[ScoreRequest]
-    ) -> InSlices[list[tuple[SpanReadings, NDArray[np.bool_]]]]:
+    def read(self, requests: Sequence[ScoreRequest]) -> InSlices[list[ReadSpans]]:
         """Read the windows of all requests. See `RequestReading.readings`.
 
         The first slice tokenizes. Each further one queues a batch, and then waits for the one
@@ -135,7 +147,7 @@ class WindowReader:
             self.batches(readings, tokenizer),
             lambda batch: self._queue(batch, start, null_question),
         )
-        return [reading.readings() for reading in readings]
+        return [ReadSpans(*reading.readings(), reading.words) for reading in readings]
 
     def batches(
         self, readings: Sequence[RequestReading], tokenizer: DraftTokenizer
