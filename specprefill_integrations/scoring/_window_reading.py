@@ -65,7 +65,7 @@ class PlannedWindow:
 
 @dataclass(frozen=True, slots=True)
 class ReadSpans:
-    """What was read of a request."""
+    """The readings of the spans of a request."""
 
     readings: SpanReadings
     """See `RequestReading.readings`."""
