@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 
 import pydantic_core
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations._deadline import Deadline
 from specprefill_integrations.pipeline._failures import places_of
 from specprefill_integrations.serving._api_keys import ApiKeys
@@ -37,7 +37,6 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _JSON = re.compile(r"application/(?:json|[\w.-]{1,60}\+json)\s*(?:;|$)", re.IGNORECASE)
-_PARSED_ON_THE_LOOP = 100_000
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CLIENT_GONE = 499  # as nginx logs it; nobody receives it
 
@@ -51,6 +50,7 @@ class _Exchange:
     request_id: str
     started: float = field(default_factory=time.perf_counter)
     status: int = 0
+    body_bytes: int = 0
 
     async def send(self, message: Message) -> None:
         """Send a message of the answer, with the request's id."""
@@ -61,8 +61,16 @@ class _Exchange:
 
     @property
     def route(self) -> str:
-        """The path of the route; not the caller's own text."""
-        return str(getattr(self.scope.get("route"), "path", "unmatched"))
+        """The path of the route, also of a call that never reached it; not the caller's text."""
+        found = self.scope.get("route") or next(
+            (
+                route
+                for route in self.scope["app"].routes
+                if route.matches(self.scope)[0] is not Match.NONE
+            ),
+            None,
+        )
+        return str(getattr(found, "path", "unmatched"))
 
 
 class Admission:
@@ -89,6 +97,7 @@ class Admission:
         self._limits = limits
         self._metrics = metrics
         self._running: Counter[str] = Counter()
+        self._bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a call."""
@@ -117,8 +126,11 @@ class Admission:
         exchange.scope["tenant"] = tenant
         with self._counted(tenant):
             deadline = self._deadline(headers)
-            body = await self._body(exchange.scope, headers, receive)
-            await self._run(exchange, body, deadline, receive)
+            try:
+                body = await self._body(exchange, headers, receive)
+                await self._run(exchange, body, deadline, receive)
+            finally:
+                self._bytes -= exchange.body_bytes
 
     async def _refuse(self, exchange: _Exchange, error: Exception, receive: Receive) -> None:
         problem = problem_of(error, self._limits.retry_after_seconds)
@@ -192,22 +204,41 @@ class Admission:
             raise Problem(400, "malformed_request", msg)
         return Deadline.after(min(seconds, most))
 
-    async def _body(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
+    async def _body(self, exchange: _Exchange, headers: Headers, receive: Receive) -> bytes:
         """Read the body."""
-        if scope["method"] == "POST" and not _JSON.match(headers.get("Content-Type", "")):
+        if exchange.scope["method"] == "POST" and not _JSON.match(headers.get("Content-Type", "")):
             raise Problem(415, "unsupported_media_type", "The Content-Type is application/json.")
         if headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Problem(415, "unsupported_media_type", "Compressed bodies are not read.")
         length = headers.get("Content-Length", "")
-        most = self._limits.max_body_bytes
         if _LENGTH.fullmatch(length):
-            check_limit("Bytes of the body", int(length), most)
+            check_limit("Bytes of the body", int(length), self._limits.max_body_bytes)
         try:
-            body = await asyncio.wait_for(_read(receive, most), self._limits.body_seconds)
+            reading = self._read(exchange, receive)
+            body = await asyncio.wait_for(reading, self._limits.body_seconds)
         except asyncio.TimeoutError:
             raise Problem(408, "body_too_slow", "The body took too long to arrive.") from None
-        await _check_json(body)
+        _check_json(body)
         return body
+
+    async def _read(self, exchange: _Exchange, receive: Receive) -> bytes:
+        parts: list[bytes] = []
+        most = self._limits.max_body_bytes
+        most_of_all = max(most, self._limits.max_bytes_in_flight)
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Problem(400, "malformed_request", "The body ended early.")
+            part = message.get("body", b"")
+            exchange.body_bytes += len(part)
+            self._bytes += len(part)
+            check_limit("Bytes of the body", exchange.body_bytes, most)
+            if self._bytes > most_of_all:
+                seconds = self._limits.retry_after_seconds
+                raise try_later(503, "overloaded", "Too many bytes at once.", seconds)
+            parts.append(part)
+            if not message.get("more_body", False):
+                return b"".join(parts)
 
     async def _run(
         self, exchange: _Exchange, body: bytes, deadline: Deadline, receive: Receive
@@ -238,46 +269,19 @@ class Admission:
                 raise
 
 
-async def _check_json(body: bytes) -> None:
+def _check_json(body: bytes) -> None:
     """Refuse what Python's JSON reader lets through: other encodings, lone surrogates, infinity."""
     try:
-        if len(body) > _PARSED_ON_THE_LOOP:
-            await run_in_thread(lambda: _parse(body))
-        else:
-            _parse(body)
+        if body:
+            pydantic_core.from_json(body, allow_inf_nan=False)
     except ValueError:
         raise Problem(400, "malformed_request", "The body is not JSON.") from None
-
-
-def _parse(body: bytes) -> None:
-    """Read a body, if there is one.
-
-    Raises:
-        ValueError: It is not JSON in UTF-8.
-    """
-    if body:
-        pydantic_core.from_json(body, allow_inf_nan=False)
 
 
 def _path(scope: Scope) -> str:
     """Return the path within the application, which may be mounted under another."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
-
-
-async def _read(receive: Receive, most_bytes: int) -> bytes:
-    parts: list[bytes] = []
-    total = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Problem(400, "malformed_request", "The body ended early.")
-        part = message.get("body", b"")
-        total += len(part)
-        check_limit("Bytes of the body", total, most_bytes)
-        parts.append(part)
-        if not message.get("more_body", False):
-            return b"".join(parts)
 
 
 async def _disconnected(receive: Receive) -> None:

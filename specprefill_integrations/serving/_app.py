@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -28,7 +29,12 @@ from specprefill_integrations.pipeline._token_counting import count_each, estima
 from specprefill_integrations.scoring._engine import ScoringEngine
 from specprefill_integrations.serving._admission import Admission
 from specprefill_integrations.serving._api_keys import ApiKeys
-from specprefill_integrations.serving._chat import tool_results_of, with_recall_tool, with_result
+from specprefill_integrations.serving._chat import (
+    tool_results_of,
+    with_recall_tool,
+    with_result,
+    with_room,
+)
 from specprefill_integrations.serving._contract import (
     CompressAnswer,
     CompressedDocument,
@@ -52,7 +58,13 @@ from specprefill_integrations.serving._guardrail import (
 from specprefill_integrations.serving._limits import ServiceLimits
 from specprefill_integrations.serving._problems import Problem, add_handlers, check_limit
 from specprefill_integrations.serving._service_metrics import CONTENT_TYPE, ServiceMetrics
-from specprefill_integrations.tool_results import QuerySource, ToolResultCompressor, outcome_of
+from specprefill_integrations.tool_results import (
+    QuerySource,
+    ToolResult,
+    ToolResultCompressor,
+    outcome_of,
+)
+from specprefill_integrations.tool_results._tool_policy import is_among
 from specprefill_integrations.types import Budget, Compression, Span
 
 logger = logging.getLogger(__name__)
@@ -179,7 +191,7 @@ class _Service:
 
     async def tokens(self, asked: TokensRequest) -> TokensAnswer:
         """Count the tokens of texts."""
-        # Parts of texts, of which a document has many: their number is not limited.
+        check_limit("Texts", len(asked.texts), self.limits.max_spans)  # parts of documents
         tokens = await self._count(asked.texts, self.engine.count_tokens)
         return TokensAnswer(tokens=tokens)
 
@@ -266,8 +278,10 @@ class _Service:
         self, asked: CompressRequest, budget: Budget, tenant: str
     ) -> CompressAnswer:
         messages = list(asked.messages or [])
+        check_limit("Messages", len(messages), self.limits.max_rows)
+        check_limit("Tools", len(asked.tools or []), self.limits.max_rows)
         found = tool_results_of(asked, tenant)
-        await self._check_texts([text for one in found.values() for text in one.texts])
+        found = with_room(found, await self._tokens_to_compress(asked, found), self.limits)
         compressor = ToolResultCompressor(
             compressor=self.compressor,
             budget=budget,
@@ -311,6 +325,24 @@ class _Service:
 
     def _check_query(self, query: str | None) -> None:
         check_limit("Characters of query", len(query or ""), self.limits.max_query_chars)
+
+    async def _tokens_to_compress(
+        self, asked: CompressRequest, found: Mapping[int, ToolResult]
+    ) -> dict[int, int]:
+        """Return the tokens of tool results that are not skipped; at most, if they are few."""
+        counted = {
+            index: [*one.texts]
+            for index, one in found.items()
+            if one.skip is None and not is_among(one.tool_name, asked.exclude_tools)
+        }
+        texts = [text for of_result in counted.values() for text in of_result]
+        # No tokenizer makes more tokens of a text than it has bytes.
+        most = sum(len(text.encode()) for text in texts)
+        if most <= self.limits.max_tokens and len(texts) <= self.limits.max_documents:
+            return {}
+        each = iter(await self._count(texts, self.compressor.count_tokens))
+        tokens = {index: sum(islice(each, len(of))) for index, of in counted.items()}
+        return {index: count for index, count in tokens.items() if count >= asked.min_tokens}
 
     async def _check_texts(self, texts: Sequence[str]) -> None:
         """Refuse too many texts, or texts of too many tokens."""

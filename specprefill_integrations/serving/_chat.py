@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from specprefill_integrations.originals._recall import AROUND_HELP, RECALL_HELP, REFERENCE_HELP
 from specprefill_integrations.serving._contract import ChatMessage, CompressRequest, ToolCall
+from specprefill_integrations.serving._limits import ServiceLimits
 from specprefill_integrations.tool_results import CompressedResult, ToolRequest, ToolResult
 from specprefill_integrations.tool_results._content import (
     breaks_of,
@@ -39,6 +41,29 @@ def tool_results_of(request: CompressRequest, tenant: str) -> dict[int, ToolResu
         for index, message in enumerate(messages)
         if message.role == "tool" and message.content is not None
     }
+
+
+def with_room(
+    found: Mapping[int, ToolResult], tokens: Mapping[int, int], limits: ServiceLimits
+) -> dict[int, ToolResult]:
+    """Mark tool results that exceed the limits together with those before them.
+
+    Rows that follow change nothing, so that a result is shown alike in every later turn.
+
+    Args:
+        found: The results, by the index of their rows.
+        tokens: The tokens of those that are to be compressed.
+        limits: The limits.
+    """
+    texts = total = 0
+    marked = dict(found)
+    for index, count in tokens.items():
+        more_texts = texts + len(found[index].texts)
+        if more_texts > limits.max_documents or total + count > limits.max_tokens:
+            marked[index] = replace(found[index], skip="no_room")
+        else:
+            texts, total = more_texts, total + count
+    return marked
 
 
 def with_result(message: ChatMessage, done: CompressedResult) -> ChatMessage:

@@ -22,19 +22,27 @@ class ServiceLimits:
     """Bytes of a request's body; a longer one is not read to its end (413)."""
 
     max_documents: PositiveInt = 256
-    """Documents of a call, texts to score, or texts of tool results (413)."""
+    """Documents of a call, or texts to score (413); texts of tool results, of which those in
+    later rows stay whole (`no_room`)."""
+
+    max_rows: PositiveInt = 10_000
+    """Messages of a call, and tools (413)."""
 
     max_spans: PositiveInt = 200_000
-    """Spans to score of all texts of a call (413)."""
+    """Spans to score of all texts of a call, or texts to count (413)."""
 
     max_tokens: PositiveInt = 500_000
-    """Tokens of all texts of a call, by the compressor's counter (413)."""
+    """Tokens of all texts of a call, by the compressor's counter (413); of tool results, those in
+    later rows stay whole (`no_room`)."""
 
     max_query_chars: PositiveInt = 20_000
     """Characters of a question (413)."""
 
     max_calls: PositiveInt = 256
     """Calls at once (503)."""
+
+    max_bytes_in_flight: PositiveInt = 256 * 1024 * 1024
+    """Bytes of the bodies of all calls at once, at least `max_body_bytes` (503)."""
 
     max_calls_per_tenant: PositiveInt = 64
     """Calls at once of one tenant (429)."""

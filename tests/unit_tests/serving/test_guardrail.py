@@ -70,7 +70,7 @@ def asked(rows: list[Any] = ROWS, **more: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
     keys = ApiKeys(["key-of-the-proxy"])
-    limits = ServiceLimits(max_documents=3, max_query_chars=1_000)
+    limits = ServiceLimits(max_documents=3, max_query_chars=1_000, max_tokens=1_000)
     with (
         serving(ContextCompressor(KeywordScorer()), api_keys=keys, limits=limits) as url,
         httpx.Client(base_url=url, headers=KEY, timeout=10) as found,
@@ -78,8 +78,9 @@ def client() -> Iterator[httpx.Client]:
         yield found
 
 
-def rows_of(client: httpx.Client, rows: list[Any]) -> list[Any]:
-    reply = client.post(PATH, json=asked(rows))
+def rows_of(client: httpx.Client, rows: list[Any], **options: Any) -> list[Any]:
+    given = {**OPTIONS, **options}
+    reply = client.post(PATH, json=asked(rows, additional_provider_specific_params=given))
     assert reply.status_code == 200, reply.text
     assert reply.json()["action"] == "GUARDRAIL_INTERVENED"
     found: list[Any] = reply.json()["structured_messages"]
@@ -117,6 +118,26 @@ def test_a_later_turn_shows_the_same_rows(client: httpx.Client) -> None:
     assert "A dog barked at the moon." in second[7]["content"]
 
 
+def test_rows_beyond_the_limit_leave_those_before_them_short(client: httpx.Client) -> None:
+    turns = [*ROWS[:2]]
+    former: list[Any] = []
+    for number in range(1, 9):
+        short = {"role": "tool", "tool_call_id": f"c{number}", "content": "Short."}
+        turns += [call(number), short, {**short, "content": f"{number}. {TEXT}"}]
+        found = rows_of(client, turns, min_tokens=20)
+        assert found[: len(former)] == former
+        is_short = [one["content"] != row["content"] for one, row in zip(found, turns, strict=True)]
+        assert sum(is_short) == min(number, 3)
+        former = found
+
+
+def test_tokens_beyond_the_limit_leave_rows_before_them_short(client: httpx.Client) -> None:
+    huge = {**ROWS[3], "content": TEXT * 20}
+    found = rows_of(client, [*ROWS, call(1), huge, call(1), ROWS[3]])
+    assert found[5] == huge
+    assert found[3] == found[7] != ROWS[3]
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -127,10 +148,9 @@ def test_a_later_turn_shows_the_same_rows(client: httpx.Client) -> None:
         asked(additional_provider_specific_params={**OPTIONS, "exclude_tools": ["re*"]}),
         asked(additional_provider_specific_params=None),  # short, by the default of min_tokens
         asked([*ROWS[:3], {"role": "tool", "tool_call_id": "c1", "content": "Short."}]),
-        asked([*ROWS[:3], *[{"role": "tool", "tool_call_id": "c1", "content": TEXT}] * 4]),
         asked([{"role": "tool", "tool_call_id": 7, "content": {"odd": [TEXT]}}, {"role": None}]),
     ],
-    ids=range(9),
+    ids=range(8),
 )
 def test_what_is_not_compressed_goes_on_as_it_came(
     client: httpx.Client, request_: dict[str, Any]

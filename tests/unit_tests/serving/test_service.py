@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +45,8 @@ LIMITS = ServiceLimits(
     max_body_bytes=20_000,
     max_documents=3,
     max_tokens=400,
-    max_spans=5,
+    max_rows=20,
+    max_spans=100,
     max_query_chars=100,
     body_seconds=0.5,
 )
@@ -336,9 +338,11 @@ class TestBadInput:
             ("/v1/compress", asked_for(documents=[{"text": TEXT * 10}])),
             (
                 "/v1/compress",
-                {"messages": [{"role": "tool", "content": "a"}] * 4, "budget": BUDGET},
+                {"messages": [{"role": "tool", "content": "a"}] * 21, "budget": BUDGET},
             ),
-            ("/v1/score", {"texts": [TEXT], "spans": [[[0, 1]] * 6]}),
+            ("/v1/compress", {"messages": [], "tools": [{}] * 21, "budget": BUDGET}),
+            ("/v1/tokens", {"texts": ["a"] * 101}),
+            ("/v1/score", {"texts": [TEXT], "spans": [[[0, 1]] * 101]}),
             ("/v1/tokens", {"texts": ["a" * 20_001]}),
         ],
     )
@@ -506,6 +510,21 @@ class TestLoad:
         assert refused.headers["Retry-After"] == "1"
         assert [one.status_code for one in (*replies, again)] == [200, 200]
 
+    def test_bytes_of_all_calls_are_limited(self) -> None:
+        scorer = Waiting()
+        limits = ServiceLimits(max_body_bytes=4_000, max_bytes_in_flight=4_000)
+        asked = asked_for(documents=[{"text": TEXT}], query="a" * 2_000)
+        with serving(ContextCompressor(scorer), limits=limits) as url, ThreadPoolExecutor() as pool:
+            first = pool.submit(httpx.post, f"{url}/v1/compress", json=asked, timeout=20)
+            assert scorer.entered.wait(10)
+            refused = httpx.post(f"{url}/v1/compress", json=asked)
+            scorer.may_go_on.set()
+            assert first.result().status_code == 200
+            again = httpx.post(f"{url}/v1/compress", json=asked)
+        assert error_of(refused) == (503, "overloaded")
+        assert refused.headers["Retry-After"] == "1"
+        assert again.status_code == 200
+
     def test_the_call_of_a_caller_who_is_gone_ends(self) -> None:
         scorer = Waiting()
         with serving(ContextCompressor(scorer), limits=ServiceLimits(max_calls=1)) as url:
@@ -546,6 +565,22 @@ class TestOperation:
         assert 'specprefill_http_calls_total{route="unmatched",status="404"} 1.0' in lines
         assert "specprefill_engine_calls_total 1.0" in lines
         assert "specprefill_engine_waiting 0.0" in lines
+
+    def test_refused_calls_are_counted_under_their_route(self) -> None:
+        keys = ApiKeys(["a-valid-key"])
+        limits = ServiceLimits(max_body_bytes=9)
+        with serving(ContextCompressor(KeywordScorer()), api_keys=keys, limits=limits) as url:
+            httpx.post(f"{url}/v1/compress", json=asked_for())
+            httpx.post(f"{url}/v1/score", json=asked_for(), headers=bearer("a-valid-key"))
+            httpx.get(f"{url}/v1/originals/{QUOTED}")
+            shown = httpx.get(f"{url}/metrics").text
+        for route, status in (
+            ("/v1/compress", 401),
+            ("/v1/score", 413),
+            ("/v1/originals/{reference}", 401),
+        ):
+            assert f'http_calls_total{{route="{route}",status="{status}"}} 1.0' in shown
+        assert "unmatched" not in shown
 
     def test_a_request_id_is_taken_over_if_it_is_harmless(self, client: httpx.Client) -> None:
         for given, is_taken in (("abc-1.2_3", True), ("a b", False), ("a" * 65, False)):
