@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -46,7 +47,10 @@ def load_test(  # noqa: PLR0913 - one parameter per option
         str | None, typer.Option(help="Service. Default: one is started in a process of its own.")
     ] = None,
     clients: Annotated[str, typer.Option(help="Numbers of clients.")] = "1,8,64,256",
-    calls: Annotated[int, typer.Option(min=1, help="Calls for each number of clients.")] = 500,
+    calls: Annotated[
+        int,
+        typer.Option(min=1, help="Calls for each number of clients; at least one of each client."),
+    ] = 500,
     requests_per_day: Annotated[
         float, typer.Option(min=1, help="Requests for which replicas are computed.")
     ] = 1e6,
@@ -67,13 +71,16 @@ def load_test(  # noqa: PLR0913 - one parameter per option
     with clear_errors(debug=debug), quiet_libraries(debug=debug):
         if url is None:
             compressor = ContextCompressor.from_draft_model(draft, device=device, dtype=dtype)
-            with _started(_options(draft, device, dtype)) as (address, process_id):
+            options = [*_options(draft, device, dtype), *_admitting(max(numbers))]
+            with _started(options) as (address, process_id):
                 found, inside = _measure(address, numbers, calls, compressor, quiet=quiet)
                 memory = _memory(process_id)
                 _measure(address, numbers[-1:], calls, None, quiet=quiet)
                 grown = _memory(process_id) - memory
         else:
             found, _ = _measure(url, numbers, calls, None, quiet=quiet)
+    if not all(one.calls_per_second for one in (*found, *inside)):
+        fail("no text was shortened")
     rows = [
         {
             **asdict(one),
@@ -88,7 +95,9 @@ def load_test(  # noqa: PLR0913 - one parameter per option
         return
     typer.echo(_table(found, inside))
     if grown is not None:
-        typer.echo(f"\nMemory of the service in {calls} further calls: {grown / 2**20:+.0f} MB")
+        typer.echo(
+            f"\nMemory of the service in {further[0].calls} further calls: {grown / 2**20:+.0f} MB"
+        )
     typer.echo(
         f"\n{requests_per_day:,.0f} requests a day need {replicas} such replicas at their peak."
     )
@@ -116,13 +125,18 @@ def _measure(
 
     key = os.environ.get(SERVICE_KEY)
     found, inside = [], []
-    for clients, count in ((1, 4), *((number, calls) for number in numbers)):  # the first warms up
+    first = secrets.randbelow(10**12)  # new texts, also for a service that was measured before
+    for clients, least in ((1, 4), *((number, calls) for number in numbers)):  # the first warms up
+        count = max(least, clients)
         if not quiet:
             stderr_console().print(f"{count} calls of {clients} clients")
-        found.append(asyncio.run(load_service(url, api_key=key, calls=count, clients=clients)))
+        found.append(
+            asyncio.run(load_service(url, api_key=key, calls=count, clients=clients, first=first))
+        )
         if compressor is not None:
-            loading = load_compressor(compressor, calls=count, clients=clients)
+            loading = load_compressor(compressor, calls=count, clients=clients, first=first)
             inside.append(asyncio.run(loading))
+        first += count
     return found[1:], inside[1:]
 
 
@@ -135,6 +149,15 @@ def _replicas(found: list[LoadResult], requests_per_day: float) -> int:
 def _options(draft: str | None, device: str | None, dtype: str | None) -> list[str]:
     given = {"--draft": draft, "--device": device, "--dtype": dtype}
     return [word for name, value in given.items() if value for word in (name, value)]
+
+
+def _admitting(clients: int) -> list[str]:
+    """Return the options of a service that refuses none of so many clients."""
+    return [
+        word
+        for name in ("max_calls", "max_calls_per_tenant")
+        for word in ("--limit", f"{name}={clients}")
+    ]
 
 
 @contextmanager
@@ -172,7 +195,8 @@ def _memory(process_id: int) -> int:
 
 
 def _table(found: list[LoadResult], inside: list[LoadResult]) -> str:
-    head = ["clients", "calls/s", "in process", "share", "p50", "p95", "p99", "lost", "crossed"]
+    head = ["clients", "calls/s", "in process", "share", "p50", "p95", "p99"]
+    head += ["whole", "lost", "crossed"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for one, other in zip_longest(found, inside):
         own = None if other is None else other.calls_per_second
@@ -182,6 +206,7 @@ def _table(found: list[LoadResult], inside: list[LoadResult]) -> str:
             "" if own is None else f"{own:.1f}",
             "" if own is None else f"{one.calls_per_second / own:.2f}",
             *(f"{1000 * s:.0f} ms" for s in (one.p50_seconds, one.p95_seconds, one.p99_seconds)),
+            str(one.whole),
             str(one.lost),
             str(one.crossed),
         ]

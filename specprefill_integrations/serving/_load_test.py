@@ -58,19 +58,25 @@ class LoadResult:
 
     @property
     def calls_per_second(self) -> float:
-        """The throughput."""
-        return self.calls / self.seconds
+        """The throughput of texts that were shortened."""
+        return (self.calls - self.lost - self.whole) / self.seconds
 
 
-async def load(call: Call, *, calls: int, clients: int, first: int = 0) -> LoadResult:
+async def load(call: Call, *, calls: int, clients: int, first: int) -> LoadResult:
     """Make calls with different texts.
 
     Args:
         call: Makes a call.
         calls: Number of calls.
         clients: Calls at once.
-        first: The number of the first text.
+        first: The number of the first text. Texts that a service has seen before cost it nothing.
+
+    Raises:
+        ValueError: There are fewer calls than clients, so that never as many run at once.
     """
+    if calls < clients:
+        msg = f"{clients} clients need as many calls; got {calls}."
+        raise ValueError(msg)
     numbers = iter(range(first, first + calls))
     answers: list[tuple[int, str | None, float]] = []
 
@@ -97,14 +103,17 @@ async def load(call: Call, *, calls: int, clients: int, first: int = 0) -> LoadR
     )
 
 
-async def load_service(url: str, *, api_key: str | None, calls: int, clients: int) -> LoadResult:
-    """Measure a service.
+async def load_service(
+    url: str, *, api_key: str | None, calls: int, clients: int, first: int
+) -> LoadResult:
+    """Measure a service. A call without an answer counts as lost after two minutes.
 
     Args:
         url: The service.
         api_key: The key.
         calls: Number of calls.
         clients: Calls at once, each on a connection.
+        first: See `load`.
     """
     headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
     limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
@@ -118,10 +127,11 @@ async def load_service(url: str, *, api_key: str | None, calls: int, clients: in
                 "query": QUERY,
                 "budget": {"keep_fraction": 0.3},
             }
+            ends_at = time.monotonic() + _SECONDS
             try:
                 reply = await client.post("/v1/compress", json=asked)
-                while reply.status_code in _BUSY:  # as `RemoteScorer` does
-                    await asyncio.sleep(float(reply.headers.get("Retry-After", "1")))
+                while reply.status_code in _BUSY and time.monotonic() < ends_at:
+                    await asyncio.sleep(1)  # as the service asks in `Retry-After`
                     reply = await client.post("/v1/compress", json=asked)
                 reply.raise_for_status()
             except httpx.HTTPError:
@@ -129,16 +139,19 @@ async def load_service(url: str, *, api_key: str | None, calls: int, clients: in
             [document] = CompressAnswer.model_validate_json(reply.content).documents or []
             return document.text
 
-        return await load(call, calls=calls, clients=clients, first=clients * 1_000_000)
+        return await load(call, calls=calls, clients=clients, first=first)
 
 
-async def load_compressor(compressor: ContextCompressor, *, calls: int, clients: int) -> LoadResult:
+async def load_compressor(
+    compressor: ContextCompressor, *, calls: int, clients: int, first: int
+) -> LoadResult:
     """Measure a compressor in this process.
 
     Args:
         compressor: The compressor.
         calls: Number of calls.
         clients: Calls at once.
+        first: See `load`.
     """
 
     async def call(number: int) -> str | None:
@@ -150,7 +163,7 @@ async def load_compressor(compressor: ContextCompressor, *, calls: int, clients:
             return None
         return result.text
 
-    return await load(call, calls=calls, clients=clients, first=clients * 1_000_000)
+    return await load(call, calls=calls, clients=clients, first=first)
 
 
 def replicas_for(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from typing import Any, ClassVar
 
 import pytest
 
 pytest.importorskip("prometheus_client", reason="needs the extra `serve`")
 
+from fastapi import FastAPI, Response
 from typer.testing import CliRunner
 
 from specprefill_integrations import ContextCompressor, cli
 from specprefill_integrations.serving import ServiceLimits
-from specprefill_integrations.serving._load_test import load, load_text, replicas_for
+from specprefill_integrations.serving._load_test import load, load_service, load_text, replicas_for
 from specprefill_integrations.testing import KeywordScorer
-from tests.unit_tests.serving.running import serving
+from tests.unit_tests.serving.running import listening, serving
 
 
 async def test_lost_and_crossed_answers_are_counted() -> None:
@@ -26,6 +29,52 @@ async def test_lost_and_crossed_answers_are_counted() -> None:
     found = await load(call, calls=20, clients=4, first=100)
     assert (found.calls, found.lost, found.crossed, found.whole) == (20, 1, 1, 0)
     assert found.p50_seconds <= found.p95_seconds <= found.p99_seconds <= found.seconds
+
+
+async def test_as_many_calls_run_at_once_as_there_are_clients() -> None:
+    running, most = 0, 0
+
+    async def call(number: int) -> str | None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return load_text(number)
+
+    found = await load(call, calls=9, clients=9, first=0)
+    assert (most, found.whole) == (9, 9)
+    with pytest.raises(ValueError, match="clients"):
+        await load(call, calls=8, clients=9, first=0)
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+async def test_a_service_that_is_always_busy_loses_calls() -> None:
+    app = FastAPI()
+    app.add_api_route(
+        "/v1/compress",
+        lambda: Response(status_code=503, headers={"Retry-After": "0"}),
+        methods=["POST"],
+    )
+    with listening(app) as url:
+        found = await load_service(url, api_key=None, calls=2, clients=2, first=0, seconds=0.2)
+    assert found.lost == 2
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_no_text_is_sent_twice() -> None:
+    class Noting(KeywordScorer):
+        texts: ClassVar[list[str]] = []
+
+        def score_spans(self, query: Any, texts: Any, spans: Any) -> Any:
+            self.texts.extend(texts)
+            return super().score_spans(query, texts, spans)
+
+    with serving(ContextCompressor(Noting())) as url:
+        for _ in range(2):
+            assert run("--url", url, "--clients", "1,1,9", "--calls", 4)[0] == 0
+    sent = [text for text in Noting.texts if text.startswith("Sensor")]
+    assert len(set(sent)) == len(sent) == 2 * (4 + 4 + 4 + 9)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +104,7 @@ def test_the_command_measures_a_service() -> None:
         assert row["inside_calls_per_second"] is None
     assert told["replicas"] >= 1
     assert "| 2 | " in table
+    assert "| whole | lost | crossed |" in table
 
 
 @pytest.mark.parametrize("clients", ["", "0", "a", "1,,2", "-1"])
