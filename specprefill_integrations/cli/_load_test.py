@@ -95,9 +95,8 @@ def load_test(  # noqa: PLR0913 - one parameter per option
         return
     typer.echo(_table(found, inside))
     if grown is not None:
-        typer.echo(
-            f"\nMemory of the service in {further[0].calls} further calls: {grown / 2**20:+.0f} MB"
-        )
+        calls = max(calls, numbers[-1])
+        typer.echo(f"\nMemory of the service in {calls} further calls: {grown / 2**20:+.0f} MB")
     typer.echo(
         f"\n{requests_per_day:,.0f} requests a day need {replicas} such replicas at their peak."
     )

@@ -30,6 +30,7 @@ from specprefill_integrations.cli._terminal import (
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.originals import InMemoryOriginals, OriginalStore, SqliteOriginals
+from specprefill_integrations.serving._api_keys import KEYS
 from specprefill_integrations.tool_results import ToolResultCompressor
 from specprefill_integrations.tool_results._recaller import Recaller
 from specprefill_integrations.types import Budget
@@ -43,6 +44,8 @@ AUTHORIZATION = "SPECPREFILL_MCP_AUTHORIZATION"
 
 SERVICE_KEY = "SPECPREFILL_API_KEY"
 """The environment variable with the key of `--service`."""
+
+_SECRETS = frozenset({AUTHORIZATION, SERVICE_KEY, KEYS})
 
 _KEEP = 0.3
 _RECALLED_TOKENS = 2000
@@ -81,8 +84,12 @@ def mcp(  # noqa: PLR0913 - one parameter per option
         bool, typer.Option(help="Offer the model an argument that says what it looks for.")
     ] = True,
     root: Annotated[
-        Path, typer.Option(help="Folder whose files compress_file may read.", file_okay=False)
-    ] = Path(),
+        Path | None,
+        typer.Option(
+            help="Folder whose files compress_file may read. Default: there is no such tool.",
+            file_okay=False,
+        ),
+    ] = None,
     originals: Annotated[
         Path | None, typer.Option(help="SQLite file for originals. Default: in memory.")
     ] = None,
@@ -97,7 +104,8 @@ def mcp(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Compress for agents that speak the Model Context Protocol.
 
-    Without a server to wrap, the tools are compress_text, compress_file and recall_original.
+    Without a server to wrap, the tools are compress_text, compress_file and recall_original; the
+    second needs --root.
     Otherwise they are those of that server, with shorter results, and recall_original.
     """
     if command and url:
@@ -134,7 +142,9 @@ def _target(command: list[str] | None, url: str | None) -> StdioServerParameters
     from mcp import StdioServerParameters  # noqa: PLC0415 - `--help` is quick and needs no extra
 
     if command:
-        return StdioServerParameters(command=command[0], args=command[1:], env=dict(os.environ))
+        # What is secret here is none of that server's business.
+        env = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+        return StdioServerParameters(command=command[0], args=command[1:], env=env)
     if url is None:
         return None
     import httpx2  # noqa: PLC0415
@@ -150,7 +160,7 @@ async def _serve(
     target: StdioServerParameters | Transport | None,
     results: ToolResultCompressor,
     store: OriginalStore,
-    root: Path,
+    root: Path | None,
     port: int | None,
 ) -> None:
     from mcp import Client  # noqa: PLC0415

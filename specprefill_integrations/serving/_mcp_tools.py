@@ -50,19 +50,18 @@ class McpTools:
     recaller: Recaller
     """Recalls originals."""
 
-    root: Path
-    """The folder whose files may be read."""
+    root: Path | None
+    """The folder whose files may be read; None: there is no tool for files."""
 
     def server(self) -> MCPServer:
         """Build the server."""
         server = MCPServer(
             "specprefill", version=version("specprefill-integrations"), log_level="WARNING"
         )
-        for tool, help_ in (
-            (self.compress_text, _TEXT_HELP),
-            (self.compress_file, _FILE_HELP),
-            (self.recall_original, RECALL_HELP),
-        ):
+        tools = {self.compress_text: _TEXT_HELP, self.recall_original: RECALL_HELP}
+        if self.root is not None:
+            tools[self.compress_file] = _FILE_HELP
+        for tool, help_ in tools.items():
             server.add_tool(tool, description=help_, structured_output=False)
         return server
 
@@ -80,7 +79,9 @@ class McpTools:
         Raises:
             ToolError: The file cannot be read, or may not.
         """
-        text = await run_in_thread(lambda: self._read(path))
+        assert self.root is not None
+        root = self.root.resolve()
+        text = await run_in_thread(lambda: _read(root, path))
         return await self._compress(text, question, max_tokens, path)
 
     async def recall_original(self, reference: _Reference, around: _Around = "") -> str:
@@ -98,22 +99,20 @@ class McpTools:
         [kept] = (await results.acompress(result)).texts
         return kept or ""
 
-    def _read(self, path: str) -> str:
-        root = self.root.resolve()
-        try:
-            file = (root / path).resolve()
-            if not file.is_relative_to(root):
-                msg = f"This server reads files in {root} only."
-                raise ToolError(msg)
-            with file.open("rb") as opened:
-                data = opened.read(_MAX_FILE_BYTES + 1)
-            if len(data) > _MAX_FILE_BYTES:
-                msg = f"The file has more than {_MAX_FILE_BYTES} bytes."
-                raise ToolError(msg)
-            return data.decode("utf-8-sig")
-        except (OSError, ValueError) as error:  # also a path that no file can have
-            reason = (
-                "it is no UTF-8 text" if isinstance(error, UnicodeError) else type(error).__name__
-            )
-            msg = f"The file cannot be read: {reason}."
-            raise ToolError(msg) from error
+
+def _read(root: Path, path: str) -> str:
+    try:
+        file = (root / path).resolve()
+        if not file.is_relative_to(root):
+            msg = f"This server reads files in {root} only."
+            raise ToolError(msg)
+        with file.open("rb") as opened:
+            data = opened.read(_MAX_FILE_BYTES + 1)
+        if len(data) > _MAX_FILE_BYTES:
+            msg = f"The file has more than {_MAX_FILE_BYTES} bytes."
+            raise ToolError(msg)
+        return data.decode("utf-8-sig")
+    except (OSError, ValueError) as error:  # also a path that no file can have
+        reason = "it is no UTF-8 text" if isinstance(error, UnicodeError) else type(error).__name__
+        msg = f"The file cannot be read: {reason}."
+        raise ToolError(msg) from error

@@ -1,7 +1,7 @@
 """LiteLLM's real proxy, in an environment of its own, before a model that is made up.
 
 python3 -m venv /tmp/litellm
-/tmp/litellm/bin/pip install 'litellm[proxy]!=1.82.7,!=1.82.8,!=1.107.0' -e .
+/tmp/litellm/bin/pip install 'litellm[proxy]==1.108.7' -e .
 SPECPREFILL_LITELLM_PYTHON=/tmp/litellm/bin/python pytest tests/integration_tests/test_litellm.py
 """
 

@@ -14,7 +14,7 @@ from fastapi import FastAPI, Response
 from typer.testing import CliRunner
 
 from specprefill_integrations import ContextCompressor, cli
-from specprefill_integrations.serving import ServiceLimits
+from specprefill_integrations.serving import ServiceLimits, _load_test
 from specprefill_integrations.serving._load_test import load, load_service, load_text, replicas_for
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.serving.running import listening, serving
@@ -49,16 +49,23 @@ async def test_as_many_calls_run_at_once_as_there_are_clients() -> None:
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
-async def test_a_service_that_is_always_busy_loses_calls() -> None:
+async def test_a_service_that_is_always_busy_loses_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_load_test, "_SECONDS", 0.2)
     app = FastAPI()
-    app.add_api_route(
-        "/v1/compress",
-        lambda: Response(status_code=503, headers={"Retry-After": "0"}),
-        methods=["POST"],
-    )
+    app.add_api_route("/v1/compress", lambda: Response(status_code=503), methods=["POST"])
     with listening(app) as url:
-        found = await load_service(url, api_key=None, calls=2, clients=2, first=0, seconds=0.2)
-    assert found.lost == 2
+        found = await load_service(url, api_key=None, calls=2, clients=2, first=0)
+    assert (found.lost, found.calls_per_second) == (2, 0)
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_a_service_that_shortens_nothing_is_not_measured() -> None:
+    class Broken(KeywordScorer):
+        def score_spans(self, *_: Any) -> Any:
+            raise OSError
+
+    with serving(ContextCompressor(Broken())) as url:
+        assert run("--url", url, "--clients", "1", "--calls", 4)[0] == 1
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])

@@ -281,6 +281,20 @@ class TestCommand:
             asked = {"path": "a.txt", "goal": QUESTION}
             check_cut(text_of(await client.call_tool("read", asked)))
 
+    async def test_without_a_folder_there_is_no_tool_for_files(self, service: str) -> None:
+        async with Client(command(service)) as client:
+            names = {tool.name for tool in (await client.list_tools()).tools}
+        assert names == {"compress_text", "recall_original"}
+
+    async def test_a_wrapped_command_gets_no_secrets(self, service: str) -> None:
+        secrets = ["SPECPREFILL_API_KEY", "SPECPREFILL_API_KEYS", "SPECPREFILL_MCP_AUTHORIZATION"]
+        script = f"import os; assert not {secrets!r} & os.environ.keys(); assert os.environ['A']; "
+        script = script.replace("[", "{", 1).replace("]", "}", 1)
+        parameters = command(service, "--", sys.executable, "-c", script + SCRIPT)
+        parameters.env = {**(parameters.env or {}), "A": "a", **dict.fromkeys(secrets, "secret-a")}
+        async with Client(parameters) as client:
+            assert (await client.list_tools()).tools
+
     async def test_a_wrapped_address(self, service: str) -> None:
         with listening(wrapped_server().streamable_http_app()) as url:
             async with Client(command(service, "--url", f"{url}/mcp")) as client:
