@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +43,9 @@ def serve(  # noqa: PLR0913 - one parameter per option
         bool, typer.Option("--local", help="One draft in this process, without Ray.")
     ] = False,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0: a free one.")
+    ] = 8000,
     keys_file: Annotated[
         Path | None,
         typer.Option(help="File with a TENANT:KEY per line; read again when it changes."),
@@ -81,8 +84,10 @@ def serve(  # noqa: PLR0913 - one parameter per option
         keys = _keys(keys_file)
         if keys is None and not _is_of_this_machine(host):
             fail(f"--host {host} needs keys: set {KEYS} or give --keys-file", USAGE_ERROR)
+        port = port or _free_port(host)
         if not quiet:
-            typer.echo(printable(f"Serving on http://{host}:{port}"), err=True)
+            name = f"[{host}]" if ":" in host else host
+            typer.echo(printable(f"Serving on http://{name}:{port}"), err=True)
         if not local:
             options = {
                 "draft": draft,
@@ -144,6 +149,14 @@ def _keys(file: Path | None) -> ApiKeys | None:
         return given_keys(file)
     except (OSError, ValueError) as error:
         fail(f"--keys-file or {KEYS}: {error}", USAGE_ERROR)
+
+
+def _free_port(host: str) -> int:
+    """Return a port on which nobody listens."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as free:
+        free.bind((host, 0))
+        return int(free.getsockname()[1])
 
 
 def _is_of_this_machine(host: str) -> bool:

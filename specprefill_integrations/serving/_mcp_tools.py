@@ -58,11 +58,13 @@ class McpTools:
         server = MCPServer(
             "specprefill", version=version("specprefill-integrations"), log_level="WARNING"
         )
-        tools = {self.compress_text: _TEXT_HELP, self.recall_original: RECALL_HELP}
-        if self.root is not None:
-            tools[self.compress_file] = _FILE_HELP
-        for tool, help_ in tools.items():
-            server.add_tool(tool, description=help_, structured_output=False)
+        for tool, help_ in (
+            (self.compress_text, _TEXT_HELP),
+            (self.compress_file, _FILE_HELP),
+            (self.recall_original, RECALL_HELP),
+        ):
+            if tool != self.compress_file or self.root is not None:
+                server.add_tool(tool, description=help_, structured_output=False)
         return server
 
     async def compress_text(

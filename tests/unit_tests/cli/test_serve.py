@@ -57,6 +57,21 @@ async def test_the_service_compresses_for_its_keys(
                 assert reply.json()["documents"][0]["kept_tokens"] <= 60
 
 
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+@pytest.mark.parametrize("port", [0, 8123])
+@pytest.mark.enable_socket
+def test_the_address_is_shown(
+    served: list[uvicorn.Config], tmp_path: Path, host: str, shown: str, port: int
+) -> None:
+    draft = save_tiny_draft(tmp_path / "draft")
+    result = run("--local", "--host", host, "--port", port, "--draft", draft)
+    assert result.exit_code == 0, result.output
+    [config] = served
+    assert (config.host, config.port > 0) == (host, True)
+    assert not port or config.port == port
+    assert f"http://{shown}:{config.port}\n" in result.stderr
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.com", "10.0.0.1"])  # noqa: S104
 def test_without_keys_only_this_machine_is_served(served: list[Any], host: str) -> None:
     result = run("--host", host)

@@ -63,3 +63,28 @@ def test_the_gateway_fails_open() -> None:
     settings = guardrail["litellm_params"]
     assert (settings["unreachable_fallback"], settings["fail_on_error"]) == ("fail_open", False)
     GuardrailOptions.model_validate(settings["additional_provider_specific_params"])
+
+
+def test_replicas_on_one_machine_fit_its_gpu() -> None:
+    apps = load("ray-serve.yaml")["applications"]
+    assert sum(one["args"]["max_replicas"] * one["args"]["gpus"] for one in apps) <= 1
+
+
+def test_a_cluster_grows_to_all_replicas() -> None:
+    spec = load("ray-service.yaml")["spec"]
+    cluster = spec["rayClusterConfig"]
+    assert cluster["enableInTreeAutoscaling"] is True
+    [group] = cluster["workerGroupSpecs"]
+    [container] = group["template"]["spec"]["containers"]
+    gpus = group["maxReplicas"] * int(container["resources"]["limits"]["nvidia.com/gpu"])
+    [app] = yaml.safe_load(spec["serveConfigV2"])["applications"]
+    assert app["args"]["max_replicas"] * app["args"]["gpus"] <= gpus
+
+
+def test_images_and_packages_are_pinned() -> None:
+    images = [one["image"] for one in load("compose.yaml")["services"].values() if "image" in one]
+    tags = [image.rpartition(":")[2] for image in images]
+    assert all(re.search(r"\d", tag) and tag != "latest" for tag in tags), tags
+    root = DEPLOY.parent
+    for path in ("Makefile", "docs/gateways.md"):
+        assert "'litellm[proxy]==1.108.7'" in (root / path).read_text("utf-8")
