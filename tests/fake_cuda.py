@@ -52,10 +52,25 @@ class DeviceTensor(Tensor):
     def device(self) -> torch.device:
         return CUDA
 
+    def record_stream(self, stream: Stream) -> None:
+        stream.device.log.append(f"used in {stream.name}")
+
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         msg = f"{func} outside of the block"
         raise RuntimeError(msg)
+
+
+class Stream:
+    """In the place of `torch.cuda.Stream`."""
+
+    def __init__(self, device: FakeCuda, name: str) -> None:
+        self.device = device
+        self.name = name
+
+    def wait_event(self, event: Event) -> None:
+        assert event.stream is not None
+        self.device.log.append(f"{self.name} follows {event.stream.name}")
 
 
 class Event:
@@ -64,16 +79,19 @@ class Event:
     def __init__(self, device: FakeCuda) -> None:
         self.device = device
         self.behind: list[tuple[Tensor, Tensor]] = []
+        self.stream: Stream | None = None
 
-    def record(self, stream: object) -> None:
-        assert stream == CUDA
-        self.behind, self.device.late = self.device.late, []
+    def record(self, stream: Stream) -> None:
+        self.stream = stream
+        self.behind = list(self.device.late)
         self.device.log.append("recorded")
 
     def synchronize(self) -> None:
         with torch.inference_mode():
             for target, source in self.behind:
                 target.copy_(source)
+        come = [id(target) for target, _ in self.behind]
+        self.device.late = [late for late in self.device.late if id(late[0]) not in come]
         self.device.log.append("awaited")
 
 
@@ -85,6 +103,7 @@ class FakeCuda(TorchDispatchMode):
         self.log: list[str] = []
         self.free_bytes = 2**36
         self.late: list[tuple[Tensor, Tensor]] = []
+        self.stream = Stream(self, "a stream")
 
     def waits(self) -> list[str]:
         return [entry for entry in self.log if entry.startswith("waits: ")]
@@ -212,7 +231,7 @@ def fake_cuda() -> Iterator[FakeCuda]:
     with pytest.MonkeyPatch.context() as patch, device:
         patch.setattr(torch.cuda, "_lazy_init", lambda: None)
         patch.setattr(torch.cuda, "Event", lambda **_: Event(device))
-        patch.setattr(torch.cuda, "current_stream", lambda device: device)
+        patch.setattr(torch.cuda, "current_stream", lambda _: device.stream)
         patch.setattr(torch.cuda, "empty_cache", lambda: None)
         patch.setattr(torch.cuda, "mem_get_info", lambda _: (device.free_bytes, 2**37))
         patch.setattr(torch.cuda, "memory_reserved", lambda _: 0)

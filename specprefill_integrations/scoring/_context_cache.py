@@ -9,7 +9,7 @@ import copy
 import hashlib
 from array import array
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,6 +19,7 @@ from transformers.cache_utils import DynamicLayer
 
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._transfers import Queued
 
 
 @dataclass(slots=True)
@@ -29,14 +30,23 @@ class _Entry:
     reading: object
     """The reading that used it last."""
 
+    queued: Queued
+    """The computation of all tensors."""
+
     rows: dict[tuple[int, ...], Mapping[int, Tensor]] = field(default_factory=dict)
     """Rows of attention by question and layer. Shape of each: (1, heads, rows, keys)."""
 
     @property
     def size(self) -> int:
         """Memory of all tensors."""
-        rows = (row.nbytes for found in self.rows.values() for row in found.values())
-        return _size(self.cache) + sum(rows)
+        return sum(tensor.nbytes for tensor in self.tensors())
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Yield all tensors."""
+        for layer in self.cache.layers:
+            yield from (layer.keys, layer.values)
+        for rows in self.rows.values():
+            yield from rows.values()
 
 
 class ContextCache:
@@ -66,6 +76,7 @@ class ContextCache:
         entry = self._entries.get(key)
         if entry is None:
             return None
+        entry.queued.follow(entry.tensors())
         entry.reading = reading
         self._entries.move_to_end(key)
         return entry.cache
@@ -86,7 +97,8 @@ class ContextCache:
         self._drop(key)
         size = _size(cache)
         if self._make_room(size, reading, max_bytes):
-            self._entries[key] = _Entry(_compact(cache), reading)
+            owned = _compact(cache)
+            self._entries[key] = _Entry(owned, reading, Queued(owned.layers[0].keys.device))
             self.held_bytes += size
 
     def rows(self, key: bytes, question: Sequence[int]) -> Mapping[int, Tensor]:
@@ -100,7 +112,10 @@ class ContextCache:
             Shape of each: (1, heads, rows, keys).
         """
         entry = self._entries.get(key)
-        return {} if entry is None else entry.rows.get(tuple(question), {})
+        found = {} if entry is None else entry.rows.get(tuple(question), {})
+        if entry is not None:
+            entry.queued.follow(found.values())
+        return found
 
     def put_rows(
         self,
@@ -126,7 +141,9 @@ class ContextCache:
         size = sum(row.nbytes for row in new.values())
         if self._make_room(size, entry.reading, max_bytes):
             owned = {layer: _owned(row) for layer, row in new.items()}
+            entry.queued.follow(entry.tensors())
             entry.rows[tuple(question)] = {**before, **owned}
+            entry.queued = Queued(entry.cache.layers[0].keys.device)
             self.held_bytes += size
 
     def clear(self) -> bool:

@@ -66,6 +66,36 @@ def one_ahead(
         wait()
 
 
+class Queued:
+    """What a device computes in one stream of its work, to be used in others, too."""
+
+    def __init__(self, device: torch.device) -> None:
+        """Stand for all that the current stream was given.
+
+        Args:
+            device: The device.
+        """
+        self._device = device
+        if device.type == "cuda":
+            self._stream = torch.cuda.current_stream(device)
+            self._computed = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._computed.record(self._stream)
+
+    def follow(self, tensors: Iterable[Tensor]) -> None:
+        """Let the current stream wait for it; no host waits.
+
+        Args:
+            tensors: What the stream will use: their memory is not used again before.
+        """
+        if self._device.type != "cuda":
+            return
+        stream = torch.cuda.current_stream(self._device)
+        if stream != self._stream:
+            stream.wait_event(self._computed)
+            for tensor in tensors:
+                tensor.record_stream(stream)
+
+
 class Received:
     """Numbers on their way from a device to the host."""
 

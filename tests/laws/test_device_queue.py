@@ -20,7 +20,7 @@ from specprefill_integrations.scoring.readouts import (
     LinearReadout,
     PublishedReadout,
 )
-from tests.fake_cuda import CUDA, fake_cuda, to_device
+from tests.fake_cuda import CUDA, Stream, fake_cuda, to_device
 from tests.laws.test_batch_scoring import (
     DOUBLE_PRECISION,
     LINEAR,
@@ -85,6 +85,21 @@ def test_scores_are_those_of_the_cpu_and_no_operation_is_waited_for(
             device.log.clear()
             assert noise(own.score_batch(some_requests()), expected) < DOUBLE_PRECISION
             assert device.waits() == []
+
+
+@pytest.mark.parametrize("readout", [LINEAR, CalibratedDifferenceReadout()])
+def test_what_was_kept_in_one_stream_is_awaited_in_another(readout):
+    with fake_cuda() as device:
+        own = scorer(readout=readout, plan=replace(PLAN, cache_bytes=ROOM))
+        expected = own.score_batch(some_requests())
+        device.log.clear()
+        own.score_batch(some_requests())
+        assert not any("follows" in entry for entry in device.log)
+        device.stream = Stream(device, "another stream")
+        assert noise(own.score_batch(some_requests()), expected) < DOUBLE_PRECISION
+        first_use = device.log.index("another stream follows a stream")
+        assert "used in another stream" in device.log[first_use:]
+        assert device.waits() == []
 
 
 def test_each_batch_takes_one_copy_each_way():
