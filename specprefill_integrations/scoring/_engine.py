@@ -53,10 +53,10 @@ class ScoringEngine(ScorerWrapper):
         limits: EngineLimits | None = None,
         deadline_seconds: PositiveFloat | None = None,
     ) -> None:
-        """Wrap a scorer. Its thread starts when there is work and ends when there is none.
+        """Wrap a scorer. Threads start when there is work and end when there is none.
 
         Args:
-            scorer: Scores, one batch at a time.
+            scorer: Scores, one batch at a time in each of its `replicas`.
             limits: Limits of queue, batches and cache.
             deadline_seconds: Maximum duration of a call, waiting included; None for no limit.
 

@@ -55,7 +55,7 @@ class EngineStatistics:
     """Requests in all batches."""
 
     scoring_seconds: float = 0.0
-    """Time spent on scoring."""
+    """Time in which any thread was scoring."""
 
     deadline_misses: int = 0
     """Calls that missed their deadline."""

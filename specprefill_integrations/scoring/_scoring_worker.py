@@ -68,6 +68,8 @@ class ScoringWorker:
         self._ends = False
         self._counts: Counter[str] = Counter()
         self._scoring_seconds = 0.0
+        self._busy = 0  # threads that score now
+        self._busy_since = 0.0
 
     def submit(self, request: ScoreRequest, key: bytes) -> Answer:
         """Request scores.
@@ -232,16 +234,23 @@ class ScoringWorker:
     def _read(self, reading: BatchReading) -> list[Scores] | None:
         """Score a batch to its end, or read a slice of a long request that is not the last one."""
         [first, *_] = reading.jobs
-        started = time.perf_counter()
+        self._count_busy(1)
         try:
             scores = reading.read_on()
             while scores is None and not self._may_pause(first):
                 scores = reading.read_on()
             return scores
         finally:
-            seconds = time.perf_counter() - started
-            with self._lock:
-                self._scoring_seconds += seconds
+            self._count_busy(-1)
+
+    def _count_busy(self, more: int) -> None:
+        """Begin or end the work of a thread; time counts while any of them scores."""
+        now = time.perf_counter()
+        with self._lock:
+            if self._busy:
+                self._scoring_seconds += max(0.0, now - self._busy_since)
+            self._busy += more
+            self._busy_since = max(now, self._busy_since)
 
     def _may_pause(self, job: ScoringJob) -> bool:
         """Return True between slices of a long request, unless the engine is being closed."""

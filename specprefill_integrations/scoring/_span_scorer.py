@@ -316,20 +316,8 @@ class DuckTypedScorer(SpanScorer):
         raise TypeError(msg)
 
 
-_OPTIONAL = {
-    "ascore_request",
-    "ascore_spans",
-    "batch_chars",
-    "encode",
-    "language_warnings",
-    "may_be_calibrated",
-    "score_batch",
-    "score_calibration",
-    "score_in_slices",
-    "score_request",
-    "scores_are_logarithms",
-    "token_spans",
-}
+_REQUIRED = {"count_tokens", "score_spans"}
+_OPTIONAL = {name for name in vars(SpanScorer) if not name.startswith("_")} - _REQUIRED
 
 
 def as_span_scorer(scorer: SpanScorer | ScoresSpans) -> SpanScorer:

@@ -76,7 +76,7 @@ class _EngineCollector(Collector):
             "calls": ("Scoring calls accepted.", now.calls),
             "cache_hits": ("Scoring calls answered from the cache.", now.cache_hits),
             "batches": ("Batches scored.", now.batches),
-            "scoring_seconds": ("Time spent on scoring.", now.scoring_seconds),
+            "scoring_seconds": ("Time in which anything was scored.", now.scoring_seconds),
             "deadline_misses": ("Scoring calls that missed their deadline.", now.deadline_misses),
         }
         for name, (meaning, value) in counters.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -81,6 +82,22 @@ def test_each_replica_scores_one_call_at_a_time():
     assert crowded == []
     assert set(seen) == {0, 1}
     assert len(seen) == 60
+
+
+def test_scoring_seconds_pass_once_for_all_threads():
+    """Two threads that score at the same time take as long as one."""
+    together = threading.Barrier(2)
+    begun = time.perf_counter()
+
+    def before(number):
+        together.wait(PATIENCE)
+        threading.Event().wait(0.2)
+
+    engine = ScoringEngine(Replicated(2, before))
+    ask_all(engine, ["cat dog", "dog cat"])
+    engine.close()
+    took = time.perf_counter() - begun
+    assert 0.2 <= engine.statistics.scoring_seconds <= took
 
 
 def test_threads_end_without_work_and_start_again():
@@ -175,6 +192,18 @@ def test_several_devices_tokenize_a_text_once(tmp_path, monkeypatch):
     request = ScoreRequest("Who?", [text], [spans], encoded)
     assert both.scorer.scorer.score_request(request) == expected
     assert seen == []
+
+
+@pytest.mark.parametrize("name", ["replicas", "encode", "batch_chars", "score_batch"])
+def test_an_object_that_is_no_scorer_is_refused_with_what_would_be_ignored(name):
+    class TwoMethods:
+        score_spans = KeywordScorer.score_spans
+        count_tokens = KeywordScorer.count_tokens
+
+    ContextCompressor(TwoMethods())
+    setattr(TwoMethods, name, ())
+    with pytest.raises(TypeError, match=f"must subclass SpanScorer to have {name}"):
+        ContextCompressor(TwoMethods())
 
 
 def test_no_device_is_refused(tmp_path):
