@@ -67,7 +67,7 @@ def one_ahead(
 
 
 class Queued:
-    """What a device computes in one stream of its work, to be used in others, too."""
+    """Work of a device in one stream, whose results are used in other streams, too."""
 
     def __init__(self, device: torch.device) -> None:
         """Stand for all that the current stream was given.
