@@ -304,7 +304,7 @@ def _tool_result(
         tool_name=call["name"] if call else tool,
         find_request=request,
         is_error=isinstance(message, ToolMessage) and message.status == "error",
-        is_from_earlier_turn=True,
+        user_message_only=True,
         runtime=store,
     )
 

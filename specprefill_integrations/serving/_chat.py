@@ -115,7 +115,7 @@ def _tool_result(
         tool_name=name,
         find_request=partial(_tool_request, before, caller, call, name),
         skip="recalled" if name == RECALL_TOOL else None,
-        is_from_earlier_turn=request.query_from == "user_message",
+        user_message_only=request.query_from == "user_message",
         runtime=tenant,
         can_be_recalled=request.keep_originals,
     )

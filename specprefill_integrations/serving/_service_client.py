@@ -99,7 +99,7 @@ class ServiceClient:
         )
         self._breaker = CircuitBreaker()
         self._lock = ForkSafeLock()
-        self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
             WeakKeyDictionary()
         )
 
@@ -188,20 +188,21 @@ class ServiceClient:
         """Return the client of this event loop."""
         loop = asyncio.get_running_loop()
         with self._lock:
-            if loop not in self._async_clients:
-                self._async_clients[loop] = httpx.AsyncClient(
+            if loop not in self._clients:
+                self._clients[loop] = httpx.AsyncClient(
                     base_url=self._url, headers=self._headers, limits=self._limits
                 )
-            return self._async_clients[loop]
+            return self._clients[loop]
 
     def close(self) -> None:
         """Close the connections of synchronous calls."""
-        run_on_loop(self.aclose())
+        if self._clients:
+            run_on_loop(self.aclose())
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
         with self._lock:
-            client = self._async_clients.pop(asyncio.get_running_loop(), None)
+            client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
 

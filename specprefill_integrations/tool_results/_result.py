@@ -36,8 +36,8 @@ class ToolResult:
     is_error: bool = False
     """True if the tool failed and the texts say how."""
 
-    is_from_earlier_turn: bool = False
-    """True if the conversation has moved on: the question is then the last user message alone."""
+    user_message_only: bool = False
+    """The question is the last user message alone, as where the conversation has moved on."""
 
     runtime: object = None
     """The framework's runtime of the call, for a function that chooses the store."""

@@ -293,7 +293,7 @@ class ToolResultCompressor:
         if sum(tokens) < (task.least_tokens or 0):
             return unchanged(result, replace(whole, skipped_because=task.too_small))
         request = result.find_request()
-        query = query_of(request, self.query, user_message_only=result.is_from_earlier_turn)
+        query = query_of(request, self.query, user_message_only=result.user_message_only)
         # What a search finds in a file is not of the file's kind.
         name = None if searches(request.arguments) else hint_from_metadata(request.arguments).name
         hint = TextHint(kind=task.kind, name=name, tool=request.tool_name or None)

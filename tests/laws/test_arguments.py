@@ -156,7 +156,7 @@ WRONG: dict[str, Sequence[Any]] = {
             "can_be_recalled",
             "goal_argument",
             "is_error",
-            "is_from_earlier_turn",
+            "user_message_only",
             "lookahead",
             "needs_all",
             "trust_remote_code",
