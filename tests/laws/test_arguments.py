@@ -346,7 +346,7 @@ OF_ONE: dict[str, Sequence[Any]] = {
         for name in (
             *("max_body_bytes", "max_documents", "max_spans", "max_tokens", "max_query_chars"),
             *("max_calls", "max_calls_per_tenant", "body_seconds", "deadline_seconds"),
-            "retry_after_seconds",
+            *("max_rows", "max_bytes_in_flight", "retry_after_seconds"),
         )
     },
     "TenantOriginals.folder": [7],

@@ -164,10 +164,13 @@ def test_a_reference_is_named_once_where_something_is_missing(call: Call) -> Non
 def test_what_is_left_over_buys_no_further_unit(
     count: Callable[[str], int], text: str, limit: int, hint: TextHint | None
 ) -> None:
-    compressor = ContextCompressor(
-        KeywordScorer(), count_tokens=count, on_error="raise", protect=()
-    )
-    stages = compressor.stages
+    """Of the scorer's own tokens. A caller's counter is asked a few times only."""
+
+    class Counting(KeywordScorer):
+        def count_tokens(self, texts: Sequence[str]) -> list[int]:
+            return [count(text) for text in texts]
+
+    stages = ContextCompressor(Counting(), on_error="raise", protect=()).stages
     call = values.Call.of([text], "name error", Budget(max_tokens=limit), [hint])
     found = steps.split(steps.count(call, stages), stages)
     request = found.request

@@ -165,7 +165,7 @@ class TestDoctor:
         def other(name: str) -> str:
             if name == "tree-sitter-go":
                 raise metadata.PackageNotFoundError(name)
-            return "4.1" if name == "transformers" else version(name)
+            return {"transformers": "4.1", "ray": "2.60"}.get(name) or version(name)
 
         monkeypatch.setattr(metadata, "version", other)
         found = checks("--draft", draft, works=True)
