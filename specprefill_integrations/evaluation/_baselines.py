@@ -22,7 +22,7 @@ from specprefill_integrations.evaluation._case_compressor import (
     token_limit,
 )
 from specprefill_integrations.scoring._lexical import UNSPACED_SCRIPTS, LexicalMatcher
-from specprefill_integrations.scoring._prefilter import word_scores
+from specprefill_integrations.scoring._prefilter import split_by_text, word_scores
 from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
 from specprefill_integrations.types import CountTokens, Span
 
@@ -100,8 +100,7 @@ class WordScorer(_CountingScorer):
         ]
         request = ScoreRequest(query, texts, spans)
         scores = word_scores(LexicalMatcher(request=request, own=own, around=around))
-        edges = np.cumsum([len(found) for found in spans])[:-1]
-        return [part.tolist() for part in np.split(scores, edges)]
+        return [part.tolist() for part in split_by_text(scores, spans)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from specprefill_integrations.scoring._draft_layers import layers_needed
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
 from specprefill_integrations.scoring._languages import language_warnings
+from specprefill_integrations.scoring._prefilter import split_by_text
 from specprefill_integrations.scoring._profiles import ReadoutProfile
 from specprefill_integrations.scoring._prompt_reader import PromptReader
 from specprefill_integrations.scoring._score_calibration import ScoreCalibration
@@ -274,8 +275,7 @@ class AttentionScorer(SpanScorer):
             scores[found.is_read] = read
         if found.words is not None:
             scores -= np.where(found.is_read, 0, self._below(found.words))
-        edges = np.cumsum([len(part) for part in request.spans])[:-1]  # (texts - 1,)
-        return [part.tolist() for part in np.split(scores, edges)]
+        return [part.tolist() for part in split_by_text(scores, request.spans)]
 
     def _below(self, words: NDArray[np.float64]) -> NDArray[np.float64]:
         """Compute how far below what was read a span ranks by its words. Shape: (spans,)."""

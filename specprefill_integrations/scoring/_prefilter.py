@@ -7,7 +7,7 @@ in other words than the text's does it say little, so then everything is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from itertools import pairwise
 
 import numpy as np
@@ -52,33 +52,44 @@ def word_scores(matcher: LexicalMatcher) -> NDArray[np.float64]:
     return _WORDS.score_units(matcher.features(), matcher)
 
 
+def room_for(lengths: Sequence[int], share: float) -> int | None:
+    """Return the number of tokens to be read; None for all.
+
+    Args:
+        lengths: Tokens of each text.
+        share: Share of the tokens to be read; at least `LEAST_TOKENS`.
+    """
+    room = max(LEAST_TOKENS, int(share * sum(lengths)))
+    return room if room < sum(lengths) else None
+
+
+def says_enough(matcher: LexicalMatcher) -> bool:
+    """Tell if the question shares enough words with the texts to choose by them."""
+    return matcher.known_share() >= _LEAST_KNOWN_SHARE
+
+
 def tokens_to_read(
-    matcher: LexicalMatcher,
     units: Sequence[NDArray[np.int64]],
     lengths: Sequence[int],
     scores: NDArray[np.float64],
-    share: float,
-) -> list[list[tuple[int, int]]] | None:
+    room: int,
+) -> list[list[tuple[int, int]]]:
     """Choose the tokens that the draft reads: the stretches with the best units that fit.
 
     Args:
-        matcher: The units' words.
         units: For each text, first token and end of each unit, ascending, none within another.
             Shape of each: (units, 2).
         lengths: Tokens of each text.
         scores: `word_scores` of all units. Shape: (units,).
-        share: Share of the tokens to be read; at least `LEAST_TOKENS`.
+        room: Number of tokens to be read.
 
     Returns:
-        For each text, first token and end of what is read, ascending; None for all.
+        For each text, first token and end of what is read, ascending.
     """
-    room = max(LEAST_TOKENS, int(share * sum(lengths)))
-    if sum(lengths) <= room or matcher.known_share() < _LEAST_KNOWN_SHARE:
-        return None
     found = [
         (score, number, start, end)
         for number, (own, length, part) in enumerate(
-            zip(units, lengths, _by_text(scores, units), strict=True)
+            zip(units, lengths, split_by_text(scores, units), strict=True)
         )
         for start, end, score in _stretches(own, length, part)
     ]
@@ -90,11 +101,9 @@ def tokens_to_read(
     return [_joined(sorted(one)) for one in chosen]
 
 
-def _by_text(
-    scores: NDArray[np.float64], units: Sequence[NDArray[np.int64]]
-) -> list[NDArray[np.float64]]:
-    """Split the scores of all units by text."""
-    return np.split(scores, np.cumsum([len(own) for own in units])[:-1])
+def split_by_text(values: NDArray[np.float64], units: Sequence[Sized]) -> list[NDArray[np.float64]]:
+    """Split the values of all units into those of each text's."""
+    return np.split(values, np.cumsum([len(own) for own in units])[:-1])
 
 
 def _stretches(
@@ -103,8 +112,7 @@ def _stretches(
     """Cut a text into stretches, each with the best score of a unit in it."""
     first = 0
     best = -np.inf
-    edges = [*((int(unit[0]), float(score)) for unit, score in zip(units, scores, strict=True))]
-    for start, score in edges:
+    for start, score in zip(units[:, 0].tolist(), scores.tolist(), strict=True):
         if start - first >= _STRETCH_TOKENS:
             yield from ((*part, best) for part in _cut(first, start))
             first, best = start, score

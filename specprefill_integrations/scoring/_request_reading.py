@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer, TokenizedText
 from specprefill_integrations.scoring._lexical import LexicalMatcher
-from specprefill_integrations.scoring._prefilter import tokens_to_read, word_scores
+from specprefill_integrations.scoring._prefilter import (
+    room_for,
+    says_enough,
+    tokens_to_read,
+    word_scores,
+)
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring._windows import Piece, Window, plan_windows
 from specprefill_integrations.scoring.readouts import SpanReadings
@@ -90,14 +95,17 @@ class RequestReading:
         Args:
             share: Share of the tokens to be read.
         """
+        lengths = [len(text.ids) for text in self._texts]
+        room = room_for(lengths, share)
+        if room is None:
+            return
         outer = [_outermost(found) for found in self.request.spans]
         request = replace(self.request, spans=outer, encoded=self._texts)
         whole = RequestReading(request, self._tokenizer, self._around_tokens)
-        scores = word_scores(whole.matcher)
-        lengths = [len(text.ids) for text in self._texts]
-        read = tokens_to_read(whole.matcher, whole._own, lengths, scores, share)
-        if read is None:
+        if not says_enough(whole.matcher):
             return
+        scores = word_scores(whole.matcher)
+        read = tokens_to_read(whole._own, lengths, scores, room)
         self._runs = [
             Piece(number, start, end) for number, part in enumerate(read) for start, end in part
         ]

@@ -71,7 +71,7 @@ class ReadSpans:
     """See `RequestReading.readings`."""
 
     is_read: NDArray[np.bool_]
-    """Which spans were read. Shape: (spans,)."""
+    """Marks of the spans that were read. Shape: (spans,)."""
 
     words: NDArray[np.float64] | None
     """See `RequestReading.words`."""
