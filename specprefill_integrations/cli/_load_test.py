@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from specprefill_integrations.cli._options import AsJson, Debug, Device, Draft, Dtype, Quiet
+from specprefill_integrations.cli._serve import free_port
 from specprefill_integrations.cli._terminal import (
     USAGE_ERROR,
     clear_errors,
@@ -28,12 +28,10 @@ from specprefill_integrations.cli._terminal import (
     stderr_console,
 )
 from specprefill_integrations.compressor import ContextCompressor
+from specprefill_integrations.serving._api_keys import CALLERS_KEY
 
 if TYPE_CHECKING:
     from specprefill_integrations.serving._load_test import LoadResult
-
-SERVICE_KEY = "SPECPREFILL_API_KEY"
-"""The environment variable with the key of `--url`."""
 
 _START_SECONDS = 180.0
 
@@ -122,7 +120,7 @@ def _measure(
         load_service,
     )
 
-    key = os.environ.get(SERVICE_KEY)
+    key = os.environ.get(CALLERS_KEY)
     found, inside = [], []
     first = secrets.randbelow(10**12)  # new texts, also for a service that was measured before
     for clients, least in ((1, 4), *((number, calls) for number in numbers)):  # the first warms up
@@ -164,9 +162,7 @@ def _started(options: list[str]) -> Iterator[tuple[str, int]]:
     """Start a service on this machine: its address and its process."""
     import httpx  # noqa: PLC0415
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port("127.0.0.1")
     code = "from specprefill_integrations.cli import main; main()"
     words = ["serve", "--local", "--quiet", "--port", str(port), *options]
     process = subprocess.Popen([sys.executable, "-c", code, *words])  # noqa: S603 - Python itself

@@ -30,7 +30,7 @@ from specprefill_integrations.cli._terminal import (
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.originals import InMemoryOriginals, OriginalStore, SqliteOriginals
-from specprefill_integrations.serving._api_keys import KEYS
+from specprefill_integrations.serving._api_keys import CALLERS_KEY, KEYS
 from specprefill_integrations.tool_results import ToolResultCompressor
 from specprefill_integrations.tool_results._recaller import Recaller
 from specprefill_integrations.types import Budget
@@ -42,10 +42,7 @@ if TYPE_CHECKING:
 AUTHORIZATION = "SPECPREFILL_MCP_AUTHORIZATION"
 """The environment variable with the header `Authorization` for the server at `--url`."""
 
-SERVICE_KEY = "SPECPREFILL_API_KEY"
-"""The environment variable with the key of `--service`."""
-
-_SECRETS = frozenset({AUTHORIZATION, SERVICE_KEY, KEYS})
+_SECRETS = frozenset({AUTHORIZATION, CALLERS_KEY, KEYS})
 
 _KEEP = 0.3
 _RECALLED_TOKENS = 2000
@@ -114,7 +111,7 @@ def mcp(  # noqa: PLR0913 - one parameter per option
         compressor = (
             ContextCompressor.from_draft_model(draft, device=device, dtype=dtype)
             if service is None
-            else ContextCompressor.from_service(service, api_key=os.environ.get(SERVICE_KEY))
+            else ContextCompressor.from_service(service, api_key=os.environ.get(CALLERS_KEY))
         )
         store = InMemoryOriginals() if originals is None else SqliteOriginals(originals)
         fraction = keep if keep or max_tokens else _KEEP

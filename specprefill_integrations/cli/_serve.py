@@ -84,7 +84,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
         keys = _keys(keys_file)
         if keys is None and not _is_of_this_machine(host):
             fail(f"--host {host} needs keys: set {KEYS} or give --keys-file", USAGE_ERROR)
-        port = port or _free_port(host)
+        port = port or free_port(host)
         if not quiet:
             name = f"[{host}]" if ":" in host else host
             typer.echo(printable(f"Serving on http://{name}:{port}"), err=True)
@@ -151,7 +151,7 @@ def _keys(file: Path | None) -> ApiKeys | None:
         fail(f"--keys-file or {KEYS}: {error}", USAGE_ERROR)
 
 
-def _free_port(host: str) -> int:
+def free_port(host: str) -> int:
     """Return a port on which nobody listens."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as free:

@@ -20,6 +20,9 @@ _LOOK_SECONDS = 1.0
 KEYS = "SPECPREFILL_API_KEYS"
 """The environment variable with keys, comma-separated, each as `KEY` or `TENANT:KEY`."""
 
+CALLERS_KEY = "SPECPREFILL_API_KEY"
+"""The environment variable with the key of a caller."""
+
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 _MIN_KEY_CHARS = 8
 _TENANT_CHARS = 16

@@ -1,8 +1,8 @@
 """LiteLLM's real proxy, in an environment of its own, before a model that is made up.
 
-python3 -m venv /tmp/litellm
-/tmp/litellm/bin/pip install 'litellm[proxy]==1.108.7' -e .
-SPECPREFILL_LITELLM_PYTHON=/tmp/litellm/bin/python pytest tests/integration_tests/test_litellm.py
+python3 -m venv .litellm
+.litellm/bin/pip install 'litellm[proxy]==1.108.7' -e .
+SPECPREFILL_LITELLM_PYTHON=.litellm/bin/python pytest tests/integration_tests/test_litellm.py
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The service on Ray, in an environment of its own.
 
-python3 -m venv /tmp/ray
-/tmp/ray/bin/pip install '.[ray]' 'ray[data]' pytest pytest-asyncio pytest-socket hypothesis pyyaml
-RAY_AUTH_MODE=disabled /tmp/ray/bin/python -m pytest tests/integration_tests/test_ray.py
+python3 -m venv .ray
+.ray/bin/pip install '.[ray]' 'ray[data]' pytest pytest-asyncio pytest-socket hypothesis pyyaml
+RAY_AUTH_MODE=disabled .ray/bin/python -m pytest tests/integration_tests/test_ray.py
 """
 
 from __future__ import annotations
