@@ -58,6 +58,7 @@ from specprefill_integrations.serving._guardrail import (
 from specprefill_integrations.serving._limits import ServiceLimits
 from specprefill_integrations.serving._problems import Problem, add_handlers, check_limit
 from specprefill_integrations.serving._service_metrics import CONTENT_TYPE, ServiceMetrics
+from specprefill_integrations.serving._unit_scores import UnitScoreRecorder
 from specprefill_integrations.tool_results import (
     QuerySource,
     ToolResult,
@@ -237,8 +238,10 @@ class _Service:
         await self._check_texts(texts)
         store = self.originals if asked.keep_originals else None
         references = PromisedReferences(texts, store, tenant)
+        recorder = UnitScoreRecorder(self.engine) if asked.with_units else None
+        compressor = recorder.in_place_of(self.compressor) if recorder else self.compressor
         try:
-            results = await self._compress_texts(asked, budget, references)
+            results = await _compressed(compressor, asked, budget, references)
         except Exception as error:  # noqa: BLE001 - of the store of originals, whatever it is
             what = f"Passed {len(texts)} texts through unchanged"
             self.failures.add(logger, what, "failed", error)
@@ -247,32 +250,21 @@ class _Service:
         sources: tuple[QuerySource, ...] = ("caller",) if (asked.query or "").strip() else ()
         if results:
             outcome_of(results, query_sources=sources).record(self.metrics.compression)
+        answers = [
+            CompressedDocument.of(result, reference if index in cut else None)
+            for index, (result, reference) in enumerate(zip(results, references.named, strict=True))
+        ]
+        if recorder:
+            answers = [
+                one.model_copy(update={"units": recorder.units_of(text)})
+                for one, text in zip(answers, texts, strict=True)
+            ]
         return CompressAnswer(
-            documents=[
-                CompressedDocument.of(result, reference if index in cut else None)
-                for index, (result, reference) in enumerate(
-                    zip(results, references.named, strict=True)
-                )
-            ],
+            documents=answers,
             original_tokens=sum(result.original_tokens for result in results),
             kept_tokens=sum(result.kept_tokens for result in results),
             elapsed_seconds=0,
         )
-
-    async def _compress_texts(
-        self, asked: CompressRequest, budget: Budget, references: PromisedReferences
-    ) -> list[Compression]:
-        """Compress documents, and keep the originals of those that are cut."""
-        documents = asked.documents or []
-        await references.apromise()
-        while True:
-            hints = [one.hint(ref) for one, ref in zip(documents, references.named, strict=True)]
-            results = await self.compressor.acompress_documents(
-                [one.text for one in documents], asked.query, budget=budget, hints=hints
-            )
-            cut = [index for index, result in enumerate(results) if _is_cut(result)]
-            if await references.aput(cut):
-                return results
 
     async def _compress_messages(
         self, asked: CompressRequest, budget: Budget, tenant: str
@@ -357,6 +349,25 @@ class _Service:
     ) -> list[int]:
         counting = run_in_thread(lambda: count_each(count_tokens, texts))
         return await Deadline.after(None).wait_for(counting)
+
+
+async def _compressed(
+    compressor: ContextCompressor,
+    asked: CompressRequest,
+    budget: Budget,
+    references: PromisedReferences,
+) -> list[Compression]:
+    """Compress documents, and keep the originals of those that are cut."""
+    documents = asked.documents or []
+    await references.apromise()
+    while True:
+        hints = [one.hint(ref) for one, ref in zip(documents, references.named, strict=True)]
+        results = await compressor.acompress_documents(
+            [one.text for one in documents], asked.query, budget=budget, hints=hints
+        )
+        cut = [index for index, result in enumerate(results) if _is_cut(result)]
+        if await references.aput(cut):
+            return results
 
 
 def _is_cut(result: Compression) -> bool:

@@ -146,11 +146,17 @@ class CompressRequest(ToolResultFields):
     keep_originals: bool = Field(
         default=False, description="Keep texts that are cut, for GET /v1/originals/{reference}."
     )
+    with_units: bool = Field(
+        default=False, description="For documents: answer with their units and scores."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.documents is None) == (self.messages is None):
             msg = "give either documents or messages"
+            raise ValueError(msg)
+        if self.messages is not None and self.with_units:
+            msg = "with_units belongs to documents"
             raise ValueError(msg)
         if self.messages is None:
             for name in _OF_MESSAGES:
@@ -158,6 +164,9 @@ class CompressRequest(ToolResultFields):
                     msg = f"{name} belongs to messages"
                     raise ValueError(msg)
         return self
+
+
+Place = Annotated[int, Field(ge=0)]
 
 
 class CompressedDocument(_Answer):
@@ -171,6 +180,11 @@ class CompressedDocument(_Answer):
     is_left_out: bool
     language_warnings: list[LanguageWarning]
     reference: str | None
+    units: list[tuple[Place, Place, float]] | None = Field(
+        default=None,
+        description="With with_units: [start, end, score] of what was kept or dropped as a whole, "
+        "ascending; empty if nothing was scored.",
+    )
 
     @classmethod
     def of(cls, result: Compression, reference: str | None) -> Self:
@@ -212,9 +226,6 @@ class CompressAnswer(_Answer):
     original_tokens: int
     kept_tokens: int
     elapsed_seconds: float
-
-
-Place = Annotated[int, Field(ge=0)]
 
 
 class ScoreRequest(_Request):

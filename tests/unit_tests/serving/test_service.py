@@ -631,3 +631,26 @@ class TestOperation:
             "/v1/tokens",
         }
         assert json.dumps(described).count("ProblemAnswer") > 5
+
+
+class TestUnits:
+    def test_they_are_given_with_their_scores_if_asked_for(self, client: httpx.Client) -> None:
+        text = " ".join(SENTENCES)
+        asked = {"documents": [{"text": text}], "query": QUERY, "budget": BUDGET}
+        [plain] = client.post("/v1/compress", json=asked).json()["documents"]
+        [found] = client.post("/v1/compress", json=asked | {"with_units": True}).json()["documents"]
+        units = found.pop("units")
+        assert found == plain
+        assert [text[start:end].strip() for start, end, _ in units] == SENTENCES
+        spans = [[Span(start, end) for start, end, _ in units]]
+        [scores] = KeywordScorer().score_spans(QUERY, [text], spans)
+        assert [score for _, _, score in units] == scores
+
+    def test_a_text_that_fits_has_none(self, client: httpx.Client) -> None:
+        asked = {"documents": [{"text": "Short."}], "budget": BUDGET, "with_units": True}
+        [found] = client.post("/v1/compress", json=asked).json()["documents"]
+        assert (found["skipped_because"], found["units"]) == ("within_budget", [])
+
+    def test_they_belong_to_documents(self, client: httpx.Client) -> None:
+        asked = {"messages": [], "budget": BUDGET, "with_units": True}
+        assert client.post("/v1/compress", json=asked).status_code == 422
