@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypedDict
 from specprefill_integrations._arguments import PositiveFloat, PositiveInt, Share, check, checked
 from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
 from specprefill_integrations._deadline import Deadline, check_deadline
+from specprefill_integrations._telemetry import OpenSpan, compress_span, score_span
 from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.pipeline import _steps as steps
 from specprefill_integrations.pipeline._failures import FailureLog
@@ -32,6 +33,7 @@ from specprefill_integrations.pipeline._step_values import (
     StepError,
     failing_as,
 )
+from specprefill_integrations.pipeline._summary import shared_reason, shared_warnings
 from specprefill_integrations.pipeline._token_counting import as_token_counter
 from specprefill_integrations.scoring._span_scorer import (
     ScoresSpans,
@@ -451,25 +453,15 @@ class ContextCompressor:
         deadline = Deadline.after(self.stages.deadline_seconds)
         call = _call(texts, query, budget, hints)
         self.check_budget(budget)
-        try:
-            with deadline.applied():
-                found = self._split(call)
-                if not isinstance(found, Split):
-                    return self._recorded(found)
-                with failing_as("scorer_failed", found):
-                    check_deadline()
-                    scores: Sequence[Sequence[float]] = []
-                    request = found.request
-                    if request.texts:
-                        scores = self.scorer.score_request(request)
-            with deadline.extended().applied():
-                return self._recorded(self._render(found, scores))
-        except StepError as error:
-            failure = error
-        try:
-            return self._failed(failure)
-        finally:
-            del failure  # it refers to this frame, which would keep the scorer's tensors alive
+        with compress_span() as span:
+            try:
+                return self._recorded(self._compressed(call, deadline), span)
+            except StepError as error:
+                failure = error
+            try:
+                return self._failed(failure, span)
+            finally:
+                del failure  # it refers to this frame, which would keep the scorer's tensors alive
 
     async def acompress(
         self,
@@ -499,25 +491,45 @@ class ContextCompressor:
         deadline = Deadline.after(self.stages.deadline_seconds)
         call = _call(texts, query, budget, hints)
         self.check_budget(budget)
-        try:
-            with failing_as("counter_failed", call, is_awaited=True):
-                found = await deadline.wait_for(run_in_thread(lambda: self._split(call)))
+        with compress_span() as span:
+            try:
+                return self._recorded(await self._acompressed(call, deadline), span)
+            except StepError as error:
+                failure = error
+            try:
+                return self._failed(failure, span)
+            finally:
+                del failure  # it refers to this frame, which would keep the scorer's tensors alive
+
+    def _compressed(self, call: Call, deadline: Deadline) -> list[Compression]:
+        with deadline.applied():
+            found = self._split(call)
             if not isinstance(found, Split):
-                return self._recorded(found)
-            with failing_as("scorer_failed", found, is_awaited=True):
+                return found
+            with failing_as("scorer_failed", found):
+                check_deadline()
                 scores: Sequence[Sequence[float]] = []
                 request = found.request
                 if request.texts:
+                    with score_span():
+                        scores = self.scorer.score_request(request)
+        with deadline.extended().applied():
+            return self._render(found, scores)
+
+    async def _acompressed(self, call: Call, deadline: Deadline) -> list[Compression]:
+        with failing_as("counter_failed", call, is_awaited=True):
+            found = await deadline.wait_for(run_in_thread(lambda: self._split(call)))
+        if not isinstance(found, Split):
+            return found
+        with failing_as("scorer_failed", found, is_awaited=True):
+            scores: Sequence[Sequence[float]] = []
+            request = found.request
+            if request.texts:
+                with score_span():
                     scores = await deadline.wait_for(self.scorer.ascore_request(request))
-            with failing_as("counter_failed", found, is_awaited=True):
-                rendering = run_in_thread(lambda: self._render(found, scores))
-                return self._recorded(await deadline.extended().wait_for(rendering))
-        except StepError as error:
-            failure = error
-        try:
-            return self._failed(failure)
-        finally:
-            del failure  # it refers to this frame, which would keep the scorer's tensors alive
+        with failing_as("counter_failed", found, is_awaited=True):
+            rendering = run_in_thread(lambda: self._render(found, scores))
+            return await deadline.extended().wait_for(rendering)
 
     def _split(self, call: Call) -> Split | list[Compression]:
         """Count and split the texts; their results if nothing is to be cut."""
@@ -533,20 +545,33 @@ class ContextCompressor:
             return steps.unchanged(found, "too_small")
         return steps.render(selected, self.scorer)
 
-    def _failed(self, failure: StepError) -> list[Compression]:
+    def _failed(self, failure: StepError, span: OpenSpan) -> list[Compression]:
         """Return all texts unchanged, or raise the error if the caller asked for it."""
         if self.on_error == "raise":
             try:
                 raise failure.error
             finally:
                 del failure
+        span.fail(failure.error)
         results = steps.unchanged(failure.reached, failure.reason)
         what = f"Passed {len(results)} texts through unchanged"
         self._failures.add(logger, what, failure.reason, failure.error)
-        return self._recorded(results)
+        return self._recorded(results, span)
 
-    def _recorded(self, results: list[Compression]) -> list[Compression]:
-        """Count and log the results that came back unchanged."""
+    def _recorded(self, results: list[Compression], span: OpenSpan) -> list[Compression]:
+        """Describe the results in a span; count and log those that came back unchanged."""
+        span.set_counts(
+            sum(result.original_tokens for result in results),
+            sum(result.kept_tokens for result in results),
+            shared_reason(results),
+        )
+        span.set(
+            {
+                "specprefill.text_count": len(results),
+                "specprefill.is_widened": any(result.is_widened for result in results),
+                "specprefill.language_warnings": shared_warnings(results),
+            }
+        )
         for result in results:
             if result.skipped_because is not None:
                 self._skips.add(result.skipped_because)

@@ -1,16 +1,15 @@
-"""Counters of what compression did in this process. Pure: holds numbers, no text."""
+"""Counters of what compression did in this process: numbers, no text."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from specprefill_integrations._arguments import NonNegativeFloat, NonNegativeInt, checked
 from specprefill_integrations._concurrency import ForkSafeLock
-from specprefill_integrations._visible import visible
+from specprefill_integrations._telemetry import count_call
 from specprefill_integrations.types import FAILURES
 
 
@@ -83,6 +82,12 @@ class CompressionMetrics:
             skipped_because: The skip reason; None if it was compressed.
             language_warnings: Its language warnings.
         """
+        count_call(
+            original_tokens=tokens_before,
+            kept_tokens=tokens_after,
+            seconds=draft_seconds,
+            skipped_because=skipped_because,
+        )
         with self._lock:
             totals = self._totals
             skips = [] if skipped_because is None else [skipped_because]
@@ -100,10 +105,6 @@ class CompressionMetrics:
         """Return the counters as they are now."""
         return self._totals
 
-    def to_prometheus(self) -> str:
-        """Return the counters in Prometheus' text format."""
-        return "".join(f"{line}\n" for line in _prometheus_lines(self.totals()))
-
     def __reduce_ex__(self, protocol: Any) -> Any:  # noqa: ANN401 - as declared by `object`
         """Copy the totals, or name the metrics of the process."""
         if self is process_metrics():
@@ -117,58 +118,6 @@ def process_metrics() -> CompressionMetrics:
     return CompressionMetrics()
 
 
-def _prometheus_lines(totals: MetricsTotals) -> Iterator[str]:
-    counters: list[tuple[str, str, float]] = [
-        ("calls", "Tool results, messages, and calls with documents or nodes.", totals.calls),
-        ("compressed", "Calls in which something was compressed.", totals.compressed),
-        ("tokens_before", "Tokens of all texts before compression.", totals.tokens_before),
-        ("tokens_after", "Tokens of all texts after compression.", totals.tokens_after),
-        (
-            "draft_seconds",
-            "Seconds spent on compression, waiting for the draft included.",
-            totals.draft_seconds,
-        ),
-        (
-            "failures",
-            "Calls passed through unchanged because something failed, missed deadlines included.",
-            totals.failures,
-        ),
-        (
-            "deadline_misses",
-            "Calls passed through unchanged because scoring exceeded its deadline.",
-            totals.deadline_misses,
-        ),
-    ]
-    for name, meaning, value in counters:
-        yield from _head(name, meaning)
-        yield f"specprefill_{name}_total {value}"
-    yield from _head("skips", "Calls whose texts were all passed through unchanged, by reason.")
-    yield from _labelled("skips", "reason", totals.skips)
-    yield from _head(
-        "language_warnings",
-        "Calls with warnings about the languages of question and texts, by warning.",
-    )
-    yield from _labelled("language_warnings", "warning", totals.language_warnings)
-
-
-def _labelled(name: str, label: str, counts: Mapping[str, int]) -> Iterator[str]:
-    shown: Counter[str] = Counter()
-    for value, count in counts.items():
-        shown[_escaped(value)] += count
-    for value, count in sorted(shown.items()):
-        yield f'specprefill_{name}_total{{{label}="{value}"}} {count}'
-
-
 def _with(counts: Mapping[str, int], keys: Sequence[str]) -> Mapping[str, int]:
     """Return a copy of some counts, with one more of each key."""
     return {**counts, **{key: counts.get(key, 0) + 1 for key in keys}}
-
-
-def _head(name: str, meaning: str) -> Iterator[str]:
-    yield f"# HELP specprefill_{name}_total {meaning}"
-    yield f"# TYPE specprefill_{name}_total counter"
-
-
-def _escaped(value: str) -> str:
-    """Escape a label value; line ends of any sort and control characters become visible."""
-    return visible(value).replace("\\", "\\\\").replace('"', '\\"')

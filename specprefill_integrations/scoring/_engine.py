@@ -8,6 +8,7 @@ scores batches gains most.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from weakref import WeakValueDictionary
 from specprefill_integrations._arguments import PositiveFloat, checked
 from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
 from specprefill_integrations._deadline import Deadline
+from specprefill_integrations._telemetry import count_scoring, describe_scoring
+from specprefill_integrations.scoring._draft_names import short_name
 from specprefill_integrations.scoring._engine_limits import EngineLimits, EngineStatistics
 from specprefill_integrations.scoring._scoring_job import Answer, request_key
 from specprefill_integrations.scoring._scoring_worker import ScoringWorker
@@ -70,6 +73,8 @@ class ScoringEngine(ScorerWrapper):
         self.deadline_seconds = deadline_seconds
         """Maximum duration of a call; None for no limit."""
         self._worker = ScoringWorker(self.scorer, self.limits)
+        draft = getattr(self.unwrapped, "draft", None)
+        self._draft_name = None if draft is None else short_name(str(draft.name))
         self._original: ScoringEngine | None = None  # kept alive, so that `shared_engine` finds it
         self._shared_for: SpanScorer | None = None  # what `shared_engine` was called with
 
@@ -101,7 +106,7 @@ class ScoringEngine(ScorerWrapper):
         deadline = Deadline.after(self.deadline_seconds)
         request = _copied(request)
         answer = self._worker.submit(request, request_key(request))
-        with self._left_if_interrupted(answer):
+        with self._described(answer), self._left_if_interrupted(answer):
             wait([answer], timeout=deadline.seconds_left())
         return self._scores(answer, deadline)
 
@@ -122,7 +127,7 @@ class ScoringEngine(ScorerWrapper):
         answer = self._worker.submit(request, key)
         waiting = asyncio.wrap_future(answer)
         try:
-            with self._left_if_interrupted(answer):
+            with self._described(answer), self._left_if_interrupted(answer):
                 await asyncio.wait([waiting], timeout=deadline.seconds_left())
             return self._scores(answer, deadline)
         finally:
@@ -140,6 +145,22 @@ class ScoringEngine(ScorerWrapper):
         except BaseException:
             self._worker.leave(answer, deadline_missed=False)
             raise
+
+    @contextmanager
+    def _described(self, answer: Answer) -> Iterator[None]:
+        """Describe the waiting for an answer in the caller's span and in the metrics."""
+        started = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - started
+        queue_seconds = answer.queue_seconds(since=started)
+        describe_scoring(
+            {
+                "specprefill.draft": self._draft_name,
+                "specprefill.queue_seconds": queue_seconds,
+                "specprefill.is_cached": answer.job is None,
+            }
+        )
+        count_scoring(seconds=seconds, queue_seconds=queue_seconds, draft=self._draft_name)
 
     def _scores(self, answer: Answer, deadline: Deadline) -> list[list[float]]:
         """Return the caller's own copy of the scores."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from array import array
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from itertools import chain
 
+from specprefill_integrations._telemetry import Caller, current_caller
 from specprefill_integrations.errors import ScoringEngineError
 from specprefill_integrations.scoring._span_scorer import (
     ScoreRequest,
@@ -25,6 +27,16 @@ class Answer(Future[Scores]):
 
     job: ScoringJob | None = None
     """The job that gives it; None for an answer from the cache."""
+
+    def queue_seconds(self, *, since: float) -> float:
+        """Return how long its caller waited until scoring began, or waits already.
+
+        Args:
+            since: When the caller asked, in seconds of `time.perf_counter`.
+        """
+        if self.job is None:
+            return 0.0
+        return max(0.0, (self.job.began or time.perf_counter()) - since)
 
 
 @dataclass(eq=False, slots=True)
@@ -48,6 +60,12 @@ class ScoringJob:
 
     reading: BatchReading | None = None
     """If slices of it were read: what was read so far."""
+
+    began: float | None = None
+    """When scoring began, in seconds of `time.perf_counter`; None while it waits."""
+
+    caller: Caller = field(default_factory=current_caller)
+    """The first caller, below whose span it is scored."""
 
     chars: int = field(init=False)
     """Characters of the request's texts."""
@@ -111,6 +129,11 @@ class BatchReading:
         self._slices = scorer.score_in_slices(
             [job.request for job in jobs], is_wanted=self._is_wanted
         )
+
+    def begin(self) -> None:
+        """Note the time at which scoring begins; a second try counts as the first."""
+        for job in self.jobs:
+            job.began = job.began or time.perf_counter()
 
     def read_on(self) -> list[Scores] | None:
         """Read the next slice.

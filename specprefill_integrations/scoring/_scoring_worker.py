@@ -20,6 +20,7 @@ from functools import cache
 
 from cachetools import LRUCache
 
+from specprefill_integrations._telemetry import within
 from specprefill_integrations.errors import (
     EngineBusyError,
     EngineClosedError,
@@ -235,11 +236,13 @@ class ScoringWorker:
         """Score a batch to its end, or read a slice of a long request that is not the last one."""
         [first, *_] = reading.jobs
         self._count_busy(1)
+        reading.begin()
         try:
-            scores = reading.read_on()
-            while scores is None and not self._may_pause(first):
+            with within(first.caller):
                 scores = reading.read_on()
-            return scores
+                while scores is None and not self._may_pause(first):
+                    scores = reading.read_on()
+                return scores
         finally:
             self._count_busy(-1)
 

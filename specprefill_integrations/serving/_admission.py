@@ -23,6 +23,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from specprefill_integrations._deadline import Deadline
+from specprefill_integrations._telemetry import caller_of, within
 from specprefill_integrations.pipeline._failures import places_of
 from specprefill_integrations.serving._api_keys import ApiKeys
 from specprefill_integrations.serving._contract import DEADLINE_HEADER, REQUEST_ID_HEADER
@@ -254,7 +255,8 @@ class Admission:
                 message = {"type": "http.disconnect"}
             return message
 
-        with deadline.applied():  # to the context that the task copies
+        caller = caller_of(Headers(scope=exchange.scope))
+        with deadline.applied(), within(caller):  # the task copies both
             call = asyncio.ensure_future(self._app(exchange.scope, replay, exchange.send))
         try:
             await asyncio.wait([call, gone], return_when=asyncio.FIRST_COMPLETED)

@@ -19,6 +19,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from specprefill_integrations._arguments import checked
 from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations._deadline import Deadline
+from specprefill_integrations._telemetry import score_span
 from specprefill_integrations.compressor import ContextCompressor, with_failures
 from specprefill_integrations.observability import CompressionMetrics
 from specprefill_integrations.originals import OriginalStore
@@ -188,7 +189,9 @@ class _Service:
         spans = [[Span(*span) for span in of_text] for of_text in asked.spans]
         if not any(spans):
             return ScoreAnswer(scores=[[] for _ in spans])
-        return ScoreAnswer(scores=await self.engine.ascore_spans(asked.query, asked.texts, spans))
+        with score_span():
+            scores = await self.engine.ascore_spans(asked.query, asked.texts, spans)
+        return ScoreAnswer(scores=scores)
 
     async def tokens(self, asked: TokensRequest) -> TokensAnswer:
         """Count the tokens of texts."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread, run_on_loop
 from specprefill_integrations._deadline import Deadline
+from specprefill_integrations._telemetry import trace_headers
 from specprefill_integrations._visible import visible
 from specprefill_integrations.errors import (
     DeadlineExceededError,
@@ -59,8 +60,12 @@ class _Call:
         left = self.deadline.seconds_left()
         if left == 0:
             raise self.deadline.exceeded()
-        headers = {} if self.body is None else {"Content-Type": "application/json"}
-        return headers if left is None else {**headers, DEADLINE_HEADER: f"{left:.3f}"}
+        headers = trace_headers()
+        if self.body is not None:
+            headers["Content-Type"] = "application/json"
+        if left is not None:
+            headers[DEADLINE_HEADER] = f"{left:.3f}"
+        return headers
 
     @property
     def timeout(self) -> httpx.Timeout:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -29,6 +29,7 @@ class ServiceMetrics:
         self.compression = compression
         """The metrics of what was compressed."""
         self._registry = CollectorRegistry()
+        self._registry.register(_CompressionCollector(compression))
         self._registry.register(_EngineCollector(engine))
         self._calls = Counter(
             "specprefill_http_calls",
@@ -57,7 +58,40 @@ class ServiceMetrics:
 
     def to_prometheus(self) -> str:
         """Return all metrics."""
-        return self.compression.to_prometheus() + generate_latest(self._registry).decode()
+        return generate_latest(self._registry).decode()
+
+
+class _CompressionCollector(Collector):
+    """Reads the counters of what was compressed."""
+
+    def __init__(self, compression: CompressionMetrics) -> None:
+        self._compression = compression
+
+    def collect(self) -> Iterable[Metric]:
+        """Read them now."""
+        now = self._compression.totals()
+        counters = {
+            "calls": ("Tool results, messages, and calls with documents.", now.calls),
+            "compressed": ("Calls in which something was compressed.", now.compressed),
+            "tokens_before": ("Tokens of all texts before compression.", now.tokens_before),
+            "tokens_after": ("Tokens of all texts after compression.", now.tokens_after),
+            "draft_seconds": ("Seconds of compression, with waiting.", now.draft_seconds),
+            "failures": ("Calls passed through unchanged by a failure.", now.failures),
+            "deadline_misses": ("Calls that exceeded their deadline.", now.deadline_misses),
+        }
+        for name, (meaning, value) in counters.items():
+            yield CounterMetricFamily(f"specprefill_{name}", meaning, value)
+        meaning = "Calls whose texts all passed through unchanged, by reason."
+        yield _by_name("skips", meaning, "reason", now.skips)
+        meaning = "Calls with warnings about languages, by warning."
+        yield _by_name("language_warnings", meaning, "warning", now.language_warnings)
+
+
+def _by_name(name: str, meaning: str, label: str, counts: Mapping[str, int]) -> Metric:
+    found = CounterMetricFamily(f"specprefill_{name}", meaning, labels=[label])
+    for value, count in sorted(counts.items()):
+        found.add_metric([value], count)
+    return found
 
 
 class _EngineCollector(Collector):

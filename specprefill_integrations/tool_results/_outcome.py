@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from specprefill_integrations._metadata import metadata_of, own_metadata
+from specprefill_integrations._telemetry import OpenSpan
 from specprefill_integrations.observability import CompressionMetrics, process_metrics
+from specprefill_integrations.pipeline._summary import shared_reason, shared_warnings
 from specprefill_integrations.tool_results._question import QuerySource
 from specprefill_integrations.types import Compression, LanguageWarning, SkipReason
 
@@ -47,6 +49,22 @@ class Outcome:
             references=self.references,
         )
 
+    def describe(self, span: OpenSpan, tool_name: str) -> None:
+        """Set the counts of a message in its span.
+
+        Args:
+            span: The span.
+            tool_name: The tool whose result it is; empty if it is none.
+        """
+        span.set_counts(self.original_tokens, self.kept_tokens, self.skipped_because)
+        span.set(
+            {
+                "gen_ai.conversation.compacted": self.skipped_because is None or None,
+                "gen_ai.tool.name": tool_name or None,
+                "specprefill.query_sources": self.query_sources,
+            }
+        )
+
     def record(self, metrics: CompressionMetrics | None) -> None:
         """Add the counts to metrics; None is those of the process."""
         (process_metrics() if metrics is None else metrics).record(
@@ -72,10 +90,8 @@ def outcome_of(
         kept_tokens=sum(result.kept_tokens for result in results),
         elapsed_seconds=results[0].elapsed_seconds,
         query_sources=query_sources,
-        skipped_because=_shared_reason(results),
-        language_warnings=tuple(
-            sorted({warning for result in results for warning in result.language_warnings})
-        ),
+        skipped_because=shared_reason(results),
+        language_warnings=shared_warnings(results),
     )
 
 
@@ -92,11 +108,3 @@ def outcome_of_skipped(metadata: Iterable[Mapping[str, object]]) -> Outcome:
     """
     was_compressed = any(own_metadata(one) is not None for one in metadata)
     return Outcome(skipped_because="already_compressed" if was_compressed else "no_text")
-
-
-def _shared_reason(results: Sequence[Compression]) -> SkipReason | None:
-    """Why all texts passed through unchanged, or that nothing of them was kept; else None."""
-    reasons = [r.skipped_because for r in results if r.skipped_because != "empty_text"]
-    if None in reasons:
-        return None if any(result.kept for result in results) else "nothing_kept"
-    return reasons[0] if reasons else "no_text"

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from specprefill_integrations._arguments import NonNegativeInt, check, checked, is_asynchronous
 from specprefill_integrations._concurrency import run_in_thread
 from specprefill_integrations._deadline import Deadline
+from specprefill_integrations._telemetry import OpenSpan, compress_span
 from specprefill_integrations.compressor import ContextCompressor, shared_compressor
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
 from specprefill_integrations.originals._promised_references import PromisedReferences
@@ -148,26 +149,28 @@ class ToolResultCompressor:
         Raises:
             Exception: A failure, where the compressor has `on_error="raise"`.
         """
-        try:
-            with self._deadline.applied():
-                task = self._task(result)
-                done = _skipped_uncounted(task) or self._compress(task, on_start)
-        except Exception as error:  # noqa: BLE001 - no failure of ours may reach the agent
-            done = self._failed(result, error)
-        return self._recorded(done)
+        with compress_span() as span:
+            try:
+                with self._deadline.applied():
+                    task = self._task(result)
+                    done = _skipped_uncounted(task) or self._compress(task, on_start)
+            except Exception as error:  # noqa: BLE001 - no failure of ours may reach the agent
+                done = self._failed(result, error, span)
+            return self._recorded(result, done, span)
 
     async def acompress(
         self, result: ToolResult, on_start: OnStart | None = None
     ) -> CompressedResult:
         """`compress`, off the event loop."""
-        try:
-            task = self._task(result)
-            done = _skipped_uncounted(task)
-            if done is None:
-                done = await self._deadline.wait_for(self._acompress(task, on_start))
-        except Exception as error:  # noqa: BLE001 - see compress
-            done = self._failed(result, error)
-        return self._recorded(done)
+        with compress_span() as span:
+            try:
+                task = self._task(result)
+                done = _skipped_uncounted(task)
+                if done is None:
+                    done = await self._deadline.wait_for(self._acompress(task, on_start))
+            except Exception as error:  # noqa: BLE001 - see compress
+                done = self._failed(result, error, span)
+            return self._recorded(result, done, span)
 
     def with_goal(self, tool_name: str, extend: Callable[[], ExtendedT | None]) -> ExtendedT | None:
         """Return what offers the model a goal for the results of a tool; None if it has none.
@@ -307,10 +310,11 @@ class ToolResultCompressor:
         references = PromisedReferences([text.original], originals, result.runtime)
         return Call(task, text, query, hint, references, whole, task.budget)
 
-    def _failed(self, result: ToolResult, error: Exception) -> CompressedResult:
+    def _failed(self, result: ToolResult, error: Exception, span: OpenSpan) -> CompressedResult:
         """The result unchanged, or the error where the compressor is set to raise."""
         if self.compressor is not None and self.compressor.on_error == "raise":
             raise error
+        span.fail(error)
         tool = result.tool_name
         what = f"the result of {tool}" if tool else "a message of the user"
         reason = reason_of(error, "failed")
@@ -319,8 +323,11 @@ class ToolResultCompressor:
         outcome = Outcome(original_tokens=tokens, kept_tokens=tokens, skipped_because=reason)
         return unchanged(result, outcome)
 
-    def _recorded(self, done: CompressedResult) -> CompressedResult:
+    def _recorded(
+        self, result: ToolResult, done: CompressedResult, span: OpenSpan
+    ) -> CompressedResult:
         outcome = done.outcome
+        outcome.describe(span, result.tool_name)
         outcome.record(self.metrics)
         if outcome.skipped_because is None and outcome.original_tokens is not None:
             self.thresholds.note(outcome.original_tokens, outcome.elapsed_seconds)

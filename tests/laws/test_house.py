@@ -30,6 +30,7 @@ STEPS = {
     LAZY,
     "_concurrency",
     "_deadline",
+    "_telemetry",
     "_visible",
     *SEAM,
     "splitting",
@@ -47,6 +48,7 @@ MAY_IMPORT = {
     "_metadata": set[str](),
     "_concurrency": set[str](),
     "_deadline": {"errors"},
+    "_telemetry": set[str](),
     "_visible": set[str](),
     LAZY: set[str](),
     "types": {"errors", "_arguments", "_metadata"},
@@ -57,7 +59,7 @@ MAY_IMPORT = {
     "compressor": STEPS,
     "scoring": STEPS - {"pipeline"},
     "testing": {*VALUES, *SEAM},
-    "observability": {*VALUES, "_concurrency", "_visible"},
+    "observability": {*VALUES, "_concurrency", "_telemetry", "_visible"},
     "originals": STEPS,
     "tool_results": BELOW_INTEGRATIONS - {"tool_results"},
     "langchain": BELOW_INTEGRATIONS,
@@ -105,6 +107,7 @@ HOMES = {
     "llama_index": {"llama_index"},
     "matplotlib": {"evaluation"},
     "mcp": {"cli", "serving"},
+    "opentelemetry": {"_telemetry"},
     "prometheus_client": {"serving"},
     "ray": {"serving"},
     "safetensors": {"scoring"},
@@ -131,6 +134,7 @@ CORE = {
     "tool_results",
 }
 CORE_NEEDS = {
+    "_telemetry": {"opentelemetry"},
     "compressor": {"typing_extensions"},  # for type checkers
     "pipeline": {"regex"},
     "splitting": {"cachetools", "markdown_it", "regex", "sentence_splitter", "tree_sitter"},

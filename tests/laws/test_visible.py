@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -173,19 +172,3 @@ def test_no_store_breaks_a_marker(name: str) -> None:
     )
     [text] = settings.compress(ToolResult(texts=[TEXT], tool_name=name)).texts
     assert text.isprintable()
-
-
-LABEL = re.compile(r'specprefill_skips_total\{reason="((?:[^"\\\n]|\\["\\n])*)"\} \d+')
-
-
-@given(st.lists(names, max_size=4))
-def test_no_label_is_broken(reasons: list[str]) -> None:
-    metrics = CompressionMetrics()
-    for reason in reasons:
-        metrics.record(skipped_because=reason)
-    written = metrics.to_prometheus()
-    lines = written.removesuffix("\n").split("\n")
-    assert lines == written.splitlines()
-    labels = [line for line in lines if "reason=" in line]
-    assert len(labels) == len(set(map(visible, reasons)))
-    assert all(LABEL.fullmatch(line) for line in labels)

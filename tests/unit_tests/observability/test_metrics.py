@@ -1,8 +1,7 @@
-"""The metrics: sums, reasons, and what Prometheus reads of them."""
+"""The metrics: sums and reasons."""
 
 from __future__ import annotations
 
-import re
 import threading
 from typing import get_args
 
@@ -28,12 +27,6 @@ def metrics() -> CompressionMetrics:
         tokens_before=9, tokens_after=9, draft_seconds=1.0, skipped_because="deadline_exceeded"
     )
     return metrics
-
-
-def samples(text: str) -> dict[str, float]:
-    """The lines of the text format that are no comments."""
-    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
-    return {name: float(value) for name, _, value in lines}
 
 
 def test_it_adds_up(metrics: CompressionMetrics) -> None:
@@ -66,34 +59,6 @@ def test_a_new_one_is_empty() -> None:
     assert CompressionMetrics().totals().deadline_misses == 0
 
 
-def test_prometheus_reads_the_same_numbers(metrics: CompressionMetrics) -> None:
-    assert samples(metrics.to_prometheus()) == {
-        "specprefill_calls_total": 5,
-        "specprefill_compressed_total": 2,
-        "specprefill_tokens_before_total": 166,
-        "specprefill_tokens_after_total": 46,
-        "specprefill_draft_seconds_total": 1.75,
-        "specprefill_failures_total": 1,
-        "specprefill_deadline_misses_total": 1,
-        'specprefill_skips_total{reason="deadline_exceeded"}': 1,
-        'specprefill_skips_total{reason="too_small"}': 2,
-    }
-
-
-def test_each_metric_is_described_once_before_its_samples(metrics: CompressionMetrics) -> None:
-    text = metrics.to_prometheus()
-    assert text.endswith("\n")
-    described = re.findall(r"^# HELP (\w+) \S.*\n# TYPE \1 counter\n\1[ {]", text, re.MULTILINE)
-    named = {re.split("[ {]", name)[0] for name in samples(text)}
-    assert sorted(described) == sorted(named)
-
-
-def test_a_label_is_escaped() -> None:
-    metrics = CompressionMetrics()
-    metrics.record(skipped_because='a "b"\\\n')
-    assert 'specprefill_skips_total{reason="a \\"b\\"\\\\\\\\n"} 1\n' in metrics.to_prometheus()
-
-
 def test_language_warnings_are_counted_by_call() -> None:
     metrics = CompressionMetrics()
     metrics.record(language_warnings=["text_unknown_to_draft"])
@@ -102,8 +67,6 @@ def test_language_warnings_are_counted_by_call() -> None:
     warnings = {"text_unknown_to_draft": 2, "question_in_another_language": 1}
     assert metrics.totals().language_warnings == warnings
     assert metrics.totals().skips == {}
-    found = samples(metrics.to_prometheus())
-    assert found['specprefill_language_warnings_total{warning="text_unknown_to_draft"}'] == 2
 
 
 def test_threads_lose_nothing() -> None:

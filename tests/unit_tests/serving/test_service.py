@@ -23,6 +23,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from specprefill_integrations import Budget, ContextCompressor, Span
+from specprefill_integrations.observability import CompressionMetrics
 from specprefill_integrations.originals import InMemoryOriginals, OriginalStore
 from specprefill_integrations.scoring._span_scorer import SpanScorer
 from specprefill_integrations.serving import ApiKeys, ServiceLimits, TenantOriginals, build_app
@@ -560,11 +561,34 @@ class TestOperation:
             httpx.get(f"{url}/{QUOTED}")
             shown = httpx.get(f"{url}/metrics").text
         lines = shown.splitlines()
-        assert "specprefill_compressed_total 1" in lines
+        assert "specprefill_calls_total 1.0" in lines
+        assert "specprefill_compressed_total 1.0" in lines
         assert 'specprefill_http_calls_total{route="/v1/compress",status="200"} 1.0' in lines
         assert 'specprefill_http_calls_total{route="unmatched",status="404"} 1.0' in lines
         assert "specprefill_engine_calls_total 1.0" in lines
         assert "specprefill_engine_waiting 0.0" in lines
+
+    def test_prometheus_reads_what_the_metrics_count(self) -> None:
+        counted = CompressionMetrics()
+        counted.record(tokens_before=100, tokens_after=20, draft_seconds=0.5)
+        counted.record(tokens_before=7, tokens_after=7, skipped_because="too_small")
+        counted.record(skipped_because="deadline_exceeded")
+        counted.record(language_warnings=["text_unknown_to_draft"])
+        with serving(ContextCompressor(KeywordScorer()), metrics=counted) as url:
+            shown = httpx.get(f"{url}/metrics").text
+        lines = [line for line in shown.splitlines() if "http" not in line and "engine" not in line]
+        assert [line for line in lines if not line.startswith("#")] == [
+            "specprefill_calls_total 4.0",
+            "specprefill_compressed_total 2.0",
+            "specprefill_tokens_before_total 107.0",
+            "specprefill_tokens_after_total 27.0",
+            "specprefill_draft_seconds_total 0.5",
+            "specprefill_failures_total 1.0",
+            "specprefill_deadline_misses_total 1.0",
+            'specprefill_skips_total{reason="deadline_exceeded"} 1.0',
+            'specprefill_skips_total{reason="too_small"} 1.0',
+            'specprefill_language_warnings_total{warning="text_unknown_to_draft"} 1.0',
+        ]
 
     def test_refused_calls_are_counted_under_their_route(self) -> None:
         keys = ApiKeys(["a-valid-key"])
