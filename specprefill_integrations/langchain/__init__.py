@@ -8,6 +8,7 @@ from specprefill_integrations._lazy_names import lazy_names
 from specprefill_integrations.errors import MissingDependencyError
 
 if TYPE_CHECKING:
+    from specprefill_integrations.langchain._deep_agents import deep_agent_options
     from specprefill_integrations.langchain._middleware import SpecPrefillMiddleware
 
 try:
@@ -42,8 +43,12 @@ __all__ = [
     "ToolRequest",
     "TtftCallbackHandler",
     "compress_messages",
+    "deep_agent_options",
 ]
 
 
 # At first use: nothing else here needs `langchain` itself.
-__getattr__ = lazy_names(__name__, {"SpecPrefillMiddleware": "_middleware"})
+__getattr__ = lazy_names(
+    __name__,
+    {"SpecPrefillMiddleware": "_middleware", "deep_agent_options": "_deep_agents"},
+)

@@ -17,6 +17,9 @@ MessageT = TypeVar("MessageT", bound=BaseMessage)
 # `create_agent` answers the tool call of an agent's structured output with this.
 _STRUCTURED_OUTPUT = "Returning structured response:"
 
+# Deep agents put a result that is too large into a file, and this in its place, with the path.
+_OFFLOADED = "Tool result too large, the result of this tool call "
+
 
 def with_result(message: MessageT, done: CompressedResult) -> MessageT:
     """Return a copy of a message with the texts of a result and the counts in its metadata.
@@ -42,4 +45,6 @@ def reason_to_skip(message: BaseMessage) -> SkipReason | None:
     fetched = own_metadata(message.artifact) if isinstance(message.artifact, Mapping) else None
     if any(one["skipped_because"] == "recalled" for one in (earlier, fetched) if one is not None):
         return "recalled"
+    if message.text.startswith(_OFFLOADED):
+        return "offloaded"
     return "structured_output" if message.text.startswith(_STRUCTURED_OUTPUT) else None

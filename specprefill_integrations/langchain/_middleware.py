@@ -52,7 +52,12 @@ try:
     )
     from langgraph.types import Command
 
-    from specprefill_integrations.langchain._tool_output import answers_in, with_answers
+    from specprefill_integrations.langchain._tool_output import (
+        ToolOutput,
+        answers_in,
+        hands_over,
+        with_answers,
+    )
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in {"langchain", "langgraph"}:
         raise
@@ -197,7 +202,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         output = self._refusal(request) or handler(request)
         answers = []
         for answer in answers_in(output, request.tool_call["id"]):
-            done = self.settings.compress(self._tool_result(request, answer, goal))
+            done = self.settings.compress(self._tool_result(request, answer, goal, output))
             announce(message_event(done.outcome, answer), *_channels(request))
             answers.append(with_result(answer, done))
         return with_answers(output, request.tool_call["id"], answers)
@@ -212,7 +217,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         output = self._refusal(request) or await handler(request)
         answers = []
         for answer in answers_in(output, request.tool_call["id"]):
-            done = await self.settings.acompress(self._tool_result(request, answer, goal))
+            done = await self.settings.acompress(self._tool_result(request, answer, goal, output))
             await aannounce(message_event(done.outcome, answer), *_channels(request))
             answers.append(with_result(answer, done))
         return with_answers(output, request.tool_call["id"], answers)
@@ -257,7 +262,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return Command(update={"messages": [answer]}, goto=_MODEL_NODE)
 
     def _tool_result(
-        self, request: ToolCallRequest, answer: ToolMessage, goal: str | None
+        self, request: ToolCallRequest, answer: ToolMessage, goal: str | None, output: ToolOutput
     ) -> ToolResult:
         return ToolResult(
             texts=open_texts_of(answer.content),
@@ -266,7 +271,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             find_request=lambda: request_of(
                 request.tool_call, messages_of(request.state), goal=goal
             ),
-            skip=_reason_to_skip(request, answer),
+            skip=_reason_to_skip(request, answer, output),
             is_error=answer.status == "error",
             runtime=request.runtime,
             can_be_recalled=self._can_be_recalled(request),
@@ -282,8 +287,10 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         )
 
 
-def _reason_to_skip(request: ToolCallRequest, answer: ToolMessage) -> SkipReason | None:
-    if request.tool is not None and request.tool.return_direct:
+def _reason_to_skip(
+    request: ToolCallRequest, answer: ToolMessage, output: ToolOutput
+) -> SkipReason | None:
+    if hands_over(output) or (request.tool is not None and request.tool.return_direct):
         return "return_direct"
     return "recalled" if isinstance(request.tool, RecallTool) else reason_to_skip(answer)
 

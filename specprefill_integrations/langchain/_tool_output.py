@@ -44,6 +44,13 @@ def answers_in(output: ToolOutput, tool_call_id: str | None) -> list[ToolMessage
     return found
 
 
+def hands_over(output: ToolOutput) -> bool:
+    """True if the output is a command that goes to another agent: its message is for that one."""
+    outputs = output if isinstance(output, list) else [output]
+    commands = [one for one in outputs if isinstance(one, Command)]
+    return any(command.goto or command.graph for command in commands)
+
+
 def with_answers(
     output: OutputT, tool_call_id: str | None, answers: Sequence[ToolMessage]
 ) -> OutputT:

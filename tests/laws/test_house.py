@@ -96,6 +96,7 @@ LAZY_FACTORY = {"compressor": {"scoring", "serving"}}
 HOMES = {
     "accelerate": {"scoring"},
     "bm25s": {"evaluation"},
+    "deepagents": {"langchain"},
     "fastapi": {"serving"},
     "genai_prices": {"observability"},
     "gguf": {"scoring"},

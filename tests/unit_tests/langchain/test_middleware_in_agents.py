@@ -221,7 +221,8 @@ class TestCommands:
         graph.add_edge(START, "agent")
         state = graph.compile().invoke(ASK)
         assert state["messages"][-1].content == "Taken over."
-        assert [m.content for m in tool_messages(state)] == [SHORT]
+        [message] = tool_messages(state)
+        assert (message.content, stamp(message)["skipped_because"]) == (LONG, "return_direct")
 
     def test_commands_that_hold_no_answer(self, middleware) -> None:
         @tool
