@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "warmup": ("_warmup", "Fetch, convert and load the draft."),
     "doctor": ("_doctor", "Check that compression works here."),
     "serve": ("_serve", "Serve compression over HTTP."),
+    "playground": ("_playground", "Try compression on a local page."),
     "load-test": ("_load_test", "Measure a service under load."),
     "mcp": ("_mcp", "Compress for agents that speak MCP; wrap other MCP servers."),
     "bench": ("_bench", "Measure what scoring costs."),

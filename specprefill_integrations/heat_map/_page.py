@@ -18,7 +18,7 @@ except ImportError as error:
     package = "jinja2"
     raise MissingDependencyError(package, "cli") from error
 
-_TOP_SHARES = (0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
+TOP_SHARES = (0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
 """Shares of the highest scores that get shades 1 to 7; other tokens get none.
 
 Shades go by rank, so that an outlier does not flatten the others, and are finer at the top.
@@ -129,7 +129,7 @@ class _Scale:
         """Shade of a score, by the share of scores that are at least as high."""
         count = len(self.ascending)
         share = (count - bisect_left(self.ascending, score)) / count
-        return sum(share <= top for top in _TOP_SHARES)
+        return sum(share <= top for top in TOP_SHARES)
 
     def floor(self, level: int) -> float | None:
         """Lowest score with a shade of at least `level`, if there is one."""
@@ -212,7 +212,7 @@ def render_page(template: str, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["csp_hash"] = _csp_hash
+    environment.filters["csp_hash"] = csp_hash
     page = environment.get_template(template).render(values)
     # A parser turns a bare carriage return into a line feed.
     return page.replace("\r", "&#13;")
@@ -312,7 +312,7 @@ def _overview(cells: Sequence[_Cell], length: int) -> Iterator[int]:
 def _legend(scale: _Scale) -> list[dict[str, object]]:
     """List the shades in ascending order, each with its lowest score."""
     entries: list[dict[str, object]] = [{"level": 0, "label": "rest", "floor": None}]
-    for level, share in enumerate(_TOP_SHARES, start=1):
+    for level, share in enumerate(TOP_SHARES, start=1):
         entries.append({"level": level, "label": f"{share:.0%}", "floor": scale.floor(level)})
     return entries
 
@@ -325,7 +325,7 @@ def _is_aligned(text: str) -> bool:
     return aligned > _ALIGNED_SHARE * len(lines)
 
 
-def _csp_hash(script: str) -> str:
+def csp_hash(script: str) -> str:
     """Hash of a script for the content security policy."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"

@@ -64,7 +64,7 @@ MAY_IMPORT = {
     "tool_results": BELOW_INTEGRATIONS - {"tool_results"},
     "langchain": BELOW_INTEGRATIONS,
     "llama_index": BELOW_INTEGRATIONS,
-    "serving": {*BELOW_INTEGRATIONS, "__init__", "scoring"},
+    "serving": {*BELOW_INTEGRATIONS, "__init__", "heat_map", "scoring"},
     "heat_map": STEPS,
     "calibration": {*STEPS, "compressor", "scoring"},
     "bench": {*STEPS, "compressor", "observability", "scoring"},
