@@ -20,6 +20,7 @@ from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
 from specprefill_integrations._deadline import Deadline, check_deadline
 from specprefill_integrations._telemetry import OpenSpan, compress_span, score_span
 from specprefill_integrations.errors import MissingDependencyError
+from specprefill_integrations.observability import ShadowLog
 from specprefill_integrations.pipeline import _steps as steps
 from specprefill_integrations.pipeline._failures import FailureLog
 from specprefill_integrations.pipeline._protection import DEFAULT_PROTECTION, ProtectionRule
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
 __all__ = ["ContextCompressor", "OnError", "Stages", "shared_compressor"]
 
 _DRAFT_PACKAGES = ("filelock", "numpy", "platformdirs", "torch", "transformers")
+_BESIDE_STAGES = ("on_error", "shadow_log")
 _CLIENT_PACKAGES = ("httpx", "pydantic")
 
 logger = logging.getLogger(__name__)
@@ -93,6 +95,7 @@ class StageOptions(TypedDict, total=False):
     count_tokens: Any
     deadline_seconds: float | None
     on_error: OnError
+    shadow_log: ShadowLog | None
 
 
 class StageChanges(StageOptions, total=False):
@@ -116,6 +119,9 @@ class ContextCompressor:
     on_error: OnError
     """The effect of a failing draft or counter."""
 
+    shadow_log: ShadowLog | None
+    """Records what would be kept, while every text stays unchanged; None: texts are compressed."""
+
     _skips: _SkipCounts
     _failures: FailureLog
 
@@ -134,6 +140,7 @@ class ContextCompressor:
         count_tokens: Any = None,  # noqa: ANN401 - see as_token_counter
         deadline_seconds: PositiveFloat | None = None,
         on_error: OnError = "pass_through",
+        shadow_log: ShadowLog | None = None,
     ) -> None:
         """Put the stages together.
 
@@ -163,6 +170,8 @@ class ContextCompressor:
                 end when the text or step that they are at is done. None: no limit.
             on_error: `pass_through` logs and counts a failure and returns the text unchanged;
                 `raise` raises it.
+            shadow_log: Measure only: all texts are compressed, the log records what would be kept,
+                and they come back unchanged, with the skip reason `shadow`.
 
         Raises:
             TokenCounterError: `count_tokens` cannot count tokens.
@@ -184,7 +193,7 @@ class ContextCompressor:
             count_tokens=counter,
             deadline_seconds=deadline_seconds,
         )
-        self._hold(stages, on_error)
+        self._hold(stages, on_error, shadow_log)
         vars(self)["_failures"] = FailureLog()
 
     @classmethod
@@ -233,7 +242,7 @@ class ContextCompressor:
                 code you have read: it can do whatever your process can.
             stages: Further keywords of `ContextCompressor`: `splitter`, `selector`, `gaps`,
                 `protect`, `leave_whole`, `drop_repeats`, `fraction_of`, `count_tokens`,
-                `deadline_seconds`, `on_error`.
+                `deadline_seconds`, `on_error`, `shadow_log`.
 
         Raises:
             MissingDependencyError: The extra `draft` is not installed.
@@ -322,27 +331,30 @@ class ContextCompressor:
         Raises:
             TypeError: There is no such keyword.
         """
-        unchanged: dict[str, Any] = {"scorer": self.scorer, "on_error": self.on_error}
-        made = ContextCompressor(**{**unchanged, **changes})
-        new = {name: getattr(made.stages, name) for name in changes if name != "on_error"}
-        return self._copied(dataclasses.replace(self.stages, **new), made.on_error)
+        kept = {name: getattr(self, name) for name in ("scorer", *_BESIDE_STAGES)}
+        made = ContextCompressor(**{**kept, **changes})
+        new = {name: getattr(made.stages, name) for name in changes if name not in _BESIDE_STAGES}
+        stages = dataclasses.replace(self.stages, **new)
+        return self._copied(stages, made.on_error, made.shadow_log)
 
-    def _hold(self, stages: Stages, on_error: OnError) -> None:
-        vars(self).update(stages=stages, on_error=on_error, _skips=_SkipCounts())
+    def _hold(self, stages: Stages, on_error: OnError, shadow_log: ShadowLog | None) -> None:
+        vars(self).update(
+            stages=stages, on_error=on_error, shadow_log=shadow_log, _skips=_SkipCounts()
+        )
 
-    def _copied(self, stages: Stages, on_error: OnError) -> Self:
+    def _copied(self, stages: Stages, on_error: OnError, shadow_log: ShadowLog | None) -> Self:
         copied = object.__new__(type(self))
         vars(copied).update(vars(self))
-        copied._hold(stages, on_error)
+        copied._hold(stages, on_error, shadow_log)
         return copied
 
     def __copy__(self) -> Self:
         """Share the stages, which are frozen, and count skips anew."""
-        return self._copied(self.stages, self.on_error)
+        return self._copied(self.stages, self.on_error, self.shadow_log)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Do the same: a draft has one owner."""
-        return self._copied(self.stages, self.on_error)
+        return copy.copy(self)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         """Refuse: compressors are frozen."""
@@ -535,15 +547,25 @@ class ContextCompressor:
         """Count and split the texts; their results if nothing is to be cut."""
         counted = steps.count(call, self.stages)
         if counted.needs_no_cut:
-            return steps.unchanged(counted, "within_budget")
+            return self._measured(call, steps.unchanged(counted, "within_budget"))
         found = steps.split(counted, self.stages)
-        return steps.unchanged(found, "within_budget") if found.needs_no_cut else found
+        if found.needs_no_cut:
+            return self._measured(call, steps.unchanged(found, "within_budget"))
+        return found
 
     def _render(self, found: Split, scores: Sequence[Sequence[float]]) -> list[Compression]:
         selected = steps.select(steps.scored(found, scores, self.scorer), self.stages)
+        call = found.counted.call
         if selected.saves_nothing:
-            return steps.unchanged(found, "too_small")
-        return steps.render(selected, self.scorer)
+            return self._measured(call, steps.unchanged(found, "too_small"))
+        return self._measured(call, steps.render(selected, self.scorer))
+
+    def _measured(self, call: Call, results: list[Compression]) -> list[Compression]:
+        """Return the results; with a shadow log, it gets them, and the texts stay unchanged."""
+        if self.shadow_log is None:
+            return results
+        tool = next((hint.tool for hint in call.hints if hint is not None), None)
+        return self.shadow_log.measured(call.texts, results, tool)
 
     def _failed(self, failure: StepError, span: OpenSpan) -> list[Compression]:
         """Return all texts unchanged, or raise the error if the caller asked for it."""
@@ -554,6 +576,8 @@ class ContextCompressor:
                 del failure
         span.fail(failure.error)
         results = steps.unchanged(failure.reached, failure.reason)
+        if self.shadow_log is not None:
+            self.shadow_log.measured([], results)
         what = f"Passed {len(results)} texts through unchanged"
         self._failures.add(logger, what, failure.reason, failure.error)
         return self._recorded(results, span)

@@ -48,6 +48,7 @@ SkipReason = Literal[
     "already_compressed",
     "recalled",
     "nothing_kept",
+    "shadow",
     "not_shorter",
     "no_room",
     "failed",

@@ -29,20 +29,25 @@ from specprefill_integrations.evaluation._judging import JudgeBy
 from specprefill_integrations.evaluation._report._findings import GivenPrices
 from specprefill_integrations.evaluation._run_session import typed_command
 from specprefill_integrations.observability._prices import Prices
+from specprefill_integrations.observability._shadow_summary import (
+    are_shadow_logs,
+    read_shadow_log,
+)
 
 
 def write_report(  # noqa: PLR0913 - one parameter an option
     logs: Annotated[
-        list[Path], typer.Argument(metavar="LOG", help="Logs written by `evaluate ab`.")
+        list[Path],
+        typer.Argument(metavar="LOG", help="Logs written by `evaluate ab`, or shadow logs."),
     ],
     *,
     data: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(help="Data file of the logs, as given to `evaluate ab`; repeatable."),
-    ],
+    ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Folder to write to; created if missing.")
-    ],
+        Path | None, typer.Option(metavar="FOLDER", help="Folder to write to; created if missing.")
+    ] = None,
     field: Annotated[
         list[str] | None,
         typer.Option(
@@ -94,7 +99,10 @@ def write_report(  # noqa: PLR0913 - one parameter an option
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Report on logs of `evaluate ab`: an HTML page, a Markdown page and pictures."""
+    """Report on logs of `evaluate ab`: an HTML page, a Markdown page and pictures.
+
+    Of shadow logs, print what compression would have saved, and what answers took from the rest.
+    """
     if input_price is not None and prices_of is not None:
         fail("give --prices-of or --input-price, not both", USAGE_ERROR)
     if draft_price and input_price is None and prices_of is None:
@@ -107,7 +115,14 @@ def write_report(  # noqa: PLR0913 - one parameter an option
             make_report,
         )
 
+        prices = _prices(prices_of, provider, input_price, draft_price)
         with usage_errors():
+            if are_shadow_logs(logs):
+                shown = read_shadow_log(logs).report(None if prices is None else prices.prices)
+                typer.echo(printable(shown))
+                return
+            if not data or out is None:
+                fail("give --data and --out", USAGE_ERROR)
             fields = FieldNames.parse(field or [])
             keep_fractions = [] if keep is None else keep_fractions_of(keep)
         request = ReportRequest(
@@ -119,7 +134,7 @@ def write_report(  # noqa: PLR0913 - one parameter an option
             reference=reference,
             scorers=scorer or [],
             keep_fractions=keep_fractions,
-            prices=_prices(prices_of, provider, input_price, draft_price),
+            prices=prices,
             cases=cases,
             heat=heat,
             command=typed_command(),

@@ -23,6 +23,7 @@ try:
     from specprefill_integrations.langchain._history import SpecPrefillContextEdit
     from specprefill_integrations.langchain._originals_in_store import StoreOriginals
     from specprefill_integrations.langchain._recall_tool import RecallTool
+    from specprefill_integrations.langchain._shadow_handler import ShadowCallbackHandler
     from specprefill_integrations.langchain._ttft_handler import TtftCallbackHandler
     from specprefill_integrations.tool_results import ToolPolicy, ToolRequest
 except ImportError as error:
@@ -34,6 +35,7 @@ except ImportError as error:
 __all__ = [
     "CaseRecorder",
     "RecallTool",
+    "ShadowCallbackHandler",
     "SpecPrefillContextEdit",
     "SpecPrefillDocumentCompressor",
     "SpecPrefillDocumentTransformer",

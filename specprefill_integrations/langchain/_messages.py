@@ -24,10 +24,14 @@ _OFFLOADED = "Tool result too large, the result of this tool call "
 def with_result(message: MessageT, done: CompressedResult) -> MessageT:
     """Return a copy of a message with the texts of a result and the counts in its metadata.
 
+    A message that was only measured comes back as it is.
+
     Args:
         message: The message, which is not changed.
         done: The result of compressing its texts.
     """
+    if done.outcome.skipped_because == "shadow":
+        return message
     key = key_in(message.response_metadata)
     metadata = {**message.response_metadata, key: done.outcome.as_metadata()}
     content = with_texts(message.content, done.texts)

@@ -152,8 +152,8 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             ttft_log=ttft_log,
         )
         self.tools = []
-        if originals is not None:
-            self.tools = [RecallTool(originals=originals, compressor=compressor)]
+        if self.settings.originals is not None:
+            self.tools = [RecallTool(originals=self.settings.originals, compressor=compressor)]
         self._name = name or type(self).__name__
 
     @property

@@ -8,19 +8,14 @@ from uuid import UUID
 
 from cachetools import FIFOCache
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.outputs import (
-    ChatGeneration,
-    ChatGenerationChunk,
-    Generation,
-    GenerationChunk,
-    LLMResult,
-)
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk, GenerationChunk, LLMResult
 
 from specprefill_integrations._arguments import checked
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.langchain._events import EVENT_NAME
-from specprefill_integrations.observability import TokenUsage, TtftLog
+from specprefill_integrations.langchain._token_usage import usage_of
+from specprefill_integrations.observability import TtftLog
 from specprefill_integrations.observability._run_tree import RunTree
 from specprefill_integrations.observability._ttft_recorder import TtftRecorder
 
@@ -134,7 +129,7 @@ class TtftCallbackHandler(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: object) -> None:
         """Write the record."""
-        self._recorder.call_ended(str(run_id), _usage_of(response))
+        self._recorder.call_ended(str(run_id), usage_of(response))
         self.on_chain_end(run_id=run_id)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: object) -> None:  # noqa: ARG002 - LangChain's signature
@@ -164,22 +159,3 @@ def _has_content(chunk: GenerationChunk | ChatGenerationChunk | None) -> bool:
     message = chunk.message
     calls = isinstance(message, AIMessageChunk) and bool(message.tool_call_chunks)
     return calls or bool(message.content) or bool(message.additional_kwargs)
-
-
-def _usage_of(response: LLMResult) -> TokenUsage:
-    """Return the usage in LangChain's standard form; other forms are ignored."""
-    message = _message_of(next((g for some in response.generations for g in some), None))
-    usage = message.usage_metadata if message else None
-    if usage is None:
-        return TokenUsage()
-    return TokenUsage(
-        input_tokens=usage["input_tokens"],
-        cached_tokens=usage.get("input_token_details", {}).get("cache_read"),
-        output_tokens=usage["output_tokens"],
-    )
-
-
-def _message_of(generation: Generation | None) -> AIMessage | None:
-    if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
-        return generation.message
-    return None

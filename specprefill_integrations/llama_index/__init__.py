@@ -17,6 +17,7 @@ try:
         SpecPrefillNodePostprocessor,
     )
     from specprefill_integrations.llama_index._recall_tool import recall_tool
+    from specprefill_integrations.llama_index._shadow_handler import ShadowEventHandler
     from specprefill_integrations.llama_index._tools import compress_tool, compress_tools
     from specprefill_integrations.llama_index._ttft_handler import TtftEventHandler
     from specprefill_integrations.tool_results import ToolPolicy, ToolRequest
@@ -31,6 +32,7 @@ __all__ = [
     "ContextCompressionEndEvent",
     "ContextCompressionSkippedEvent",
     "ContextCompressionStartEvent",
+    "ShadowEventHandler",
     "SpecPrefillMemoryBlock",
     "SpecPrefillNodePostprocessor",
     "SpecPrefillTransform",

@@ -8,14 +8,15 @@ from llama_index.core.instrumentation.span import BaseSpan
 from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 
 
-def install(events: BaseEventHandler, spans: BaseSpanHandler[BaseSpan]) -> None:
+def install(events: BaseEventHandler, spans: BaseSpanHandler[BaseSpan] | None = None) -> None:
     """Send all events and spans to these handlers from now on."""
     root = get_dispatcher("root")
-    root.add_span_handler(spans)
+    if spans is not None:
+        root.add_span_handler(spans)
     root.add_event_handler(events)
 
 
-def remove(events: BaseEventHandler, spans: BaseSpanHandler[BaseSpan]) -> None:
+def remove(events: BaseEventHandler, spans: BaseSpanHandler[BaseSpan] | None = None) -> None:
     """Send no more events and spans to these handlers."""
     root = get_dispatcher("root")
     root.event_handlers[:] = [handler for handler in root.event_handlers if handler is not events]

@@ -162,7 +162,7 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
     )
     given = check("tools", list(tools), Sequence[BaseTool])
     wrapped: list[BaseTool] = [CompressedTool(_unwrapped(tool), settings) for tool in given]
-    if originals is not None:
+    if originals is not None and settings.originals is not None:
         recall = recall_tool(originals, compressor=compressor)
         if not any(_fetches_from(tool, originals) for tool in wrapped):
             if any(tool.metadata.name == recall.metadata.name for tool in wrapped):

@@ -1,4 +1,4 @@
-"""Observability: metrics, time to first token, break-even length, prices, recorded runs.
+"""Observability: metrics, time to first token, break-even length, prices, records of runs.
 
 Independent of frameworks and models: the integrations report to it.
 """
@@ -17,6 +17,8 @@ from specprefill_integrations.observability._reading_speed import (
     Unclear,
     reading_speed,
 )
+from specprefill_integrations.observability._shadow_log import ShadowLog
+from specprefill_integrations.observability._shadow_summary import ShadowSummary
 from specprefill_integrations.observability._target_speed import (
     target_reading_speed,
     target_tokens_per_second,
@@ -32,6 +34,8 @@ __all__ = [
     "Percentiles",
     "Prices",
     "ReadingSpeed",
+    "ShadowLog",
+    "ShadowSummary",
     "TokenUsage",
     "TtftLog",
     "TtftRecord",

@@ -129,11 +129,22 @@ class ToolResultCompressor:
         object.__setattr__(self, "exclude_tools", globs)
         object.__setattr__(self, "tool_policies", dict(self.tool_policies or {}))
         object.__setattr__(self, "thresholds", Thresholds(self.ttft_log))
+        if self.compressor is not None and self.compressor.shadow_log is not None:
+            self._change_nothing()
         for policy in (ToolPolicy(), *(self.tool_policies or {}).values()):
             min_tokens, budget = self._limits(policy)
             self.thresholds.check(min_tokens, budget)
             if self.compressor is not None:
                 self.compressor.check_budget(budget)
+
+    def _change_nothing(self) -> None:
+        """Leave out what the model or a tool would notice, for a compressor that only measures."""
+        for name, value in (
+            ("originals", None),
+            ("goal_argument", False),
+            ("on_marker_in_arguments", "ignore"),
+        ):
+            object.__setattr__(self, name, value)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ToolResultCompressor:
         """Return the same object: it is frozen, and copies share its store and its metrics."""

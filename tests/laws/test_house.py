@@ -56,7 +56,7 @@ MAY_IMPORT = {
     "scoring._score_calibration": VALUES,
     "scoring._span_scorer": {*VALUES, "_concurrency", "scoring._score_calibration"},
     "pipeline": STEPS - {"pipeline"},
-    "compressor": STEPS,
+    "compressor": {*STEPS, "observability"},
     "scoring": STEPS - {"pipeline"},
     "testing": {*VALUES, *SEAM},
     "observability": {*VALUES, "_concurrency", "_telemetry", "_visible"},
