@@ -22,7 +22,7 @@ COMPAT_TESTS := $(addprefix tests/unit_tests/scoring/test_,attention_capture.py 
 	$(addprefix tests/integration_tests/test_embedded_draft.py::test_,capture_leaves_a_real_model_bit_equal_and_rows_are_right the_tokenizer_gives_the_text_back)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve-demo test compat compat-oldest compat-newest nightly lint types docs site bench install clean
+.PHONY: help demo serve-demo test compat compat-oldest compat-newest mcp-adapters nightly lint types docs site bench install clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list
@@ -52,6 +52,14 @@ compat-oldest compat-newest: $(INSTALLED)
 	@$(PIP) install --constraint $(COMPAT)/constraints.txt --target $(COMPAT)/packages '$(COMPAT_TRANSFORMERS)'
 	@SPECPREFILL_CACHE=$(abspath $(COMPAT))/drafts PYTHONPATH=$(abspath $(COMPAT))/packages OMP_NUM_THREADS=1 \
 		$(RUN) -m pytest -n 2 --dist worksteal $(COMPAT_TESTS)
+	@rm -rf $(COMPAT)
+
+mcp-adapters: $(INSTALLED)  ## Run the tests of MCP tools with both of LangChain's adapters
+	@rm -rf $(COMPAT)
+	@$(PIP) install --no-deps --target $(COMPAT)/first langchain-mcp-adapters==0.3.2 mcp==1.30.0 httpx-sse==0.4.3
+	@$(PIP) install --constraint $(CONSTRAINTS) --target $(COMPAT)/second fastmcp==4.1.2
+	@for adapter in first second; do PYTHONPATH=$(abspath $(COMPAT))/$$adapter OMP_NUM_THREADS=1 \
+		$(RUN) -m pytest tests/integration_tests/test_mcp_tools.py || exit 1; done
 	@rm -rf $(COMPAT)
 
 nightly: $(INSTALLED)  ## Run the property tests with many more examples: hours (minutes with NIGHTLY_EXAMPLES=500)

@@ -28,6 +28,7 @@ from specprefill_integrations.llama_index._recall_tool import RecallTool
 from specprefill_integrations.llama_index._tool_output import (
     breaks_of,
     holds_compressed_nodes,
+    opened,
     texts_of,
     with_texts,
 )
@@ -181,7 +182,7 @@ class CompressedTool(FunctionTool):
     def _tool_result(
         self, output: ToolOutput, request: ToolRequest, context: object
     ) -> tuple[ToolResult, CallEvents]:
-        name = request.tool_name
+        name, output = request.tool_name, opened(output)
         texts = texts_of(output)
         result = ToolResult(
             texts=texts,
@@ -242,7 +243,7 @@ class CompressedTool(FunctionTool):
 def _finished(output: ToolOutput, done: CompressedResult, events: CallEvents) -> ToolOutput:
     """Send the event of a result, and return the output with its texts."""
     events.finish(done.outcome)
-    return output if done.outcome.skipped_because else with_texts(output, done.texts)
+    return output if done.outcome.skipped_because else with_texts(opened(output), done.texts)
 
 
 def _function_parts(tool: FunctionTool) -> dict[str, Any]:

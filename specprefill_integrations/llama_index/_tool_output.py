@@ -5,14 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
-from llama_index.core.base.llms.types import ContentBlock, TextBlock
+from llama_index.core.base.llms.types import ContentBlock, ImageBlock, TextBlock
 from llama_index.core.schema import BaseNode, NodeWithScore
 from llama_index.core.tools import ToolOutput
 
 from specprefill_integrations._metadata import own_metadata
 from specprefill_integrations.tool_results._result import breaks_in
+
+
+def opened(output: ToolOutput) -> ToolOutput:
+    """Return the output of an MCP tool with the texts and images of its result as blocks.
+
+    LlamaIndex writes such a result as Python does: as one line, all of it twice where the server
+    structures it, and images as letters. Other outputs are returned as they are.
+    """
+    result = output.raw_output
+    is_mcp = type(result).__name__ == "CallToolResult" and type(result).__module__.startswith("mcp")
+    if not is_mcp or output.content != str(result):
+        return output
+    blocks = [_as_block(part) for part in result.content]
+    is_error = any(getattr(result, name, False) for name in ("is_error", "isError"))
+    return output.model_copy(update={"blocks": blocks, "is_error": is_error}) if blocks else output
 
 
 def texts_of(output: ToolOutput) -> list[str]:
@@ -45,6 +60,15 @@ def holds_compressed_nodes(output: ToolOutput) -> bool:
     nodes = output.raw_output if isinstance(output.raw_output, list) else []
     found = [node for node in nodes if isinstance(node, BaseNode | NodeWithScore)]
     return any(own_metadata(node.metadata) is not None for node in found)
+
+
+def _as_block(part: Any) -> ContentBlock:  # noqa: ANN401 - of any version of `mcp`
+    """Return a part of an MCP result as a block."""
+    if part.type == "image":
+        kind = getattr(part, "mime_type", None) or getattr(part, "mimeType", None)
+        return ImageBlock(image=part.data.encode(), image_mimetype=kind)
+    text = getattr(getattr(part, "resource", part), "text", None)
+    return TextBlock(text=str(part) if text is None else text)
 
 
 def _blocks(output: ToolOutput, texts: Sequence[str | None]) -> Iterator[ContentBlock]:

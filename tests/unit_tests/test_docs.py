@@ -23,8 +23,13 @@ from specprefill_integrations.compressor import shared_compressor
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.types import SkipReason
 
-# LangChain's community package says at import that it will be split up.
-pytestmark = pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset")
+# LangChain's community package says at import that it will be split up; langgraph-supervisor and
+# LlamaIndex's agents ask their own frameworks for what is deprecated.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`langchain-community` is being sunset"),
+    pytest.mark.filterwarnings("ignore:create_react_agent has been moved"),
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning"),
+]
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(specprefill_integrations.__file__).parent

@@ -27,7 +27,7 @@ from langchain_core.tools import InjectedToolCallId, tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
-from langgraph.prebuilt import ToolNode
+from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
@@ -257,6 +257,36 @@ class TestOtherGraphs:
         state = graph.compile().invoke({"messages": [HumanMessage(QUESTION), calls("read")]})
         assert [m.content for m in tool_messages(state)] == [SHORT]
         assert scorer.calls[0][0] == QUESTION
+
+    async def test_a_loop_of_model_and_tools_recalls(self, make) -> None:
+        middleware = make(originals=InMemoryOriginals(), budget=Budget(max_tokens=40))
+        node = ToolNode(
+            [read, *middleware.tools],
+            wrap_tool_call=middleware.wrap_tool_call,
+            awrap_tool_call=middleware.awrap_tool_call,
+        )
+
+        def says(state: MessagesState) -> Any:
+            results = tool_messages(state)
+            if not results:
+                return {"messages": [calls("read:1")]}
+            if len(results) == 2:
+                return {"messages": [AIMessage("Done.")]}
+            [reference] = stamp(results[0])["references"]
+            return {"messages": [calls("recall_original:2", reference=reference)]}
+
+        graph = StateGraph(MessagesState)
+        graph.add_node("model", says)
+        graph.add_node("tools", node)
+        graph.add_edge(START, "model")
+        graph.add_conditional_edges("model", tools_condition)
+        graph.add_edge("tools", "model")
+        compiled = graph.compile()
+        for state in (compiled.invoke(ASK), await compiled.ainvoke(ASK)):
+            cut, recalled = tool_messages(state)
+            assert EVIDENCE in cut.text
+            assert stamp(cut)["skipped_because"] is None
+            assert (recalled.text, stamp(recalled)["skipped_because"]) == (LONG, "recalled")
 
     @pytest.mark.parametrize("has_tool", [True, False])
     def test_marks_name_a_reference_only_where_it_can_be_fetched(
