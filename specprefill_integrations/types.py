@@ -49,6 +49,7 @@ SkipReason = Literal[
     "recalled",
     "nothing_kept",
     "shadow",
+    "below_trigger",
     "not_shorter",
     "no_room",
     "failed",

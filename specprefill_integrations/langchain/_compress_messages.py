@@ -13,6 +13,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from specprefill_integrations._arguments import NonNegativeInt, check
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.langchain._history import HistoryCompressor
+from specprefill_integrations.langchain._trigger import Trigger
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
 from specprefill_integrations.originals._store_choice import Originals
 from specprefill_integrations.tool_results import MinTokens, ToolPolicy
@@ -31,7 +32,7 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
     *,
     compressor: ContextCompressor | None = None,
     budget: Budget,
-    trigger_tokens: NonNegativeInt = 0,
+    trigger: Trigger | None = None,
     keep_results: NonNegativeInt = 3,
     min_tokens: MinTokens = DEFAULT_MIN_TOKENS,
     error_min_tokens: NonNegativeInt = DEFAULT_ERROR_MIN_TOKENS,
@@ -41,6 +42,7 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
     originals: Originals | None = None,
     metrics: CompressionMetrics | None = None,
     ttft_log: TtftLog | None = None,
+    model: object = None,
 ) -> Runnable[MessagesLike, list[BaseMessage]]:
     """Make a step that compresses old tool results and old long human messages.
 
@@ -50,8 +52,10 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
     Args:
         compressor: The compressor; None is the shared default, loaded at first use.
         budget: How much may be kept of each message.
-        trigger_tokens: Conversations of up to this many tokens pass through unchanged; they are
-            counted approximately, as LangChain does.
+        trigger: The size from which on a conversation is compressed: `("tokens", 50_000)`,
+            `("messages", 30)`, `("fraction", 0.5)` of the tokens that `model` takes; a dictionary
+            of several that must all be reached, or a list of which any suffices. Tokens are
+            counted approximately, as LangChain does. None: each conversation.
         keep_results: The number of latest tool results that stay.
         min_tokens: Messages of fewer tokens pass through unchanged. A `BreakEven` computes it,
             `"auto"` measures it, see `Thresholds`.
@@ -67,6 +71,8 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
         metrics: Metrics to add counts to; None is `process_metrics()`.
         ttft_log: The calls of the model, as `TtftCallbackHandler` keeps them; for
             `min_tokens="auto"`.
+        model: The model that reads the conversation; its `profile` says of what a fraction, in
+            `trigger` or `min_tokens`, is one.
 
     Returns:
         A step from messages, or a prompt's value, to as many messages.
@@ -75,12 +81,12 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
         BudgetError: `min_tokens="auto"` with a budget that names no share of a text, or a
             `target_recall` with scores that are not calibrated.
         TypeError: An argument has another type.
-        ValueError: An argument is out of range.
+        ValueError: An argument is out of range, or the window of the model is not known.
     """
     history = HistoryCompressor(
         compressor=compressor,
         budget=budget,
-        trigger_tokens=trigger_tokens,
+        trigger=trigger,
         keep_results=keep_results,
         min_tokens=min_tokens,
         error_min_tokens=error_min_tokens,
@@ -90,6 +96,7 @@ def compress_messages(  # noqa: PLR0913 - one keyword a choice
         originals=originals,
         metrics=metrics,
         ttft_log=ttft_log,
+        model=model,
     )
 
     step = _Step(history)

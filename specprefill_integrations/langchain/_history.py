@@ -24,6 +24,11 @@ from specprefill_integrations.langchain._events import aannounce, announce, mess
 from specprefill_integrations.langchain._message_memory import MessageMemory
 from specprefill_integrations.langchain._messages import reason_to_skip, with_result
 from specprefill_integrations.langchain._runtime import current_runtime
+from specprefill_integrations.langchain._trigger import (
+    ContextTrigger,
+    CountMessageTokens,
+    Trigger,
+)
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
 from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.originals._store_choice import (
@@ -51,9 +56,6 @@ from specprefill_integrations.types import FAILURES, Budget
 
 logger = logging.getLogger(__name__)
 
-CountMessageTokens = Callable[[Sequence[BaseMessage]], int]
-"""Counts the tokens of a conversation."""
-
 
 @checked
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,8 +75,11 @@ class HistoryCompressor:
     budget: Budget
     """The budget of each message."""
 
-    trigger_tokens: NonNegativeInt = 0
-    """Conversations of up to this many tokens pass through unchanged."""
+    trigger: Trigger | None = None
+    """The size from which on a conversation is compressed, as in `SummarizationMiddleware`:
+    `("tokens", 50_000)`, `("messages", 30)`, `("fraction", 0.5)` of the tokens that `model` takes;
+    a dictionary of several that must all be reached, or a list of which any suffices. None: each
+    conversation."""
 
     keep_results: NonNegativeInt = 3
     """The number of latest tool results that stay."""
@@ -107,7 +112,11 @@ class HistoryCompressor:
     ttft_log: TtftLog | None = None
     """The calls of the model, as `TtftCallbackHandler` keeps them; for `min_tokens="auto"`."""
 
+    model: object = None
+    """The model that reads the conversation; its `profile` says of what a fraction is one."""
+
     _results: ToolResultCompressor = field(init=False, repr=False)
+    _trigger: ContextTrigger | None = field(init=False, repr=False)
     _memory: MessageMemory = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -123,7 +132,10 @@ class HistoryCompressor:
             originals=_as_chosen,
             metrics=self.metrics,
             ttft_log=self.ttft_log,
+            model=self.model,
         )
+        trigger = None if self.trigger is None else ContextTrigger.of(self.trigger, self.model)
+        object.__setattr__(self, "_trigger", trigger)
         object.__setattr__(self, "_results", results)
         object.__setattr__(self, "_memory", MessageMemory())
 
@@ -138,7 +150,7 @@ class HistoryCompressor:
 
         Args:
             messages: The conversation, which is not changed.
-            count_tokens: Counts the tokens that `trigger_tokens` limits.
+            count_tokens: Counts the tokens of a conversation, for `trigger`.
             config: The config of the run.
 
         Returns:
@@ -206,15 +218,15 @@ class HistoryCompressor:
         store: OriginalStore | None,
     ) -> list[int]:
         """Indices of the messages to compress now."""
-        if self.trigger_tokens and not self._is_long(shown, count_tokens):
+        if not self._is_triggered(shown, count_tokens):
             return []
         old = sorted(self._old(messages))
         return [index for index in old if self._is_open(messages, index, store)]
 
-    def _is_long(self, shown: Sequence[BaseMessage], count_tokens: CountMessageTokens) -> bool:
-        """True if a conversation has more than `trigger_tokens`; False if it cannot be counted."""
+    def _is_triggered(self, shown: Sequence[BaseMessage], count_tokens: CountMessageTokens) -> bool:
+        """True if a conversation is large enough; False if it cannot be counted."""
         try:
-            return count_tokens(shown) > self.trigger_tokens
+            return self._trigger is None or self._trigger.is_reached(shown, count_tokens)
         except Exception as error:
             if self.compressor is not None and self.compressor.on_error == "raise":
                 raise
@@ -263,7 +275,7 @@ class HistoryCompressor:
 class SpecPrefillContextEdit(HistoryCompressor):
     """An edit for LangChain's `ContextEditingMiddleware`; see `HistoryCompressor`.
 
-    `trigger_tokens` is measured by the middleware's counter. That middleware edits on the event
+    Tokens of `trigger` are counted by the middleware's counter. That middleware edits on the event
     loop and blocks it: in asynchronous agents, prefer `SpecPrefillMiddleware`, or
     `compress_messages` in a node of your own.
     """
@@ -275,7 +287,7 @@ class SpecPrefillContextEdit(HistoryCompressor):
 
         Args:
             messages: The conversation.
-            count_tokens: Counts the tokens that `trigger_tokens` limits.
+            count_tokens: Counts the tokens of a conversation, for `trigger`.
         """
         shown = self.compress(messages, count_tokens=count_tokens)
         messages[:] = cast("list[AnyMessage]", shown)  # of the same types as before

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from langchain_core.messages import ToolMessage
+from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
@@ -24,6 +25,7 @@ from specprefill_integrations.langchain._events import (
 from specprefill_integrations.langchain._goal_argument import with_goal_argument
 from specprefill_integrations.langchain._messages import reason_to_skip, with_result
 from specprefill_integrations.langchain._recall_tool import RecallTool
+from specprefill_integrations.langchain._trigger import ContextTrigger, Trigger
 from specprefill_integrations.observability import CompressionMetrics, TtftLog, process_metrics
 from specprefill_integrations.originals._store_choice import Originals
 from specprefill_integrations.tool_results import (
@@ -97,6 +99,8 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         goal_argument: bool = False,
         metrics: CompressionMetrics | None = None,
         ttft_log: TtftLog | None = None,
+        trigger: Trigger | None = None,
+        model: object = None,
         name: str | None = None,
     ) -> None:
         """Create a middleware.
@@ -128,6 +132,12 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             metrics: Metrics to add counts to; None is `process_metrics()`.
             ttft_log: The calls of the agent's model, as `TtftCallbackHandler` keeps them; for
                 `min_tokens="auto"`.
+            trigger: The size of the conversation, a result included, from which on results are
+                compressed: `("tokens", 50_000)`, `("messages", 30)`, `("fraction", 0.5)` of the
+                tokens that `model` takes; a dictionary of several that must all be reached, or a
+                list of which any suffices. Earlier results stay as they are. None: from the start.
+            model: The model of the agent; its `profile` says of what a fraction, in `trigger` or
+                `min_tokens`, is one.
             name: The middleware's name: two in one agent need different ones.
 
         Raises:
@@ -135,6 +145,7 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
                 `target_recall` with scores that are not calibrated.
             TypeError: An argument has another type.
             ValueError: `min_tokens` is out of range, or cannot be measured; see `Thresholds.check`.
+                Or a fraction is asked for, and the window of the model is not known.
         """
         super().__init__()
         self.settings = ToolResultCompressor(
@@ -150,7 +161,9 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             goal_argument=goal_argument,
             metrics=metrics,
             ttft_log=ttft_log,
+            model=model,
         )
+        self._trigger = None if trigger is None else ContextTrigger.of(trigger, model)
         self.tools = []
         if self.settings.originals is not None:
             self.tools = [RecallTool(originals=self.settings.originals, compressor=compressor)]
@@ -271,11 +284,24 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             find_request=lambda: request_of(
                 request.tool_call, messages_of(request.state), goal=goal
             ),
-            skip=_reason_to_skip(request, answer, output),
+            skip=_reason_to_skip(request, answer, output) or self._reason_to_wait(request, answer),
             is_error=answer.status == "error",
             runtime=request.runtime,
             can_be_recalled=self._can_be_recalled(request),
         )
+
+    def _reason_to_wait(self, request: ToolCallRequest, answer: ToolMessage) -> SkipReason | None:
+        """The reason where the conversation is still small; one that cannot be counted is."""
+        if self._trigger is None:
+            return None
+        conversation = [*messages_of(request.state), answer]
+        try:
+            is_reached = self._trigger.is_reached(conversation, count_tokens_approximately)
+        except Exception as error:  # noqa: BLE001 - LangChain's counter fails for unusual blocks
+            what = "The tokens of a conversation could not be counted"
+            self.settings.failures.add(logger, what, "counter_failed", error)
+            return "counter_failed"
+        return None if is_reached else "below_trigger"
 
     def _can_be_recalled(self, request: ToolCallRequest) -> bool:
         """False if the agent is known to have no tool that fetches from the store."""

@@ -42,6 +42,7 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
     goal_argument: bool = False,
     metrics: CompressionMetrics | None = None,
     ttft_log: TtftLog | None = None,
+    model: object = None,
 ) -> CompressedTool:
     """Wrap a tool so that its results are compressed; see `compress_tools` for all at once.
 
@@ -81,6 +82,8 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
         metrics: Metrics to add counts to; None is `process_metrics()`.
         ttft_log: The calls of the agent's model, as `TtftEventHandler` keeps them; for
             `min_tokens="auto"`.
+        model: The agent's model; its `metadata.context_window` says of what a `min_tokens` of
+            `("fraction", 0.01)` is a fraction.
 
     Raises:
         BudgetError: `min_tokens="auto"` with a budget that names no share of a text, or a
@@ -101,6 +104,7 @@ def compress_tool(  # noqa: PLR0913 - one keyword a choice
         goal_argument=goal_argument,
         metrics=metrics,
         ttft_log=ttft_log,
+        model=model,
     )
     return CompressedTool(_unwrapped(tool), settings)
 
@@ -121,6 +125,7 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
     goal_argument: bool = False,
     metrics: CompressionMetrics | None = None,
     ttft_log: TtftLog | None = None,
+    model: object = None,
 ) -> list[BaseTool]:
     """Wrap all tools of an agent, and add the recall tool if there is a store of originals.
 
@@ -140,6 +145,7 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
         goal_argument: True offers the model an argument that says what it looks for.
         metrics: Metrics to add counts to.
         ttft_log: The calls of the agent's model.
+        model: The agent's model, for a fraction of its window.
 
     Raises:
         BudgetError: As for `compress_tool`.
@@ -159,6 +165,7 @@ def compress_tools(  # noqa: PLR0913 - one keyword a choice
         goal_argument=goal_argument,
         metrics=metrics,
         ttft_log=ttft_log,
+        model=model,
     )
     given = check("tools", list(tools), Sequence[BaseTool])
     wrapped: list[BaseTool] = [CompressedTool(_unwrapped(tool), settings) for tool in given]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from specprefill_integrations._arguments import NonNegativeInt, checked
+from specprefill_integrations._arguments import NonNegativeInt, Share, checked
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.observability._break_even import BreakEven, check_budget
 from specprefill_integrations.observability._reading_speed import (
@@ -27,9 +29,10 @@ DEFAULT_MIN_TOKENS = 500
 DEFAULT_ERROR_MIN_TOKENS = 2000
 """The traceback of a few dozen frames stays whole, the log of a failed build does not."""
 
-MinTokens = NonNegativeInt | Literal["auto"] | BreakEven
-"""The least number of tokens of a text to compress: a number, the break-even length computed from
-given figures, or `"auto"`, the break-even length measured in this process."""
+MinTokens = NonNegativeInt | Literal["auto"] | BreakEven | tuple[Literal["fraction"], Share]
+"""The least number of tokens of a text to compress: a number, a fraction of the tokens that the
+model takes, the break-even length computed from given figures, or `"auto"`, the break-even length
+measured in this process."""
 
 _LAST = 100
 """Texts, and calls of the model, that a measurement is based on: the last ones."""
@@ -48,13 +51,21 @@ class Thresholds:
     compressed, to measure anew: the draft may have been slow for a while.
     """
 
-    def __init__(self, ttft_log: TtftLog | None = None) -> None:
+    def __init__(self, ttft_log: TtftLog | None = None, model: object = None) -> None:
         """Start with nothing measured.
 
         Args:
             ttft_log: The calls of the one model that reads the results; needed for `"auto"`.
+            model: That model, for fractions of its window.
+
+        Raises:
+            TypeError: `model` is no model.
         """
+        if model is not None and not any(hasattr(model, name) for name in ("profile", "metadata")):
+            msg = f"model must be a chat model of LangChain or LlamaIndex; got {model!r:.99}."
+            raise TypeError(msg)
         self._ttft_log = ttft_log
+        self._model = model
         self._lock = ForkSafeLock()
         self._readings: deque[tuple[int, float]] = deque(maxlen=_LAST)
         self._asked_since = 0  # the last text was compressed
@@ -71,9 +82,11 @@ class Thresholds:
         Raises:
             BudgetError: `"auto"` with a budget that does not fix the share of a text that is kept.
             TypeError: A setting of another type.
-            ValueError: A number below 0, another text than `"auto"`, or `"auto"` without a log of
-                the model's calls.
+            ValueError: A number below 0, another text than `"auto"`, `"auto"` without a log of the
+                model's calls, or a fraction of a window that is not known.
         """
+        if isinstance(min_tokens, Sequence) and not isinstance(min_tokens, str):
+            window_of(self._model)
         if not isinstance(min_tokens, str):
             return
         if self._ttft_log is None:
@@ -91,7 +104,12 @@ class Thresholds:
         """
         if isinstance(min_tokens, BreakEven):
             return min_tokens.least_tokens
-        return self._measured(budget) if isinstance(min_tokens, str) else min_tokens
+        if isinstance(min_tokens, str):
+            return self._measured(budget)
+        if isinstance(min_tokens, tuple | list):
+            _, share = min_tokens
+            return math.ceil(share * window_of(self._model))
+        return min_tokens
 
     def note(self, tokens: int, seconds: float) -> None:
         """Add the time that compressing a text took.
@@ -136,6 +154,29 @@ class Thresholds:
         if len({record.model for record in records}) > 1:
             return "several_models"
         return target_reading_speed(records)
+
+
+def window_of(model: object) -> int:
+    """Return the tokens that a model takes.
+
+    Args:
+        model: A chat model of LangChain, with `profile`, or a model of LlamaIndex, with `metadata`.
+
+    Raises:
+        ValueError: It does not say so, or there is none.
+    """
+    profile = getattr(model, "profile", None)
+    tokens = profile.get("max_input_tokens") if isinstance(profile, Mapping) else None
+    tokens = tokens or getattr(getattr(model, "metadata", None), "context_window", None)
+    if isinstance(tokens, int) and tokens > 0:
+        return tokens
+    what = "there is no model=" if model is None else f"{type(model).__name__} does not say so"
+    msg = (
+        f"A fraction needs the tokens that the model takes, and {what}. Pass model=, a chat model "
+        'with profile={"max_input_tokens": ...} (LangChain) or with metadata.context_window '
+        "(LlamaIndex), or a number of tokens."
+    )
+    raise ValueError(msg)
 
 
 def _break_even(budget: Budget, draft: ReadingSpeed, target: ReadingSpeed) -> BreakEven:

@@ -81,7 +81,8 @@ class ToolResultCompressor:
 
     min_tokens: MinTokens = DEFAULT_MIN_TOKENS
     """Results of fewer tokens, by the compressor's counter, pass through unchanged. A `BreakEven`
-    computes it; `"auto"` measures it, see `Thresholds`."""
+    computes it; `"auto"` measures it, see `Thresholds`; `("fraction", 0.01)` is a share of the
+    tokens that `model` takes."""
 
     error_min_tokens: NonNegativeInt = DEFAULT_ERROR_MIN_TOKENS
     """Results of tools that failed pass through unchanged if they have fewer tokens than this, or
@@ -114,6 +115,9 @@ class ToolResultCompressor:
     ttft_log: TtftLog | None = None
     """The calls of the agent's model, for `min_tokens="auto"`."""
 
+    model: object = None
+    """The agent's model, for a `min_tokens` that is a fraction of its window."""
+
     thresholds: Thresholds = field(init=False, repr=False)
     """Measures `min_tokens="auto"`."""
 
@@ -128,7 +132,7 @@ class ToolResultCompressor:
         globs = check("exclude_tools", tuple(self.exclude_tools), tuple[str, ...])
         object.__setattr__(self, "exclude_tools", globs)
         object.__setattr__(self, "tool_policies", dict(self.tool_policies or {}))
-        object.__setattr__(self, "thresholds", Thresholds(self.ttft_log))
+        object.__setattr__(self, "thresholds", Thresholds(self.ttft_log, self.model))
         if self.compressor is not None and self.compressor.shadow_log is not None:
             self._change_nothing()
         for policy in (ToolPolicy(), *(self.tool_policies or {}).values()):

@@ -190,6 +190,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "log_likelihood": [*NO_NUMBER, 0.1, -math.inf],
     "margin": [*NO_NUMBER, 0, 1],
     "metric": ["bleu", 7],
+    "model": ["gpt-4o", 7],
     "note": NO_TEXT,
     "options": ["text", 7, {7: 7}],
     "passes": ["question", ["answer"], 7, None],
@@ -283,7 +284,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "tool_policies": ["a", {"a": BUDGET}, {7: ToolPolicy()}, [ToolPolicy()]],
     "tools": ["read", ["read"], [len], 7, None],
     "transcripts": ["text", {"a": "text"}, None],
-    "trigger_tokens": NO_COUNT,
+    "trigger": ["half", ("half", 1), ("fraction", 2), ("tokens", "9"), ("messages", 0), [], 7],
     "failures": NOTHING,
     "shadow_log": NOTHING,
     "ttft_log": NOTHING,
@@ -741,7 +742,8 @@ def test_messages_say_what_to_write() -> None:
         "exclude_tools must be a sequence of str; got 'write_*'. Write ['write_*']."
     )
     assert refusal(compress_messages, min_tokens=-1) == (
-        "min_tokens must be a whole number of at least 0 or 'auto' or a BreakEven; got -1."
+        "min_tokens must be a whole number of at least 0 or 'auto' or a BreakEven or "
+        "('fraction', a number in (0, 1]); got -1."
     )
     assert "Write ToolPolicy(budget=Budget(max_tokens=800))." in refusal(
         compress_messages, tool_policies={"a": BUDGET}

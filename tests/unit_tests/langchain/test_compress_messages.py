@@ -167,8 +167,8 @@ class TestWhatShrinks:
 
     def test_a_short_conversation_stays(self, make) -> None:
         messages = conversation(result(1), result(2))
-        assert make(trigger_tokens=10_000).invoke(messages) == messages
-        assert contents(make(trigger_tokens=100).invoke(messages)) == [SHORT, SHORT, LONG]
+        assert make(trigger=("tokens", 10_000)).invoke(messages) == messages
+        assert contents(make(trigger=("tokens", 100)).invoke(messages)) == [SHORT, SHORT, LONG]
 
     def test_an_empty_one_too(self, make) -> None:
         assert make().invoke([]) == []
@@ -192,7 +192,7 @@ class TestMemory:
         assert contents(before) != contents(after)
 
     def test_what_was_shown_stays_below_the_trigger_too(self, make) -> None:
-        step = make(trigger_tokens=1000)
+        step = make(trigger=("tokens", 1000))
         messages = conversation(result(1), result(2))
         shown = step.invoke(messages)
         assert contents(shown) == [SHORT, SHORT, LONG]

@@ -53,7 +53,7 @@ def agent(model: ScriptedModel, *edits: Any) -> Any:
 class TestEdit:
     def test_old_results_shrink_above_the_trigger(self, make) -> None:
         model = scripted(*CALLS[:4])
-        state = agent(model, make(trigger_tokens=700, keep_results=1)).invoke(
+        state = agent(model, make(trigger=("tokens", 700), keep_results=1)).invoke(
             {"messages": [HumanMessage(QUESTION)]}
         )
         # The approximate counter makes 187 tokens or so of each result.
@@ -63,14 +63,12 @@ class TestEdit:
 
     async def test_asynchronous_agents_too(self, make) -> None:
         model = scripted(*CALLS[:3])
-        await agent(model, make(trigger_tokens=0, keep_results=1)).ainvoke(
-            {"messages": [HumanMessage(QUESTION)]}
-        )
+        await agent(model, make(keep_results=1)).ainvoke({"messages": [HumanMessage(QUESTION)]})
         assert seen(model)[-1] == [SHORT, SHORT, LONG]
 
     def test_what_shrank_stays_the_same(self, make, scorer) -> None:
         model = scripted(*CALLS)
-        agent(model, make(trigger_tokens=400, keep_results=1)).invoke(
+        agent(model, make(trigger=("tokens", 400), keep_results=1)).invoke(
             {"messages": [HumanMessage(QUESTION)]}
         )
         assert len(scorer.calls) < len(CALLS)
@@ -80,26 +78,24 @@ class TestEdit:
         assert seen(model)[-1].count(SHORT) >= 3
 
     def test_it_edits_short_conversations_too(self, make) -> None:
-        assert make().trigger_tokens == 0
+        assert make().trigger is None
 
     def test_beside_langchains_own_edit(self, make) -> None:
         model = scripted(*CALLS[:4])
         clearing = ClearToolUsesEdit(trigger=0, keep=2)
-        agent(model, clearing, make(trigger_tokens=0, keep_results=1)).invoke(
-            {"messages": [HumanMessage(QUESTION)]}
-        )
+        agent(model, clearing, make(keep_results=1)).invoke({"messages": [HumanMessage(QUESTION)]})
         assert seen(model)[-1] == ["[cleared]", "[cleared]", SHORT, LONG]
 
     def test_the_list_is_edited_and_its_messages_are_not(self, make) -> None:
         old = ToolMessage(LONG, tool_call_id="1", id="t1", name="read")
         messages: list[Any] = [HumanMessage(QUESTION), calls("read:1"), old]
         before = copy.deepcopy(messages)
-        edit = make(trigger_tokens=5, keep_results=0)
+        edit = make(trigger=("tokens", 5), keep_results=0)
         edit.apply(messages, count_tokens=lambda _: 6)
         assert messages[2].content == SHORT
         assert (old, messages[:2]) == (before[2], before[:2])
 
     def test_the_counter_is_the_callers(self, make) -> None:
         messages: list[Any] = [ToolMessage(LONG, tool_call_id="1"), HumanMessage(QUESTION)]
-        make(trigger_tokens=5, keep_results=0).apply(messages, count_tokens=lambda _: 5)
+        make(trigger=("tokens", 5), keep_results=0).apply(messages, count_tokens=lambda _: 4)
         assert messages[0].content == LONG

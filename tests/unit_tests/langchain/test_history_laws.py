@@ -153,12 +153,12 @@ def test_a_conversation_that_cannot_be_counted_passes_through(
     ]
     compressor = ContextCompressor(KeywordScorer())
     runnable = compress_messages(
-        compressor=compressor, budget=BUDGET, min_tokens=10, trigger_tokens=1
+        compressor=compressor, budget=BUDGET, min_tokens=10, trigger=("tokens", 1)
     )
     assert runnable.invoke(conversation) == conversation
     assert "could not be counted" in caplog.text
     strict = compress_messages(
-        compressor=compressor.replace(on_error="raise"), budget=BUDGET, trigger_tokens=1
+        compressor=compressor.replace(on_error="raise"), budget=BUDGET, trigger=("tokens", 1)
     )
     with pytest.raises(TypeError):
         strict.invoke(conversation)

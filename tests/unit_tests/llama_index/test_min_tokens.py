@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from llama_index.core.llms import LLMMetadata
 from llama_index.core.tools import FunctionTool
 
 from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.errors import BudgetError
-from specprefill_integrations.llama_index import compress_tool
+from specprefill_integrations.llama_index import compress_tool, compress_tools
 from specprefill_integrations.observability import BreakEven, TtftLog
 from specprefill_integrations.observability._metrics import process_metrics
+from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.tool_results._thresholds import Thresholds
 from tests.unit_tests.llama_index.scripted import Recorder, handling
 from tests.unit_tests.observability.measured_calls import LENGTHS, add_calls, note_texts
@@ -84,3 +87,25 @@ def test_what_cannot_be_answered_is_refused(compressor: ContextCompressor) -> No
     unclear = Budget(attention_mass=0.9)
     with pytest.raises(BudgetError):
         wrapped(compressor, min_tokens="auto", ttft_log=TtftLog(), budget=unclear)
+
+
+def test_a_share_of_the_models_window() -> None:
+    def read_log() -> str:
+        """Read the log."""
+        return "Rain fell on the hills. " * 20 + "The dog barked at noon."
+
+    for window, is_cut in ((1_000, True), (10_000, False)):
+        [tool] = compress_tools(
+            [FunctionTool.from_defaults(read_log)],
+            compressor=ContextCompressor(KeywordScorer()),
+            budget=Budget(max_tokens=16),
+            min_tokens=("fraction", 0.1),
+            query="When did the dog bark?",
+            model=SimpleNamespace(metadata=LLMMetadata(context_window=window)),
+        )
+        assert (tool.call().content != read_log()) == is_cut
+
+
+def test_without_a_model_there_is_no_window() -> None:
+    with pytest.raises(ValueError, match="context_window"):
+        compress_tools([], budget=Budget(max_tokens=16), min_tokens=("fraction", 0.1))
