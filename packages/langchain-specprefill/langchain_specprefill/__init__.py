@@ -8,6 +8,7 @@ from specprefill_integrations import langchain as _langchain
 from specprefill_integrations.langchain import (
     CaseRecorder,
     RecallTool,
+    ShadowCallbackHandler,
     SpecPrefillContextEdit,
     SpecPrefillDocumentCompressor,
     SpecPrefillDocumentTransformer,
@@ -19,11 +20,12 @@ from specprefill_integrations.langchain import (
 )
 
 if TYPE_CHECKING:
-    from specprefill_integrations.langchain import SpecPrefillMiddleware
+    from specprefill_integrations.langchain import SpecPrefillMiddleware, deep_agent_options
 
 __all__ = [
     "CaseRecorder",
     "RecallTool",
+    "ShadowCallbackHandler",
     "SpecPrefillContextEdit",
     "SpecPrefillDocumentCompressor",
     "SpecPrefillDocumentTransformer",
@@ -33,9 +35,10 @@ __all__ = [
     "ToolRequest",
     "TtftCallbackHandler",
     "compress_messages",
+    "deep_agent_options",
 ]
 
 
 def __getattr__(name: str) -> object:
-    """Import `SpecPrefillMiddleware` when it is first used: it needs the extra `agents`."""
+    """Import what needs the extra `agents` when it is first used."""
     return getattr(_langchain, name)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage, ToolMessage
-from langgraph.types import Command, Overwrite
+from langgraph.types import Command, Overwrite, Send
 
-from specprefill_integrations.langchain._tool_output import answers_in, with_answers
+from specprefill_integrations.langchain._tool_output import answers_in, hands_over, with_answers
 
 OLD = ToolMessage("old", tool_call_id="0")
 MINE = ToolMessage("mine", tool_call_id="1")
@@ -91,3 +91,19 @@ def test_what_a_command_keeps_beside_the_messages_stays_as_it_is() -> None:
     assert answers_in(output, "1") == [MINE]
     replaced = with_answers(output, "1", [NEW])
     assert replaced.update == {"messages": [NEW], "archive": [MINE, as_role(MINE)]}
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        (Command(goto="writer", graph=Command.PARENT, update={"messages": [MINE]}), True),
+        (Command(goto="writer", update={"messages": [MINE]}), True),
+        (Command(goto=[Send("writer", {})], graph=Command.PARENT), True),
+        ([Command(update={"n": 1}), Command(goto="writer")], True),
+        (Command(update={"messages": [MINE]}), False),
+        ([MINE, Command(update={"n": 1})], False),
+        (MINE, False),
+    ],
+)
+def test_a_command_that_goes_on_elsewhere_hands_over(output: Any, *, expected: bool) -> None:
+    assert hands_over(output) == expected
