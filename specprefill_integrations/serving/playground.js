@@ -9,10 +9,14 @@ const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s
 const DRAG_MS = 150; // the slider rests before the service is asked
 const WAIT_MS = 300; // before a card says that it waits
 const BLOCK_CHARS = 8000; // of a long text, about that much is laid out together
+const MAX_BLOCK_CHARS = 4 * BLOCK_CHARS;
+const FIELD_CHARS = 200000; // of a longer text, the field shows the beginning
+const SHOWN_CHARS = 2000;
 const BINS = 160; // of the strip, as in the heat map
 
 let asked = null; // the text, question, file name and cards of the latest form
 let fileName = null;
+let longText = null; // the whole text if the field shows its beginning
 
 // ---- texts ----
 
@@ -105,13 +109,19 @@ const piecesOf = (text, cells, kept, edges) => {
   return pieces;
 };
 
+// Where the blocks of a long text end: at line breaks, or at a space where there are none.
+const edgeAfter = (text, start) => {
+  const line = text.indexOf("\n", start + BLOCK_CHARS) + 1;
+  const most = start + MAX_BLOCK_CHARS;
+  if ((line > 0 && line <= most) || text.length <= most) return line || text.length;
+  const space = text.lastIndexOf(" ", most - 1) + 1;
+  const edge = space > start ? space : most;
+  return /[\udc00-\udfff]/.test(text[edge]) ? edge + 1 : edge;
+};
+
 const edgesOf = (text) => {
   const edges = [];
-  let edge = text.indexOf("\n", BLOCK_CHARS) + 1;
-  while (edge > 0 && edge < text.length) {
-    edges.push(edge);
-    edge = text.indexOf("\n", edge + BLOCK_CHARS) + 1;
-  }
+  for (let edge = edgeAfter(text, 0); edge < text.length; edge = edgeAfter(text, edge)) edges.push(edge);
   return edges;
 };
 
@@ -155,20 +165,32 @@ const drawBlock = (block, text, pieces) => {
   block.replaceChildren(parent);
 };
 
+// The blocks of a text, made once, so that the browser remembers their heights.
+const blocksOf = (box, edges) => {
+  const count = edges.length + 1;
+  while (box.childElementCount > count) box.lastElementChild.remove();
+  while (box.childElementCount < count) box.append(element("div"));
+  for (const block of box.children) block.className = count > 1 ? "block" : "";
+  return [...box.children];
+};
+
 const drawText = (card, pieces) => {
   const { text, edges } = asked;
-  const box = card.find(".text.heat");
-  const isLong = edges.length > 0;
-  while (box.childElementCount > edges.length + 1) box.lastElementChild.remove();
-  while (box.childElementCount <= edges.length) box.append(element("div", isLong ? "block" : ""));
   let from = 0;
-  for (let index = 0; index <= edges.length; index += 1) {
+  blocksOf(card.find(".text.heat"), edges).forEach((block, index) => {
     const end = index < edges.length ? edges[index] : text.length;
     let to = from;
     while (to < pieces.length && pieces[to].start < end) to += 1;
-    drawBlock(box.children[index], text, pieces.slice(from, to));
+    drawBlock(block, text, pieces.slice(from, to));
     from = to;
-  }
+  });
+};
+
+const drawPlain = (card, text) => {
+  const edges = edgesOf(text);
+  blocksOf(card.find(".text.plain"), edges).forEach((block, index) => {
+    block.textContent = visible(text.slice(index ? edges[index - 1] : 0, edges[index]));
+  });
 };
 
 const svg = (name, values) => {
@@ -232,8 +254,7 @@ const show = (card, answer, budget) => {
   card.say(noteOf(found, kept), false);
   drawText(card, piecesOf(text, cells, kept, asked.edges));
   drawStrip(card, cells, kept);
-  const plain = card.find(".text.plain");
-  plain.textContent = visible(found.text);
+  drawPlain(card, found.text);
   for (const shown of card.node.querySelectorAll(".strip, .text, .copy")) shown.removeAttribute("hidden");
 };
 
@@ -394,7 +415,8 @@ const complain = (id, text) => {
 
 $("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const text = wellFormed($("text").value);
+  const given = longText ?? $("text").value;
+  const text = wellFormed(given);
   const query = wellFormed($("query").value);
   const names = [...document.querySelectorAll("#scorers :checked")].map((box) => box.value);
   const isLong = text.length > settings.maxChars;
@@ -408,15 +430,29 @@ $("form").addEventListener("submit", (event) => {
     asked = { text, query, name: fileName, edges: edgesOf(text), cards: names.map(cardOf) };
     $("cards").replaceChildren(...asked.cards.map((card) => card.node));
     $("sharing").hidden = true;
-    const repaired = text === $("text").value ? "" : " Characters that are not valid Unicode are shown as \ufffd.";
+    const repaired = text === given ? "" : " Characters that are not valid Unicode are shown as \ufffd.";
     say(`Reading ${plural(text.length, "character")} with ${names.join(", ")}.${repaired}`);
     askAll();
   }
 });
 
 const noteSize = () => {
-  const { length } = $("text").value;
-  $("size").textContent = length ? `${plural(length, "character")}${fileName ? ` from ${visible(fileName)}` : ""}.` : "No text yet.";
+  const { length } = longText ?? $("text").value;
+  const from = fileName ? ` from ${visible(fileName)}` : "";
+  const part = longText === null ? "" : `; the first ${number(SHOWN_CHARS)} are shown`;
+  $("size").textContent = length ? `${plural(length, "character")}${from}${part}.` : "No text yet.";
+  $("clear").hidden = !length;
+};
+
+const setText = (given, name) => {
+  const text = given.replace(/\r\n?/g, "\n");
+  const isLong = text.length > FIELD_CHARS;
+  longText = isLong ? text : null;
+  fileName = name;
+  $("text").value = isLong ? `${text.slice(0, SHOWN_CHARS)}…` : text;
+  $("text").readOnly = isLong;
+  noteSize();
+  complain("text", "");
 };
 
 $("text").addEventListener("input", () => {
@@ -425,14 +461,22 @@ $("text").addEventListener("input", () => {
   complain("text", "");
 });
 
-$("scorers").addEventListener("change", () => complain("scorers", ""));
+// The field itself would take seconds to lay out a long line.
+$("text").addEventListener("paste", (event) => {
+  const text = event.clipboardData.getData("text/plain");
+  if (text.length <= FIELD_CHARS) return;
+  event.preventDefault();
+  setText(text, null);
+  say(`Pasted ${plural(text.length, "character")} in place of what was there.`);
+});
 
-const setText = (text, name) => {
-  $("text").value = text;
-  fileName = name;
-  noteSize();
-  complain("text", "");
-};
+$("clear").addEventListener("click", () => {
+  setText("", null);
+  $("file").value = "";
+  $("text").focus();
+});
+
+$("scorers").addEventListener("change", () => complain("scorers", ""));
 
 const decoded = (bytes) => {
   const [one, other] = bytes;

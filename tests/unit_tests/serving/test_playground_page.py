@@ -251,6 +251,21 @@ class TestAQuestion:
         page.get_by_label("open a file").set_input_files({**files, "buffer": b"\x89PNG\x00\xff"})
         page.get_by_text("is no text").wait_for()
 
+    def test_a_long_text_is_held_whole_and_drawn_in_blocks(self, page: Any) -> None:
+        text = f"{'ab ' * 70_000}\r\n{TEXT}\n{'👩‍👩‍👧' * 900}"
+        files = {"name": "a.txt", "mimeType": "text/plain", "buffer": text.encode()}
+        page.get_by_label("open a file").set_input_files(files)
+        page.get_by_text("the first 2,000 are shown").wait_for()
+        assert len(page.get_by_label("Text", exact=True).input_value()) < 3_000
+        page.get_by_label("Question").fill(QUERY)
+        page.get_by_role("button", name="Compress").click()
+        wait_until_done(page)
+        assert heat(page, "readout") == text.replace("\r\n", "\n")
+        assert card(page, "readout").locator(".text.heat .block").count() > 5
+        page.get_by_role("button", name="Clear").click()
+        assert page.get_by_label("Text", exact=True).input_value() == ""
+        assert page.get_by_label("Text", exact=True).is_editable()
+
 
 class TestNothingIsSilent:
     def test_missing_input_is_named_and_focused(self, page: Any) -> None:
