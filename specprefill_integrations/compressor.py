@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypedDict
 from specprefill_integrations._arguments import PositiveFloat, PositiveInt, Share, check, checked
 from specprefill_integrations._concurrency import ForkSafeLock, run_in_thread
 from specprefill_integrations._deadline import Deadline, check_deadline
+from specprefill_integrations._progress_line import progress_line
 from specprefill_integrations._telemetry import OpenSpan, compress_span, score_span
 from specprefill_integrations.errors import MissingDependencyError
 from specprefill_integrations.observability import ShadowLog
@@ -465,7 +466,7 @@ class ContextCompressor:
         deadline = Deadline.after(self.stages.deadline_seconds)
         call = _call(texts, query, budget, hints)
         self.check_budget(budget)
-        with compress_span() as span:
+        with compress_span() as span, progress_line(_doing(texts)):
             try:
                 return self._recorded(self._compressed(call, deadline), span)
             except StepError as error:
@@ -503,7 +504,7 @@ class ContextCompressor:
         deadline = Deadline.after(self.stages.deadline_seconds)
         call = _call(texts, query, budget, hints)
         self.check_budget(budget)
-        with compress_span() as span:
+        with compress_span() as span, progress_line(_doing(texts)):
             try:
                 return self._recorded(await self._acompressed(call, deadline), span)
             except StepError as error:
@@ -642,6 +643,11 @@ def shared_compressor() -> ContextCompressor:
         MissingDependencyError: The extra `draft` is not installed.
     """
     return ContextCompressor.from_draft_model()
+
+
+def _doing(texts: Sequence[str]) -> str:
+    what = "a text" if len(texts) == 1 else f"{len(texts):,} texts"
+    return f"Compressing {what} of {sum(map(len, texts)):,} characters"
 
 
 def _check_one(text: str, hint: TextHint | None) -> None:

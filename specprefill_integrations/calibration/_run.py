@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from specprefill_integrations._arguments import NonNegativeInt, PositiveInt, Share, checked
+from specprefill_integrations._progress_line import progress_line
 from specprefill_integrations.calibration._fitting import aligned, fit
 from specprefill_integrations.calibration._labeled_cases import LabeledCase
 from specprefill_integrations.calibration._reading import (
@@ -217,7 +218,8 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
         lookahead_tokens=_LOOKAHEAD_TOKENS if lookahead else 0,
         window_tokens=window_tokens,
     )
-    units = list(read_cases(draft, readout, track(cases, description="reading")))
+    with progress_line(f"Reading {len(cases):,} cases"):
+        units = list(read_cases(draft, readout, track(cases, description="reading")))
     before = _linear_readout(prior)
     scores, validation = held_out_scores(readout, units, before)
     if lookahead:

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Annotated
 
 from specprefill_integrations import __version__
+from specprefill_integrations._progress_line import no_progress_line
 from specprefill_integrations.errors import MissingDependencyError
 
 try:
@@ -92,4 +93,5 @@ def _forward(context: typer.Context) -> None:
     """Run a command with the arguments as typed."""
     module, _ = COMMANDS[str(context.info_name)]
     app: typer.Typer = import_module(f"{__name__}.{module}").app
-    app(args=context.args, prog_name=context.command_path)
+    with no_progress_line():  # commands show their own
+        app(args=context.args, prog_name=context.command_path)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from specprefill_integrations.cli._options import AsJson, Debug, Device, Draft, Dtype, Quiet
+from specprefill_integrations.cli._progress import working
 from specprefill_integrations.cli._serve import free_port
 from specprefill_integrations.cli._terminal import (
     USAGE_ERROR,
@@ -70,7 +71,7 @@ def load_test(  # noqa: PLR0913 - one parameter per option
         if url is None:
             compressor = ContextCompressor.from_draft_model(draft, device=device, dtype=dtype)
             options = [*_options(draft, device, dtype), *_admitting(max(numbers))]
-            with _started(options) as (address, process_id):
+            with _started(options, quiet=quiet) as (address, process_id):
                 found, inside = _measure(address, numbers, calls, compressor, quiet=quiet)
                 memory = _memory(process_id)
                 _measure(address, numbers[-1:], calls, None, quiet=quiet)
@@ -158,7 +159,7 @@ def _admitting(clients: int) -> list[str]:
 
 
 @contextmanager
-def _started(options: list[str]) -> Iterator[tuple[str, int]]:
+def _started(options: list[str], *, quiet: bool) -> Iterator[tuple[str, int]]:
     """Start a service on this machine: its address and its process."""
     import httpx  # noqa: PLC0415
 
@@ -168,15 +169,16 @@ def _started(options: list[str]) -> Iterator[tuple[str, int]]:
     process = subprocess.Popen([sys.executable, "-c", code, *words])  # noqa: S603 - Python itself
     url = f"http://127.0.0.1:{port}"
     try:
-        ends_at = time.monotonic() + _START_SECONDS
-        while True:
-            try:
-                if httpx.get(f"{url}/readyz", timeout=10).is_success:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.2)
-            if process.poll() is not None or time.monotonic() > ends_at:
-                fail("the service did not start")
+        with working("starting the service", quiet=quiet):
+            ends_at = time.monotonic() + _START_SECONDS
+            while True:
+                try:
+                    if httpx.get(f"{url}/readyz", timeout=10).is_success:
+                        break
+                except httpx.TransportError:
+                    time.sleep(0.2)
+                if process.poll() is not None or time.monotonic() > ends_at:
+                    fail("the service did not start")
         yield url, process.pid
     finally:
         process.terminate()

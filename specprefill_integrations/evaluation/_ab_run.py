@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+from specprefill_integrations._progress_line import counted
 from specprefill_integrations.evaluation._ab_limits import (
     AbLimits,
     InputTokenGuard,
@@ -107,8 +108,9 @@ class AbRun:
         pool = ThreadPoolExecutor(self.limits.concurrency)
         futures = [pool.submit(work, turn, case) for turn, case in enumerate(cases)]
         try:
-            for future in futures:
-                future.result()
+            with counted(futures, "Asking the model") as each:
+                for future in each:
+                    future.result()
         except BaseException as error:
             # Start no further case; after Ctrl-C, do not wait for a model that may never answer.
             pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)

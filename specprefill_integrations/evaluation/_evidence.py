@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from specprefill_integrations._arguments import Shares, checked
+from specprefill_integrations._progress_line import counted
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.evaluation._case_compressor import (
@@ -256,9 +257,12 @@ def measure_evidence(
     for name, compressor in lineup.compressors.items():
         outcomes: list[CaseOutcome] = []
         try:
-            for case in judged:
-                outcomes.append(measure_case(case, compressor, keep_fractions, lineup.count_tokens))
-                on_case(name)
+            with counted(judged, f"Measuring {name}") as each:
+                for case in each:
+                    outcomes.append(
+                        measure_case(case, compressor, keep_fractions, lineup.count_tokens)
+                    )
+                    on_case(name)
         except Exception as error:
             if not is_peer(name):
                 raise

@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from specprefill_integrations._arguments import Shares, checked
+from specprefill_integrations._progress_line import counted
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.types import Budget, Compression, Kind, Span, TextHint
 
@@ -274,12 +275,14 @@ def measure_limits(
         on_case: Called after each case.
     """
     found: dict[tuple[str, float], list[tuple[LimitCase, Compression]]] = {}
-    for case in limit_cases(10) if cases is None else cases:
-        for fraction in keep_fractions:
-            budget, hint = Budget(keep_fraction=fraction), TextHint(kind=case.kind)
-            result = compressor.compress(case.text, case.query, budget=budget, hint=hint)
-            found.setdefault((case.ask, fraction), []).append((case, result))
-        on_case()
+    asked = limit_cases(10) if cases is None else cases
+    with counted(asked, "Measuring") as each:
+        for case in each:
+            for fraction in keep_fractions:
+                budget, hint = Budget(keep_fraction=fraction), TextHint(kind=case.kind)
+                result = compressor.compress(case.text, case.query, budget=budget, hint=hint)
+                found.setdefault((case.ask, fraction), []).append((case, result))
+            on_case()
     summaries = [_summarized(*key, results) for key, results in found.items()]
     return LimitResult(summaries=summaries)
 

@@ -25,6 +25,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from specprefill_integrations._progress_line import shown_instead
 from specprefill_integrations.errors import (
     DraftModelDamagedError,
     DraftModelError,
@@ -196,14 +197,18 @@ def quiet_transformers() -> Iterator[None]:
 @contextmanager
 def visible_if_long(name: str) -> Iterator[None]:
     """Log a line that shows without any settings if the block takes more than a second."""
-    line = "Loading the draft model %s, once per process ..."
-    timer = threading.Timer(_VISIBLE_AFTER_SECONDS, logger.warning, (line, name))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    line = f"Loading the draft model {name}, once per process"
+    with shown_instead(line) as is_shown:
+        if is_shown:
+            yield
+            return
+        timer = threading.Timer(_VISIBLE_AFTER_SECONDS, logger.warning, ("%s ...", line))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 def _explained(error: Exception, name: str, place: Path | None, part: Part) -> DraftModelError:

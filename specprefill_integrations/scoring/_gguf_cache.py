@@ -20,6 +20,7 @@ from typing import Any
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from specprefill_integrations._progress_line import shown_instead
 from specprefill_integrations.scoring._draft_location import GgufModel
 
 logger = logging.getLogger(__name__)
@@ -74,13 +75,19 @@ def _convert(gguf: GgufModel, load: Callable[[Path], Loaded], final: Path) -> Pa
     """Write the copy beside its final path, then rename it. The lock must be held."""
     for leftover in final.parent.glob(f"{final.name}.*.part"):  # left by killed processes
         shutil.rmtree(leftover, ignore_errors=True)
-    # A warning, so that it shows where logging is not set up: the caller waits.
-    logger.warning(
-        "Converting the draft model %s, once: this takes about half a minute. "
-        "The copy is kept in %s",
-        gguf.name,
-        final,
-    )
+    with shown_instead(f"Converting the draft model {gguf.name}, once") as is_shown:
+        # A warning, so that it shows where logging is not set up: the caller waits.
+        if not is_shown:
+            logger.warning(
+                "Converting the draft model %s, once: this takes about half a minute. "
+                "The copy is kept in %s",
+                gguf.name,
+                final,
+            )
+        return _write_copy(gguf, load, final)
+
+
+def _write_copy(gguf: GgufModel, load: Callable[[Path], Loaded], final: Path) -> Path | Loaded:
     part = Path(tempfile.mkdtemp(dir=final.parent, prefix=f"{final.name}.", suffix=".part"))
     try:
         loaded = load(_ready_file(gguf, part))

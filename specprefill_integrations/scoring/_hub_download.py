@@ -21,7 +21,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import ModelInfo
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled
 
+from specprefill_integrations._progress_line import shown_instead
 from specprefill_integrations.errors import DraftModelNotFoundError, ReadoutProfileError
 from specprefill_integrations.scoring._draft_files import missing_file
 from specprefill_integrations.scoring._draft_location import THREE_WAYS, HubModel
@@ -68,7 +70,9 @@ def hub_folder(model: HubModel, *, with_code: bool) -> Path:
     try:
         info = _first_answer(model)
         names = _needed([file.rfilename for file in info.siblings or ()], with_code=with_code)
-        return Path(snapshot_download(model.name, revision=model.revision, allow_patterns=names))
+        with shown_instead(_downloading(model)):
+            folder = snapshot_download(model.name, revision=model.revision, allow_patterns=names)
+        return Path(folder)
     except Exception as error:  # noqa: BLE001 - whatever the network raises
         why, may_pass = _explained(error, model)
     msg = f"The draft model {model.name!r} cannot be had from the hub: {why}. {THREE_WAYS}"
@@ -102,6 +106,11 @@ def hub_file(model: HubModel, name: str) -> Path:
     failure = ReadoutProfileError(msg)
     failure.may_pass = may_pass
     raise failure
+
+
+def _downloading(model: HubModel) -> str | None:
+    """Return what is being done; None if the hub's library shows its own progress."""
+    return f"Downloading {model.name}" if are_progress_bars_disabled() else None
 
 
 def _cached_file(model: HubModel, name: str) -> Path | None:
