@@ -35,8 +35,10 @@ from specprefill_integrations.evaluation._run_log import RunLog
 from specprefill_integrations.langchain import (
     SpecPrefillDocumentCompressor,
     SpecPrefillDocumentTransformer,
+    SpecPrefillMiddleware,
     StoreOriginals,
     compress_messages,
+    deep_agent_options,
 )
 from specprefill_integrations.llama_index import (
     SpecPrefillMemoryBlock,
@@ -155,6 +157,7 @@ WRONG: dict[str, Sequence[Any]] = {
     **dict.fromkeys(
         (
             "can_be_recalled",
+            "general_purpose",
             "goal_argument",
             "is_error",
             "user_message_only",
@@ -532,6 +535,9 @@ def public_callables() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 CALLED = {
     **dict(public_callables()),
+    "langchain.deep_agent_options": partial(
+        deep_agent_options, SpecPrefillMiddleware(compressor=COMPRESSOR, budget=BUDGET)
+    ),
     "observability.BreakEven.in_seconds": BreakEven.in_seconds,
     "compressor.from_draft_model": ContextCompressor.from_draft_model,
     "compressor.from_service": ContextCompressor.from_service,
