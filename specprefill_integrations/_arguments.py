@@ -220,7 +220,7 @@ def _described(hint: Any) -> str:  # noqa: ANN401 - any type
         return f"a mapping from {_noun(args[0])} to {_noun(args[1])}"
     if origin is not None and issubclass(origin, Iterable):
         is_pair = origin is tuple and ... not in args
-        parts = ", ".join(map(_described, args))
+        parts = ", ".join(map(_described, args if is_pair else ()))
         return f"({parts})" if is_pair else f"a sequence of {_noun(args[0])}"
     article = "an" if kind.__name__[0] in "AEIOU" else "a"
     return _NAMES.get(kind) or f"{article} {kind.__name__}"
