@@ -36,6 +36,8 @@ _NO_LETTER = regex.compile(r"[_\d]+")
 
 _ENDS_A_SENTENCE = regex.compile(r"\p{Sentence_Terminal}[\p{Pe}\p{Pf}\"']*\s*\Z")
 
+_TITLE_CHARS = 150
+
 # A sentence is rarely longer; of a table without line breaks no more is needed.
 _FEEDBACK_CHARS = 400
 
@@ -59,7 +61,7 @@ LEXICAL_FEATURES = (
     "bm25_standardized",
     "text_coverage",
     "title_coverage",
-    "is_first",
+    "is_title",
 )
 """Columns of `lexical_features`; new ones are added at the end."""
 
@@ -153,8 +155,9 @@ def lexical_features(
     - `bm25`: log(1 + BM25 of the unit); places are units.
     - `bm25_standardized`: BM25 minus its mean over all units, divided by its standard deviation.
     - `text_coverage`: share of the words in the unit's text; places are texts. 0 for a single text.
-    - `title_coverage`: `coverage` of the text's first unit.
-    - `is_first`: 1 for the first unit of a text, else 0.
+    - `title_coverage`: `coverage` of the text's title; 0 if it has none.
+    - `is_title`: 1 for units in the text's title, else 0. A title is a short first line that is no
+      sentence, with a blank line below it.
 
     Args:
         query: The question.
@@ -178,15 +181,21 @@ def lexical_features(
         _share(one.count(edges) > 0, rarity) for one, edges in zip(words, around, strict=True)
     ]
     bm25 = _bm25(np.concatenate(inside), np.concatenate(list(map(_Words.lengths, words, own))))
-    first = [np.arange(len(edges)) == 0 for edges in own]
+    titles = np.array([(0, _title_end(text)) for text in texts])  # (texts, 2)
+    titled = [
+        _share(one.count(title[None]) > 0, rarity) for one, title in zip(words, titles, strict=True)
+    ]
+    is_title = [
+        (edges[:, 1] <= end) & (end > 0) for edges, (_, end) in zip(own, titles, strict=True)
+    ]
     columns = [
         np.concatenate(coverage),
         np.concatenate(nearby),
         np.log1p(bm25),
         (bm25 - bm25.mean()) / (bm25.std() or 1) if len(bm25) else bm25,
         np.repeat(_text_coverage(words), list(map(len, own))),
-        np.concatenate([np.repeat(found[:1], len(found)) for found in coverage]),
-        np.concatenate(first),
+        np.repeat(np.concatenate(titled), list(map(len, own))),
+        np.concatenate(is_title),
     ]
     return np.stack(columns, axis=1).astype(np.float64)
 
@@ -259,6 +268,16 @@ def _within(at: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.int64
     first, end = np.searchsorted(at, edges).T
     counts: NDArray[np.int64] = np.maximum(end - first, 0)
     return counts
+
+
+def _title_end(text: str) -> int:
+    """Return where the text below a title begins; 0 if there is no title."""
+    start = len(text) - len(text.lstrip())
+    end = text.find("\n", start, start + _TITLE_CHARS + 1)
+    below = text.find("\n", end + 1)
+    if min(end, below) < 0 or text[end:below].strip():  # what is below follows a blank line
+        return 0
+    return 0 if _ENDS_A_SENTENCE.search(text[start:end]) else below + 1
 
 
 def _share(holds: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -106,6 +106,23 @@ def test_where_the_evidence_stands_does_not_matter(compressor, probe):
     assert max(shares.values()) - min(shares.values()) <= 1.01 / len(probe)
 
 
+FILLERS = ("Rain is common in autumn.", "Nobody minds.", "The library opens in spring.") * 3
+FACTS = {
+    "When does the ferry leave?": "The ferry leaves at noon.",
+    "Which exceptions can the call raise?": "The call may raise ValueError or KeyError.",
+    "What is the capital of Atlantis?": "Poseidonia is the capital of Atlantis.",
+}
+
+
+@pytest.mark.parametrize("title", ["", "Notes on an island\n\n"])
+@pytest.mark.parametrize("place", [0, 4, 9])
+def test_the_place_of_the_answer_in_a_text_does_not_matter(compressor, place, title):
+    for question, fact in FACTS.items():
+        text = title + " ".join([*FILLERS[:place], fact, *FILLERS[place:]])
+        budget = Budget(keep_fraction=0.35, min_tokens=0)
+        assert fact in compressor.compress(text, question, budget=budget).text
+
+
 def moved(case, place):
     """The case with the text that holds the evidence at another place among the others."""
     [[(document, span)]] = case.evidence

@@ -131,15 +131,41 @@ def test_bm25_is_its_formula(query, texts):
 
 
 def test_the_text_and_the_title_of_a_unit_tell_of_it():
-    texts = ["Grey heron. It fishes now.", "Red fox. It hunts now.", "Owl. It hunts now."]
-    units = [["Grey heron.", "It fishes"], ["Red fox.", "It hunts"], ["Owl.", "It hunts"]]
+    texts = ["Grey heron\n\nIt fishes now.", "Red fox\n\nIt hunts now.", "Owl\n\nIt hunts now."]
+    units = [["Grey heron", "It fishes"], ["Red fox", "It hunts"], ["Owl", "It hunts"]]
     found = features("When hunts the fox?", texts, units)
     heron, _, fox, hunts, owl, _ = found["text_coverage"]
     assert heron == 0 < owl < fox == hunts == 1
     assert found["title_coverage"][:2] == found["title_coverage"][4:] == [0, 0]
     assert found["title_coverage"][2] == found["title_coverage"][3] == found["coverage"][2] > 0
-    assert found["is_first"] == [1, 0, 1, 0, 1, 0]
+    assert found["is_title"] == [1, 0, 1, 0, 1, 0]
     assert features("fox", texts[1:2], units[1:2])["text_coverage"] == [0, 0]
+
+
+@pytest.mark.parametrize("below", ["\n\nIt sleeps.", "\r\n\r\nIt sleeps.", " \n \n\n\nIt sleeps."])
+@pytest.mark.parametrize("title", ["Owl", "# Owl", "\n  Dr. Owl", "フクロウ", "Where owls " * 9])
+def test_a_short_line_with_a_blank_one_below_is_a_title(title, below):
+    parts = [*title.split(" "), "It sleeps."] if title == "\n  Dr. Owl" else [title, "It sleeps."]
+    assert features("", [title + below], [parts])["is_title"] == [*[1] * (len(parts) - 1), 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("The ferry leaves at noon. It is slow.", "The ferry leaves at noon."),
+        ("The ferry leaves at noon.\n\nBring a coat.", "The ferry leaves at noon."),
+        ("フェリーは正午に出ます。\n\n上着を。", "フェリーは正午に出ます。"),
+        ("ferry: noon\nbus: one\n\ntrain: two", "ferry: noon"),
+        ('{"ferry": "noon"}\n{"bus": "one"}\n', '{"ferry": "noon"}'),
+        ("The ferry leaves " * 10 + "\n\nBring a coat.", "The ferry leaves"),
+        ("Owl", "Owl"),
+        ("\n\n", "\n"),
+    ],
+)
+def test_the_first_part_of_other_texts_is_no_title(text, first):
+    edges = np.array([(0, len(first)), (len(first), len(first) + 9)])
+    found = lexical_features("ferry owl", [text], [edges], [edges])
+    assert not found[:, [LEXICAL_FEATURES.index(n) for n in ("is_title", "title_coverage")]].any()
 
 
 def test_bm25_is_also_told_relative_to_all_units():
