@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from specprefill_integrations.cli._options import (
     Revision,
     check_revision,
 )
+from specprefill_integrations.cli._progress import working
 from specprefill_integrations.cli._terminal import (
     USAGE_ERROR,
     clear_errors,
@@ -101,7 +103,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
                 "gpus": gpus,
                 "limits": limits,
             }
-            _run_on_ray(options, host, port)
+            _run_on_ray(options, host, port, quiet=quiet)
             return
         # Imported here and below, so that `--help` is quick and needs no extra.
         from specprefill_integrations.serving import build_app  # noqa: PLC0415
@@ -118,7 +120,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
         server_of(service, host=host, port=port).run()
 
 
-def _run_on_ray(options: Mapping[str, object], host: str, port: int) -> None:
+def _run_on_ray(options: Mapping[str, object], host: str, port: int, *, quiet: bool) -> None:
     try:
         from specprefill_integrations.serving._ray_app import (  # noqa: PLC0415
             RaySettings,
@@ -128,7 +130,10 @@ def _run_on_ray(options: Mapping[str, object], host: str, port: int) -> None:
         if error.name != "ray":
             raise
         fail(f"{MissingDependencyError('ray', 'ray')} Or serve with --local, without Ray.")
-    run_on_ray(RaySettings.model_validate(options), host=host, port=port)
+    settings = RaySettings.model_validate(options)
+    with ExitStack() as starting:
+        starting.enter_context(working("starting Ray and loading the draft", quiet=quiet))
+        run_on_ray(settings, host=host, port=port, on_ready=starting.close)
 
 
 def _limits(written: Sequence[str]) -> dict[str, float]:

@@ -160,13 +160,16 @@ def application(
     return bound
 
 
-def run_on_ray(settings: RaySettings, *, host: str, port: int) -> None:
+def run_on_ray(
+    settings: RaySettings, *, host: str, port: int, on_ready: Callable[[], object] = lambda: None
+) -> None:
     """Start Ray on this machine, and serve until the process is asked to end.
 
     Args:
         settings: The settings.
         host: The address to listen on.
         port: The port.
+        on_ready: Called when it serves.
     """
     import ray  # noqa: PLC0415 - after its settings
 
@@ -180,6 +183,7 @@ def run_on_ray(settings: RaySettings, *, host: str, port: int) -> None:
     options = HTTPOptions(host=host, port=port, request_timeout_s=seconds)
     serve.start(http_options=options)
     serve.run(application(settings), name=_NAME, route_prefix="/")
+    on_ready()
     while not stopped.wait(1):  # with a limit, so that signals get through
         pass
     serve.delete(_NAME)  # replicas finish their calls

@@ -125,6 +125,13 @@ const edgesOf = (text) => {
   return edges;
 };
 
+// Columns and code are shown in a font of equal widths, as in the heat map.
+const isAligned = (text) => {
+  const lines = text.split("\n").filter((line) => line.trim());
+  const aligned = lines.filter((line) => /   |\t/.test(line.trimEnd()));
+  return aligned.length > 0.2 * lines.length;
+};
+
 const overlapOf = (one, other) => {
   let shared = 0;
   let place = 0;
@@ -428,6 +435,9 @@ $("form").addEventListener("submit", (event) => {
   else {
     stopAll();
     asked = { text, query, name: fileName, edges: edgesOf(text), cards: names.map(cardOf) };
+    for (const card of asked.cards) {
+      for (const box of card.node.querySelectorAll(".text")) box.classList.toggle("aligned", isAligned(text));
+    }
     $("cards").replaceChildren(...asked.cards.map((card) => card.node));
     $("sharing").hidden = true;
     const repaired = text === given ? "" : " Characters that are not valid Unicode are shown as \ufffd.";

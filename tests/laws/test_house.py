@@ -354,7 +354,7 @@ FOREIGN_TO_A_PACKAGE = re.compile(
 
 @pytest.mark.parametrize("file", [f for f in sorted(ROOT.rglob("*")) if f.is_file()], ids=str)
 def test_no_file_knows_a_machine_or_trusts_remote_code(file: Path) -> None:
-    if file.suffix in {".py", ".json", ".j2", ".md", ".txt", ".toml"}:
+    if file.suffix in {".py", ".js", ".json", ".j2", ".md", ".txt", ".toml"}:
         assert not FOREIGN_TO_A_PACKAGE.search(file.read_text("utf-8"))
 
 

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CODE = [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "examples").glob("*.py"))]
-OTHER = [*sorted(PACKAGE.rglob("*.j2")), ROOT / "Makefile", ROOT / "pyproject.toml"]
+TEMPLATES = [*sorted(PACKAGE.rglob("*.j2")), *sorted(PACKAGE.rglob("*.js"))]
+OTHER = [*TEMPLATES, ROOT / "Makefile", ROOT / "pyproject.toml"]
 
 # Words of private metaphors and phrases that no engineer would write.
 RETIRED = (

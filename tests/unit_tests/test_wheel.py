@@ -147,14 +147,25 @@ class TestContents:
         found = {path.relative_to(installed) for path in installed.rglob("*") if path.is_file()}
         assert {path for path in found if not path.parts[0].endswith(".dist-info")} == files
         names = {path.name for path in files}
-        assert {"py.typed", "heat_map.html.j2", "__init__.py"} <= names
+        assert {"py.typed", "heat_map.html.j2", "playground.js", "__init__.py"} <= names
 
     def test_metadata(self, metadata: Message, installed: Path) -> None:
         assert metadata["Name"] == "specprefill-integrations"
         assert metadata["License-Expression"] == "Apache-2.0"
         assert {
             *BROUGHT_BY,
-            *("agents", "all", "demo", "evaluate", "mcp", "peers", "ray", "report", "serve"),
+            *(
+                "agents",
+                "all",
+                "demo",
+                "evaluate",
+                "mcp",
+                "otel",
+                "peers",
+                "ray",
+                "report",
+                "serve",
+            ),
             "statistics",
         } == set(metadata.get_all("Provides-Extra", []))
         [entry_points] = installed.glob("*.dist-info/entry_points.txt")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,6 +100,31 @@ def test_without_ray_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None
     assert result.exit_code == 1
     assert "ray" in result.stderr
     assert "--local" in result.stderr
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_start_of_ray_is_shown_until_it_serves(
+    monkeypatch: pytest.MonkeyPatch, *, quiet: bool
+) -> None:
+    """A timer waits to print the line outside a terminal."""
+    monkeypatch.delenv(KEYS, raising=False)
+    waiting: list[bool] = []
+
+    def is_waiting() -> bool:
+        timers = [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+        return any(not one.finished.is_set() for one in timers)
+
+    def run_on_ray(*_: object, on_ready: Callable[[], object], **__: object) -> None:
+        waiting.append(is_waiting())
+        on_ready()
+        waiting.append(is_waiting())
+
+    settings = SimpleNamespace(model_validate=dict)
+    module = SimpleNamespace(RaySettings=settings, run_on_ray=run_on_ray)
+    monkeypatch.setitem(sys.modules, "specprefill_integrations.serving._ray_app", module)
+    result = run("--port", 8123, *(["--quiet"] if quiet else []))
+    assert result.exit_code == 0, result.output
+    assert waiting == [not quiet, False]
 
 
 async def test_limits_are_given_by_name(served: list[uvicorn.Config], tmp_path: Path) -> None:

@@ -266,6 +266,13 @@ class TestAQuestion:
         assert page.get_by_label("Text", exact=True).input_value() == ""
         assert page.get_by_label("Text", exact=True).is_editable()
 
+    def test_code_is_shown_in_columns(self, page: Any) -> None:
+        code = "\n".join(f"def f{n}(x):\n    if x:\n        return x * {n}" for n in range(30))
+        for text, classes in ((code, "text heat aligned"), (TEXT, "text heat")):
+            ask(page, text, "What does f7 return?")
+            wait_until_done(page)
+            assert card(page, "words").locator(".text.heat").get_attribute("class") == classes
+
 
 class TestNothingIsSilent:
     def test_missing_input_is_named_and_focused(self, page: Any) -> None:
