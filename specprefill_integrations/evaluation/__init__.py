@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from specprefill_integrations.evaluation._likelihood import AnswerLikelihood, LikelihoodTarget
     from specprefill_integrations.evaluation._limits import LimitResult, measure_limits
     from specprefill_integrations.evaluation._lineup import Lineup, build_lineup
-    from specprefill_integrations.evaluation._report._pictures import draw_break_even
+    from specprefill_integrations.evaluation._report._break_even_picture import draw_break_even
     from specprefill_integrations.evaluation._run_log import open_run_log
     from specprefill_integrations.evaluation._settings import DraftChoice
     from specprefill_integrations.evaluation._targets import (
@@ -51,7 +51,7 @@ _NAMES = {
     "_likelihood": ("AnswerLikelihood", "LikelihoodTarget"),
     "_limits": ("LimitResult", "measure_limits"),
     "_lineup": ("Lineup", "build_lineup"),
-    "_report._pictures": ("draw_break_even",),
+    "_report._break_even_picture": ("draw_break_even",),
     "_run_log": ("open_run_log",),
     "_settings": ("DraftChoice",),
     "_targets": (

@@ -14,7 +14,7 @@ from specprefill_integrations.evaluation._judging import Judge
 from specprefill_integrations.evaluation._report._case_heat import CaseHeat
 from specprefill_integrations.evaluation._report._findings import Findings, JudgedCase
 from specprefill_integrations.evaluation._report._headline import headline
-from specprefill_integrations.evaluation._report._pictures import Picture, dark_colors
+from specprefill_integrations.evaluation._report._picture import Picture, dark_colors
 from specprefill_integrations.evaluation._report._provenance import Fact
 from specprefill_integrations.evaluation._report._sections import (
     Table,

@@ -15,7 +15,7 @@ from specprefill_integrations.observability._prices import Prices
 
 pytest.importorskip("matplotlib")
 
-from specprefill_integrations.evaluation._report._pictures import draw_break_even
+from specprefill_integrations.evaluation._report._break_even_picture import draw_break_even
 
 FIFTH = Budget(keep_fraction=0.2, max_tokens=4000)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 pytest.importorskip("matplotlib")
 
 from specprefill_integrations.evaluation._logged_run import read_logged_run
+from specprefill_integrations.evaluation._report._drawing import spread
 from specprefill_integrations.evaluation._report._findings import (
     Findings,
     JudgedCase,
@@ -24,7 +25,8 @@ from specprefill_integrations.evaluation._report._findings import (
 )
 from specprefill_integrations.evaluation._report._headline import headline
 from specprefill_integrations.evaluation._report._pages import plain
-from specprefill_integrations.evaluation._report._pictures import dark_colors, draw_quality, spread
+from specprefill_integrations.evaluation._report._picture import dark_colors
+from specprefill_integrations.evaluation._report._quality_picture import draw_quality
 from specprefill_integrations.evaluation._report._sections import sections_of
 from tests.unit_tests.evaluation.ab_doubles import a_case
 from tests.unit_tests.evaluation.report_doubles import (
