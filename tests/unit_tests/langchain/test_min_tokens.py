@@ -133,8 +133,8 @@ class TestMiddleware:
 class NotedThresholds(Thresholds):
     """Has seen texts of all lengths."""
 
-    def __init__(self, ttft_log: TtftLog | None = None) -> None:
-        super().__init__(ttft_log)
+    def __init__(self, ttft_log: TtftLog | None = None, model: object = None) -> None:
+        super().__init__(ttft_log, model)
         note_texts(self)
 
 
