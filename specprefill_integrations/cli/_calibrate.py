@@ -140,7 +140,8 @@ def calibrate(  # noqa: PLR0913 - one parameter per option
         left_out = given - len(found.units)
         report = CalibrationReport(found=found, compared=compared, left_out=left_out)
         sources = [*(["self-made probe"] if probe else []), *([source] if source else [])]
-        profile = found.fit(sources, report.measured)
+        with working("fitting the profile", quiet=quiet):
+            profile = found.fit(sources, report.measured)
         path = output or fitted_folder() / f"{_file_name(profile.draft)}.json"
         profile.save(path, license=license_name)
         if picture is not None and found.reliability:

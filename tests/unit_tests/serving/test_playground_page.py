@@ -310,6 +310,19 @@ class TestNothingIsSilent:
         wait_until_done(page)
         assert "does not answer" in card(page, "readout").inner_text()
 
+    def test_a_drag_does_not_end_a_reading(self, page: Any, scorer: Scripted) -> None:
+        scorer.may_go_on.clear()
+        ask(page, TEXT, "Is it dragged?")
+        card(page, "readout").get_by_text("Reading").wait_for()
+        slider = page.get_by_label("Budget", exact=True)
+        for _ in range(25):
+            slider.press("ArrowRight")
+        card(page, "words").get_by_text(re.compile(r"\(4\d[.]\d%\)")).wait_for()
+        scorer.may_go_on.set()
+        wait_until_done(page)
+        assert scorer.calls == 1
+        assert len("".join(kept(page, "readout"))) > 0.3 * len(TEXT)
+
     def test_a_slow_draft_shows_that_it_reads_and_can_be_cancelled(
         self, page: Any, scorer: Scripted
     ) -> None:
