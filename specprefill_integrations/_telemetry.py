@@ -23,7 +23,7 @@ else:
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.metrics import Counter, Histogram, Meter
+    from opentelemetry.metrics import Counter, Histogram, Meter, UpDownCounter
     from opentelemetry.trace import Span, Tracer
 
 Attributes = Mapping[str, str | bool | int | float | Sequence[str] | None]
@@ -192,6 +192,7 @@ class Instruments:
     compress_seconds: Histogram
     score_seconds: Histogram
     queue_seconds: Histogram
+    saved_tokens: UpDownCounter
 
     @classmethod
     def of(cls, meter: Meter) -> Instruments:
@@ -216,6 +217,11 @@ class Instruments:
             compress_seconds=seconds("compress.duration", "Duration of compression."),
             score_seconds=seconds("score.duration", "Duration of scoring, waiting included."),
             queue_seconds=seconds("score.queue.duration", "Time that scoring waited for others."),
+            saved_tokens=meter.create_up_down_counter(
+                "specprefill.prompt.saved_tokens",
+                "{token}",
+                "Prompt tokens that models did not read, or providers fetch from their cache.",
+            ),
         )
 
 
@@ -253,6 +259,21 @@ def count_scoring(*, seconds: float, queue_seconds: float, draft: str | None) ->
     about = {} if draft is None else {"specprefill.draft": draft}
     _instruments.score_seconds.record(seconds, about)
     _instruments.queue_seconds.record(queue_seconds, about)
+
+
+def count_saving(*, fresh_tokens: int, cached_tokens: int, model: str | None) -> None:
+    """Add what compression saved a call of a model; numbers may be below 0.
+
+    Args:
+        fresh_tokens: Prompt tokens that the model did not read.
+        cached_tokens: Prompt tokens that were not fetched from the provider's prompt cache.
+        model: The model's name.
+    """
+    if _instruments is None:
+        return
+    about = {} if model is None else {"gen_ai.request.model": model}
+    for tokens, is_cached in ((fresh_tokens, False), (cached_tokens, True)):
+        _instruments.saved_tokens.add(tokens, {**about, "specprefill.is_cached": is_cached})
 
 
 _tracer: Tracer | None = None

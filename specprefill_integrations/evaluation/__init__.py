@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from specprefill_integrations.evaluation._case_compressor import CaseCompressor, KeptTexts
     from specprefill_integrations.evaluation._case_files import FieldNames, read_cases
     from specprefill_integrations.evaluation._cases import EvaluationCase
-    from specprefill_integrations.evaluation._cost import total_cost
+    from specprefill_integrations.evaluation._cost import net_saving, total_cost
     from specprefill_integrations.evaluation._evidence import EvidenceResult, measure_evidence
     from specprefill_integrations.evaluation._judging import Judge
     from specprefill_integrations.evaluation._likelihood import AnswerLikelihood, LikelihoodTarget
@@ -45,7 +45,7 @@ _NAMES = {
     "_case_compressor": ("CaseCompressor", "KeptTexts"),
     "_case_files": ("FieldNames", "read_cases"),
     "_cases": ("EvaluationCase",),
-    "_cost": ("total_cost",),
+    "_cost": ("net_saving", "total_cost"),
     "_evidence": ("EvidenceResult", "measure_evidence"),
     "_judging": ("Judge",),
     "_likelihood": ("AnswerLikelihood", "LikelihoodTarget"),
@@ -90,6 +90,7 @@ __all__ = [
     "measure_limits",
     "named_likelihood_target",
     "named_target",
+    "net_saving",
     "open_run_log",
     "read_cases",
     "read_log_times",

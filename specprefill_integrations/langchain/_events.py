@@ -19,7 +19,8 @@ EVENT_NAME = "specprefill_compression"
 
 EventData = dict[str, object]
 """The data of an event: `original_tokens`, `kept_tokens`, `skipped_because`, `elapsed_seconds`; for
-a message also `tool`, `tool_call_id` and `query_sources`, for documents the number `documents`."""
+a message also `tool`, `tool_call_id` and `query_sources`, for one that a model has read before
+`resent_tokens` (see `PromptChange`), for documents the number `documents`."""
 
 StreamWriter = Callable[[Any], None]
 """Writes to LangGraph's stream of mode `custom`."""
@@ -44,10 +45,17 @@ def event_data(outcome: Outcome, **about: object) -> EventData:
     }
 
 
-def message_event(outcome: Outcome, message: BaseMessage) -> EventData:
-    """Return the data of an event about a message."""
+def message_event(outcome: Outcome, message: BaseMessage, **about: object) -> EventData:
+    """Return the data of an event about a message.
+
+    Args:
+        outcome: The counts.
+        message: The message.
+        about: More that was found.
+    """
     return event_data(
         outcome,
+        **about,
         tool=message.name,
         tool_call_id=message.tool_call_id if isinstance(message, ToolMessage) else None,
         query_sources=list(outcome.query_sources),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from langchain_core.messages import AnyMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import RunnableConfig
 
@@ -161,9 +161,11 @@ class HistoryCompressor:
         except Exception as error:  # noqa: BLE001 - no failure of ours may reach the agent
             return self._without_store(messages, error)
         shown = self._as_remembered(messages, store)
+        sent = _SentBefore(shown)
         for index in self._due(messages, shown, count_tokens, store):
             done = self._results.compress(_tool_result(messages, index, store))
-            announce(message_event(done.outcome, messages[index]), config)
+            about = sent.resent_by(index, done)
+            announce(message_event(done.outcome, messages[index], **about), config)
             shown[index] = _shown(messages[index], self._remember(messages[index], done, store))
         return shown
 
@@ -180,9 +182,11 @@ class HistoryCompressor:
         except Exception as error:  # noqa: BLE001 - see compress
             return self._without_store(messages, error)
         shown = self._as_remembered(messages, store)
+        sent = _SentBefore(shown)
         for index in self._due(messages, shown, count_tokens, store):
             done = await self._results.acompress(_tool_result(messages, index, store))
-            await aannounce(message_event(done.outcome, messages[index]), config)
+            about = sent.resent_by(index, done)
+            await aannounce(message_event(done.outcome, messages[index], **about), config)
             shown[index] = _shown(messages[index], self._remember(messages[index], done, store))
         return shown
 
@@ -291,6 +295,33 @@ class SpecPrefillContextEdit(HistoryCompressor):
         """
         shown = self.compress(messages, count_tokens=count_tokens)
         messages[:] = cast("list[AnyMessage]", shown)  # of the same types as before
+
+
+class _SentBefore:
+    """The part of a conversation that a model had read, before a pass of compression."""
+
+    def __init__(self, shown: Sequence[BaseMessage]) -> None:
+        """Take the conversation as it was shown."""
+        answered = [index for index, one in enumerate(shown) if isinstance(one, AIMessage)]
+        self._messages = list(shown[: max(answered, default=-1) + 1])
+        self._is_changed = False
+
+    def resent_by(self, index: int, done: CompressedResult) -> dict[str, int]:
+        """Return the tokens that a prompt cache no longer holds, for the event of a message.
+
+        Args:
+            index: The message.
+            done: The result of compressing it.
+        """
+        if done.outcome.skipped_because or index >= len(self._messages):
+            return {}
+        part = [] if self._is_changed else self._messages[index:]
+        self._is_changed = True
+        try:
+            return {"resent_tokens": count_tokens_approximately(part)}
+        except Exception:
+            logger.debug("The tokens of a conversation could not be counted.", exc_info=True)
+            return {"resent_tokens": 0}
 
 
 def _as_chosen(store: OriginalStore | None) -> OriginalStore | None:

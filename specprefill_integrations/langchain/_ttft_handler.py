@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from cachetools import FIFOCache
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk, LLMResult
 
 from specprefill_integrations._arguments import checked
 from specprefill_integrations._concurrency import ForkSafeLock
+from specprefill_integrations._metadata import own_metadata
 from specprefill_integrations.langchain._events import EVENT_NAME
 from specprefill_integrations.langchain._token_usage import usage_of
 from specprefill_integrations.observability import TtftLog
@@ -92,12 +93,17 @@ class TtftCallbackHandler(BaseCallbackHandler):
         """Note the time of compression."""
         if name == EVENT_NAME:
             self._recorder.compressed(
-                self._app_run_of(run_id), data["elapsed_seconds"], _saved_tokens(data)
+                self._app_run_of(run_id),
+                data["elapsed_seconds"],
+                _saved_tokens(data),
+                data.get("resent_tokens"),
             )
 
     def on_chat_model_start(
         self,
-        *_: object,
+        serialized: object,  # noqa: ARG002 - LangChain's signature
+        messages: Sequence[Sequence[BaseMessage]] | Sequence[str],
+        *,
         run_id: UUID,
         parent_run_id: UUID | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -106,9 +112,18 @@ class TtftCallbackHandler(BaseCallbackHandler):
         """Start the clock."""
         self.on_chain_start(run_id=run_id, parent_run_id=parent_run_id, metadata=metadata)
         model = (metadata or {}).get("ls_model_name")
-        self._recorder.call_started(str(run_id), self._app_run_of(run_id), model)
+        removed = sum(map(_removed_tokens, messages))
+        app_run_id = self._app_run_of(run_id)
+        self._recorder.call_started(str(run_id), app_run_id, model, removed_tokens=removed)
 
-    on_llm_start = on_chat_model_start
+    def on_llm_start(
+        self,
+        serialized: object,
+        prompts: Sequence[str],
+        **about: Any,  # noqa: ANN401 - LangChain's signature
+    ) -> None:
+        """Start the clock."""
+        self.on_chat_model_start(serialized, prompts, **about)
 
     def on_llm_new_token(
         self,
@@ -147,6 +162,15 @@ def _saved_tokens(data: Mapping[str, Any]) -> int:
     if data["original_tokens"] is None or data["kept_tokens"] is None:
         return 0
     return int(data["original_tokens"] - data["kept_tokens"])
+
+
+def _removed_tokens(prompt: Sequence[BaseMessage] | str) -> int:
+    """Return the tokens that were removed from the messages of a prompt."""
+    if isinstance(prompt, str):
+        return 0
+    found = [own_metadata(message.response_metadata) for message in prompt]
+    cut = [one for one in found if one is not None and one["skipped_because"] is None]
+    return sum(map(_saved_tokens, cut))
 
 
 def _has_content(chunk: GenerationChunk | ChatGenerationChunk | None) -> bool:

@@ -45,6 +45,7 @@ def _usage_beside_cache(usage: Mapping[str, Any], output_tokens: int | None) -> 
     return TokenUsage(
         input_tokens=(_first(usage, _INPUT) or 0) + cached_tokens + written_tokens,
         cached_tokens=cached_tokens,
+        cache_write_tokens=written_tokens,
         output_tokens=output_tokens,
     )
 

@@ -12,6 +12,7 @@ from specprefill_integrations.observability._metrics import (
     process_metrics,
 )
 from specprefill_integrations.observability._prices import Prices
+from specprefill_integrations.observability._prompt_saving import PromptChange, PromptSaving
 from specprefill_integrations.observability._reading_speed import (
     ReadingSpeed,
     Unclear,
@@ -33,6 +34,8 @@ __all__ = [
     "MetricsTotals",
     "Percentiles",
     "Prices",
+    "PromptChange",
+    "PromptSaving",
     "ReadingSpeed",
     "ShadowLog",
     "ShadowSummary",

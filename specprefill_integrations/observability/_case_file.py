@@ -122,7 +122,8 @@ class CaseFile:
         with self.path.open("rb") as file:
             for line in file:
                 if not line.startswith(_START[: len(line)]):
-                    msg = f"{str(self.path)!r} is not a recording; it was not changed."
+                    what = "is not a recording of cases or a shadow log; it was not changed."
+                    msg = f"{str(self.path)!r} {what}"
                     raise EvaluationDataError(msg)
                 if line.endswith(b"\n"):
                     cases += 1

@@ -28,6 +28,10 @@ class Prices:
     """Price of a million prompt tokens from the provider's prompt cache; None if they cost the
     same as others."""
 
+    cache_write_per_million: NonNegativeFloat | None = None
+    """Price of a million prompt tokens that are read and written to the provider's prompt cache;
+    None if they cost the same as others."""
+
     output_per_million: NonNegativeFloat = 0.0
     """Price of a million answer tokens."""
 
@@ -40,6 +44,13 @@ class Prices:
         if self.cached_input_per_million is None:
             return self.input_per_million
         return self.cached_input_per_million
+
+    @property
+    def cache_write(self) -> float:
+        """Price of a million prompt tokens that are written to the provider's prompt cache."""
+        if self.cache_write_per_million is None:
+            return self.input_per_million
+        return self.cache_write_per_million
 
     @classmethod
     @checked
@@ -71,15 +82,20 @@ class Prices:
 
         fresh = Usage(input_tokens=prompt_tokens, output_tokens=prompt_tokens)
         cached = Usage(input_tokens=prompt_tokens, cache_read_tokens=prompt_tokens)
+        written = Usage(input_tokens=prompt_tokens, cache_write_tokens=prompt_tokens)
         try:
             once = calc_price(fresh, model, provider_id=provider)
             again = calc_price(cached, model, provider_id=provider)
+            kept = calc_price(written, model, provider_id=provider)
         except LookupError as error:
             msg = f"The installed table of genai-prices has no prices for {model!r}."
             raise LookupError(msg) from error
         return cls(
             input_per_million=_per_million(once.input_price, prompt_tokens),
             cached_input_per_million=_per_million(again.input_price, prompt_tokens),
+            cache_write_per_million=None
+            if kept.input_price == once.input_price
+            else _per_million(kept.input_price, prompt_tokens),
             output_per_million=_per_million(once.output_price, prompt_tokens),
             draft_per_hour=draft_per_hour,
         )

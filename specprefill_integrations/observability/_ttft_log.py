@@ -7,6 +7,7 @@ from typing import Any
 
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations._concurrency import ForkSafeLock
+from specprefill_integrations._telemetry import count_saving
 from specprefill_integrations.observability._ttft_record import TtftRecord
 from specprefill_integrations.observability._ttft_summary import TtftSummary, report_of
 
@@ -36,6 +37,12 @@ class TtftLog:
 
     def add(self, record: TtftRecord) -> None:
         """Add the record of an answered call."""
+        saving = record.saving
+        count_saving(
+            fresh_tokens=saving.fresh_tokens,
+            cached_tokens=saving.cached_tokens,
+            model=record.model,
+        )
         with self._lock:
             self._records.append(record)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+
+from specprefill_integrations.observability._prompt_saving import PromptChange, PromptSaving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +16,9 @@ class TokenUsage:
 
     cached_tokens: int | None = None
     """Prompt tokens read from a prompt cache."""
+
+    cache_write_tokens: int | None = None
+    """Prompt tokens that were read and written to a prompt cache."""
 
     output_tokens: int | None = None
     """Tokens of the answer."""
@@ -46,6 +51,9 @@ class TtftRecord:
     saved_tokens: int = 0
     """Tokens that compression has removed so far in this app run."""
 
+    change: PromptChange = field(default_factory=PromptChange)
+    """Changes that compression made to the prompt."""
+
     usage: TokenUsage = TokenUsage()
     """Tokens as the provider reports them."""
 
@@ -64,7 +72,8 @@ class TtftRecord:
     @property
     def is_compressed(self) -> bool:
         """True if compression took time or removed tokens, even without success."""
-        return self.saved_tokens > 0 or self.draft_seconds > 0
+        removed = max(self.saved_tokens, self.change.removed_tokens)
+        return removed > 0 or self.draft_seconds > 0
 
     @property
     def prefill_tokens(self) -> int | None:
@@ -73,8 +82,19 @@ class TtftRecord:
             return None
         return self.usage.input_tokens - (self.usage.cached_tokens or 0)
 
+    @property
+    def saving(self) -> PromptSaving:
+        """Prompt tokens saved, net of the provider's prompt cache."""
+        return PromptSaving.of(
+            self.change,
+            input_tokens=self.usage.input_tokens,
+            cached_tokens=self.usage.cached_tokens,
+            cache_write_tokens=self.usage.cache_write_tokens,
+        )
+
     def as_json_object(self) -> dict[str, object]:
         """Return everything as plain values for JSON."""
         found = asdict(self)
         usage = found.pop("usage")
-        return {**found, **usage, "ttft_seconds": self.ttft_seconds}
+        saving = asdict(self.saving)
+        return {**found, **usage, "saving": saving, "ttft_seconds": self.ttft_seconds}

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cachetools import FIFOCache
 
 from specprefill_integrations._concurrency import ForkSafeLock
+from specprefill_integrations.observability._prompt_saving import PromptChange
 from specprefill_integrations.observability._ttft_log import TtftLog
 from specprefill_integrations.observability._ttft_record import TokenUsage, TtftRecord
 
@@ -29,6 +30,9 @@ class _AppRun:
 
     saved_tokens: int = 0
     """Tokens that compression has removed so far."""
+
+    change: PromptChange = field(default_factory=PromptChange)
+    """Changes since the last model call."""
 
     has_ended: bool = False
     """True if only an announced call is still to come, such as a stream not yet read."""
@@ -56,6 +60,9 @@ class _OpenCall:
     saved_tokens: int
     """See `_AppRun`."""
 
+    change: PromptChange
+    """See `_AppRun`, and what it changed for earlier calls."""
+
     first_token: float | None = None
     """First token by the recorder's clock."""
 
@@ -70,6 +77,7 @@ class _OpenCall:
             first_token_seconds=None if first_token is None else first_token - self.began,
             draft_seconds=_covered_seconds(self.waits),
             saved_tokens=self.saved_tokens,
+            change=self.change,
             usage=usage,
         )
 
@@ -98,28 +106,45 @@ class TtftRecorder:
         self._app_runs: FIFOCache[str, _AppRun] = FIFOCache(maxsize=_MAX_OPEN)
         self._calls: FIFOCache[str, _OpenCall] = FIFOCache(maxsize=_MAX_OPEN)
 
-    def compressed(self, app_run_id: str, seconds: float, saved_tokens: int = 0) -> None:
+    def compressed(
+        self,
+        app_run_id: str,
+        seconds: float,
+        saved_tokens: int = 0,
+        resent_tokens: int | None = None,
+    ) -> None:
         """Note a compression that has just ended, successful or not.
 
         Args:
             app_run_id: The app run it happened in.
             seconds: Its duration.
             saved_tokens: Tokens that it removed.
+            resent_tokens: Of a message that a model had read before: see `PromptChange`; None for
+                a text that none had read.
         """
+        if resent_tokens is None:
+            change = PromptChange(new_tokens=saved_tokens)
+        else:
+            change = PromptChange(rewritten_tokens=saved_tokens, resent_tokens=resent_tokens)
         with self._lock:
             now = self._clock()
             app_run = self._app_run(app_run_id)
             app_run.saved_tokens += saved_tokens
+            app_run.change += change
             if seconds > 0:
                 app_run.waits.append((now - seconds, now))
 
-    def call_started(self, run_id: str, app_run_id: str, model: str | None = None) -> None:
+    def call_started(
+        self, run_id: str, app_run_id: str, model: str | None = None, *, removed_tokens: int = 0
+    ) -> None:
         """Note a model call. It is charged with all compression since the run's previous call.
 
         Args:
             run_id: The call.
             app_run_id: The app run it belongs to.
             model: The model's name.
+            removed_tokens: Tokens that compression has removed from the prompt, as far as the
+                prompt says so: by earlier app runs, too.
         """
         with self._lock:
             app_run = self._app_run(app_run_id)
@@ -130,9 +155,11 @@ class TtftRecorder:
                 started=time.time(),
                 waits=app_run.waits,
                 saved_tokens=app_run.saved_tokens,
+                change=_with_earlier(app_run, removed_tokens),
             )
             self._calls[run_id] = call
             app_run.waits = []
+            app_run.change = PromptChange()
             if app_run.has_ended:
                 del self._app_runs[app_run_id]
 
@@ -160,6 +187,7 @@ class TtftRecorder:
             app_run = self._app_runs.get(call.app_run_id)
             if app_run is not None:
                 app_run.waits = call.waits + app_run.waits
+                app_run.change += replace(call.change, earlier_tokens=0)
         self.log.add_failure()
 
     def app_run_ended(self, app_run_id: str) -> None:
@@ -190,6 +218,13 @@ class TtftRecorder:
         if app_run_id not in self._app_runs:
             self._app_runs[app_run_id] = _AppRun()
         return self._app_runs[app_run_id]
+
+
+def _with_earlier(app_run: _AppRun, removed_tokens: int) -> PromptChange:
+    """Return what changed for a call, with what was removed for earlier ones."""
+    change = app_run.change
+    earlier = max(app_run.saved_tokens, removed_tokens) - change.removed_tokens
+    return replace(change, earlier_tokens=max(0, earlier))
 
 
 def _covered_seconds(waits: list[tuple[float, float]]) -> float:

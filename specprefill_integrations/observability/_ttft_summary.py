@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import NamedTuple
 
+from specprefill_integrations.observability._prompt_saving import PromptSaving
 from specprefill_integrations.observability._ttft_record import TtftRecord
 
 _ROWS = (
@@ -19,6 +20,9 @@ _ROWS = (
     "  streamed",
     "prompt tokens",
     "  from a prompt cache",
+    "prompt tokens saved",
+    "  from a prompt cache",
+    "  net, cached ones as a tenth",
     "answer tokens",
 )
 
@@ -83,6 +87,9 @@ class TtftSummary:
     cached_tokens: int
     """Prompt tokens read from a prompt cache, as far as providers report them."""
 
+    saving: PromptSaving
+    """Prompt tokens that compression saved, net of the provider's prompt cache."""
+
     output_tokens: int
     """Answer tokens of all calls, as far as providers report them."""
 
@@ -103,6 +110,7 @@ class TtftSummary:
             total_seconds=percentiles_of(r.total_seconds for r in records),
             input_tokens=sum(r.usage.input_tokens or 0 for r in records),
             cached_tokens=sum(r.usage.cached_tokens or 0 for r in records),
+            saving=sum((r.saving for r in records), PromptSaving()),
             output_tokens=sum(r.usage.output_tokens or 0 for r in records),
             calls_without_usage=sum(r.usage.input_tokens is None for r in records),
         )
@@ -113,7 +121,7 @@ class TtftSummary:
         for field in fields(self):
             value = getattr(self, field.name)
             found[field.name] = value._asdict() if isinstance(value, Percentiles) else value
-        return found
+        return {**found, "saving": asdict(self.saving)}
 
 
 def report_of(compressed: TtftSummary, others: TtftSummary) -> str:
@@ -155,6 +163,9 @@ def _column(summary: TtftSummary) -> list[str]:
         f"{summary.streamed_calls:,}",
         _tokens(summary, summary.input_tokens),
         _tokens(summary, summary.cached_tokens),
+        f"{summary.saving.fresh_tokens:,}",
+        f"{summary.saving.cached_tokens:,}",
+        f"{summary.saving.net_tokens:,.0f}",
         _tokens(summary, summary.output_tokens),
     ]
 

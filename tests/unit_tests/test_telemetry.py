@@ -33,7 +33,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode, Tracer
 
 from specprefill_integrations import Budget, ContextCompressor, Span, _telemetry
-from specprefill_integrations.observability import CompressionMetrics
+from specprefill_integrations.observability import (
+    CompressionMetrics,
+    PromptChange,
+    TokenUsage,
+    TtftLog,
+    TtftRecord,
+)
 from specprefill_integrations.scoring import ScoringEngine
 from specprefill_integrations.testing import KeywordScorer
 from specprefill_integrations.tool_results import ToolRequest, ToolResult, ToolResultCompressor
@@ -263,6 +269,11 @@ class TestMetrics:
         counted.record(tokens_before=100, tokens_after=20, draft_seconds=0.5)
         counted.record(tokens_before=40, tokens_after=40, skipped_because="too_small")
         compressor.compress(TEXT, QUESTION, budget=BUDGET)
+        change = PromptChange(rewritten_tokens=10, resent_tokens=100)
+        usage = TokenUsage(input_tokens=200, cached_tokens=50)
+        TtftLog().add(
+            TtftRecord(run_id="1", started=0, total_seconds=1, change=change, usage=usage)
+        )
         data = reader.get_metrics_data()
         assert data is not None
         [resource] = data.resource_metrics
@@ -274,12 +285,16 @@ class TestMetrics:
             "specprefill.compress.duration": "s",
             "specprefill.score.duration": "s",
             "specprefill.score.queue.duration": "s",
+            "specprefill.prompt.saved_tokens": "{token}",
         }
         kept: Any = found["specprefill.compress.kept_tokens"].data.data_points
         by_reason = {p.attributes.get("specprefill.skipped_because"): p.value for p in kept}
         assert by_reason == {None: 20, "too_small": 40}
         [duration] = found["specprefill.compress.duration"].data.data_points
         assert (duration.count, duration.sum) == (1, 0.5)
+        saved: Any = found["specprefill.prompt.saved_tokens"].data.data_points
+        by_cache = {p.attributes["specprefill.is_cached"]: p.value for p in saved}
+        assert by_cache == {False: -90, True: 100}
         provider.shutdown()
 
 

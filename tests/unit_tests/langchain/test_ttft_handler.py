@@ -10,19 +10,29 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.language_models import FakeListChatModel, FakeListLLM
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, GenerationChunk
 from langchain_core.runnables import RunnableLambda
 from pydantic import Field
 
-from specprefill_integrations import Budget
+from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.langchain import (
     SpecPrefillMiddleware,
     TtftCallbackHandler,
+    compress_messages,
 )
 from specprefill_integrations.langchain._ttft_handler import DRAFT_SECONDS_KEY
-from specprefill_integrations.observability import TokenUsage, TtftRecord
-from tests.unit_tests.langchain.agents import QUESTION, ScriptedModel, calls, read
+from specprefill_integrations.observability import PromptChange, TokenUsage, TtftRecord
+from specprefill_integrations.testing import KeywordScorer
+from tests.unit_tests.langchain.agents import (
+    LONG,
+    QUESTION,
+    ScriptedModel,
+    calls,
+    read,
+    scripted,
+)
 
 USAGE = {
     "input_tokens": 100,
@@ -226,3 +236,60 @@ def test_what_is_said_once_counts_once(handler, at) -> None:
     assert RunnableLambda(ask_twice).invoke("x", outer) == "yesno"
     first, second = handler.log.records
     assert (first.draft_seconds, second.draft_seconds) == (pytest.approx(0.75), 0.0)
+
+
+class TestPromptCache:
+    """Savings are net of what a provider's prompt cache would have held."""
+
+    def test_a_message_that_was_read_before_breaks_the_cached_prefix(self) -> None:
+        usage = {
+            "input_tokens": 300,
+            "output_tokens": 5,
+            "total_tokens": 305,
+            "input_token_details": {"cache_read": 10, "cache_creation": 20},
+        }
+        answers = [AIMessage("At noon.", id=f"a{n}", usage_metadata=usage) for n in range(2)]
+        step = compress_messages(
+            compressor=ContextCompressor(KeywordScorer()),
+            budget=Budget(max_tokens=16),
+            min_tokens=10,
+        )
+        handler = TtftCallbackHandler()
+        chain = step | GenericFakeChatModel(messages=iter(answers))
+        talk = [
+            HumanMessage(LONG, id="1"),
+            AIMessage("Yes.", id="2"),
+            HumanMessage(QUESTION, id="3"),
+        ]
+        for more in ([], [answers[0], HumanMessage("And then?", id="4")]):
+            talk += more
+            chain.invoke(talk, config={"callbacks": [handler]})
+        first, second = handler.log.records
+        saved = KeywordScorer().count_tokens([LONG])[0] - 16
+        assert first.change == PromptChange(
+            rewritten_tokens=saved, resent_tokens=count_tokens_approximately(talk[:2])
+        )
+        assert second.change == PromptChange(earlier_tokens=saved)
+        assert first.usage.cache_write_tokens == 20
+        assert first.saving.fresh_tokens < 0 < second.saving.cached_tokens == saved
+        report = handler.log.report()
+        assert f"{first.saving.cached_tokens + saved:,}" in report
+
+    def test_a_result_that_is_compressed_on_arrival_breaks_nothing(self) -> None:
+        handler = TtftCallbackHandler()
+        middleware = SpecPrefillMiddleware(
+            compressor=ContextCompressor(KeywordScorer()),
+            budget=Budget(max_tokens=16),
+            min_tokens=10,
+        )
+        agent = create_agent(
+            scripted(calls("read:1"), calls("read:2")), [read], middleware=[middleware]
+        )
+        asked = {"messages": [HumanMessage(QUESTION)]}
+        agent.invoke(asked, config={"callbacks": [handler]})
+        saved = KeywordScorer().count_tokens([LONG])[0] - 16
+        assert [record.change for record in handler.log.records] == [
+            PromptChange(),
+            PromptChange(new_tokens=saved),
+            PromptChange(new_tokens=saved, earlier_tokens=saved),
+        ]

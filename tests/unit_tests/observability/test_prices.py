@@ -34,6 +34,14 @@ def test_the_table_knows_models_offline() -> None:
     )
 
 
+def test_writing_to_a_cache_may_cost_more() -> None:
+    pytest.importorskip("genai_prices")
+    found = Prices.of_model("claude-sonnet-4-5", provider="anthropic")
+    assert found.cache_write == pytest.approx(1.25 * found.input_per_million)
+    assert found.cached_input == pytest.approx(0.1 * found.input_per_million)
+    assert Prices(input_per_million=2.0).cache_write == 2.0
+
+
 def test_longer_prompts_may_cost_more() -> None:
     pytest.importorskip("genai_prices")
     short = Prices.of_model("gemini-2.5-pro", prompt_tokens=10_000)
