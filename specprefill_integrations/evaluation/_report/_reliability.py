@@ -66,7 +66,7 @@ def draw_reliability(bins: Mapping[str, Bins], path: Path | str) -> None:
         for axes, (kind, own) in shown:
             _draw_axes(axes)
             needed, units = sum(one[1] for one in own), sum(one[2] for one in own)
-            add_head(axes, kind, f"{needed:,} of {units:,} units needed")
+            add_head(axes, kind, f"{needed:,} of {units:,} needed")
         make_room(figure, [axes for axes, _ in shown])
         for axes, (_, own) in shown:
             _draw_marks(axes, own)
