@@ -74,7 +74,8 @@ types: $(INSTALLED)  ## Check types
 	@$(RUN) -m mypy
 
 docs: $(INSTALLED)  ## Run every code block of the documentation and every example
-	@$(RUN) -m pytest tests/unit_tests/test_docs.py tests/integration_tests/test_demo.py
+	@$(RUN) -m pytest tests/unit_tests/test_docs.py tests/integration_tests/test_demo.py \
+		tests/integration_tests/test_notebooks.py tests/unit_tests/test_site.py
 
 site: $(INSTALLED)  ## Build the documentation's site into site/; a broken link is an error
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
