@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,6 +31,7 @@ _MARK_POINTS = 12.0  # width of the widest mark, with its edge
 _BESIDE_BAR_POINTS = 7.5  # from the middle of a mark to a bar that does not touch it
 _BARS_POINTS = 3.0  # between two bars
 _TITLE_POINTS, _SUBTITLE_POINTS = 8.0, 5.6  # of a letter, in the mean
+_NAME_POINTS = 7.0  # of a letter of a name beside a panel
 _MARGIN_INCHES = 0.9  # left of the axes, for the names of their ticks
 
 _UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -85,12 +86,20 @@ def no_metadata(suffix: str) -> dict[Any, Any] | None:
     return {".svg": {"Date": None}, ".png": {"Software": None}}.get(suffix)
 
 
-def add_head(axes: Axes, title: str, subtitle: str) -> None:
-    """Write a title and a line below it, in several lines if the panel is narrow."""
+def add_head(axes: Axes, title: str, subtitle: str, names: Iterable[str] = ()) -> None:
+    """Write a title and a line below it, in several lines if the panel is narrow.
+
+    Args:
+        axes: The panel.
+        title: The title.
+        subtitle: The line below it.
+        names: What stands left of the panel, if these are names.
+    """
     title, subtitle = (_UNPRINTABLE.sub("\ufffd", text) for text in (title, subtitle))
     figure = axes.get_figure(root=True)
     width = figure.get_figwidth() / _shape_of_grid(axes)[1] if figure else math.inf
-    points = 72 * (width - _MARGIN_INCHES)
+    longest = max(map(len, names), default=0)
+    points = 72 * width - max(72 * _MARGIN_INCHES, _NAME_POINTS * longest + 12)
     title = wrapped(title, points, letter=_TITLE_POINTS)
     subtitle = wrapped(subtitle, points)
     lines = subtitle.count("\n") + 1 if subtitle else 0
@@ -126,6 +135,12 @@ def tidy(axes: Axes, grid: Literal["x", "y"]) -> None:
 
 def show_percent(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
+
+
+def show_few(axis: Axis) -> None:
+    """Show few and short numbers, so that they fit into a narrow panel."""
+    axis.set_major_locator(MaxNLocator(4))
+    axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
 
 
 def show_thousands(axis: Axis) -> None:

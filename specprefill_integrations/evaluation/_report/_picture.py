@@ -91,6 +91,7 @@ def draw(
     """Draw a picture onto a figure of a size in inches; deterministic."""
     with new_figure(size, name) as figure:
         onto(figure)
+        figure.draw_without_rendering()  # ticks follow the first layout, and the second one them
         svg = _saved(figure, "svg")
         figure.set_layout_engine("none")  # laid out already, and layout is slow
         return Picture(name=name, title=title, svg=svg, png=_saved(figure, "png"))

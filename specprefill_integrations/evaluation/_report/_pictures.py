@@ -17,6 +17,7 @@ from specprefill_integrations.evaluation._report._drawing import (
     label,
     label_right,
     make_room,
+    show_few,
     show_percent,
     side_by_side,
     tidy,
@@ -86,7 +87,7 @@ def _draw_waiting(findings: Findings, name: str) -> Picture | None:
     def onto(figure: Figure) -> None:
         axes = figure.add_subplot()
         _draw_waiting_bars(axes, found)
-        add_head(axes, f"Time to first token of {model_name(findings)}", key)
+        add_head(axes, f"Time to first token of {model_name(findings)}", key, found)
         axes.set_xlabel("seconds", color=INK)
         figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=INK)
 
@@ -134,6 +135,7 @@ def _draw_budget(findings: Findings, scorers: Sequence[str], name: str) -> Pictu
         kept_axes.set_yticks(range(len(variants)), [variant.name for variant in variants])
         kept_axes.set_ylim(len(variants) - 0.4, -0.6)
         show_percent(kept_axes.xaxis)
+        show_few(seconds_axes.xaxis)
         for axes in (kept_axes, seconds_axes):
             axes.set_xlim(0, axes.get_xlim()[1] * 1.25 or 1.0)
             tidy(axes, "x")

@@ -158,9 +158,19 @@ def log_of(found: dict, folder: Path):
     return read_logged_run(path), cases
 
 
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(measured())
 @example({**ALL_ALIKE, "right": [True, False, False, True, True], "kept": [0, 1, 2]})
+@example(
+    {
+        **ALL_ALIKE,
+        "scorers": ["a", "bbfaaiedjdj_cgd e+jg", "__chfd_g_eagc+hhafejfgj"],
+        "keep": [0.2, 0.05, 0.5],
+        "seconds": [0.001, 0.001],
+        "price": 0.5,
+        "model": "openai:" + "a-very-long-name-" * 6,
+    }
+)
 def test_nothing_in_a_report_hides_anything(found: dict) -> None:
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
         figures = figures_saved(patch)
