@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +23,14 @@ _SAY_NOTHING: dict[Kind, re.Pattern[str]] = {
 }
 """Units that are kept only between others: in prose also single letters, item numbers without an
 item, ends of sentences and headings with nothing below."""
+
+_WITH_RECORDS: frozenset[Kind] = frozenset({"json", "jsonl"})
+_HEADINGS: dict[Kind, re.Pattern[str]] = {
+    "prose": re.compile(""),
+    "markdown": re.compile(r"#{1,6}\s|.*\n(?:=+|-+)\s*\Z"),
+    "html": re.compile(r"<h[1-6]\b", re.IGNORECASE),
+}
+"""Headings among the units that others need; in tables, rows need captions and names of columns."""
 
 # Items of a short list are needed together, so they rank with what introduces the list. A long
 # list would use up a budget, so its items only come half way.
@@ -153,9 +162,10 @@ def scored_units(
     for number, document in enumerate(documents):
         first = len(units)
         after = first + len(document.units)
-        shared = _shared_scores(document.lists(), scores[first:after], costs[first:after])
         links = document.links()
         heads = document.splitter.only_heads(document.units, links, document.found.parsed)
+        groups = [*document.lists(), *_sections(document, links, heads)]
+        shared = _shared_scores(groups, scores[first:after], costs[first:after])
         heads |= document.without_content() - {i for needs in links for i in needs}
         is_protected = document.protected(rules, query)
         for index, (span, needs) in enumerate(zip(document.units, links, strict=True)):
@@ -175,15 +185,38 @@ def scored_units(
     return units
 
 
+def _sections(
+    document: SplitDocument, links: Sequence[tuple[int, ...]], heads: AbstractSet[int]
+) -> Iterator[ListGroup]:
+    """Yield what is right below each heading, or in JSON the members beside each name or id.
+
+    A question often shares words with the heading or the name alone. Outer ones come first.
+
+    Args:
+        document: The document.
+        links: The units that each of its units needs.
+        heads: Units that are kept only with others, such as headings.
+    """
+    below: dict[int, list[int]] = {}
+    for index, needs in enumerate(links):
+        for lead in needs if document.kind in _WITH_RECORDS else needs[-1:]:
+            below.setdefault(lead, []).append(index)
+    heading, parts = _HEADINGS.get(document.kind), document.found.parts
+    for lead in sorted(below):
+        is_heading = heading and lead in heads and heading.match(parts[lead])
+        if is_heading or document.kind in _WITH_RECORDS:
+            yield ListGroup(lead, tuple(below[lead]))
+
+
 def _shared_scores(
-    lists: Sequence[ListGroup], scores: Sequence[float], costs: Sequence[int]
+    groups: Sequence[ListGroup], scores: Sequence[float], costs: Sequence[int]
 ) -> list[float]:
     """Raise the items of each list to the score of what introduces them, or half way.
 
     Items keep their order among themselves.
     """
     shared = list(scores)
-    for lead, members in lists:
+    for lead, members in groups:
         is_short = sum(costs[member] for member in members) <= _SHORT_LIST_TOKENS
         own = _OWN_SHARE if is_short else _OWN_SHARE_IN_LONG_LISTS
         for member in members:
