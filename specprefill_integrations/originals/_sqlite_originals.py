@@ -214,6 +214,11 @@ class SqliteOriginals:
         while idle:
             idle.pop().connection.close()
 
+    def __del__(self) -> None:
+        """Close what was not closed: from Python 3.13 on, an open connection warns."""
+        if "_idle_of" in self.__dict__:  # none if the arguments were refused
+            self.close()
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Open the same file again."""
         reopen = partial(

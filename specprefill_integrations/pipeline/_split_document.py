@@ -190,7 +190,8 @@ def _sections(
 ) -> Iterator[ListGroup]:
     """Yield what is right below each heading, or in JSON the members beside each name or id.
 
-    A question often shares words with the heading or the name alone. Outer ones come first.
+    A question often shares words with the heading or the name alone. Outer ones come first. A
+    title is left out: readouts know it.
 
     Args:
         document: The document.
@@ -203,7 +204,7 @@ def _sections(
             below.setdefault(lead, []).append(index)
     heading, parts = _HEADINGS.get(document.kind), document.found.parts
     for lead in sorted(below):
-        is_heading = heading and lead in heads and heading.match(parts[lead])
+        is_heading = heading and lead > 0 and lead in heads and heading.match(parts[lead])
         if is_heading or document.kind in _WITH_RECORDS:
             yield ListGroup(lead, tuple(below[lead]))
 

@@ -206,6 +206,19 @@ for n in range(int(sys.argv[2]), 1_000_000):
 
 
 class TestSqliteOriginals:
+    def test_a_store_that_is_dropped_is_closed(self, tmp_path: Path) -> None:
+        store = SqliteOriginals(tmp_path / "texts.db")
+        reference = store.put("The cat sat on the mat.")
+        [connection] = (opened.connection for opened in store._idle())
+        del store
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
+        again = SqliteOriginals(tmp_path / "texts.db")
+        assert again.get(reference) == "The cat sat on the mat."
+        again.close()
+        with pytest.raises(ValueError, match="max_bytes"):
+            SqliteOriginals(tmp_path / "texts.db", max_bytes=0)
+
     def test_they_survive_a_restart(self, store, file) -> None:
         reference = store.put("text")
         store.close()
