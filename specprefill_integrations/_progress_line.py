@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 import threading
@@ -24,6 +25,8 @@ AFTER_SECONDS = 2.0
 
 EVERY_SECONDS = 1.0
 """Time between two updates."""
+
+logger = logging.getLogger(__name__)
 
 _SWITCH = "SPECPREFILL_PROGRESS"
 
@@ -89,7 +92,7 @@ def progress_line(text: str) -> Iterator[Callable[[str], None]]:
         Function that changes the text.
     """
     with _lock:
-        line = None if _shown or _hidden or not _is_looked_at() else _Line(text)
+        line = None if _shown or _hidden else _line(text)
         if line is not None:
             _shown.append(line)
 
@@ -159,6 +162,15 @@ def counted(items: Sequence[ItemT], text: str) -> Iterator[Iterator[ItemT]]:
                 yield item
 
         yield each()
+
+
+def _line(text: str) -> _Line | None:
+    """Begin a line, if somebody looks."""
+    try:
+        return _Line(text) if _is_looked_at() else None
+    except Exception:
+        logger.debug("No line of progress can be shown", exc_info=True)
+        return None
 
 
 def _is_looked_at() -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 try:
     from opentelemetry import context, metrics, propagate, trace
-except ModuleNotFoundError:  # an extra
+except ImportError:  # an extra; other packages bring parts of it
     IS_AVAILABLE = False
 else:
     IS_AVAILABLE = True
@@ -280,5 +280,9 @@ _tracer: Tracer | None = None
 _instruments: Instruments | None = None
 if IS_AVAILABLE:  # without a provider of the app, these do nothing
     _version = version("specprefill-integrations")
-    _tracer = trace.get_tracer(_SCOPE, _version)
-    _instruments = Instruments.of(metrics.get_meter(_SCOPE, _version))
+    try:
+        _instruments = Instruments.of(metrics.get_meter(_SCOPE, _version))
+    except TypeError:  # older than the extra asks for
+        IS_AVAILABLE = False
+    else:
+        _tracer = trace.get_tracer(_SCOPE, _version)

@@ -468,11 +468,11 @@ class ContextCompressor:
         self.check_budget(budget)
         with compress_span() as span, progress_line(_doing(texts)):
             try:
-                return self._recorded(self._compressed(call, deadline), span)
+                return self._recorded(self._measured(call, self._compressed(call, deadline)), span)
             except StepError as error:
                 failure = error
             try:
-                return self._failed(failure, span)
+                return self._failed(call, failure, span)
             finally:
                 del failure  # it refers to this frame, which would keep the scorer's tensors alive
 
@@ -506,11 +506,14 @@ class ContextCompressor:
         self.check_budget(budget)
         with compress_span() as span, progress_line(_doing(texts)):
             try:
-                return self._recorded(await self._acompressed(call, deadline), span)
+                results = await self._acompressed(call, deadline)
+                if self.shadow_log is not None:
+                    results = await run_in_thread(lambda: self._measured(call, results))
+                return self._recorded(results, span)
             except StepError as error:
                 failure = error
             try:
-                return self._failed(failure, span)
+                return self._failed(call, failure, span)
             finally:
                 del failure  # it refers to this frame, which would keep the scorer's tensors alive
 
@@ -548,18 +551,17 @@ class ContextCompressor:
         """Count and split the texts; their results if nothing is to be cut."""
         counted = steps.count(call, self.stages)
         if counted.needs_no_cut:
-            return self._measured(call, steps.unchanged(counted, "within_budget"))
+            return steps.unchanged(counted, "within_budget")
         found = steps.split(counted, self.stages)
         if found.needs_no_cut:
-            return self._measured(call, steps.unchanged(found, "within_budget"))
+            return steps.unchanged(found, "within_budget")
         return found
 
     def _render(self, found: Split, scores: Sequence[Sequence[float]]) -> list[Compression]:
         selected = steps.select(steps.scored(found, scores, self.scorer), self.stages)
-        call = found.counted.call
         if selected.saves_nothing:
-            return self._measured(call, steps.unchanged(found, "too_small"))
-        return self._measured(call, steps.render(selected, self.scorer))
+            return steps.unchanged(found, "too_small")
+        return steps.render(selected, self.scorer)
 
     def _measured(self, call: Call, results: list[Compression]) -> list[Compression]:
         """Return the results; with a shadow log, it gets them, and the texts stay unchanged."""
@@ -568,7 +570,7 @@ class ContextCompressor:
         tool = next((hint.tool for hint in call.hints if hint is not None), None)
         return self.shadow_log.measured(call.texts, results, tool)
 
-    def _failed(self, failure: StepError, span: OpenSpan) -> list[Compression]:
+    def _failed(self, call: Call, failure: StepError, span: OpenSpan) -> list[Compression]:
         """Return all texts unchanged, or raise the error if the caller asked for it."""
         if self.on_error == "raise":
             try:
@@ -576,9 +578,7 @@ class ContextCompressor:
             finally:
                 del failure
         span.fail(failure.error)
-        results = steps.unchanged(failure.reached, failure.reason)
-        if self.shadow_log is not None:
-            self.shadow_log.measured([], results)
+        results = self._measured(call, steps.unchanged(failure.reached, failure.reason))
         what = f"Passed {len(results)} texts through unchanged"
         self._failures.add(logger, what, failure.reason, failure.error)
         return self._recorded(results, span)

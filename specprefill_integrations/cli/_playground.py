@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import webbrowser
 from collections.abc import Callable
 from functools import partial
@@ -111,10 +112,9 @@ def playground(  # noqa: PLR0913 - one parameter per option
             draft=getattr(model, "name", type(like.scorer.unwrapped).__name__),
         )
         url = f"http://{_HOST}:{bound.getsockname()[1]}/"
-        if not quiet:
-            typer.echo(printable(f"Playground on {url} (Ctrl-C ends it)"), err=True)
-        if open_page:
-            webbrowser.open(url)  # its connection waits until the server runs
+        typer.echo(printable(f"Playground on {url} (Ctrl-C ends it)"), err=True)
+        if open_page:  # on a thread: a browser in the terminal returns when it ends
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         server_of(service, host=_HOST, port=port).run(sockets=[bound])
 
 

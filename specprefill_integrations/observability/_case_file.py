@@ -38,13 +38,16 @@ class CaseFile:
     """
 
     @checked
-    def __init__(self, path: str | Path, max_cases: PositiveInt | None) -> None:
+    def __init__(
+        self, path: str | Path, max_cases: PositiveInt | None, *, start: bytes = _START
+    ) -> None:
         """Create the file or continue one; an incomplete last line is cut off.
 
         Args:
             path: The file, written by this process only.
             max_cases: Maximum number of cases, those already in the file included; None for no
                 limit.
+            start: The beginning of each line, by which the file is known.
 
         Raises:
             EvaluationDataError: The file has other content.
@@ -53,6 +56,7 @@ class CaseFile:
         """
         self.path = Path(path)
         self._max_cases = max_cases
+        self._start = start
         self._lock = ForkSafeLock()  # held briefly, never during disk access
         self._disk_lock = ForkSafeLock()
         self._has_failed = False
@@ -121,8 +125,8 @@ class CaseFile:
         cases = whole_bytes = 0
         with self.path.open("rb") as file:
             for line in file:
-                if not line.startswith(_START[: len(line)]):
-                    what = "is not a recording of cases or a shadow log; it was not changed."
+                if not line.startswith(self._start[: len(line)]):
+                    what = "is not a recording of cases, or of shadow mode; it was not changed."
                     msg = f"{str(self.path)!r} {what}"
                     raise EvaluationDataError(msg)
                 if line.endswith(b"\n"):

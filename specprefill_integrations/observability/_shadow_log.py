@@ -5,6 +5,7 @@ It knows no framework: it gets texts with their compressions, then prompts with 
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
 from collections import Counter, deque
@@ -19,7 +20,7 @@ from cachetools import FIFOCache
 from specprefill_integrations._arguments import PositiveInt, checked
 from specprefill_integrations._concurrency import ForkSafeLock
 from specprefill_integrations.observability._case_file import CaseFile
-from specprefill_integrations.observability._shadow_summary import ShadowSummary
+from specprefill_integrations.observability._shadow_summary import SHADOW_START, ShadowSummary
 from specprefill_integrations.observability._terms import TermKind, terms_of
 from specprefill_integrations.observability._ttft_record import TokenUsage
 from specprefill_integrations.types import Compression, Span
@@ -32,6 +33,7 @@ _MAX_TERMS = 1_000
 
 # Terms by which a result is recognized in a prompt.
 _FINGERPRINT = 32
+_LEAST_TERMS = 3
 
 _Terms = Mapping[str, tuple[TermKind, int]]
 
@@ -40,11 +42,19 @@ _Terms = Mapping[str, tuple[TermKind, int]]
 class _Dropped:
     """The terms that one call of the compressor would have dropped, and kept nowhere."""
 
+    call_id: str
+    """The call."""
+
     terms: _Terms
     """Kind of each term, and how often it occurs."""
 
     def copies_in(self, prompt: Mapping[str, int]) -> int:
-        """Return how often a prompt holds the whole of the texts, by their terms."""
+        """Return how often a prompt holds the whole of the texts, by their terms.
+
+        Texts with too few terms to be told from others are never found.
+        """
+        if len(self.terms) < _LEAST_TERMS:
+            return 0
         sample = islice(self.terms.items(), _FINGERPRINT)
         return min((prompt.get(term, 0) // count for term, (_, count) in sample), default=0)
 
@@ -84,7 +94,9 @@ class ShadowLog:
             OSError: The file cannot be created or written.
             ValueError: `max_records` is below 1.
         """
-        self._file = None if path is None else CaseFile(path, max_records)
+        self._file = (
+            None if path is None else CaseFile(path, max_records, start=SHADOW_START.encode())
+        )
         self._with_terms = with_terms
         self._lock = ForkSafeLock(self._forget)
         self._records: deque[Mapping[str, Any]] = deque(maxlen=int(max_records))
@@ -120,13 +132,13 @@ class ShadowLog:
         was_cut = any(result.skipped_because is None for result in results)
         call_id = uuid.uuid4().hex[:16]
         if was_cut:
-            dropped = _Dropped(_dropped_terms(texts, results))
-            with self._lock:
-                self._dropped[call_id] = dropped
+            dropped = _Dropped(call_id, _dropped_terms(texts, results))
+            with self._lock:  # texts that are compressed again are still only once in a prompt
+                self._dropped[_digest(texts)] = dropped
         self._add(
             {
-                "id": call_id,
                 "event": "compression",
+                "id": call_id,
                 "time": time.time(),
                 "tool": tool,
                 "texts": len(results),
@@ -158,7 +170,7 @@ class ShadowLog:
         said = {term: kind for text in answer for term, kind in terms_of(text, is_answer=True)}
         read = Counter(term for text in prompt for term, _ in terms_of(text))
         with self._lock:
-            found = {i: (d, d.copies_in(read)) for i, d in self._dropped.items()}
+            found = {one.call_id: (one, one.copies_in(read)) for one in self._dropped.values()}
         held = {call_id: one for call_id, one in found.items() if one[1]}
         cut: Counter[str] = Counter()
         for dropped, copies in held.values():
@@ -173,8 +185,8 @@ class ShadowLog:
         used = usage or TokenUsage()
         self._add(
             {
-                "id": uuid.uuid4().hex[:16],
                 "event": "answer",
+                "id": uuid.uuid4().hex[:16],
                 "time": time.time(),
                 "model": model,
                 "input_tokens": used.input_tokens,
@@ -194,6 +206,13 @@ class ShadowLog:
             self._records.append(record)
         if self._file is not None:
             self._file.add(record)
+
+
+def _digest(texts: Sequence[str]) -> str:
+    found = hashlib.blake2b(digest_size=16)
+    for text in texts:
+        found.update(hashlib.blake2b(text.encode("utf-8", "surrogatepass")).digest())
+    return found.hexdigest()
 
 
 def _dropped_terms(texts: Sequence[str], results: Sequence[Compression]) -> _Terms:

@@ -13,6 +13,9 @@ from specprefill_integrations._visible import visible
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.observability._prices import Prices
 
+SHADOW_START = '{"event":'
+"""Beginning of each line of a shadow log."""
+
 _NO_TOOL = "(no tool)"
 
 
@@ -165,7 +168,7 @@ def read_shadow_log(paths: Iterable[Path]) -> ShadowSummary:
 
 def are_shadow_logs(paths: Iterable[Path]) -> bool:
     """Return True if one of these files begins as a shadow log does."""
-    return any(path.is_file() and _start_of(path).startswith('{"id": ') for path in paths)
+    return any(path.is_file() and _start_of(path).startswith(SHADOW_START) for path in paths)
 
 
 def _start_of(path: Path) -> str:

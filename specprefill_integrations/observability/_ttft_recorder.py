@@ -221,10 +221,12 @@ class TtftRecorder:
 
 
 def _with_earlier(app_run: _AppRun, removed_tokens: int) -> PromptChange:
-    """Return what changed for a call, with what was removed for earlier ones."""
+    """Return what changed for a call, with what its prompt shows to be removed for earlier ones.
+
+    What other calls of the app run had removed may never have been in this prompt.
+    """
     change = app_run.change
-    earlier = max(app_run.saved_tokens, removed_tokens) - change.removed_tokens
-    return replace(change, earlier_tokens=max(0, earlier))
+    return replace(change, earlier_tokens=max(0, removed_tokens - change.removed_tokens))
 
 
 def _covered_seconds(waits: list[tuple[float, float]]) -> float:

@@ -25,12 +25,16 @@ _SAY_NOTHING: dict[Kind, re.Pattern[str]] = {
 item, ends of sentences and headings with nothing below."""
 
 _WITH_RECORDS: frozenset[Kind] = frozenset({"json", "jsonl"})
-_HEADINGS: dict[Kind, re.Pattern[str]] = {
+_LEADS: dict[Kind, re.Pattern[str]] = {
     "prose": re.compile(""),
     "markdown": re.compile(r"#{1,6}\s|.*\n(?:=+|-+)\s*\Z"),
     "html": re.compile(r"<h[1-6]\b", re.IGNORECASE),
+    **dict.fromkeys(
+        _WITH_RECORDS, re.compile(r"(?!\"[^\"]{1,200}\"\s*:\s*[\[({])[\W\d_]*[^\W\d_]")
+    ),
 }
-"""Headings among the units that others need; in tables, rows need captions and names of columns."""
+"""Headings, and names and ids of records, among the units that others need. Others are names of
+columns and captions of tables, and the ends of arrays of numbers."""
 
 # Items of a short list are needed together, so they rank with what introduces the list. A long
 # list would use up a budget, so its items only come half way.
@@ -164,8 +168,9 @@ def scored_units(
         after = first + len(document.units)
         links = document.links()
         heads = document.splitter.only_heads(document.units, links, document.found.parsed)
-        groups = [*document.lists(), *_sections(document, links, heads)]
-        shared = _shared_scores(groups, scores[first:after], costs[first:after])
+        own = scores[first:after]
+        groups = [*document.lists(), *_sections(document, links, heads, own)]
+        shared = _shared_scores(groups, own, costs[first:after])
         heads |= document.without_content() - {i for needs in links for i in needs}
         is_protected = document.protected(rules, query)
         for index, (span, needs) in enumerate(zip(document.units, links, strict=True)):
@@ -186,26 +191,33 @@ def scored_units(
 
 
 def _sections(
-    document: SplitDocument, links: Sequence[tuple[int, ...]], heads: AbstractSet[int]
+    document: SplitDocument,
+    links: Sequence[tuple[int, ...]],
+    heads: AbstractSet[int],
+    scores: Sequence[float],
 ) -> Iterator[ListGroup]:
-    """Yield what is right below each heading, or in JSON the members beside each name or id.
+    """Yield what is right below each heading, or in JSON what is in each record with a name or id.
 
-    A question often shares words with the heading or the name alone. Outer ones come first. A
-    title is left out: readouts know it.
+    A question often shares words with the heading or the name alone. Outer ones come first; in
+    JSON, each unit is below the best of the names and ids around it. A title is left out: readouts
+    know it.
 
     Args:
         document: The document.
         links: The units that each of its units needs.
         heads: Units that are kept only with others, such as headings.
+        scores: The scores of its units.
     """
+    has_records = document.kind in _WITH_RECORDS
     below: dict[int, list[int]] = {}
     for index, needs in enumerate(links):
-        for lead in needs if document.kind in _WITH_RECORDS else needs[-1:]:
+        if needs:
+            lead = max(needs, key=scores.__getitem__) if has_records else needs[-1]
             below.setdefault(lead, []).append(index)
-    heading, parts = _HEADINGS.get(document.kind), document.found.parts
+    pattern, parts = _LEADS.get(document.kind), document.found.parts
     for lead in sorted(below):
-        is_heading = heading and lead > 0 and lead in heads and heading.match(parts[lead])
-        if is_heading or document.kind in _WITH_RECORDS:
+        may_lead = has_records or (lead > 0 and lead in heads)
+        if pattern and may_lead and pattern.match(parts[lead]):
             yield ListGroup(lead, tuple(below[lead]))
 
 

@@ -277,7 +277,9 @@ def _title_end(text: str) -> int:
     below = text.find("\n", end + 1)
     if min(end, below) < 0 or text[end:below].strip():  # what is below follows a blank line
         return 0
-    return 0 if _ENDS_A_SENTENCE.search(text[start:end]) else below + 1
+    title = text[start:end]
+    has_words = any(map(str.isalpha, title))
+    return below + 1 if has_words and not _ENDS_A_SENTENCE.search(title) else 0
 
 
 def _share(holds: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:

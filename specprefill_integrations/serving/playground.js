@@ -247,6 +247,7 @@ const show = (card, answer, budget) => {
   const [found] = answer.documents;
   const { text } = asked;
   asked.shown = budget;
+  card.budget = budget;
   const kept = spansOf(text, found.kept);
   const units = spansOf(text, found.units || []);
   const cells = cellsOf(text, units);
@@ -269,7 +270,7 @@ const showOverlaps = () => {
   const [first, ...others] = asked.cards;
   first.find(".shared").hidden = true;
   for (const card of others) {
-    const isKnown = first.kept && card.kept && lengthOf(card.kept) > 0;
+    const isKnown = first.kept && card.kept && card.budget === first.budget && lengthOf(card.kept) > 0;
     card.find(".shared").hidden = !isKnown;
     card.find(".first").textContent = first.name;
     if (isKnown) card.find(".overlap").textContent = percent(overlapOf(card.kept, first.kept), lengthOf(card.kept));
@@ -547,7 +548,7 @@ let resting = 0;
 const showBudget = () => {
   const { value } = $("budget");
   const counts = asked && asked.cards[0].counts;
-  const limit = counts ? `, at most ${number(Math.max(1, Math.floor((value * counts[1]) / 100)))}` : "";
+  const limit = counts ? `, about ${number(Math.max(1, Math.floor((value * counts[1]) / 100)))}` : "";
   $("budget-shown").textContent = `${value}% of the tokens${limit}`;
   $("budget").setAttribute("aria-valuetext", `${value} percent of the tokens${limit}`);
 };
@@ -601,7 +602,7 @@ const savedPage = () => {
   bar.setAttribute("aria-label", "View");
   const main = element("main");
   const cards = element("div", "cards");
-  cards.append(...asked.cards.filter((card) => card.kept).map((card) => card.node.cloneNode(true)));
+  cards.append(...asked.cards.filter((card) => card.kept && card.budget === asked.shown).map((card) => card.node.cloneNode(true)));
   const results = element("section", "page");
   results.append(cards);
   main.append(bar, results);

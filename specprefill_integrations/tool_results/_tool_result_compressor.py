@@ -344,7 +344,7 @@ class ToolResultCompressor:
         outcome = done.outcome
         outcome.describe(span, result.tool_name)
         outcome.record(self.metrics)
-        if outcome.skipped_because is None and outcome.original_tokens is not None:
+        if outcome.skipped_because in {None, "shadow"} and outcome.original_tokens is not None:
             self.thresholds.note(outcome.original_tokens, outcome.elapsed_seconds)
         logger.debug("Tool result: %s", outcome.as_metadata())
         return done

@@ -246,3 +246,12 @@ def _no_line_is_left() -> Iterator[None]:
     yield
     assert _progress_line._shown == []
     assert _progress_line._hidden == 0
+
+
+@pytest.mark.parametrize("stream", [SimpleNamespace(write=print, flush=print), io.StringIO()])
+def test_whatever_stands_in_place_of_stderr_nothing_fails(monkeypatch, stream) -> None:
+    if isinstance(stream, io.StringIO):
+        stream.close()
+    monkeypatch.setattr(sys, "stderr", stream)
+    compressor = ContextCompressor(KeywordScorer(), on_error="raise")
+    assert compressor.compress(TEXT, "cat", budget=BUDGET).text

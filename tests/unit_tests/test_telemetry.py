@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -415,3 +417,19 @@ def test_a_provider_may_come_later() -> None:
         print([span.name for span in exporter.get_finished_spans()])
     """
     assert printed_by(program) == "['specprefill.score', 'specprefill.compress']"
+
+
+def test_a_part_of_opentelemetry_is_as_good_as_none(tmp_path: Path) -> None:
+    (tmp_path / "opentelemetry").mkdir()
+    (tmp_path / "opentelemetry" / "__init__.py").touch()
+    script = (
+        "from specprefill_integrations import Budget, ContextCompressor, _telemetry\n"
+        "from specprefill_integrations.testing import KeywordScorer\n"
+        "assert not _telemetry.IS_AVAILABLE\n"
+        "compressor = ContextCompressor(KeywordScorer(), on_error='raise')\n"
+        "compressor.compress('One cat. Two dogs.', 'cat', budget=Budget(max_tokens=4))\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    subprocess.run(  # noqa: S603 - our own lines
+        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": path}, check=True
+    )
