@@ -69,7 +69,8 @@ class ShadowLog:
     tool calls are part of an answer.
 
     Records hold counts and no text, unless `with_terms` is set. Thread-safe. Bounded: terms of the
-    last 1,000 texts are remembered, the first 1,000 different ones of each.
+    last 1,000 texts are remembered, the first 1,000 different ones of each. A deep copy is the same
+    object; it cannot be pickled.
     """
 
     @checked
@@ -101,6 +102,19 @@ class ShadowLog:
         self._lock = ForkSafeLock(self._forget)
         self._records: deque[Mapping[str, Any]] = deque(maxlen=int(max_records))
         self._forget()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ShadowLog:
+        """Return the same object: all copies of a compressor record in one place."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Refuse to be pickled: records of another process would be lost.
+
+        Raises:
+            TypeError: Always.
+        """
+        msg = "A ShadowLog cannot be pickled: give every process a log of its own."
+        raise TypeError(msg)
 
     def _forget(self) -> None:
         self._dropped: FIFOCache[str, _Dropped] = FIFOCache(_MAX_RESULTS)

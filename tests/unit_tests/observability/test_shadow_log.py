@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -243,3 +245,12 @@ def test_a_recording_of_cases_is_no_shadow_log(tmp_path: Path) -> None:
     path.write_text('{"id": "1", "question": "Who?"}\n', "utf-8")
     with pytest.raises(EvaluationDataError, match="not changed"):
         ShadowLog(path)
+
+
+def test_copies_record_in_one_place_and_another_process_is_refused() -> None:
+    log = ShadowLog()
+    compressor = copy.deepcopy(shadowed(log))
+    compressor.compress(TEXT, QUESTION, budget=BUDGET)
+    assert len(copy.deepcopy(log).records) == len(log.records) == 2
+    with pytest.raises(TypeError, match="a log of its own"):
+        pickle.dumps(compressor)
