@@ -33,7 +33,6 @@ _MAX_TERMS = 1_000
 
 # Terms by which a result is recognized in a prompt.
 _FINGERPRINT = 32
-_LEAST_TERMS = 3
 
 _Terms = Mapping[str, tuple[TermKind, int]]
 
@@ -49,12 +48,7 @@ class _Dropped:
     """Kind of each term, and how often it occurs."""
 
     def copies_in(self, prompt: Mapping[str, int]) -> int:
-        """Return how often a prompt holds the whole of the texts, by their terms.
-
-        Texts with too few terms to be told from others are never found.
-        """
-        if len(self.terms) < _LEAST_TERMS:
-            return 0
+        """Return how often a prompt holds the whole of the texts, by their terms."""
         sample = islice(self.terms.items(), _FINGERPRINT)
         return min((prompt.get(term, 0) // count for term, (_, count) in sample), default=0)
 
