@@ -5,7 +5,6 @@ It knows no framework: it gets texts with their compressions, then prompts with 
 
 from __future__ import annotations
 
-import hashlib
 import time
 import uuid
 from collections import Counter, deque
@@ -141,8 +140,8 @@ class ShadowLog:
         call_id = uuid.uuid4().hex[:16]
         if was_cut:
             dropped = _Dropped(call_id, _dropped_terms(texts, results))
-            with self._lock:  # texts that are compressed again are still only once in a prompt
-                self._dropped[_digest(texts)] = dropped
+            with self._lock:
+                self._dropped[call_id] = dropped
         self._add(
             {
                 "event": "compression",
@@ -214,13 +213,6 @@ class ShadowLog:
             self._records.append(record)
         if self._file is not None:
             self._file.add(record)
-
-
-def _digest(texts: Sequence[str]) -> str:
-    found = hashlib.blake2b(digest_size=16)
-    for text in texts:
-        found.update(hashlib.blake2b(text.encode("utf-8", "surrogatepass")).digest())
-    return found.hexdigest()
 
 
 def _dropped_terms(texts: Sequence[str], results: Sequence[Compression]) -> _Terms:

@@ -231,15 +231,6 @@ class TestSummary:
             read_shadow_log([path])
 
 
-def test_texts_that_are_compressed_again_are_one_saving() -> None:
-    log = ShadowLog()
-    for _ in range(3):
-        shadowed(log)
-    log.answered([TEXT, QUESTION], ["At noon."])
-    *calls, answer = log.records
-    assert answer["compressions"] == [calls[-1]["id"]]
-
-
 def test_a_recording_of_cases_is_no_shadow_log(tmp_path: Path) -> None:
     path = tmp_path / "cases.jsonl"
     path.write_text('{"id": "1", "question": "Who?"}\n', "utf-8")
