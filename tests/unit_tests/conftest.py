@@ -1,11 +1,13 @@
-"""The scorer that both frameworks' doors are tested with."""
+"""The scorer that both frameworks' doors are tested with, and the browser that pages are."""
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -47,3 +49,16 @@ def scorer() -> RecordingScorer:
 @pytest.fixture
 def compressor(scorer: RecordingScorer) -> ContextCompressor:
     return ContextCompressor(scorer, on_error="raise")
+
+
+@pytest.fixture(scope="module")  # its event loop must not outlive the tests of a page
+def browser() -> Iterator[Any]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("there is no chromium")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    with sync_api.sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu"]
+        found = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield found
+        found.close()

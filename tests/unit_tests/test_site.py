@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zlib
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,7 +23,6 @@ from tests.laws.test_public_names import PUBLIC
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "mkdocs.yml"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def build(config: Path, into: Path) -> subprocess.CompletedProcess[str]:
@@ -83,19 +82,14 @@ def test_links_out_of_the_folder_lead_to_the_repository(site: Path) -> None:
     assert 'href="../deploy' not in page
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
-def test_a_page_fits_a_phone_and_asks_nobody(site: Path) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    with sync_api.sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        page = browser.new_page(viewport={"width": 390, "height": 844})
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        for name in ("", "results", "tutorial-agent", "reference/langchain"):
-            page.goto((site / name / "index.html").as_uri())
-            assert page.evaluate("document.documentElement.scrollWidth") == 390, name
-        browser.close()
+def test_a_page_fits_a_phone_and_asks_nobody(browser: Any, site: Path) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for name in ("", "results", "tutorial-agent", "reference/langchain"):
+        page.goto((site / name / "index.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") == 390, name
+    page.close()
     assert asked
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
 

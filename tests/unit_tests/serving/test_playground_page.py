@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +19,7 @@ from specprefill_integrations.serving._playground import PlaygroundScorer, build
 from specprefill_integrations.testing import KeywordScorer
 from tests.unit_tests.serving.running import listening
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-pytestmark = [
-    pytest.mark.allow_hosts(["127.0.0.1"]),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
-]
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 WIDTHS = {"phone": (390, 844), "desk": (1280, 900)}
 SENTENCES = [f"The cat number {n} sat on mat {n}." for n in range(40)]
@@ -82,16 +76,6 @@ def url(scorer: Scripted) -> Iterator[str]:
     ]
     with listening(build_playground(offered, draft="tiny")) as found:  # type: ignore[arg-type]
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    with sync_api.sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu"]
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield found
-        found.close()
 
 
 @pytest.fixture
