@@ -40,9 +40,6 @@ _Terms = Mapping[str, tuple[TermKind, int]]
 class _Dropped:
     """The terms that one call of the compressor would have dropped, and kept nowhere."""
 
-    call_id: str
-    """The call."""
-
     terms: _Terms
     """Kind of each term, and how often it occurs."""
 
@@ -139,7 +136,7 @@ class ShadowLog:
         was_cut = any(result.skipped_because is None for result in results)
         call_id = uuid.uuid4().hex[:16]
         if was_cut:
-            dropped = _Dropped(call_id, _dropped_terms(texts, results))
+            dropped = _Dropped(_dropped_terms(texts, results))
             with self._lock:
                 self._dropped[call_id] = dropped
         self._add(
@@ -177,7 +174,7 @@ class ShadowLog:
         said = {term: kind for text in answer for term, kind in terms_of(text, is_answer=True)}
         read = Counter(term for text in prompt for term, _ in terms_of(text))
         with self._lock:
-            found = {one.call_id: (one, one.copies_in(read)) for one in self._dropped.values()}
+            found = {i: (d, d.copies_in(read)) for i, d in self._dropped.items()}
         held = {call_id: one for call_id, one in found.items() if one[1]}
         cut: Counter[str] = Counter()
         for dropped, copies in held.values():

@@ -208,16 +208,19 @@ def _sections(
         heads: Units that are kept only with others, such as headings.
         scores: The scores of its units.
     """
+    pattern = _LEADS.get(document.kind)
+    if pattern is None:
+        return
     has_records = document.kind in _WITH_RECORDS
     below: dict[int, list[int]] = {}
     for index, needs in enumerate(links):
         if needs:
             lead = max(needs, key=scores.__getitem__) if has_records else needs[-1]
             below.setdefault(lead, []).append(index)
-    pattern, parts = _LEADS.get(document.kind), document.found.parts
+    parts = document.found.parts
     for lead in sorted(below):
         may_lead = has_records or (lead > 0 and lead in heads)
-        if pattern and may_lead and pattern.match(parts[lead]):
+        if may_lead and pattern.match(parts[lead]):
             yield ListGroup(lead, tuple(below[lead]))
 
 

@@ -181,13 +181,12 @@ def lexical_features(
         _share(one.count(edges) > 0, rarity) for one, edges in zip(words, around, strict=True)
     ]
     bm25 = _bm25(np.concatenate(inside), np.concatenate(list(map(_Words.lengths, words, own))))
-    titles = np.array([(0, _title_end(text)) for text in texts])  # (texts, 2)
+    ends = [_title_end(text) for text in texts]
     titled = [
-        _share(one.count(title[None]) > 0, rarity) for one, title in zip(words, titles, strict=True)
+        _share(one.count(np.array([[0, end]])) > 0, rarity)
+        for one, end in zip(words, ends, strict=True)
     ]
-    is_title = [
-        (edges[:, 1] <= end) & (end > 0) for edges, (_, end) in zip(own, titles, strict=True)
-    ]
+    is_title = [(edges[:, 1] <= end) & (end > 0) for edges, end in zip(own, ends, strict=True)]
     columns = [
         np.concatenate(coverage),
         np.concatenate(nearby),
