@@ -27,10 +27,10 @@ item, ends of sentences and headings with nothing below."""
 _WITH_RECORDS: frozenset[Kind] = frozenset({"json", "jsonl"})
 _LEADS: dict[Kind, re.Pattern[str]] = {
     "prose": re.compile(""),
-    "markdown": re.compile(r"#{1,6}\s|.*\n(?:=+|-+)\s*\Z"),
-    "html": re.compile(r"<h[1-6]\b", re.IGNORECASE),
+    "markdown": re.compile(r"\A(?:#{1,6}\s|.*\n(?:=+|-+)\s*\Z)"),
+    "html": re.compile(r"\A<h[1-6]\b", re.IGNORECASE),
     **dict.fromkeys(
-        _WITH_RECORDS, re.compile(r"(?!\"[^\"]{1,200}\"\s*:\s*[\[({])[\W\d_]*[^\W\d_]")
+        _WITH_RECORDS, re.compile(r"\A(?!\"[^\"]{1,200}\"\s*:\s*[\[({])[\W\d_]*[^\W\d_]")
     ),
 }
 """Headings, and names and ids of records, among the units that others need. Others are names of
