@@ -297,7 +297,11 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         conversation = [*messages_of(request.state), answer]
         try:
             is_reached = self._trigger.is_reached(conversation, count_tokens_approximately)
-        except Exception as error:  # noqa: BLE001 - LangChain's counter fails for unusual blocks
+        except Exception as error:
+            compressor = self.settings.compressor
+            if compressor is not None and compressor.on_error == "raise":
+                raise
+            # LangChain's own counter fails for blocks of unusual form.
             what = "The tokens of a conversation could not be counted"
             self.settings.failures.add(logger, what, "counter_failed", error)
             return "counter_failed"

@@ -573,6 +573,27 @@ class TestFailures:
         with pytest.raises(ZeroDivisionError):
             answer(middleware, read)
 
+    @pytest.mark.parametrize("is_awaited", [False, True])
+    async def test_a_conversation_that_cannot_be_counted(
+        self, compressor, forgiving, is_awaited
+    ) -> None:
+        uncountable = HumanMessage([{"type": "text", "text": None}])
+
+        async def run(one: ContextCompressor) -> str:
+            metrics = CompressionMetrics()
+            waiting = SpecPrefillMiddleware(
+                compressor=one, budget=BUDGET, trigger=("tokens", 1), metrics=metrics
+            )
+            agent = create_agent(scripted(calls("read")), [read], middleware=[waiting])
+            conversation = {"messages": [uncountable]}
+            await agent.ainvoke(conversation) if is_awaited else agent.invoke(conversation)
+            [reason] = metrics.totals().skips
+            return reason
+
+        assert await run(forgiving) == "counter_failed"
+        with pytest.raises(TypeError):
+            await run(compressor)
+
     def test_what_the_tool_raises_goes_on_its_way(self, middleware) -> None:
         @tool("read")
         def broken() -> str:
