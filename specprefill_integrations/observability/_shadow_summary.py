@@ -12,6 +12,7 @@ from typing import Any
 from specprefill_integrations._visible import visible
 from specprefill_integrations.errors import EvaluationDataError
 from specprefill_integrations.observability._prices import Prices
+from specprefill_integrations.observability._prompt_saving import PromptSaving
 
 SHADOW_START = '{"event":'
 """Beginning of each line of a shadow log."""
@@ -118,9 +119,10 @@ class ShadowSummary:
         Args:
             prices: Prices of tokens and of the draft's machine.
         """
-        tokens = self.saved_tokens * prices.input_per_million
-        cached = self.saved_cached_tokens * prices.cached_input
-        return (tokens + cached) / 1_000_000 - self.draft_seconds / 3600 * prices.draft_per_hour
+        saving = PromptSaving(
+            fresh_tokens=self.saved_tokens, cached_tokens=self.saved_cached_tokens
+        )
+        return saving.money(prices) - self.draft_seconds / 3600 * prices.draft_per_hour
 
     def report(self, prices: Prices | None = None) -> str:
         """Return a small text table and what it means.

@@ -675,6 +675,15 @@ class TestUnits:
         [found] = client.post("/v1/compress", json=asked).json()["documents"]
         assert (found["skipped_because"], found["units"]) == ("within_budget", [])
 
+    def test_calls_with_units_are_counted_as_others(self) -> None:
+        compressor, metrics = ContextCompressor(KeywordScorer()), CompressionMetrics()
+        asked = {"documents": [{"text": "Short."}], "budget": BUDGET}
+        with serving(compressor, metrics=metrics) as url:
+            for with_units in (False, True):
+                httpx.post(f"{url}/v1/compress", json=asked | {"with_units": with_units})
+        assert metrics.totals().skips == {"within_budget": 2}
+        assert compressor.skip_counts == {}
+
     def test_they_belong_to_documents(self, client: httpx.Client) -> None:
         asked = {"messages": [], "budget": BUDGET, "with_units": True}
         assert client.post("/v1/compress", json=asked).status_code == 422
