@@ -7,7 +7,7 @@ stand-in, the embedded SmolLM2, so no API key, model hub or server is needed.
 
     python examples/rag_demo.py
     python examples/rag_demo.py --question "What does a bare raise statement do?"
-    python examples/rag_demo.py --model openai:gpt-5-mini
+    python examples/rag_demo.py --model openai:gpt-4.1-mini
     python examples/rag_demo.py --base-url http://localhost:8000/v1 --model NAME
 """
 
@@ -426,7 +426,7 @@ def show_meaning(plain: Times, compressed: Times, *, is_stand_in: bool) -> None:
             f"{draft_seconds + slow * (1 - saved_share):.0f} s instead of {slow:.0f} s (computed, "
             "not measured)."
         )
-    console.print("Try your own model: --model openai:gpt-5-mini, or --base-url URL --model NAME.")
+    console.print("Try your own: --model openai:gpt-4.1-mini, or --base-url URL --model NAME.")
 
 
 def fail(message: str) -> NoReturn:

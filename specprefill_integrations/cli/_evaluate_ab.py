@@ -92,7 +92,7 @@ def ab(  # noqa: PLR0913 - one parameter an option
     model: Annotated[
         str,
         typer.Option(
-            help="Model name for LangChain's init_chat_model, such as openai:gpt-5-mini; or a "
+            help="Model name for LangChain's init_chat_model, such as openai:gpt-4.1-mini; or a "
             "LlamaIndex class, such as llama_index.llms.ollama:Ollama. For answer_likelihood, a "
             "served model's name, or a folder, GGUF file or hub id."
         ),

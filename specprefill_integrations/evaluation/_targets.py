@@ -117,7 +117,7 @@ def named_target(
     """Make a target from a model's name.
 
     Args:
-        model: An argument of LangChain's `init_chat_model`, such as `openai:gpt-5-mini`; with
+        model: An argument of LangChain's `init_chat_model`, such as `openai:gpt-4.1-mini`; with
             `base_url`, the server's name of the model; or a class of LlamaIndex, such as
             `llama_index.llms.ollama:Ollama`, which is configured by `options`.
         base_url: A server with OpenAI's protocol. Its key is read from the environment variable

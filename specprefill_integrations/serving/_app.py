@@ -89,8 +89,8 @@ def build_app(
     """Build the application. It closes the engine of the compressor when it shuts down.
 
     Args:
-        compressor: The compressor; a scorer that is no `ScoringEngine` gets one. It does not change:
-            what is passed through is counted by `metrics`, not by its `skip_counts`.
+        compressor: The compressor; a scorer that is no `ScoringEngine` gets one. Its own
+            `skip_counts` stay as they are: `metrics` count the calls of the service.
         api_keys: The keys of callers; None admits everybody.
         limits: The limits.
         originals: Returns the store of a tenant, such as `TenantOriginals`; None keeps nothing.
