@@ -178,6 +178,10 @@ class CompressedDocument(_Answer):
     kept_tokens: int
     skipped_because: SkipReason | None
     is_left_out: bool
+    is_widened: bool = Field(
+        description="True if more than keep_fraction is kept, so that the best part of the call is "
+        "there; never more than min_tokens of the budget."
+    )
     language_warnings: list[LanguageWarning]
     reference: str | None
     units: list[tuple[Place, Place, float]] | None = Field(
@@ -196,6 +200,7 @@ class CompressedDocument(_Answer):
             kept_tokens=result.kept_tokens,
             skipped_because=result.skipped_because,
             is_left_out=result.is_left_out,
+            is_widened=result.is_widened,
             language_warnings=list(result.language_warnings),
             reference=reference,
         )

@@ -240,7 +240,8 @@ const noteOf = (found, kept) => {
     text_unknown_to_draft: "The draft hardly knows the language of this text, and may choose less well.",
     question_in_another_language: "The question is in another language than the text. Ask in the language of the text if you can.",
   };
-  return found.language_warnings.map((one) => warnings[one] || one).join(" ");
+  const widened = "More than the budget is kept, so that the best part of the text is there.";
+  return [...(found.is_widened ? [widened] : []), ...found.language_warnings.map((one) => warnings[one] || one)].join(" ");
 };
 
 const show = (card, answer, budget) => {

@@ -67,10 +67,13 @@ def scorer() -> Scripted:
 
 @pytest.fixture(scope="module")
 def url(scorer: Scripted) -> Iterator[str]:
-    scorers = {"readout": scorer, "words": KeywordScorer(), "plain": KeywordScorer()}
+    scorers = {"readout": scorer, **dict.fromkeys(("words", "plain", "other"), KeywordScorer())}
     offered = [
         PlaygroundScorer(
-            name=name, about="a test", compressor=ContextCompressor(one), is_chosen=name != "plain"
+            name=name,
+            about="a test",
+            compressor=ContextCompressor(one),
+            is_chosen=name in {"readout", "words"},
         )
         for name, one in scorers.items()
     ]
@@ -278,6 +281,14 @@ class TestNothingIsSilent:
         page.get_by_label("Budget", exact=True).press("End")
         card(page, "readout").get_by_text("the whole text fits the budget").wait_for()
 
+    def test_a_budget_that_gave_way_says_so(self, page: Any) -> None:
+        note = "More than the budget is kept"
+        ask(page, TEXT, QUERY)
+        wait_until_done(page)
+        assert note not in card(page, "words").inner_text()
+        page.get_by_label("Budget", exact=True).press("Home")
+        card(page, "words").get_by_text(note).wait_for()
+
     def test_a_failing_scorer_says_so(self, page: Any, scorer: Scripted) -> None:
         scorer.error = ValueError("secret")
         ask(page, TEXT, "Does it fail?")
@@ -376,6 +387,29 @@ class TestEverybodyCanUseIt:
             found = page.evaluate(CONTRASTS)
             assert len(found) > 50
             assert [one for one in found if one[0] < 4.5] == []
+
+    @at_both_widths
+    def test_the_shades_are_explained_where_they_are_seen(self, page: Any) -> None:
+        ask(page, TEXT, QUERY)
+        wait_until_done(page)
+        card(page, "words").locator("mark").first.scroll_into_view_if_needed()
+        legend = page.get_by_role("list", name="Score in the top")
+        assert legend.is_visible()
+        shades = legend.locator("li")
+        assert [shades.first.inner_text(), shades.last.inner_text()] == ["rest", "1%"]
+        assert page.locator(".bar").evaluate("one => one.offsetHeight / innerHeight") < 0.25
+
+    @pytest.mark.parametrize(("size", "rows"), [("phone", 4), ("desk", 2)], indirect=["size"])
+    def test_four_scorers_stand_in_full_rows(self, page: Any, rows: int) -> None:
+        for name in ("plain", "other"):
+            page.get_by_label(name).check()
+        ask(page, TEXT, QUERY)
+        wait_until_done(page)
+        tops = page.get_by_role("article").evaluate_all(
+            "all => all.map(one => one.getBoundingClientRect().top)"
+        )
+        assert len(set(tops)) == rows
+        assert {tops.count(top) for top in tops} == {4 // rows}
 
     def test_what_can_be_used_has_a_role_and_a_name(self, page: Any) -> None:
         ask(page, TEXT, QUERY)

@@ -110,8 +110,16 @@ class TestDocuments:
             )
             assert found["skipped_because"] == one.skipped_because
             assert found["is_left_out"] == one.is_left_out
+            assert found["is_widened"] == one.is_widened
         assert answer["kept_tokens"] == sum(one.kept_tokens for one in expected) <= 24
         assert "four hundred ducats" in answer["documents"][0]["text"]
+
+    def test_a_fraction_that_gave_way_is_told(self, client: httpx.Client) -> None:
+        for fraction, is_widened in ((0.01, True), (0.5, False)):
+            asked = asked_for(budget={"keep_fraction": fraction})
+            [found] = client.post("/v1/compress", json=asked).json()["documents"]
+            limit = fraction * found["original_tokens"]
+            assert found["is_widened"] == is_widened == (found["kept_tokens"] > limit)
 
     def test_a_text_that_fits_has_its_reason(self, client: httpx.Client) -> None:
         reply = client.post("/v1/compress", json=asked_for(documents=[{"text": SENTENCES[0]}]))
