@@ -174,7 +174,7 @@ class TestAQuestion:
         for _ in range(30):
             page.keyboard.press("ArrowRight")
         page.wait_for_function(
-            "old => document.querySelectorAll('#status')[0].textContent !== old", arg=done
+            "() => asked.shown === 50 && asked.cards.every((one) => !one.isBusy)"
         )
         assert "50% of the tokens" in page.get_by_text("of the tokens").first.inner_text()
         assert len("".join(kept(page, "readout"))) > 1.5 * before
