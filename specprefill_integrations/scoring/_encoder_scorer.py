@@ -141,7 +141,8 @@ class EncoderSpanScorer(SpanScorer):
         Args:
             source: A hub id, or a folder.
             device: The device; by default CUDA if available, else the CPU.
-            dtype: The floating-point type; by default bfloat16 on CUDA, float32 elsewhere.
+            dtype: The floating-point type; by default bfloat16 on CUDA and on CPUs that are faster
+                with it, else float32.
             revision: The branch, tag or commit of an encoder on the hub.
             trust_remote_code: Run Python code that comes with the encoder. Only if you have read
                 it: it can do whatever your process can.

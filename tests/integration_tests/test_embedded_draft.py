@@ -67,7 +67,7 @@ def test_what_answers_the_question_is_kept(compressor):
     assert found >= len(ANSWERS) - 2
 
 
-def hits_by(scorer, cases, keep_fraction=0.1):
+def hits_by(scorer, cases, keep_fraction=0.2):
     """Whether the evidence of each case is among its best units."""
     split = ProseSplitter()
     found = []
@@ -100,7 +100,7 @@ def test_where_the_evidence_stands_does_not_matter(compressor, probe):
     """First, in the middle or last among the texts, in windows that are far shorter."""
     plan = ReadingPlan(window_tokens=256)
     scorer = AttentionScorer(compressor.scorer.scorer.draft, plan=plan)
-    hits = {place: hits_by(scorer, [moved(c, place) for c in probe], 0.2) for place in (0, 0.5, 1)}
+    hits = {place: hits_by(scorer, [moved(c, place) for c in probe]) for place in (0, 0.5, 1)}
     shares = {place: sum(found) / len(found) for place, found in hits.items()}
     assert min(shares.values()) > 0.5
     assert max(shares.values()) - min(shares.values()) <= 1.01 / len(probe)
@@ -168,7 +168,7 @@ def test_the_tokenizer_gives_the_text_back():
 
 
 def test_capture_leaves_a_real_model_bit_equal_and_rows_are_right():
-    draft = DraftModel.from_source()
+    draft = DraftModel.from_source(dtype="float32")
     ids = torch.tensor([DraftTokenizer(draft.tokenizer).ids(TRY)[:200]])
     found = {}
     with torch.inference_mode():

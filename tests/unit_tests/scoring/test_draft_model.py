@@ -16,8 +16,12 @@ from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from specprefill_integrations import ContextCompressor
 from specprefill_integrations.errors import DraftModelNotFoundError, DraftModelUnsupportedError
+from specprefill_integrations.scoring import _draft_device
 from specprefill_integrations.scoring import _draft_location as draft_location
 from specprefill_integrations.scoring import _draft_model as draft_model
+from specprefill_integrations.scoring._draft_device import (
+    _cpu_is_faster_in_bfloat16 as cpu_is_faster_in_bfloat16,
+)
 from specprefill_integrations.scoring._draft_loading import quiet_transformers
 from specprefill_integrations.scoring._draft_location import (
     DEFAULT_HUB_ID,
@@ -132,6 +136,33 @@ def test_device_and_dtype(folder, monkeypatch, has_cuda, asked, expected):
     device, dtype = asked
     draft = DraftModel.from_source(folder, device=device, dtype=dtype)
     assert (draft.device.type, draft.dtype) == expected
+
+
+@pytest.mark.parametrize(("times", "expected"), [(1.2, "float32"), (2, "bfloat16")])
+def test_a_cpu_computes_in_bfloat16_if_it_is_faster(monkeypatch, times, expected):
+    seconds = {torch.float32: times, torch.bfloat16: 1.0}
+    measured = []
+
+    def product_seconds(left, right):
+        assert left.dtype == right.dtype
+        measured.append(left.dtype)
+        return seconds[left.dtype]
+
+    is_faster = cpu_is_faster_in_bfloat16.__wrapped__
+    monkeypatch.setattr(_draft_device, "_seconds_to_multiply", product_seconds)
+    monkeypatch.setattr(_draft_device, "_cpu_is_faster_in_bfloat16", is_faster)
+    cpu = torch.device("cpu")
+    assert _draft_device.resolved_dtype(None, cpu) == getattr(torch, expected)
+    assert set(measured) == {torch.float32, torch.bfloat16}
+    assert _draft_device.resolved_dtype("float64", cpu) == torch.float64
+    assert _draft_device.resolved_dtype(None, torch.device("meta")) == torch.float32
+
+
+def test_a_processor_is_measured_once():
+    first = cpu_is_faster_in_bfloat16()
+    misses = cpu_is_faster_in_bfloat16.cache_info().misses
+    assert cpu_is_faster_in_bfloat16() is first
+    assert cpu_is_faster_in_bfloat16.cache_info().misses == misses
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float99", "nn"])
