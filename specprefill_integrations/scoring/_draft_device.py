@@ -14,8 +14,8 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 _LEAST_GAIN = 1.5
-"""The gain in speed for which a CPU computes in bfloat16. With units for it, products of matrices are
-two to seven times as fast as in float32, without them several times slower."""
+"""The gain in speed for which a CPU computes in bfloat16. With units for it, products of matrices
+are two to seven times as fast as in float32, without them several times slower."""
 
 _ROUNDS = 4
 
