@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -122,13 +123,17 @@ class ServiceReplica:
         await self._health.check()
 
 
-def ray_app(args: RaySettings) -> Application:
+def ray_app(args: Mapping[str, Any]) -> Application:
     """Build the application; Ray calls this for `import_path` in a config file.
 
     Args:
-        args: The `args` in the file.
+        args: The `args` in the file. Ray does not make `RaySettings` of them: it does not resolve
+            annotations, which are strings here.
+
+    Raises:
+        ValueError: They are not those of `RaySettings`.
     """
-    return application(args)
+    return application(RaySettings.model_validate(args))
 
 
 def application(

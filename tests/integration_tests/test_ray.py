@@ -28,6 +28,7 @@ with warnings.catch_warnings(action="ignore"):  # Ray's own
     import ray.data
     from ray import serve
     from ray._common.utils import import_attr
+    from ray.serve._private.api import call_user_app_builder_with_args_if_necessary
     from ray.serve.config import HTTPOptions
     from ray.serve.schema import ServeDeploySchema
 
@@ -150,7 +151,11 @@ class TestConfig:
         parsed = ServeDeploySchema.model_validate(config)
         for app in parsed.applications:
             assert import_attr(app.import_path) is ray_app
-            RaySettings.model_validate(app.args)
+            built = call_user_app_builder_with_args_if_necessary(ray_app, app.args)
+            settings = RaySettings.model_validate(app.args)
+            assert built._bound_deployment.init_args[0] == settings
+            with pytest.raises(ValueError, match="replicas"):
+                call_user_app_builder_with_args_if_necessary(ray_app, {**app.args, "replicas": 2})
 
 
 def mortal_compressor(kill: str) -> Callable[[], ContextCompressor]:
@@ -176,7 +181,7 @@ def kill(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cluster(kill: Path) -> Iterator[str]:
     """A real cluster on this machine with two replicas; its address."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     serve.start(http_options=HTTPOptions(host="127.0.0.1", port=PORT, request_timeout_s=30))
     settings = RaySettings(needs_keys=False, min_replicas=2, max_replicas=2, cpus=0.5)
     serve.run(
