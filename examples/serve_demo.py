@@ -3,8 +3,9 @@
 
 Starts the service with a real draft, LiteLLM's real proxy with the service as a guardrail, and a
 stand-in for the model: it answers nothing of use, and takes a fixed time for each prompt token
-before its first word, as if it read them at `--tokens-per-second`. `make serve-demo` installs
-LiteLLM into an environment of its own.
+before its first word, as if it read them at `--tokens-per-second`. Its default is about what a
+model of one or two billion parameters reads on two CPU cores. `make serve-demo` installs LiteLLM
+into an environment of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -34,6 +36,8 @@ from fastapi.responses import StreamingResponse
 QUESTION = "In the result, how does Python pick the handler when an exception is raised in a try?"
 CHARS_PER_TOKEN = 4
 START_SECONDS = 300
+SHOWN_CHARS = 600
+SHOWN_METRICS = ("specprefill_tokens", "specprefill_compressed", "specprefill_draft")
 KEY = f"sk-{secrets.token_hex(32)}"
 GUARDRAIL = "shorter-tool-results"
 
@@ -42,11 +46,14 @@ def main() -> None:
     """Run the demo."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--litellm", type=Path, required=True, help="the program litellm")
-    parser.add_argument("--tokens-per-second", type=float, default=500.0)
-    parser.add_argument("--keep", type=float, default=0.3)
+    parser.add_argument(
+        "--tokens-per-second", type=float, default=50.0, help="speed at which the model reads"
+    )
+    parser.add_argument("--keep", type=float, default=0.3, help="kept fraction of a tool result")
     options = parser.parse_args()
     asked: list[dict[str, Any]] = []
     with ExitStack() as stack:
+        write("Starting the service, LiteLLM's proxy and the model: a minute or two ...\n\n")
         provider = stack.enter_context(in_thread(stand_in(asked, options.tokens_per_second)))
         service = stack.enter_context(
             running([sys.executable, "-c", SERVE, "serve", "--local", "--quiet"], "/readyz", {})
@@ -65,21 +72,38 @@ def main() -> None:
         first_token(proxy, "ok", [])  # the first requests of a proxy are slow
         first_token(proxy, text[:3_000], [GUARDRAIL])
         asked.clear()
+        speed = options.tokens_per_second
+        write(f"A tool returns {len(text):,} characters. The question: {QUESTION}\n")
+        write(f"The model is a stand-in that reads {speed:g} tokens a second.\n\n")
         told = [("as it came", first_token(proxy, text, []))]
+        spent = draft_seconds(service)
         told.append(("shortened", first_token(proxy, text, [GUARDRAIL])))
-        write(f"Tool result of {len(text):,} characters. {QUESTION}\n\n")
+        spent = draft_seconds(service) - spent
         write(f"{'':12}{'prompt tokens':>16}{'time to first token':>22}\n")
         for (name, seconds), request in zip(told, asked, strict=True):
             write(f"{name:12}{prompt_tokens(request):>16,}{seconds:>20.2f} s\n")
-        write("\nMetrics of the service:\n")
+        saved = prompt_tokens(asked[0]) - prompt_tokens(asked[1])
+        if not saved:
+            message = "The service shortened nothing."
+            raise SystemExit(message)
+        write(f"\nShortening took {spent:.2f} s of that on this machine: it saves time before\n")
+        write(f"models that read fewer than {saved / spent:.0f} tokens a second.\n")
+        write("\nThe model saw this of the result:\n")
+        write(textwrap.indent(asked[1]["messages"][-1]["content"][:SHOWN_CHARS], "  ") + " ...\n")
+        write("\nMetrics of the service (GET /metrics), with a call that warmed it up:\n")
         for line in httpx.get(f"{service}/metrics").text.splitlines():
-            if line.startswith(
-                ("specprefill_tokens", "specprefill_compressed", "specprefill_draft")
-            ):
+            if line.startswith(SHOWN_METRICS):
                 write(f"  {line}\n")
 
 
 SERVE = "from specprefill_integrations.cli import main; main()"
+
+
+def draft_seconds(service: str) -> float:
+    """Return the seconds of compression that a service has counted."""
+    name = "specprefill_draft_seconds_total "
+    lines = httpx.get(f"{service}/metrics").text.splitlines()
+    return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
 
 def write(text: str) -> None:
