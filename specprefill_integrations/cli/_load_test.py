@@ -66,16 +66,12 @@ def load_test(  # noqa: PLR0913 - one parameter per option
     """
     numbers = _numbers(clients)
     inside: list[LoadResult] = []
-    grown = None
     with clear_errors(debug=debug), quiet_libraries(debug=debug):
         if url is None:
             compressor = ContextCompressor.from_draft_model(draft, device=device, dtype=dtype)
             options = [*_options(draft, device, dtype), *_admitting(max(numbers))]
-            with _started(options, quiet=quiet) as (address, process_id):
+            with _started(options, quiet=quiet) as address:
                 found, inside = _measure(address, numbers, calls, compressor, quiet=quiet)
-                memory = _memory(process_id)
-                _measure(address, numbers[-1:], calls, None, quiet=quiet)
-                grown = _memory(process_id) - memory
         else:
             found, _ = _measure(url, numbers, calls, None, quiet=quiet)
     if not all(one.calls_per_second for one in (*found, *inside)):
@@ -85,17 +81,15 @@ def load_test(  # noqa: PLR0913 - one parameter per option
             **asdict(one),
             "calls_per_second": one.calls_per_second,
             "inside_calls_per_second": None if own is None else own.calls_per_second,
+            "inside_cpu_seconds": None if own is None else own.cpu_seconds,
         }
         for one, own in zip_longest(found, inside)
     ]
     replicas = _replicas(found, requests_per_day)
     if as_json:
-        typer.echo(json.dumps({"results": rows, "replicas": replicas, "grown_bytes": grown}))
+        typer.echo(json.dumps({"results": rows, "replicas": replicas}))
         return
     typer.echo(_table(found, inside))
-    if grown is not None:
-        calls = max(calls, numbers[-1])
-        typer.echo(f"\nMemory of the service in {calls} further calls: {grown / 2**20:+.0f} MB")
     typer.echo(
         f"\n{requests_per_day:,.0f} requests a day need {replicas} such replicas at their peak."
     )
@@ -159,8 +153,8 @@ def _admitting(clients: int) -> list[str]:
 
 
 @contextmanager
-def _started(options: list[str], *, quiet: bool) -> Iterator[tuple[str, int]]:
-    """Start a service on this machine: its address and its process."""
+def _started(options: list[str], *, quiet: bool) -> Iterator[str]:
+    """Start a service on this machine, and return its address."""
     import httpx  # noqa: PLC0415
 
     port = free_port("127.0.0.1")
@@ -179,21 +173,15 @@ def _started(options: list[str], *, quiet: bool) -> Iterator[tuple[str, int]]:
                     time.sleep(0.2)
                 if process.poll() is not None or time.monotonic() > ends_at:
                     fail("the service did not start")
-        yield url, process.pid
+        yield url
     finally:
         process.terminate()
         process.wait()
 
 
-def _memory(process_id: int) -> int:
-    import psutil  # noqa: PLC0415
-
-    return int(psutil.Process(process_id).memory_info().rss)
-
-
 def _table(found: list[LoadResult], inside: list[LoadResult]) -> str:
-    head = ["clients", "calls/s", "in process", "share", "p50", "p95", "p99"]
-    head += ["whole", "lost", "crossed"]
+    head = ["clients", "calls/s", "in process", "share", "CPU/call", "in process"]
+    head += ["p50", "p95", "p99", "whole", "lost", "crossed", "memory"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for one, other in zip_longest(found, inside):
         own = None if other is None else other.calls_per_second
@@ -202,10 +190,19 @@ def _table(found: list[LoadResult], inside: list[LoadResult]) -> str:
             f"{one.calls_per_second:.1f}",
             "" if own is None else f"{own:.1f}",
             "" if own is None else f"{one.calls_per_second / own:.2f}",
+            _cpu(one),
+            _cpu(other),
             *(f"{1000 * s:.0f} ms" for s in (one.p50_seconds, one.p95_seconds, one.p99_seconds)),
             str(one.whole),
             str(one.lost),
             str(one.crossed),
+            "" if one.memory_bytes is None else f"{one.memory_bytes / 2**20:.0f} MB",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _cpu(found: LoadResult | None) -> str:
+    if found is None or found.cpu_seconds is None:
+        return ""
+    return f"{1000 * found.cpu_seconds / found.calls:.0f} ms"

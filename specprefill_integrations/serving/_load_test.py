@@ -7,7 +7,7 @@ import math
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 
@@ -22,6 +22,7 @@ _SECONDS = 120.0
 _BUSY = (429, 503)
 _SENTENCE = "Sensor {number}x{line} was read at noon and its value was {value}. "
 _NUMBER = re.compile(r"Sensor (\d+)x")
+_PROCESS = re.compile(r"^process_(\w+) (\S+)$", re.MULTILINE)
 _LINES = 40
 _DAY_SECONDS = 24 * 60 * 60
 
@@ -55,6 +56,12 @@ class LoadResult:
 
     whole: int
     """Texts that came back whole."""
+
+    cpu_seconds: float | None = None
+    """CPU time of the service, or of this process; None if a service does not tell."""
+
+    memory_bytes: float | None = None
+    """Memory of the service after the calls; None if it does not tell."""
 
     @property
     def calls_per_second(self) -> float:
@@ -139,7 +146,22 @@ async def load_service(
             [document] = CompressAnswer.model_validate_json(reply.content).documents or []
             return document.text
 
-        return await load(call, calls=calls, clients=clients, first=first)
+        before = await _process(client)
+        found = await load(call, calls=calls, clients=clients, first=first)
+        after = await _process(client)
+    if "cpu_seconds_total" in before.keys() & after.keys():
+        seconds = after["cpu_seconds_total"] - before["cpu_seconds_total"]
+        found = replace(found, cpu_seconds=seconds)
+    return replace(found, memory_bytes=after.get("resident_memory_bytes"))
+
+
+async def _process(client: httpx.AsyncClient) -> dict[str, float]:
+    """Return what a service tells of its process: nothing on other systems than Linux."""
+    try:
+        reply = await client.get("/metrics")
+    except httpx.HTTPError:
+        return {}
+    return {name: float(value) for name, value in _PROCESS.findall(reply.text)}
 
 
 async def load_compressor(
@@ -163,7 +185,9 @@ async def load_compressor(
             return None
         return result.text
 
-    return await load(call, calls=calls, clients=clients, first=first)
+    before = time.process_time()
+    found = await load(call, calls=calls, clients=clients, first=first)
+    return replace(found, cpu_seconds=time.process_time() - before)
 
 
 def replicas_for(

@@ -1,10 +1,16 @@
-"""Metrics of a service in Prometheus' text format: calls, the engine's queue, compression."""
+"""Metrics of a service in Prometheus' text format: calls, engine, compression, the process."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -31,6 +37,7 @@ class ServiceMetrics:
         self._registry = CollectorRegistry()
         self._registry.register(_CompressionCollector(compression))
         self._registry.register(_EngineCollector(engine))
+        ProcessCollector(registry=self._registry)
         self._calls = Counter(
             "specprefill_http_calls",
             "Calls by route and status.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import Any, ClassVar
 
 import pytest
@@ -109,9 +110,14 @@ def test_the_command_measures_a_service() -> None:
         assert (row["clients"], row["calls"], row["lost"], row["crossed"]) == (clients, 24, 0, 0)
         assert row["whole"] == 0
         assert row["inside_calls_per_second"] is None
+        if sys.platform == "linux":
+            assert row["memory_bytes"] > 2**20
+            assert row["cpu_seconds"] > 0
+        else:
+            assert row["memory_bytes"] is row["cpu_seconds"] is None
     assert told["replicas"] >= 1
     assert "| 2 | " in table
-    assert "| whole | lost | crossed |" in table
+    assert "| whole | lost | crossed | memory |" in table
 
 
 @pytest.mark.parametrize("clients", ["", "0", "a", "1,,2", "-1"])

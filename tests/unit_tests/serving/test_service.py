@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -360,6 +361,11 @@ class TestBadInput:
     ) -> None:
         assert error_of(client.post(path, json=asked)) == (413, "limit_exceeded")
 
+    @pytest.mark.parametrize("limit", fields(ServiceLimits), ids=lambda limit: limit.name)
+    def test_the_page_has_each_limit_with_its_default(self, limit: Any) -> None:
+        page = (Path(__file__).parents[3] / "docs" / "serving.md").read_text("utf-8")
+        assert re.search(rf"^\| `{limit.name}`[^|]* \| {limit.default:,.0f} \|", page, re.MULTILINE)
+
     def test_a_body_without_a_length_is_limited_too(self, client: httpx.Client) -> None:
         parts = (b" " * 1_000 for _ in range(21))
         headers = {"Content-Type": "application/json"}
@@ -585,7 +591,7 @@ class TestOperation:
         with serving(ContextCompressor(KeywordScorer()), metrics=counted) as url:
             shown = httpx.get(f"{url}/metrics").text
         lines = [line for line in shown.splitlines() if "http" not in line and "engine" not in line]
-        assert [line for line in lines if not line.startswith("#")] == [
+        assert [line for line in lines if line.startswith("specprefill_")] == [
             "specprefill_calls_total 4.0",
             "specprefill_compressed_total 2.0",
             "specprefill_tokens_before_total 107.0",
