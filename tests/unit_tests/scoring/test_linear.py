@@ -22,7 +22,7 @@ from specprefill_integrations.scoring.readouts import SpanReadings
 from specprefill_integrations.scoring.readouts._calibrated_difference import (
     CalibratedDifferenceReadout,
 )
-from specprefill_integrations.scoring.readouts._linear import LOG_FLOOR, LinearReadout
+from specprefill_integrations.scoring.readouts._linear import LOG_FLOOR, LinearReadout, _mixed
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.types import Span
 from tests.tiny_models import CONFIGS, save_tiny_draft, tiny_model, tiny_tokenizer
@@ -183,6 +183,32 @@ def test_the_units_that_lead_stay_the_best(seed, count):
     best = np.argsort(-first, kind="stable")[:count]
     assert scores[best].min() >= np.delete(scores, best).max()
     assert np.diff(scores[best]).tolist() == pytest.approx(np.diff(first[best]).tolist())
+
+
+LOGITS = st.lists(st.floats(-50, 50), min_size=6, max_size=6)
+
+
+@given(LOGITS, LOGITS, st.floats(0.01, 0.99))
+def test_two_looks_are_mixed_as_probabilities(first, second, share):
+    first, second = np.array(first), np.array(second)
+    mixed = _mixed(first, second, share)
+    one, other = (np.exp(look) / np.exp(look).sum() for look in (first, second))
+    expected = ((1 - share) * one + share * other) * np.exp(first).sum()
+    assert np.exp(mixed).tolist() == pytest.approx(expected.tolist())
+
+
+def test_attention_counts_less_in_the_second_look():
+    texts = HARBOR, BRAND, "A boat left.\nA dog ran.\n"
+    matcher = matcher_of("Where was the maker of Silver Harbor born?", *texts)
+    looking = replace(readout(), lexical_weights=(1.0,), feedback_units=2)
+    features = np.zeros((6, len(looking.weights)))
+    features[:, -len(LEXICAL_FEATURES) :] = matcher.features()
+    features[4, 0] = 0.1 / looking.weights[0]
+    first, scores = features @ looking.weights, looking.score_units(features, matcher)
+    without = replace(looking, feedback_units=0).score_units(features, matcher)
+    assert without.tolist() == first.tolist()
+    assert scores[4] - scores[5] < 0.1 * 0.9
+    assert scores[4] > scores[5]
 
 
 def test_even_attention_is_one_whatever_the_length():
