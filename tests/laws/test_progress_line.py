@@ -27,6 +27,7 @@ from specprefill_integrations.evaluation._limits import limit_cases
 from specprefill_integrations.scoring._draft_location import GgufModel
 from specprefill_integrations.scoring._gguf_cache import converted_folder
 from specprefill_integrations.testing import KeywordScorer
+from tests.tiny_models import tiny_tokenizer
 
 TEXT = "The cat sat on the mat. " * 20
 BUDGET = Budget(keep_fraction=0.3)
@@ -212,8 +213,8 @@ def test_a_conversion_takes_the_line_or_logs(
 
     def load(path: Path) -> Any:
         clock.pass_by(3.0)
-        saved = SimpleNamespace(save_pretrained=lambda folder: None)
-        return saved, saved
+        model = SimpleNamespace(save_pretrained=lambda folder: None)
+        return model, tiny_tokenizer()
 
     with progress_line("Compressing"):
         gguf = GgufModel("one.gguf", "one", tmp_path / "one.gguf")

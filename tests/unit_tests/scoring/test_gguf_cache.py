@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing
 import os
 import signal
 import time
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
+from transformers import AutoTokenizer
 
 from specprefill_integrations.scoring import _gguf_cache as gguf_cache
 from specprefill_integrations.scoring._draft_location import GgufModel
 from specprefill_integrations.scoring._gguf_cache import cache_folder, converted_folder
+from tests.tiny_models import tiny_tokenizer
 
 TIMEOUT_SECONDS = 60
 
@@ -27,6 +31,13 @@ class Saved:
 
     def save_pretrained(self, folder: Path) -> None:
         (Path(folder) / self.name).write_text(self.content)
+
+
+class SavedTokenizer(Saved):
+    added_tokens_decoder: ClassVar[dict[int, Any]] = {}
+
+    def __init__(self) -> None:
+        super().__init__("tokenizer_config.json", '{"is": "good"}')
 
 
 @pytest.fixture(autouse=True)
@@ -44,14 +55,13 @@ def gguf(tmp_path):
 
 def load(path: Path) -> tuple[Saved, Saved]:
     assert path.read_bytes() == b"GGUF"
-    return Saved("model"), Saved("tokenizer")
+    return Saved("model"), SavedTokenizer()
 
 
 def is_good(folder: Path) -> bool:
-    return {p.name: p.read_text() for p in folder.iterdir()} == {
-        "model": "good",
-        "tokenizer": "good",
-    }
+    texts = {path.name: path.read_text() for path in folder.iterdir()}
+    tokenizer = json.loads(texts.pop("tokenizer_config.json"))
+    return texts == {"model": "good"} and tokenizer["is"] == "good"
 
 
 def test_a_file_is_converted_once(gguf):
@@ -68,6 +78,28 @@ def test_a_changed_file_is_converted_again(gguf):
     assert first != second
     assert is_good(first)
     assert is_good(second)
+
+
+def test_a_tokenizer_is_the_same_without_a_search_for_its_added_tokens(gguf, monkeypatch):
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens(["<plain>"])
+    tokenizer.add_special_tokens({"extra_special_tokens": ["<special>"]})
+    folder = converted_folder(gguf, lambda path: (load(path)[0], tokenizer))
+    plain = json.load
+    read = []
+    monkeypatch.setattr(json, "load", lambda file: read.append(Path(file.name).name) or plain(file))
+    found = AutoTokenizer.from_pretrained(folder)
+    assert "tokenizer_config.json" in read
+    assert "tokenizer.json" not in read
+    monkeypatch.undo()
+    tokenizer.save_pretrained(folder.parent / "as transformers saves it")
+    other = AutoTokenizer.from_pretrained(folder.parent / "as transformers saves it")
+    assert str(found.added_tokens_decoder) == str(other.added_tokens_decoder)
+    assert found.special_tokens_map == other.special_tokens_map
+    text = "one <plain> and <special> two <eos>"
+    for split in (False, True):
+        encoded = [one(text, split_special_tokens=split)["input_ids"] for one in (found, other)]
+        assert encoded[0] == encoded[1]
 
 
 def test_parts_are_joined_and_not_kept(tmp_path):
@@ -114,7 +146,7 @@ class DiesWhileSaving(Saved):
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_killed_process_leaves_no_copy_and_the_next_one_cleans_up(gguf, cache):
     process = _process(
-        converted_folder, gguf, lambda path: (DiesWhileSaving("model"), Saved("tokenizer"))
+        converted_folder, gguf, lambda path: (DiesWhileSaving("model"), SavedTokenizer())
     )
     process.start()
     process.join(TIMEOUT_SECONDS)
@@ -132,7 +164,7 @@ class FillsTheDisk(Saved):
 
 def test_on_a_full_disk_the_model_is_used_and_no_copy_is_left(gguf, cache, caplog):
     model, tokenizer = converted_folder(gguf, lambda path: (FillsTheDisk("model"), load(path)[1]))
-    assert (model.name, tokenizer.name) == ("model", "tokenizer")
+    assert (model.name, tokenizer.name) == ("model", "tokenizer_config.json")
     assert "could not be kept" in caplog.text
     assert [path.suffix for path in cache.iterdir()] in ([".lock"], [])
     assert is_good(converted_folder(gguf, load))
