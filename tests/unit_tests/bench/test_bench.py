@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from specprefill_integrations import bench
 from specprefill_integrations.bench import _host as host
+from specprefill_integrations.bench import _scoring as scoring
 from specprefill_integrations.bench._passes import BenchPasses
 from specprefill_integrations.bench._sample_texts import SAMPLED_KINDS, documentation
 from specprefill_integrations.bench._scoring import (
@@ -151,6 +152,30 @@ def test_a_deadline_without_callers_is_refused():
     result = CliRunner().invoke(build_app(), ["bench", "--deadline", "3"])
     assert result.exit_code == 2
     assert "--concurrency" in result.stderr
+
+
+def test_a_cold_start_is_told_in_both_clocks(monkeypatch):
+    """Without new processes: what they take is given."""
+    runs = iter([(6.0, 4.0), (7.0, 4.5), (5.0, 4.1), (9.0, 4.7), (5.5, 4.2), (6.0, 4.6)])
+    monkeypatch.setattr(scoring, "_process_seconds", lambda code: next(runs))
+    assert run("--cold-start", "--repeats", 3) == pytest.approx(
+        {
+            "imports_seconds": 5.5,
+            "first_score_seconds": 7.0,
+            "difference_seconds": 1.0,
+            "imports_processor_seconds": 4.1,
+            "first_score_processor_seconds": 4.6,
+            "difference_processor_seconds": 0.5,
+            "repeats": 3,
+        }
+    )
+
+
+def test_processor_seconds_of_a_process_are_only_its_own():
+    waiting, _ = scoring._process_seconds("import time; time.sleep(0.3)")
+    _, working = scoring._process_seconds("import time\nwhile time.process_time() < 0.3: pass")
+    assert waiting >= 0.3
+    assert 0.3 <= working < 30
 
 
 def test_splitting_is_measured_kind_by_kind(draft, monkeypatch):
