@@ -99,6 +99,8 @@ def _cut_sentences(
         documents: The documents of a call.
         places: Where each sentence of them is.
     """
+    if len(documents) < 2:  # noqa: PLR2004 - one has no copy
+        return
     starts = sorted(places)
     ends = sorted(key[::-1] for key in places)
     for number, document in enumerate(documents):

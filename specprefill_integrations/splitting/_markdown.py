@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
 from specprefill_integrations._arguments import PositiveInt, checked
@@ -80,28 +82,47 @@ class MarkdownSplitter(OutlineSplitter):
         reading = _Reading(self, text, body)
         reading.outline.add_lines(Span(0, body.start), (), self.max_code_chars)
         source = text[body.start :].removeprefix("\ufeff")
-        reading.read_blocks(_blocks(_parser().parse(source)), range(len(reading.lines)), None)
+        reading.read_blocks(_blocks(source), range(len(reading.lines)), None)
         return reading.outline
 
 
 @dataclass(slots=True)
-class _Block:
-    """A block of a text."""
+class _Block(Token):
+    """A block of a text, with those in it; none of a table."""
 
-    type: str
-    """Its type, such as `paragraph` or `list_item`."""
+    blocks: list[_Block] = field(default_factory=list)
+    """The blocks in it."""
 
-    map: Sequence[int] | None
-    """Its first line and the line after its last one."""
 
-    tag: str
-    """The tag that HTML has for it."""
+class _BlockState(StateBlock):
+    """Keeps the blocks of a text as a tree.
 
-    markup: str
-    """The characters that mark it, such as the fence of a code block."""
+    `markdown-it-py` keeps a list with a token for each end, line and cell. Most are not needed
+    here, and so many objects at a time let Python collect garbage again and again.
+    """
 
-    children: list[_Block] = field(default_factory=list)
-    """The blocks in it; none of a table."""
+    def __init__(self, state: StateCore) -> None:
+        """Start before the first block."""
+        super().__init__(state.src, state.md, state.env, [])
+        self.root = _Block("root", "", 1)
+        self._open = [self.root]
+        self._unread = Token("unread", "", 0)
+
+    def push(self, ttype: str, tag: str, nesting: Literal[-1, 0, 1]) -> Token:
+        """Add a block, or end one; what it returns is filled in by the rule that found it."""
+        if nesting < 0:
+            self.level -= 1
+            self._open.pop()
+            return self._unread
+        if ttype == "inline":
+            return self._unread
+        block = _Block(ttype.removesuffix("_open"), tag, nesting)
+        if self._open[-1].type not in _TABLE_PARTS:
+            self._open[-1].blocks.append(block)
+        if nesting:
+            self.level += 1
+            self._open.append(block)
+        return block
 
 
 class _Reading:
@@ -197,7 +218,7 @@ class _Reading:
         elif node.type in {"heading", "paragraph"}:
             self._add_sentences(self._span(lines), needs)
         elif node.type in _LISTS:
-            self.read_blocks(node.children, lines, needs)
+            self.read_blocks(node.blocks, lines, needs)
         elif node.type == "list_item":
             own = self._own_lines(lines)
             self._add_container(node, own, needs, self._splitter.max_item_chars)
@@ -228,7 +249,7 @@ class _Reading:
         if whole.end - whole.start <= min(max_chars, self._splitter.max_unit_chars):
             self.outline.add(whole, needs)
             return
-        blocks, position = node.children, lines.start
+        blocks, position = node.blocks, lines.start
         first = blocks[0] if blocks else None
         if node.type == "list_item" and first and first.type == "paragraph" and first.map:
             position = min(max(first.map[1], lines.start), lines.stop)
@@ -294,25 +315,18 @@ class _Reading:
         return Span(self.lines[lines[0]].start, self.lines[lines[-1]].end)
 
 
-def _blocks(tokens: Sequence[Token]) -> list[_Block]:
+def _blocks(source: str) -> list[_Block]:
     """Return the outermost blocks with those in them."""
-    open_blocks = [_Block("root", None, "", "")]
-    for token in tokens:
-        if token.nesting < 0:
-            open_blocks.pop()
-        elif token.type != "inline":
-            kind = token.type.removesuffix("_open")
-            block = _Block(kind, token.map, token.tag, token.markup)
-            if open_blocks[-1].type not in _TABLE_PARTS:
-                open_blocks[-1].children.append(block)
-            if token.nesting:
-                open_blocks.append(block)
-    return open_blocks[0].children
+    state = StateCore(source, _parser(), {})
+    state.md.core.process(state)
+    reading = _BlockState(state)
+    state.md.block.tokenize(reading, reading.line, reading.lineMax)
+    return reading.root.blocks
 
 
 @cache
 def _parser() -> MarkdownIt:
     """A parser of blocks only, without inline markup."""
     parser = MarkdownIt("commonmark").enable("table")
-    parser.core.ruler.enableOnly(["normalize", "block"])
+    parser.core.ruler.enableOnly(["normalize"])
     return parser

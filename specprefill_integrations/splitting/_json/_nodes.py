@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from specprefill_integrations.types import Span
 
@@ -34,11 +35,15 @@ class Node:
     """Its opening bracket: `{`, `[`, `(`, or a quote if a string has JSON in it. Empty for a value
     without members, and for a sequence of values without brackets."""
 
-    children: list[Node] = field(default_factory=list)
+    children: Sequence[Node] = ()
     """Its members or elements; the value in a string that is JSON."""
 
-    inside: Span | None = None
-    """The part between the quotes of a string."""
+    # Numbers, because Python collects garbage more often, the more objects a text has.
+    inside_start: int = -1
+    """End of the opening quote of a string."""
+
+    inside_end: int = -1
+    """Start of its closing quote."""
 
     open_end: int = 0
     """End of its opening bracket."""
@@ -76,9 +81,14 @@ class Node:
         return Span(self.start if self.unit_start < 0 else self.unit_start, self.end)
 
     @property
+    def inside(self) -> Span | None:
+        """The part between the quotes of a string."""
+        return None if self.inside_start < 0 else Span(self.inside_start, self.inside_end)
+
+    @property
     def inside_chars(self) -> int:
         """Characters of a string as written, without its quotes; 0 for any other value."""
-        return self.inside.end - self.inside.start if self.inside else 0
+        return self.inside_end - self.inside_start
 
     def lead(self, text: str) -> str:
         """The white space before it."""
@@ -113,6 +123,7 @@ class Node:
             node.open_end = places[node.open_end]
             if node.unit_start >= 0:
                 node.unit_start = places[node.unit_start]
-            if node.inside is not None:
-                node.inside = Span(places[node.inside.start], places[node.inside.end])
+            if node.inside_start >= 0:
+                node.inside_start = places[node.inside_start]
+                node.inside_end = places[node.inside_end]
             node.level += 1

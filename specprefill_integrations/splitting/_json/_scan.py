@@ -88,6 +88,9 @@ class _Frame:
     node: Node
     """The value that the bracket opened."""
 
+    items: list[Node]
+    """Its members or elements so far."""
+
     lead_start: int
     """End of the last separator."""
 
@@ -137,7 +140,8 @@ class _Scan:
     def __init__(self, text: str, start: int) -> None:
         """Start before the first value."""
         self._text = text
-        self._frames = [_Frame(Node(start, start, start), start)]
+        self._frames: list[_Frame] = []
+        self._open_frame(Node(start, start, start), start)
         self._open_brackets = dict.fromkeys(_OPENING.values(), 0)
 
     @property
@@ -180,7 +184,7 @@ class _Scan:
         if frame.last:
             frame.end, frame.ends_with = end, ends_with
             return
-        siblings = frame.node.children
+        siblings = frame.items
         if siblings and frame.start < 0 and "\n" not in self._text[frame.lead_start : start]:
             siblings[-1].end, siblings[-1].ends_with = end, f",{ends_with}"
             frame.lead_start = end
@@ -193,7 +197,13 @@ class _Scan:
         node = Node(frame.lead_start, frame.start, frame.value_start, name=frame.name)
         node.bracket, node.open_end = mark, end
         self._open_brackets[mark] += 1
-        self._frames.append(_Frame(node, end, end=end))
+        self._open_frame(node, end)
+
+    def _open_frame(self, node: Node, end: int) -> None:
+        """Read the members or elements of a value, from a place on."""
+        items: list[Node] = []
+        node.children = items
+        self._frames.append(_Frame(node, items, end, end=end))
 
     def _close(self, opening: str, start: int, end: int) -> None:
         if not self._open_brackets[opening]:
@@ -278,7 +288,7 @@ class _Scan:
         if not frame.last:
             return
         node = frame.group
-        siblings = frame.node.children
+        siblings = frame.items
         if frame.last == "word" and frame.name is None and siblings and self._is_rest(siblings[-1]):
             siblings[-1].end = frame.end
             frame.reset()
@@ -286,7 +296,8 @@ class _Scan:
         if node is None:
             value_start = frame.end if frame.value_start < 0 else frame.value_start
             node = Node(frame.lead_start, frame.start, value_start, name=frame.name)
-            node.inside = frame.string
+            if frame.string is not None:
+                node.inside_start, node.inside_end = frame.string
             node.is_numeric = bool(
                 frame.is_numeric
                 and frame.name is None
@@ -296,7 +307,7 @@ class _Scan:
         node.end, node.ends_with = frame.end, frame.ends_with
         frame.is_numeric = frame.is_numeric and node.is_numeric and node.name is None
         if len(self._frames) <= _DEEPEST:
-            frame.node.children.append(node)
+            frame.items.append(node)
         frame.reset()
 
     def _is_rest(self, sibling: Node) -> bool:

@@ -159,7 +159,7 @@ class JsonSplitter(Splitter[JsonValues]):
     def _columns(self, header: Header, place: Mapping[Span, int]) -> Columns:
         """Return the units that name the columns of a table."""
         is_one = not (self._opened(header.holder) and self._opened(header.names))
-        nodes = [header.holder if not self._opened(header.holder) else header.names]
+        nodes: Sequence[Node] = [header.holder if not self._opened(header.holder) else header.names]
         if not is_one:
             nodes = header.names.children
         places = [

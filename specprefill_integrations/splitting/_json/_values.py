@@ -147,20 +147,18 @@ def _quoted(text: str) -> Node | None:
         return None
     if found[1] in text[found.end() : end].replace(f"\\{found[1]}", ""):
         return None
-    inside = Span(found.end(), end)
-    return Node(0, 0, 0, end=len(text), inside=inside)
+    return Node(0, 0, 0, end=len(text), inside_start=found.end(), inside_end=end)
 
 
 def _open_strings(text: str, root: Node, level: int = 0) -> None:
     """Find the values in strings that are JSON themselves."""
     for node in root.walk() if level < _DEEPEST_STRING else ():
-        if node.inside is None or node.inside_chars < _LEAST_INNER_CHARS:
+        inside = node.inside if node.inside_chars >= _LEAST_INNER_CHARS else None
+        if inside is None or not _BRACKET.search(text, *inside):
             continue
-        if not _BRACKET.search(text, *node.inside):
-            continue
-        said, places = decoded_with_places(text, node.inside)
+        said, places = decoded_with_places(text, inside)
         inner = _outermost(said).root
         if inner is not None and not inner.inside:
             _open_strings(said, inner, level + 1)
             inner.move_to(places)
-            node.bracket, node.open_end, node.children = '"', node.inside.start, [inner]
+            node.bracket, node.open_end, node.children = '"', inside.start, [inner]

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.tree import SyntaxTreeNode
 
 from specprefill_integrations.splitting._lines import LineSplitter
-from specprefill_integrations.splitting._markdown import MarkdownSplitter
+from specprefill_integrations.splitting._markdown import MarkdownSplitter, _blocks
 from tests.unit_tests.splitting.reading import needs, pieces
+
+TABLE = "| a | b |\n|---|---|\n| 1 | 2 |"
+PARTS = ["# a", "- x", "  - y", "> q", TABLE, "```", "1. z", "    code", "[r]: /x", "<div>", "***"]
+PARTS += ["text", "===", " ", "\t", "\n", "\n\n", "\r\n", "\0"]
 
 CODE = "```python\ndef f():\n    return 1\n\n\ndef g():\n    return 2\n```"
 
@@ -143,3 +151,21 @@ def test_a_paragraph_above_a_table_is_no_caption():
     table = "| Name | Price |\n|---|---|\n| Fig | 1 |\n"
     found = needs(MarkdownSplitter(), f"All 3 tables were made in May.\n\n{table}")
     assert found["| Fig | 1 |"] == ["| Name | Price |", "|---|---|"]
+
+
+@given(st.lists(st.sampled_from(PARTS)).map("".join))
+@example(f"# a\n\n- x\n\n  > {TABLE}")
+def test_blocks_are_those_of_the_parsers_own_tokens(text):
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    assert of_tree(_blocks(text), "blocks") == of_tree(SyntaxTreeNode(tokens).children, "children")
+
+
+def of_tree(nodes, below):
+    return [
+        (
+            *(node.type, list(node.map), node.tag, node.markup),
+            [] if node.type == "table" else of_tree(getattr(node, below), below),
+        )
+        for node in nodes
+        if node.type != "inline"
+    ]
