@@ -18,7 +18,7 @@ from specprefill_integrations.bench._sample_texts import sample_text
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.errors import SpecPrefillError
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer, ReadingPlan
-from specprefill_integrations.scoring._draft_device import resolved_dtype
+from specprefill_integrations.scoring._draft_device import named_dtype
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
 from specprefill_integrations.scoring._engine import ScoringEngine
 from specprefill_integrations.scoring._engine_limits import EngineLimits
@@ -129,7 +129,8 @@ def measure_gpu(
     if unknown:
         msg = f"shapes= takes {', '.join(SHAPES)}; got {unknown[0]!r}."
         raise ValueError(msg)
-    resolved_dtype(dtype, torch.device("cpu"))  # refused before a device is looked for
+    if dtype is not None:
+        named_dtype(dtype)  # refused before a device is looked for
     if device is None and not torch.cuda.is_available():
         msg = "There is no CUDA device here that PyTorch can use; device='cpu' measures the CPU."
         raise SpecPrefillError(msg)

@@ -89,11 +89,10 @@ def _check_dtype(dtype: str | None) -> str | None:
     if dtype is not None:
         with _torch_checks("--dtype", "dtype "):
             from specprefill_integrations.scoring._draft_device import (  # noqa: PLC0415
-                resolved_device,
-                resolved_dtype,
+                named_dtype,
             )
 
-            resolved_dtype(dtype, resolved_device("cpu"))
+            named_dtype(dtype)
     return dtype
 
 

@@ -46,9 +46,7 @@ def resolved_device(device: str | torch.device | None) -> torch.device:
 
 
 def resolved_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    """Return a dtype from a name such as "bfloat16".
-
-    By default bfloat16 on CUDA and on CPUs that are faster with it, else float32.
+    """Return a dtype: by default bfloat16 on CUDA and on CPUs faster with it, else float32.
 
     Raises:
         ValueError: It is no floating-point type.
@@ -56,6 +54,15 @@ def resolved_dtype(dtype: str | torch.dtype | None, device: torch.device) -> tor
     if dtype is None:
         is_faster = device.type == "cuda" or (device.type == "cpu" and _cpu_is_faster_in_bfloat16())
         return torch.bfloat16 if is_faster else torch.float32
+    return named_dtype(dtype)
+
+
+def named_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    """Return a dtype from a name such as "bfloat16".
+
+    Raises:
+        ValueError: It is no floating-point type.
+    """
     found = (
         dtype
         if isinstance(dtype, torch.dtype)

@@ -31,8 +31,8 @@ LOG_FLOOR = 1e-3
 """Added to attention before the logarithm; uniform attention is 1."""
 
 # Of the probability that the second look gives to a unit, and of the attention in it, which the
-# question alone has drawn: chosen on the cases that the profile of the embedded draft is fitted to,
-# where half and double of them find about the same.
+# question alone has drawn: chosen on cases of the kinds that the embedded draft's profile is fitted
+# to, where neighboring shares find about the same (docs/how-it-works.md).
 _SECOND_LOOK_SHARE = 0.75
 _ATTENTION_SHARE = 0.3
 
