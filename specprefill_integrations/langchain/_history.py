@@ -28,6 +28,7 @@ from specprefill_integrations.langchain._trigger import (
     ContextTrigger,
     CountMessageTokens,
     Trigger,
+    reason_to_wait,
 )
 from specprefill_integrations.observability import CompressionMetrics, TtftLog
 from specprefill_integrations.originals import OriginalStore
@@ -194,10 +195,8 @@ class HistoryCompressor:
         self, messages: Sequence[BaseMessage], error: Exception
     ) -> list[BaseMessage]:
         """The messages unchanged, or the error where the compressor is set to raise."""
-        if self.compressor is not None and self.compressor.on_error == "raise":
-            raise error
         what = "No store was chosen; passed messages through unchanged"
-        self._results.failures.add(logger, what, reason_of(error, "failed"), error)
+        self._results.report_failure(what, reason_of(error, "failed"), error)
         return list(messages)
 
     def _as_remembered(
@@ -222,22 +221,10 @@ class HistoryCompressor:
         store: OriginalStore | None,
     ) -> list[int]:
         """Indices of the messages to compress now."""
-        if not self._is_triggered(shown, count_tokens):
+        if reason_to_wait(self._trigger, shown, count_tokens, self._results):
             return []
         old = sorted(self._old(messages))
         return [index for index in old if self._is_open(messages, index, store)]
-
-    def _is_triggered(self, shown: Sequence[BaseMessage], count_tokens: CountMessageTokens) -> bool:
-        """True if a conversation is large enough; False if it cannot be counted."""
-        try:
-            return self._trigger is None or self._trigger.is_reached(shown, count_tokens)
-        except Exception as error:
-            if self.compressor is not None and self.compressor.on_error == "raise":
-                raise
-            # LangChain's own counter fails for blocks of unusual form.
-            what = "The tokens of a conversation could not be counted"
-            self._results.failures.add(logger, what, "counter_failed", error)
-            return False
 
     def _old(self, messages: Sequence[BaseMessage]) -> set[int]:
         """Indices of tool results and human messages that are not among the latest."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -25,7 +24,7 @@ from specprefill_integrations.langchain._events import (
 from specprefill_integrations.langchain._goal_argument import with_goal_argument
 from specprefill_integrations.langchain._messages import reason_to_skip, with_result
 from specprefill_integrations.langchain._recall_tool import RecallTool
-from specprefill_integrations.langchain._trigger import ContextTrigger, Trigger
+from specprefill_integrations.langchain._trigger import ContextTrigger, Trigger, reason_to_wait
 from specprefill_integrations.observability import CompressionMetrics, TtftLog, process_metrics
 from specprefill_integrations.originals._store_choice import Originals
 from specprefill_integrations.tool_results import (
@@ -64,8 +63,6 @@ except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in {"langchain", "langgraph"}:
         raise
     raise MissingDependencyError(package="langchain", extra="agents") from error
-
-logger = logging.getLogger(__name__)
 
 # The node of `create_agent` that calls the model.
 _MODEL_NODE = "model"
@@ -292,20 +289,10 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     def _reason_to_wait(self, request: ToolCallRequest, answer: ToolMessage) -> SkipReason | None:
         """The reason where the conversation is still small; one that cannot be counted is."""
-        if self._trigger is None:
-            return None
         conversation = [*messages_of(request.state), answer]
-        try:
-            is_reached = self._trigger.is_reached(conversation, count_tokens_approximately)
-        except Exception as error:
-            compressor = self.settings.compressor
-            if compressor is not None and compressor.on_error == "raise":
-                raise
-            # LangChain's own counter fails for blocks of unusual form.
-            what = "The tokens of a conversation could not be counted"
-            self.settings.failures.add(logger, what, "counter_failed", error)
-            return "counter_failed"
-        return None if is_reached else "below_trigger"
+        return reason_to_wait(
+            self._trigger, conversation, count_tokens_approximately, self.settings
+        )
 
     def _can_be_recalled(self, request: ToolCallRequest) -> bool:
         """False if the agent is known to have no tool that fetches from the store."""

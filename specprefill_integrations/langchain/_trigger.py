@@ -9,7 +9,9 @@ from typing import Any, Literal, TypeGuard
 from langchain_core.messages import BaseMessage
 
 from specprefill_integrations._arguments import PositiveInt, Share, check
+from specprefill_integrations.tool_results import ToolResultCompressor
 from specprefill_integrations.tool_results._thresholds import window_of
+from specprefill_integrations.types import SkipReason
 
 CountMessageTokens = Callable[[Sequence[BaseMessage]], int]
 """Counts the tokens of a conversation."""
@@ -60,6 +62,32 @@ class ContextTrigger:
         if not by_messages or any("tokens" not in one for one in by_messages):
             return bool(by_messages)
         return count_tokens(messages) >= min(one["tokens"] for one in by_messages)
+
+
+def reason_to_wait(
+    trigger: ContextTrigger | None,
+    messages: Sequence[BaseMessage],
+    count_tokens: CountMessageTokens,
+    settings: ToolResultCompressor,
+) -> SkipReason | None:
+    """Return why a conversation is not compressed yet; None if it is large enough.
+
+    Args:
+        trigger: The trigger; None is always reached.
+        messages: The conversation.
+        count_tokens: Counts its tokens; called at most once. If it fails, the conversation waits.
+        settings: Logs the failure, or raises it.
+
+    Raises:
+        Exception: The counter fails, and the compressor of `settings` has `on_error="raise"`.
+    """
+    try:
+        is_reached = trigger is None or trigger.is_reached(messages, count_tokens)
+    except Exception as error:  # noqa: BLE001 - LangChain's counter fails for unusual blocks
+        what = "The tokens of a conversation could not be counted"
+        settings.report_failure(what, "counter_failed", error)
+        return "counter_failed"
+    return None if is_reached else "below_trigger"
 
 
 def _is_size(trigger: Trigger) -> TypeGuard[_Size]:

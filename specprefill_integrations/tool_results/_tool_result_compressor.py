@@ -228,6 +228,21 @@ class ToolResultCompressor:
         has_originals = can_be_recalled and self.originals is not None
         return refusal_of(found, has_originals=has_originals) if is_refused else None
 
+    def report_failure(self, what: str, reason: SkipReason, error: Exception) -> None:
+        """Log a failure, or raise it, as the compressor is set.
+
+        Args:
+            what: What happened to the texts.
+            reason: Their skip reason.
+            error: The failure.
+
+        Raises:
+            Exception: `error`, if the compressor has `on_error="raise"`.
+        """
+        if self.compressor is not None and self.compressor.on_error == "raise":
+            raise error
+        self.failures.add(logger, what, reason, error)
+
     @property
     def _marker_search(self) -> MarkerSearch:
         """The search for the compressor's gap markers."""
@@ -327,13 +342,11 @@ class ToolResultCompressor:
 
     def _failed(self, result: ToolResult, error: Exception, span: OpenSpan) -> CompressedResult:
         """The result unchanged, or the error where the compressor is set to raise."""
-        if self.compressor is not None and self.compressor.on_error == "raise":
-            raise error
-        span.fail(error)
         tool = result.tool_name
         what = f"the result of {tool}" if tool else "a message of the user"
         reason = reason_of(error, "failed")
-        self.failures.add(logger, f"Passed {what} through unchanged", reason, error)
+        self.report_failure(f"Passed {what} through unchanged", reason, error)
+        span.fail(error)
         tokens = sum(map(estimated_tokens, result.texts))
         outcome = Outcome(original_tokens=tokens, kept_tokens=tokens, skipped_because=reason)
         return unchanged(result, outcome)
