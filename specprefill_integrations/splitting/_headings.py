@@ -1,4 +1,4 @@
-"""Links from units to their headings: a title, markdown headings, numbered or capitalized lines.
+"""Links from units to their headings: a title, markdown headings, lines that stand alone.
 
 A heading covers everything up to the next heading of the same or a higher rank. Doubtful lines are
 not headings: a wrong heading would cost tokens with every unit below it.
@@ -18,8 +18,10 @@ _NUMBERED = regex.compile(
 )
 _ENDS_A_SENTENCE = regex.compile(r"[.!?:;,。！？…][\p{Pe}\p{Pf}\"']*$")
 _LONGEST_CHARS = 100
+_LONGEST_PLAIN_CHARS = 60
 _TITLE_RANK = 0
 _LINE_RANK = 8
+_PLAIN_RANK = 1_000  # of a line without number or capitals: below all others
 
 
 class OpenHeadings:
@@ -83,15 +85,27 @@ def _rank(text: str, units: Sequence[Span], index: int) -> int | None:
         return None
     if index == 0:
         return _TITLE_RANK
-    return _line_rank(line) if _follows_a_blank_line(text, start) else None
+    return _line_rank(text, line, units[index + 1]) if _follows_a_blank_line(text, start) else None
 
 
-def _line_rank(line: str) -> int | None:
-    """The rank of a numbered or capitalized heading."""
+def _line_rank(text: str, line: str, below: Span) -> int | None:
+    """The rank of a numbered, a capitalized or a plain heading."""
     numbered = _NUMBERED.match(line)
     if numbered:
         return _LINE_RANK + (numbered[1] or "").count(".")
-    return _LINE_RANK if line.isupper() else None
+    if line.isupper():
+        return _LINE_RANK
+    return _PLAIN_RANK if _is_above_a_paragraph(text, line, below) else None
+
+
+def _is_above_a_paragraph(text: str, line: str, below: Span) -> bool:
+    """True for a short line, not begun in small letters, with a blank line and a sentence below."""
+    return (
+        len(line) <= _LONGEST_PLAIN_CHARS
+        and not line[0].islower()
+        and _follows_a_blank_line(text, below.start)
+        and _ENDS_A_SENTENCE.search(text[below.start : below.end]) is not None
+    )
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

@@ -63,6 +63,39 @@ def test_numbered_and_capitalized_lines_head_clauses():
     assert found["Prices are net."] == ["SUPPLY AGREEMENT", "ANNEX"]
 
 
+def test_a_short_line_alone_above_a_paragraph_heads_it_below_all_other_headings():
+    text = (
+        "The lighthouse\n\nIt is old.\n\n1. History\n\nMonks lit a fire.\n\n"
+        "The old lamp\n\nIt turned in mercury. It was worn.\n\n"
+        "The new light\n\nIt draws 72 watts.\n\n2. Visits\n\nOn Sundays only."
+    )
+    found = headings_of(text)
+    assert found["It was worn."] == ["The lighthouse", "1. History", "The old lamp"]
+    assert found["It draws 72 watts."] == ["The lighthouse", "1. History", "The new light"]
+    assert found["On Sundays only."] == ["The lighthouse", "2. Visits"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "and so it went on",
+        "It was over.",
+        "He said:",
+        "42",
+        "The keeper wrote that they had lived on limpets and potatoes for a whole winter",
+    ],
+)
+@pytest.mark.parametrize("below", ["It rained. Nobody came.", "Best regards"])
+def test_a_line_that_may_be_part_of_a_text_heads_nothing(line, below):
+    text = f"It began in May. They waited.\n\n{line}\n\n{below}"
+    assert not any(headings_of(text).values())
+
+
+@pytest.mark.parametrize("text", ["Yours\n\nAda", "The old lamp\nIt turned in mercury."])
+def test_a_plain_heading_needs_a_blank_line_and_a_sentence_below(text):
+    assert not any(headings_of(f"It began in May.\n\n{text}").values())
+
+
 @pytest.mark.parametrize(
     "text",
     [
