@@ -1,6 +1,6 @@
-"""Baselines that need no model: four scorers, and plain truncation.
+"""Baselines that need no model: scorers, and plain truncation.
 
-All count tokens with a given counter, so that they share one budget.
+Most count tokens with a given counter, so that they share one budget.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-import numpy as np
 import regex
 
 from specprefill_integrations.errors import MissingDependencyError
@@ -21,13 +20,10 @@ from specprefill_integrations.evaluation._case_compressor import (
     count_texts,
     token_limit,
 )
-from specprefill_integrations.scoring._lexical import UNSPACED_SCRIPTS, LexicalMatcher
-from specprefill_integrations.scoring._prefilter import split_by_text, word_scores
-from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
+from specprefill_integrations.scoring._lexical import UNSPACED_SCRIPTS
+from specprefill_integrations.scoring._span_scorer import SpanScorer
+from specprefill_integrations.scoring._word_scorer import WordScorer
 from specprefill_integrations.types import CountTokens, Span
-
-# About as many characters as the tokens of a neighborhood, see `LinearReadout.around_tokens`.
-_AROUND_CHARS = 512
 
 _WORD = regex.compile(rf"[{UNSPACED_SCRIPTS}]\p{{M}}*+|[^\W{UNSPACED_SCRIPTS}]++")
 
@@ -75,32 +71,6 @@ class Bm25Scorer(_CountingScorer):
         index = _bm25s().BM25(method="lucene", k1=self.k1, b=self.b)
         index.index(units, show_progress=False)
         return [float(score) for score in index.get_scores(asked)]
-
-
-@dataclass(frozen=True, slots=True)
-class WordScorer(_CountingScorer):
-    """The word matches of our readout alone, with weights fitted without a draft.
-
-    What this scorer finds, a draft need not be asked for: see `ReadingPlan.prefilter`.
-    """
-
-    @property
-    def scores_are_logarithms(self) -> bool:
-        """True: they are fitted as such."""
-        return True
-
-    def score_spans(
-        self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]
-    ) -> list[list[float]]:
-        """Score spans by their words. See `SpanScorer.score_spans`."""
-        own = [np.array([(s.start, s.end) for s in found]).reshape(-1, 2) for found in spans]
-        around = [
-            (edges + np.array([-_AROUND_CHARS, _AROUND_CHARS])).clip(0, len(text))
-            for edges, text in zip(own, texts, strict=True)
-        ]
-        request = ScoreRequest(query, texts, spans)
-        scores = word_scores(LexicalMatcher(request=request, own=own, around=around))
-        return [part.tolist() for part in split_by_text(scores, spans)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +162,11 @@ class Truncation:
 
 BASELINES: Mapping[str, Callable[[CountTokens], SpanScorer]] = {
     "bm25": Bm25Scorer,
-    "words": WordScorer,
+    "words": lambda _: WordScorer(),
     "random": RandomScorer,
     "head+tail": HeadTailScorer,
 }
-"""The scorers of this file by their names in `specprefill evaluate`."""
+"""The scorers without a model by their names in `specprefill evaluate`."""
 
 
 def _bm25s() -> ModuleType:

@@ -39,10 +39,7 @@ from specprefill_integrations.pipeline._step_values import (
     Stages,
     failing_as,
 )
-from specprefill_integrations.pipeline._token_counting import (
-    counts_one_by_one,
-    estimated_tokens,
-)
+from specprefill_integrations.pipeline._token_counting import counts_one_by_one
 from specprefill_integrations.pipeline._unit_costs import (
     TokenEstimate,
     count_characters,
@@ -50,6 +47,7 @@ from specprefill_integrations.pipeline._unit_costs import (
 )
 from specprefill_integrations.scoring._span_scorer import (
     SpanScorer,
+    estimated_tokens,
     finite_score,
 )
 from specprefill_integrations.splitting._rendering import merge_adjacent

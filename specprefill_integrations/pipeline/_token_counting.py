@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +25,8 @@ __all__ = [
     "count_changed",
     "count_each",
     "counts_one_by_one",
-    "estimated_tokens",
     "in_parts",
 ]
-
-_CHARS_PER_TOKEN = 4
 
 # A tokenizer is faster for many texts at once; between such parts a deadline is checked.
 _COUNTED_AT_ONCE = 200_000
@@ -183,11 +179,6 @@ def _is_never_free(text: str) -> bool:
 
 def _is_whole(count: object) -> TypeGuard[Integral]:
     return isinstance(count, Integral) and not isinstance(count, bool)
-
-
-def estimated_tokens(text: str) -> int:
-    """Estimate the tokens of a text whose counter failed: one per four characters, rounded up."""
-    return math.ceil(len(text) / _CHARS_PER_TOKEN)
 
 
 def _count_one(counter: Any) -> Callable[[str], int]:  # noqa: ANN401

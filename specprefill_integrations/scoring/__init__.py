@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from specprefill_integrations.scoring._profiles import ReadoutProfile
     from specprefill_integrations.scoring._score_calibration import ScoreCalibration
     from specprefill_integrations.scoring._span_scorer import ScoreRequest, SpanScorer
+    from specprefill_integrations.scoring._word_scorer import WordScorer
     from specprefill_integrations.scoring.readouts import (
         CalibratedDifferenceReadout,
         DraftLayers,
@@ -53,6 +54,7 @@ _HOMES = {
     "ScoringEngine": "_engine",
     "SpanReadings": "readouts",
     "SpanScorer": "_span_scorer",
+    "WordScorer": "_word_scorer",
     "shared_engine": "_engine",
 }
 
@@ -77,6 +79,7 @@ __all__ = [
     "ScoringEngine",
     "SpanReadings",
     "SpanScorer",
+    "WordScorer",
     "shared_engine",
 ]
 

@@ -24,6 +24,7 @@ from specprefill_integrations.scoring._profiles import ReadoutProfile
 from specprefill_integrations.scoring._prompt_reader import PromptReader
 from specprefill_integrations.scoring._score_calibration import ScoreCalibration
 from specprefill_integrations.scoring._span_scorer import (
+    CHARS_PER_TOKEN,
     EncodedText,
     ScoreRequest,
     Slices,
@@ -40,7 +41,6 @@ from specprefill_integrations.types import LanguageWarning, Span
 # On a CPU larger batches save no time per token, but their padding costs some.
 _CPU_BATCH_TOKENS = 1_024
 _GPU_BATCH_TOKENS = 32_768
-_CHARS_PER_TOKEN = 4
 # On a CPU of 14,000 tokens with the embedded draft, in float32; on a GPU of 100,000, in bfloat16.
 _CPU_CACHE_BYTES = 512 * 1024**2
 _GPU_CACHE_BYTES = 2 * 1024**3
@@ -250,7 +250,7 @@ class AttentionScorer(SpanScorer):
     @property
     def batch_chars(self) -> int:
         """Characters of about as many tokens as are read together. See `SpanScorer.batch_chars`."""
-        return self._batch_tokens * _CHARS_PER_TOKEN
+        return self._batch_tokens * CHARS_PER_TOKEN
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone: cached properties are found again where they are needed."""

@@ -28,6 +28,7 @@ from specprefill_integrations.scoring._encoder_model import EncoderModel, errors
 from specprefill_integrations.scoring._languages import language_warnings
 from specprefill_integrations.scoring._request_reading import tokenized, unit_starts
 from specprefill_integrations.scoring._span_scorer import (
+    CHARS_PER_TOKEN,
     EncodedText,
     ScoreRequest,
     Slices,
@@ -44,7 +45,6 @@ Aggregation = Literal["mean", "max"]
 _WINDOW_TOKENS = 1_024
 _CPU_BATCH_TOKENS = 1_024
 _GPU_BATCH_TOKENS = 32_768
-_CHARS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ class EncoderSpanScorer(SpanScorer):
     @property
     def batch_chars(self) -> int:
         """Characters of about as many tokens as are read together. See `SpanScorer.batch_chars`."""
-        return self._batch_tokens * _CHARS_PER_TOKEN
+        return self._batch_tokens * CHARS_PER_TOKEN
 
     def score_spans(
         self, query: str | None, texts: Sequence[str], spans: Sequence[Sequence[Span]]

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specprefill_integrations.scoring._lexical import LexicalMatcher
-from specprefill_integrations.scoring.readouts._linear import LinearReadout
 
 LEAST_TOKENS = 512
 """Up to so many tokens are read whatever the share."""
@@ -27,29 +26,6 @@ _LONGEST_STRETCH = 256
 # At least this share of the question's words must be known, else all is read. With questions in
 # another language than the texts, or about a task rather than a text, most are not.
 _LEAST_KNOWN_SHARE = 0.5
-
-_WORDS = LinearReadout(
-    heads=(),
-    passes=(),
-    own_weights=(),
-    around_weights=(),
-    lexical_weights=(1.435, 1.214, 0.653, 0.242, 2.55, 4.989, -4.234),
-    feedback_units=2,
-)
-
-
-def word_scores(matcher: LexicalMatcher) -> NDArray[np.float64]:
-    """Score units by their words alone, without a draft.
-
-    The weights are fitted to the same cases as those of the embedded draft's profile.
-
-    Args:
-        matcher: The units' words.
-
-    Returns:
-        Logarithms, as from a linear readout. Shape: (units,).
-    """
-    return _WORDS.score_units(matcher.features(), matcher)
 
 
 def room_for(lengths: Sequence[int], share: float) -> int | None:

@@ -19,10 +19,10 @@ from specprefill_integrations.scoring._prefilter import (
     room_for,
     says_enough,
     tokens_to_read,
-    word_scores,
 )
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring._windows import Piece, Window, plan_windows
+from specprefill_integrations.scoring._word_scorer import word_scores
 from specprefill_integrations.scoring.readouts import SpanReadings
 from specprefill_integrations.types import Span
 

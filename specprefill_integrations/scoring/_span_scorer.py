@@ -16,6 +16,9 @@ from specprefill_integrations.errors import ScoreError
 from specprefill_integrations.scoring._score_calibration import ScoreCalibration
 from specprefill_integrations.types import LanguageWarning, Span
 
+CHARS_PER_TOKEN = 4
+"""Characters of a token in English prose, for estimates."""
+
 
 class EncodedText(Protocol):
     """A text with the tokens of a scorer."""
@@ -352,3 +355,8 @@ def finite_score(score: float, scorer: SpanScorer) -> float:
         msg = f"{name} gave a score that is not a finite number: {score!r}."
         raise ScoreError(msg)
     return score
+
+
+def estimated_tokens(text: str) -> int:
+    """Estimate the tokens of a text without a tokenizer: one per four characters, rounded up."""
+    return math.ceil(len(text) / CHARS_PER_TOKEN)

@@ -26,8 +26,9 @@ from specprefill_integrations.originals import OriginalStore
 from specprefill_integrations.originals._promised_references import PromisedReferences
 from specprefill_integrations.originals._recall import find_reference
 from specprefill_integrations.pipeline._failures import FailureLog
-from specprefill_integrations.pipeline._token_counting import count_each, estimated_tokens
+from specprefill_integrations.pipeline._token_counting import count_each
 from specprefill_integrations.scoring._engine import ScoringEngine
+from specprefill_integrations.scoring._span_scorer import estimated_tokens
 from specprefill_integrations.serving._admission import Admission
 from specprefill_integrations.serving._api_keys import ApiKeys
 from specprefill_integrations.serving._chat import (

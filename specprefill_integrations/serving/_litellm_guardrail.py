@@ -32,7 +32,7 @@ from litellm.types.utils import CallTypes
 from specprefill_integrations.errors import SpecPrefillError
 from specprefill_integrations.originals._recall import answer_recall, find_reference
 from specprefill_integrations.pipeline._failures import FailureLog
-from specprefill_integrations.pipeline._token_counting import estimated_tokens
+from specprefill_integrations.scoring._span_scorer import estimated_tokens
 from specprefill_integrations.serving._chat import RECALL_TOOL, with_recall_tool
 from specprefill_integrations.serving._contract import (
     CompressAnswer,

@@ -20,7 +20,7 @@ from specprefill_integrations.observability import CompressionMetrics, TtftLog
 from specprefill_integrations.originals._promised_references import PromisedReferences
 from specprefill_integrations.originals._store_choice import Originals
 from specprefill_integrations.pipeline._failures import FailureLog, reason_of
-from specprefill_integrations.pipeline._token_counting import estimated_tokens
+from specprefill_integrations.scoring._span_scorer import estimated_tokens
 from specprefill_integrations.splitting._hints import hint_from_metadata
 from specprefill_integrations.splitting._marker_search import MarkerSearch
 from specprefill_integrations.tool_results._argument_guard import (

@@ -50,6 +50,11 @@ def words_of(text: str) -> list[Span]:
     return [Span(m.start(), m.end()) for m in re.finditer(r"\S+", text)]
 
 
+@pytest.mark.parametrize("make", [Bm25Scorer, RandomScorer, HeadTailScorer])
+def test_a_baseline_counts_as_it_is_told(make: type[Bm25Scorer]) -> None:
+    assert make(COUNT).count_tokens(["one two.", ""]) == [3, 0]
+
+
 @every_baseline
 class TestEveryBaseline:
     @given(calls())
@@ -78,9 +83,6 @@ class TestEveryBaseline:
         shuffled = scorer.score_spans(query, [found[i] for i in order], [spans[i] for i in order])
         for place, document in enumerate(order):
             assert shuffled[place] == pytest.approx(scores[document], rel=1e-5)
-
-    def test_counts_as_it_is_told(self, scorer: SpanScorer) -> None:
-        assert scorer.count_tokens(["one two.", ""]) == [3, 0]
 
     def test_serves_the_compressor(self, scorer: SpanScorer) -> None:
         text = " ".join(f"Sentence number {i} is about nothing." for i in range(20))

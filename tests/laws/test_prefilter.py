@@ -17,9 +17,9 @@ from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_tokenizer import DraftTokenizer
 from specprefill_integrations.scoring._encoder_scorer import EncoderSpanScorer
 from specprefill_integrations.scoring._lexical import LexicalMatcher
-from specprefill_integrations.scoring._prefilter import word_scores
 from specprefill_integrations.scoring._request_reading import RequestReading
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
+from specprefill_integrations.scoring._word_scorer import word_scores
 from specprefill_integrations.scoring.readouts import CalibratedDifferenceReadout
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.types import Span

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from specprefill_integrations._arguments import NonNegativeInt, PositiveInt, checked
 from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES, LexicalMatcher
+from specprefill_integrations.scoring._second_look import with_second_look
 from specprefill_integrations.scoring.readouts._readout import (
     DraftLayers,
     PromptLayout,
@@ -29,12 +30,6 @@ from specprefill_integrations.scoring.readouts._readout import (
 
 LOG_FLOOR = 1e-3
 """Added to attention before the logarithm; uniform attention is 1."""
-
-# Of the probability that the second look gives to a unit, and of the attention in it, which the
-# question alone has drawn: chosen on cases of the kinds that the embedded draft's profile is fitted
-# to, where neighboring shares find about the same (docs/how-it-works.md).
-_SECOND_LOOK_SHARE = 0.75
-_ATTENTION_SHARE = 0.3
 
 # Units whose features are computed at a time: few enough to stay in a processor's cache.
 _BLOCK_UNITS = 256
@@ -69,7 +64,7 @@ class LinearReadout:
 
     feedback_units: NonNegativeInt = 0
     """Number of best units whose words are added to the question's for a second look, see
-    `score_units`. 0: a single look."""
+    `with_second_look`. 0: a single look."""
 
     window_tokens: PositiveInt = 1024
     """Context tokens read at a time."""
@@ -136,7 +131,7 @@ class LinearReadout:
             for first in range(0, len(lexical), _BLOCK_UNITS)
             for block in [slice(first, first + _BLOCK_UNITS)]
         ]
-        return self._with_second_look(np.concatenate([[], *parts]), lexical, readings.matcher)
+        return self._look_again(np.concatenate([[], *parts]), lexical, readings.matcher)
 
     def score_units(self, features: NDArray[Any], matcher: LexicalMatcher) -> NDArray[np.float64]:
         """Score units by their features, and take the second look.
@@ -149,61 +144,14 @@ class LinearReadout:
             Shape: (units,).
         """
         lexical = features[:, -len(LEXICAL_FEATURES) :]  # (units, LEXICAL_FEATURES)
-        return self._with_second_look(features @ self.weights, lexical, matcher)
+        return self._look_again(features @ self.weights, lexical, matcher)
 
-    def _with_second_look(
+    def _look_again(
         self, first: NDArray[np.float64], lexical: NDArray[Any], matcher: LexicalMatcher
     ) -> NDArray[np.float64]:
-        """Take the second look, if there is to be one.
-
-        Where `LexicalMatcher.feedback` allows it, units are also scored by their matches with the
-        words of the question and of the best units: pseudo-relevance feedback (Rocchio 1971;
-        Lavrenko and Croft, SIGIR 2001). Attention, which only the question has drawn, counts less
-        at this look. Scores are logarithms of probabilities, and those of both looks are mixed: a
-        unit is needed because of the question, or because of what the best units say. The best
-        units keep their scores, or at least stay the best, in their order.
-
-        Args:
-            first: Scores at the first look. Shape: (units,).
-            lexical: Matches with the question's words. Shape: (units, `LEXICAL_FEATURES`).
-            matcher: The units' words.
-
-        Returns:
-            Shape: (units,).
-        """
-        best = matcher.feedback(first, self.feedback_units)
-        if not best:
-            return first
+        """Take the second look. Shapes: (units,), (units, `LEXICAL_FEATURES`) -> (units,)."""
         weights = self.weights[-len(LEXICAL_FEATURES) :]
-        attention = first - lexical @ weights  # (units,)
-        second = _ATTENTION_SHARE * attention + matcher.features(best) @ weights  # (units,)
-        others = np.ones(len(first), dtype=np.bool_)
-        others[best] = False
-        mixed = first.copy()
-        mixed[others] = _mixed(first[others], second[others], _SECOND_LOOK_SHARE)
-        mixed[best] += max(0.0, mixed[others].max() - first[best[-1]])
-        return mixed
-
-
-def _mixed(
-    first: NDArray[np.float64], second: NDArray[np.float64], share: float
-) -> NDArray[np.float64]:
-    """Mix two softmax distributions of the same units.
-
-    Args:
-        first: Logits. Shape: (units,).
-        second: Logits. Shape: (units,).
-        share: Share of the second distribution.
-
-    Returns:
-        Logits of the mixture; their sum of exponentials is that of the first. Shape: (units,).
-    """
-    total, other_total = np.logaddexp.reduce(first), np.logaddexp.reduce(second)
-    shift = total - other_total
-    found: NDArray[np.float64] = np.logaddexp(
-        np.log1p(-share) + first, np.log(share) + second + shift
-    )
-    return found
+        return with_second_look(first, lexical, weights, matcher, self.feedback_units)
 
 
 def linear_features(readings: SpanReadings) -> NDArray[np.float64]:

@@ -17,12 +17,13 @@ from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES, LexicalMatcher
 from specprefill_integrations.scoring._prompt_reader import PromptReader
 from specprefill_integrations.scoring._prompts import Prompt, QuestionTokens
+from specprefill_integrations.scoring._second_look import _mixed
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring.readouts import SpanReadings
 from specprefill_integrations.scoring.readouts._calibrated_difference import (
     CalibratedDifferenceReadout,
 )
-from specprefill_integrations.scoring.readouts._linear import LOG_FLOOR, LinearReadout, _mixed
+from specprefill_integrations.scoring.readouts._linear import LOG_FLOOR, LinearReadout
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.types import Span
 from tests.tiny_models import CONFIGS, save_tiny_draft, tiny_model, tiny_tokenizer
