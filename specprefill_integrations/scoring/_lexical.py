@@ -13,6 +13,7 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
+from specprefill_integrations.scoring._identifier_chains import chains
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 
 UNSPACED_SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
@@ -127,6 +128,23 @@ class LexicalMatcher:
         best: list[int] = np.argsort(-scores, kind="stable")[:count].tolist()
         are_sentences = all(_ENDS_A_SENTENCE.search(self._text(unit)[-8:]) for unit in best)
         return best if are_sentences else []
+
+    def chains(self) -> list[tuple[int, int]]:
+        """Find sentences to which identifiers lead from those that hold the question's.
+
+        Returns:
+            Numbers of a unit and of the one that leads to it, counted over those scored; see
+            `chains`.
+        """
+        asked = self.request
+        all_units = [
+            text[span.start : span.end]
+            for text, spans in zip(asked.texts, asked.spans, strict=True)
+            for span in spans
+        ]
+        units = all_units if self.units is None else [all_units[unit] for unit in self.units]
+        sentences = [unit if _ENDS_A_SENTENCE.search(unit[-8:]) else "" for unit in units]
+        return list(chains(asked.query or "", asked.texts, sentences))
 
     def _text(self, unit: int) -> str:
         """Return the text of a unit, counted over those scored."""

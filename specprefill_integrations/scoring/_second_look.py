@@ -1,4 +1,4 @@
-"""A second look at the units of several texts, with the words of the best units.
+"""A second look at the units: with the words of the best ones, and along chains of identifiers.
 
 Pseudo-relevance feedback (Rocchio 1971; Lavrenko and Croft, SIGIR 2001). Pure NumPy.
 """
@@ -18,6 +18,10 @@ from specprefill_integrations.scoring._lexical import LexicalMatcher
 _SECOND_LOOK_SHARE = 0.75
 _ATTENTION_SHARE = 0.3
 
+# A sentence that an identifier leads to comes right below the one that it is led from, by this
+# share of the way. Half of the way is not enough at 10 % of a text (docs/how-it-works.md).
+_LINK_SHARE = 0.9
+
 
 def with_second_look(
     first: NDArray[np.float64],
@@ -34,6 +38,8 @@ def with_second_look(
     is needed because of the question, or because of what the best units say. The best units keep
     their scores, or at least stay the best, in their order.
 
+    Then sentences to which `LexicalMatcher.chains` leads come right below those that lead to them.
+
     Args:
         first: Scores at the first look. Shape: (units,).
         lexical: Matches with the question's words. Shape: (units, features).
@@ -45,6 +51,22 @@ def with_second_look(
     Returns:
         Shape: (units,).
     """
+    if not feedback_units:
+        return first
+    scores = _with_feedback(first, lexical, weights, matcher, feedback_units).copy()
+    for unit, source in matcher.chains():
+        scores[unit] += max(0.0, _LINK_SHARE * (scores[source] - scores[unit]))
+    return scores
+
+
+def _with_feedback(
+    first: NDArray[np.float64],
+    lexical: NDArray[Any],
+    weights: NDArray[np.float64],
+    matcher: LexicalMatcher,
+    feedback_units: int,
+) -> NDArray[np.float64]:
+    """Mix in the scores with the words of the best units. See `with_second_look`."""
     best = matcher.feedback(first, feedback_units)
     if not best:
         return first

@@ -345,13 +345,13 @@ class _Evidence:
         chars = median(end - start for start, end in self.lines)
         if chars < _ALIGNED_LINE_CHARS and self._share(_ALIGNED) >= _ALIGNED_SHARE:
             return True
+        # A list between paragraphs has short lines, too, and a paragraph has `p = 0.02` in it.
+        sentences = [row for row in self._line_texts() if _TWO_SENTENCES.search(row)]
+        if 2 * sum(map(len, sentences)) >= sum(map(len, self._line_texts())):
+            return False
         if self._share(_CODE_LINE) >= _CODE_SHARE:
             return True
-        if chars >= _SHORT_LINE_CHARS or self._share(_SENTENCE_END) > _ENDS_SHARE:
-            return False
-        # A list between paragraphs has short lines, too.
-        sentences = [row for row in self._line_texts() if _TWO_SENTENCES.search(row)]
-        return 2 * sum(map(len, sentences)) < sum(map(len, self._line_texts()))
+        return chars < _SHORT_LINE_CHARS and self._share(_SENTENCE_END) <= _ENDS_SHARE
 
     def _share(self, sign: re.Pattern[str]) -> float:
         """The share of lines that match a pattern."""

@@ -1,0 +1,74 @@
+"""Sentences that lead from one identifier to another: "INC-98 repeats INC-77", "INC-77 is solved".
+
+What a question asks about an order, a ticket or a variable may stand in a sentence that shares no
+word with it, only a number with a sentence that does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import regex
+
+_WORD = regex.compile(r"[A-Za-z0-9_]++(?:-++[A-Za-z0-9_]++)*+")
+_LEAST_CHARS = 4
+_IDENTIFIER = regex.compile(
+    r"(?!\d+[a-z]{1,3}\Z)(?=.*\d)(?=.*[A-Za-z]).+"  # INC-98, 8f3a; not 1990s, 50kg
+    r"|(?!(?:1[6-9]|20)\d\d\Z)\d{4,}"  # numbers, but no years
+    r"|.*[A-Za-z]_+[A-Za-z].*"
+    r"|[A-Z]{4,}"
+)
+
+# An identifier in more sentences is a topic. A question with more identifiers is a task with a
+# pasted text, whose evidence has them itself.
+_MOST_SENTENCES = 3
+_MOST_ASKED = 3
+
+_MOST_LINKS = 32
+
+
+def identifiers(text: str) -> frozenset[str]:
+    """Return the words that look like names in a program, a register or a store.
+
+    They have four characters or more: digits and letters, an underscore between letters, capitals
+    only, or digits that are no year.
+    """
+    words = set(_WORD.findall(text))
+    return frozenset(
+        word for word in words if len(word) >= _LEAST_CHARS and _IDENTIFIER.fullmatch(word)
+    )
+
+
+def chains(query: str, texts: Sequence[str], sentences: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Follow rare identifiers from the sentences that hold those of the question.
+
+    Args:
+        query: The question.
+        texts: The texts that the sentences are from.
+        sentences: The sentences; an empty one is none.
+
+    Yields:
+        Numbers of a sentence and of the one that leads to it, the nearest to the question first;
+        no sentence twice, at most 32.
+    """
+    asked = identifiers(query)
+    if not 0 < len(asked) <= _MOST_ASKED or not any(one in text for text in texts for one in asked):
+        return
+    held = [identifiers(sentence) for sentence in sentences]
+    places: dict[str, list[int]] = defaultdict(list)
+    for number, found in enumerate(held):
+        for one in found:
+            places[one].append(number)
+    rare = {one: found for one, found in places.items() if len(found) <= _MOST_SENTENCES}
+    queue = list(dict.fromkeys(place for one in sorted(asked) for place in rare.get(one, ())))
+    reached = set(queue)
+    links = 0
+    for source in queue:  # which grows
+        for one in sorted(held[source] - asked):
+            for place in rare.get(one, ()):
+                if place not in reached and links < _MOST_LINKS:
+                    links += 1
+                    reached.add(place)
+                    queue.append(place)
+                    yield place, source
