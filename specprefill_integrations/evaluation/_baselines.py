@@ -20,8 +20,8 @@ from specprefill_integrations.evaluation._case_compressor import (
     count_texts,
     token_limit,
 )
-from specprefill_integrations.scoring._lexical import UNSPACED_SCRIPTS
 from specprefill_integrations.scoring._span_scorer import SpanScorer
+from specprefill_integrations.scoring._text_names import UNSPACED_SCRIPTS
 from specprefill_integrations.scoring._word_scorer import WordScorer
 from specprefill_integrations.types import CountTokens, Span
 

@@ -23,7 +23,7 @@ from specprefill_integrations.evaluation._likelihood import (
     has_likelihoods,
     mean_log_probability,
 )
-from specprefill_integrations.scoring._lexical import UNSPACED_SCRIPTS
+from specprefill_integrations.scoring._text_names import UNSPACED_SCRIPTS
 
 ReplyMetric = Literal["contains", "exact_match", "f1", "choice", "rouge_l"]
 """Comparison of a reply with the answers of its case: contains one, equals one, shares words with

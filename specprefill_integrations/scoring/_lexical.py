@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from specprefill_integrations.scoring._identifier_chains import chains
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
+from specprefill_integrations.scoring._text_names import (
+    ENDS_A_SENTENCE,
+    UNSPACED,
+    UNSPACED_SCRIPTS,
+    title_end,
+)
+from specprefill_integrations.types import Span
 
-UNSPACED_SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
-"""Scripts without spaces between words, as part of a regular expression's set: every character
-counts as a word."""
-
-_UNSPACED = regex.compile(rf"[{UNSPACED_SCRIPTS}]")
 _WORD = regex.compile(rf"(?V1)[{UNSPACED_SCRIPTS}]|[\w--[{UNSPACED_SCRIPTS}]]+")
 
 # A character outside words is 0.
@@ -34,10 +36,6 @@ _PREFIX_CHARS = 5
 _CELL_CHARS = 200
 
 _NO_LETTER = regex.compile(r"[_\d]+")
-
-_ENDS_A_SENTENCE = regex.compile(r"\p{Sentence_Terminal}[\p{Pe}\p{Pf}\"']*\s*\Z")
-
-_TITLE_CHARS = 150
 
 # A sentence is rarely longer; of a table without line breaks no more is needed.
 _FEEDBACK_CHARS = 400
@@ -65,6 +63,19 @@ LEXICAL_FEATURES = (
     "is_title",
 )
 """Columns of `lexical_features`; new ones are added at the end."""
+
+
+class ScoredUnit(NamedTuple):
+    """A unit of a request."""
+
+    text: int
+    """Number of its text."""
+
+    span: Span
+    """Where it is in the text."""
+
+    content: str
+    """Its characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,25 +137,19 @@ class LexicalMatcher:
         if len(self.request.texts) < 2 or len(scores) <= count:  # noqa: PLR2004 - several
             return []
         best: list[int] = np.argsort(-scores, kind="stable")[:count].tolist()
-        are_sentences = all(_ENDS_A_SENTENCE.search(self._text(unit)[-8:]) for unit in best)
+        are_sentences = all(ENDS_A_SENTENCE.search(self._text(unit)[-8:]) for unit in best)
         return best if are_sentences else []
 
-    def chains(self) -> list[tuple[int, int]]:
-        """Find sentences to which identifiers lead from those that hold the question's.
-
-        Returns:
-            Numbers of a unit and of the one that leads to it, counted over those scored; see
-            `chains`.
-        """
-        asked = self.request
-        all_units = [
-            text[span.start : span.end]
-            for text, spans in zip(asked.texts, asked.spans, strict=True)
+    def scored(self) -> list[ScoredUnit]:
+        """Return the units that are scored."""
+        found = [
+            ScoredUnit(number, span, text[span.start : span.end])
+            for number, (text, spans) in enumerate(
+                zip(self.request.texts, self.request.spans, strict=True)
+            )
             for span in spans
         ]
-        units = all_units if self.units is None else [all_units[unit] for unit in self.units]
-        sentences = [unit if _ENDS_A_SENTENCE.search(unit[-8:]) else "" for unit in units]
-        return list(chains(asked.query or "", asked.texts, sentences))
+        return found if self.units is None else [found[unit] for unit in self.units]
 
     def _text(self, unit: int) -> str:
         """Return the text of a unit, counted over those scored."""
@@ -199,7 +204,7 @@ def lexical_features(
         _share(one.count(edges) > 0, rarity) for one, edges in zip(words, around, strict=True)
     ]
     bm25 = _bm25(np.concatenate(inside), np.concatenate(list(map(_Words.lengths, words, own))))
-    ends = [_title_end(text) for text in texts]
+    ends = [title_end(text) for text in texts]
     titled = [
         _share(one.count(np.array([[0, end]])) > 0, rarity)
         for one, end in zip(words, ends, strict=True)
@@ -272,7 +277,7 @@ def _word_edges(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     kinds = np.zeros(len(occurs), dtype=np.uint8)
     for code in np.flatnonzero(occurs).tolist():
         if _WORD.match(chr(code)):
-            kinds[code] = _ALONE if _UNSPACED.match(chr(code)) else _IN_WORD
+            kinds[code] = _ALONE if UNSPACED.match(chr(code)) else _IN_WORD
     kind = np.pad(kinds[codes], 1)  # (1 + chars + 1,)
     is_alone, is_in_word = kind == _ALONE, kind == _IN_WORD
     is_start = is_alone[1:-1] | (is_in_word[1:-1] & ~is_in_word[:-2])
@@ -285,18 +290,6 @@ def _within(at: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.int64
     first, end = np.searchsorted(at, edges).T
     counts: NDArray[np.int64] = np.maximum(end - first, 0)
     return counts
-
-
-def _title_end(text: str) -> int:
-    """Return where the text below a title begins; 0 if there is no title."""
-    start = len(text) - len(text.lstrip())
-    end = text.find("\n", start, start + _TITLE_CHARS + 1)
-    below = text.find("\n", end + 1)
-    if min(end, below) < 0 or text[end:below].strip():  # what is below follows a blank line
-        return 0
-    title = text[start:end]
-    has_words = any(map(str.isalpha, title))
-    return below + 1 if has_words and not _ENDS_A_SENTENCE.search(title) else 0
 
 
 def _share(holds: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:

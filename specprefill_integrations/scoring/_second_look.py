@@ -1,4 +1,4 @@
-"""A second look at the units: with the words of the best ones, and along chains of identifiers.
+"""A second look at the units: with the words of the best ones, and along links.
 
 Pseudo-relevance feedback (Rocchio 1971; Lavrenko and Croft, SIGIR 2001). Pure NumPy.
 """
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specprefill_integrations.scoring._lexical import LexicalMatcher
+from specprefill_integrations.scoring._links import links
 
 # Of the probability that the second look gives to a unit, and of the attention in it, which the
 # question alone has drawn: chosen on cases of the kinds that the embedded draft's profile is fitted
@@ -18,8 +19,8 @@ from specprefill_integrations.scoring._lexical import LexicalMatcher
 _SECOND_LOOK_SHARE = 0.75
 _ATTENTION_SHARE = 0.3
 
-# A sentence that an identifier leads to comes right below the one that it is led from, by this
-# share of the way. Half of the way is not enough at 10 % of a text (docs/how-it-works.md).
+# A unit to which another one leads gets this share of the way to its score. Half of the way is not
+# enough at 10 % of a text (docs/how-it-works.md).
 _LINK_SHARE = 0.9
 
 
@@ -38,7 +39,7 @@ def with_second_look(
     is needed because of the question, or because of what the best units say. The best units keep
     their scores, or at least stay the best, in their order.
 
-    Then sentences to which `LexicalMatcher.chains` leads come right below those that lead to them.
+    Then units to which others lead (`links`) come right below these.
 
     Args:
         first: Scores at the first look. Shape: (units,).
@@ -54,7 +55,7 @@ def with_second_look(
     if not feedback_units:
         return first
     scores = _with_feedback(first, lexical, weights, matcher, feedback_units).copy()
-    for unit, source in matcher.chains():
+    for unit, source in list(links(matcher.request, matcher.scored(), scores)):
         scores[unit] += max(0.0, _LINK_SHARE * (scores[source] - scores[unit]))
     return scores
 

@@ -1,0 +1,112 @@
+"""Links from units that a question finds to units that it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations.scoring import ScoreRequest, WordScorer
+from specprefill_integrations.scoring._lexical import ScoredUnit
+from specprefill_integrations.scoring._links import links
+from specprefill_integrations.scoring._text_names import is_mentioned, name_of, title_end
+from specprefill_integrations.splitting import ProseSplitter
+
+HARBOR = "Silver Harbor\n\nThe Silver Harbor is a boat. It was built by Ada Quist in 1931."
+QUIST = "Ada Quist (builder)\n\nShe was the third of nine. She liked tea. She was born in Ross."
+RAIN = "Rain\n\nIt fell on the hills. Nobody came."
+PLACE = "Where was the builder of Silver Harbor born?"
+
+
+def linked(query: str, texts: Sequence[str], best: str) -> list[tuple[str, str]]:
+    """The pairs of a unit and of the one that leads to it, where the unit `best` scores most."""
+    spans = [ProseSplitter()(text) for text in texts]
+    units = [
+        ScoredUnit(number, span, texts[number][span.start : span.end])
+        for number, own in enumerate(spans)
+        for span in own
+    ]
+    scores = np.array(
+        [float(unit.content == best) - place / 99 for place, unit in enumerate(units)]
+    )
+    found = links(ScoreRequest(query, texts, spans), units, scores)
+    return [(units[unit].content, units[source].content) for unit, source in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (QUIST, "Ada Quist"),
+        ("The Silver Harbor is a boat.", "Silver Harbor"),
+        ("Ada Quist (1902-1971) built boats.", "Ada Quist"),
+        ("House of the Rising Sun, a song, is old.", "House of the Rising Sun"),
+        ("Rain fell on the hills.", ""),
+        ("it is late.", ""),
+        ("Rye is a town.", ""),
+        ("", ""),
+    ],
+)
+def test_a_text_is_named_by_its_title_or_what_its_first_sentence_is_about(text, name):
+    assert name_of(text) == name
+
+
+def test_a_name_is_mentioned_as_a_whole_and_a_single_word_not_at_the_start():
+    assert is_mentioned("Ada Quist", "Ada Quist built it.")
+    assert not is_mentioned("Ada Quist", "It was built by Ada Quistel.")
+    assert not is_mentioned("However", "However, it rained.")
+    assert is_mentioned("Harbor", "It lies in Harbor.")
+    assert is_mentioned("水手の歌集", "彼は水手の歌集を書いた。")
+
+
+def test_the_best_unit_leads_to_the_text_that_it_names():
+    found = linked(PLACE, [HARBOR, QUIST, RAIN], "It was built by Ada Quist in 1931.")
+    assert ("She was the third of nine.", "It was built by Ada Quist in 1931.") in found
+    assert not any("hills" in unit or "Nobody" in unit for unit, _ in found)
+
+
+@pytest.mark.parametrize(
+    ("query", "texts"),
+    [
+        ("Who is Ada Quist?", [HARBOR, QUIST]),  # found by its name anyway
+        (PLACE, [HARBOR]),
+        (PLACE, [HARBOR, *[QUIST] * 4]),  # a topic
+        (PLACE, [HARBOR, "Quist & Sons\n\nIt was founded in Ross."]),
+    ],
+)
+def test_other_names_lead_nowhere(query, texts):
+    assert not linked(query, texts, "It was built by Ada Quist in 1931.")
+
+
+def test_chunks_of_one_page_do_not_lead_to_each_other():
+    chunks = ["Silver Harbor\n\nThe Silver Harbor sank.", "Silver Harbor\n\nIt was blue."]
+    assert not linked("What sank?", chunks, "The Silver Harbor sank.")
+
+
+def test_what_a_named_text_says_is_kept_though_it_shares_few_words_with_the_question():
+    rain = [
+        f"Day {day}\n\nRain fell all day. The builder slept. Few were born." for day in range(30)
+    ]
+    compressor = ContextCompressor(WordScorer())
+    kept = compressor.compress_documents(
+        [HARBOR, *rain, QUIST], PLACE, budget=Budget(keep_fraction=0.1)
+    )
+    assert "built by Ada Quist" in kept[0].text
+    assert "She was born in Ross." in kept[-1].text
+
+
+@given(st.lists(st.sampled_from([HARBOR, QUIST, RAIN, "Ada Quist is old.", "x"]), max_size=5))
+def test_links_are_between_units_of_different_texts(texts):
+    spans = [ProseSplitter()(text) for text in texts]
+    units = [
+        ScoredUnit(number, span, texts[number][span.start : span.end])
+        for number, own in enumerate(spans)
+        for span in own
+    ]
+    scores = np.arange(len(units), dtype=np.float64)
+    for unit, source in links(ScoreRequest(PLACE, texts, spans), units, scores):
+        assert units[unit].text != units[source].text
+        assert units[unit].span.start >= title_end(texts[units[unit].text])
