@@ -72,7 +72,7 @@ class ScoredUnit(NamedTuple):
     """Number of its text."""
 
     span: Span
-    """Where it is in the text."""
+    """Its span in the text."""
 
     content: str
     """Its characters."""
