@@ -7,7 +7,7 @@ text to that text ("directed by Ada Quist", and below the title "Ada Quist" when
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,35 +56,45 @@ def links(
 def _links_by_name(
     request: ScoreRequest, units: Sequence[ScoredUnit], scores: NDArray[np.float64]
 ) -> Iterator[Link]:
-    """Lead from the best units to the texts that they name, each once."""
-    ends = list(map(title_end, request.texts))
-    bodies: dict[int, list[int]] = {}  # units below the title, by text
-    for number, one in enumerate(units):
-        if one.span.start >= ends[one.text]:
-            bodies.setdefault(one.text, []).append(number)
-    names = {
-        text: name_of(request.texts[text])
-        for text, body in bodies.items()
-        if ends[text] or _is_sentence(units[body[0]])
-    }
-    sharing = Counter(names.values())
-    query = (request.query or "").casefold()
-    unread = {
-        text: name
-        for text, name in names.items()
-        if name and name.casefold() not in query and sharing[name] <= _MOST_TEXTS
-    }
-    below_titles = [number for body in bodies.values() for number in body]
-    best = sorted(below_titles, key=lambda number: -scores[number])[:_LEADING_UNITS]
-    for source in best:
-        own = names.get(units[source].text)
+    """Lead from the question and the best units to the texts that they name, each once."""
+    bodies = _bodies(request, units)
+    named = {text: name for text, body in bodies.items() if (name := _name(request, units, body))}
+    sharing = Counter(named.values())
+    unread = {text: name for text, name in named.items() if sharing[name] <= _MOST_TEXTS}
+
+    def best(numbers: Iterable[int], count: int) -> list[int]:
+        return sorted(numbers, key=lambda number: -scores[number])[:count]
+
+    sources = best((number for body in bodies.values() for number in body), _LEADING_UNITS)
+    # What the question names comes up close to the best unit.
+    leading: list[tuple[int, str, str | None]] = [
+        (source, f" {request.query or ''}", None) for source in sources[:1]
+    ]
+    leading += [(one, units[one].content, named.get(units[one].text)) for one in sources]
+    for source, content, own_name in leading:
         for text, name in list(unread.items()):
-            if name != own and is_mentioned(name, units[source].content):
+            if name != own_name and is_mentioned(name, content):
                 del unread[text]
                 body = bodies[text]
-                ranked = sorted(body, key=lambda number: -scores[number])
-                for number in dict.fromkeys([*ranked[:_UNITS_OF_A_TEXT], body[0]]):
+                for number in {*best(body, _UNITS_OF_A_TEXT), body[0]} - {source}:
                     yield number, source
+
+
+def _bodies(request: ScoreRequest, units: Sequence[ScoredUnit]) -> dict[int, list[int]]:
+    """The numbers of the units below the title, by text."""
+    ends = list(map(title_end, request.texts))
+    found: dict[int, list[int]] = {}
+    for number, one in enumerate(units):
+        if one.span.start >= ends[one.text]:
+            found.setdefault(one.text, []).append(number)
+    return found
+
+
+def _name(request: ScoreRequest, units: Sequence[ScoredUnit], body: Sequence[int]) -> str:
+    """The name of a text that has a title or begins with a sentence; else empty."""
+    first = units[body[0]]
+    text = request.texts[first.text]
+    return name_of(text) if title_end(text) or _is_sentence(first) else ""
 
 
 def _is_sentence(unit: ScoredUnit) -> bool:

@@ -142,7 +142,7 @@ def test_the_score_is_the_weighted_sum():
 
 HARBOR = "Silver Harbor was made by Ida Brand.\nThe harbor is silver at night.\n"
 BRAND = "Brand was born in Leeds.\nShe liked tea.\n"
-NAMELESS = f"There {BRAND}"  # which no other text mentions
+NAMELESS = f"There {HARBOR}", f"There {BRAND}"  # names that are mentioned nowhere
 
 
 def second_look(query, *texts, feedback_units=2):
@@ -166,8 +166,8 @@ def test_words_of_the_best_units_lead_to_what_the_question_does_not_name():
     ("texts", "count"),
     [
         pytest.param((HARBOR + BRAND,), 2, id="a single text"),
-        pytest.param((HARBOR.replace(".", ";"), NAMELESS), 2, id="no sentences"),
-        pytest.param((HARBOR, NAMELESS), 4, id="no other units"),
+        pytest.param((HARBOR.replace(".", ";"), NAMELESS[1]), 2, id="no sentences"),
+        pytest.param(NAMELESS, 4, id="no other units"),
         pytest.param((HARBOR, BRAND), 0, id="off"),
     ],
 )
