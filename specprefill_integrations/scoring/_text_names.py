@@ -18,6 +18,9 @@ _FIRST_CHARS = 300
 
 _LEAST_NAME_CHARS = 4
 
+# White space, and the marks of markdown and AsciiDoc.
+_AROUND_A_TITLE = " \t\r\n#*_="
+
 # What the first sentence of a text is about: "The Silver Harbor is", "Ada Quist (1902-1971)".
 _NAME = r"\p{Lu}[\w'\u2019.&-]*+"
 _SUBJECT = regex.compile(
@@ -45,7 +48,7 @@ def title_end(text: str) -> int:
 
 def name_of(text: str) -> str:
     """Return a text's title, else the subject of its first sentence; empty if it has no name."""
-    title = text[: title_end(text)].strip()
+    title = text[: title_end(text)].strip(_AROUND_A_TITLE)
     if not title:
         subject = _SUBJECT.match(text, 0, _FIRST_CHARS)
         title = subject[1] if subject else ""

@@ -41,6 +41,7 @@ def linked(query: str, texts: Sequence[str], best: str) -> list[tuple[str, str]]
     ("text", "name"),
     [
         (QUIST, "Ada Quist"),
+        ("# **Ada Quist**\n\nShe built boats.", "Ada Quist"),
         ("The Silver Harbor is a boat.", "Silver Harbor"),
         ("Ada Quist (1902-1971) built boats.", "Ada Quist"),
         ("House of the Rising Sun, a song, is old.", "House of the Rising Sun"),
