@@ -11,14 +11,16 @@ from collections.abc import Iterator, Sequence
 
 import regex
 
-_WORD = regex.compile(r"[A-Za-z0-9_]++(?:-++[A-Za-z0-9_]++)*+")
+# Not the decimals of a number.
+_WORD = regex.compile(r"(?<![\w.-])[\p{Latin}\d_]++(?:-++[\p{Latin}\d_]++)*+(?!\w|\.\d)")
 _LEAST_CHARS = 4
-_IDENTIFIER = regex.compile(
-    r"(?!\d+[a-z]{1,3}\Z)(?=.*\d)(?=.*[A-Za-z]).+"  # INC-98, 8f3a; not 1990s, 50kg
-    r"|(?!(?:1[6-9]|20)\d\d\Z)\d{4,}"  # numbers, but no years
-    r"|.*[A-Za-z]_+[A-Za-z].*"
-    r"|[A-Z]{4,}"
+
+# INC-98, 8f3a, parse_line; but not 1990s, 16GB or FY2024.
+_SURE = regex.compile(
+    r"(?!\d+\p{L}{1,3}\Z)(?!\p{Lu}{1,3}(?:19|20)\d\d\Z)(?=.*\d)(?=.*\p{L}).+|.*\p{L}_+\p{L}.*"
 )
+# Numbers that are no years, and words in capitals: in questions, and where something is assigned.
+_DOUBTFUL = regex.compile(r"(?!(?:1[6-9]|20)\d\d\Z)\d{4,}|\p{Lu}{4,}")
 
 # An identifier in more sentences is a topic. A question with more identifiers is a task with a
 # pasted text, whose evidence has them itself.
@@ -28,15 +30,20 @@ _MOST_ASKED = 3
 _MOST_LINKS = 32
 
 
-def identifiers(text: str) -> frozenset[str]:
+def identifiers(text: str, *, with_doubtful: bool) -> frozenset[str]:
     """Return the words that look like names in a program, a register or a store.
 
-    They have four characters or more: digits and letters, an underscore between letters, capitals
-    only, or digits that are no year.
+    They have four characters or more: digits and letters, or an underscore between letters.
+
+    Args:
+        text: The text.
+        with_doubtful: Words in capitals and numbers, other than years, count, too.
     """
-    words = set(_WORD.findall(text))
+    words = {word for word in _WORD.findall(text) if len(word) >= _LEAST_CHARS}
     return frozenset(
-        word for word in words if len(word) >= _LEAST_CHARS and _IDENTIFIER.fullmatch(word)
+        word
+        for word in words
+        if _SURE.fullmatch(word) or (with_doubtful and _DOUBTFUL.fullmatch(word))
     )
 
 
@@ -50,12 +57,15 @@ def chains(query: str, texts: Sequence[str], sentences: Sequence[str]) -> Iterat
 
     Yields:
         Numbers of a sentence and of the one that leads to it, the nearest to the question first;
-        no sentence twice, at most 32.
+        no sentence twice, at most 32. None if no identifier of the question is rare.
     """
-    asked = identifiers(query)
+    asked = identifiers(query, with_doubtful=True)
     if not 0 < len(asked) <= _MOST_ASKED or not any(one in text for text in texts for one in asked):
         return
-    held = [identifiers(sentence) for sentence in sentences]
+    held = [
+        identifiers(one, with_doubtful="=" in one) | (identifiers(one, with_doubtful=True) & asked)
+        for one in sentences
+    ]
     places: dict[str, list[int]] = defaultdict(list)
     for number, found in enumerate(held):
         for one in found:
@@ -65,7 +75,7 @@ def chains(query: str, texts: Sequence[str], sentences: Sequence[str]) -> Iterat
     reached = set(queue)
     links = 0
     for source in queue:  # which grows
-        for one in sorted(held[source] - asked):
+        for one in sorted(held[source]):
             for place in rare.get(one, ()):
                 if place not in reached and links < _MOST_LINKS:
                     links += 1

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring._text_names import (
     ENDS_A_SENTENCE,
+    STOP_WORDS,
     UNSPACED,
     UNSPACED_SCRIPTS,
     title_end,
@@ -39,16 +40,6 @@ _NO_LETTER = regex.compile(r"[_\d]+")
 
 # A sentence is rarely longer; of a table without line breaks no more is needed.
 _FEEDBACK_CHARS = 400
-
-_STOP_WORDS = frozenset(
-    regex.findall(
-        r"\w+",
-        "a an and any are as at be been by did do does for from had has have he her his how i "
-        "in is it its many me much my of on or our she that the their them there they this to "
-        "was we were what when where which who whom whose why will with you your ",
-    )
-)
-
 
 # BM25: saturation of repeated words, and strength of the length normalization.
 _K1, _B = 1.2, 0.75
@@ -334,7 +325,7 @@ def _text_coverage(words: Sequence[_Words]) -> NDArray[np.float64]:
 def _terms(query: str) -> tuple[str, ...]:
     """Return the terms of a question that say something, each once; all if none does."""
     words = [match.group().casefold() for match in _WORD.finditer(query)]
-    telling = [word for word in words if word not in _STOP_WORDS]
+    telling = [word for word in words if word not in STOP_WORDS]
     return tuple(dict.fromkeys(term for word in telling or words for term in _terms_of(word)))
 
 

@@ -21,6 +21,7 @@ from specprefill_integrations.scoring._text_names import (
     name_of,
     title_end,
 )
+from specprefill_integrations.types import Span
 
 # Units that lead to texts by name, and units that each of these texts is read for, besides its
 # first one: chosen on training cases of three multi-hop kinds (docs/how-it-works.md).
@@ -58,7 +59,8 @@ def _links_by_name(
 ) -> Iterator[Link]:
     """Lead from the question and the best units to the texts that they name, each once."""
     bodies = _bodies(request, units)
-    named = {text: name for text, body in bodies.items() if (name := _name(request, units, body))}
+    firsts = {text: _first_below_title(request, text) for text in bodies}
+    named = {text: name for text in bodies if (name := _name(request, text, firsts[text]))}
     sharing = Counter(named.values())
     unread = {text: name for text, name in named.items() if sharing[name] <= _MOST_TEXTS}
 
@@ -68,7 +70,7 @@ def _links_by_name(
     sources = best((number for body in bodies.values() for number in body), _LEADING_UNITS)
     # What the question names comes up close to the best unit.
     leading: list[tuple[int, str, str | None]] = [
-        (source, f" {request.query or ''}", None) for source in sources[:1]
+        (source, request.query or "", None) for source in sources[:1]
     ]
     leading += [(one, units[one].content, named.get(units[one].text)) for one in sources]
     for source, content, own_name in leading:
@@ -76,12 +78,13 @@ def _links_by_name(
             if name != own_name and is_mentioned(name, content):
                 del unread[text]
                 body = bodies[text]
-                for number in {*best(body, _UNITS_OF_A_TEXT), body[0]} - {source}:
+                first = [number for number in body[:1] if units[number].span == firsts[text]]
+                for number in {*best(body, _UNITS_OF_A_TEXT), *first} - {source}:
                     yield number, source
 
 
 def _bodies(request: ScoreRequest, units: Sequence[ScoredUnit]) -> dict[int, list[int]]:
-    """The numbers of the units below the title, by text."""
+    """The numbers of the scored units below the title, by text."""
     ends = list(map(title_end, request.texts))
     found: dict[int, list[int]] = {}
     for number, one in enumerate(units):
@@ -90,11 +93,17 @@ def _bodies(request: ScoreRequest, units: Sequence[ScoredUnit]) -> dict[int, lis
     return found
 
 
-def _name(request: ScoreRequest, units: Sequence[ScoredUnit], body: Sequence[int]) -> str:
+def _first_below_title(request: ScoreRequest, text: int) -> Span:
+    """The first unit of a text below its title, scored or not."""
+    end = title_end(request.texts[text])
+    return next(span for span in request.spans[text] if span.start >= end)
+
+
+def _name(request: ScoreRequest, text: int, first: Span) -> str:
     """The name of a text that has a title or begins with a sentence; else empty."""
-    first = units[body[0]]
-    text = request.texts[first.text]
-    return name_of(text) if title_end(text) or _is_sentence(first) else ""
+    content = request.texts[text]
+    is_named = title_end(content) or ENDS_A_SENTENCE.search(content[first.end - 8 : first.end])
+    return name_of(content) if is_named else ""
 
 
 def _is_sentence(unit: ScoredUnit) -> bool:

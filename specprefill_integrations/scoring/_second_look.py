@@ -39,7 +39,8 @@ def with_second_look(
     is needed because of the question, or because of what the best units say. The best units keep
     their scores, or at least stay the best, in their order.
 
-    Then units to which others lead (`links`) come right below these.
+    Then units to which others lead (`links`) move 0.9 of the way to the score of the one that leads
+    to them, if it is higher.
 
     Args:
         first: Scores at the first look. Shape: (units,).
@@ -47,7 +48,7 @@ def with_second_look(
         weights: Their weights in the scores; what else is in these is attention. Shape:
             (features,).
         matcher: The units' words.
-        feedback_units: Number of best units whose words are added; 0: no second look.
+        feedback_units: Number of best units whose words are added; 0: no second look, no links.
 
     Returns:
         Shape: (units,).

@@ -30,9 +30,10 @@ class WordScorer(SpanScorer):
     """Scores spans by the question's words, without a draft model: needs no weights and no torch.
 
     It takes the seven word matches that the default readout adds to attention (rarity, BM25,
-    neighborhood, title, text, and a second look with the words of the best units), with weights
-    fitted to the same cases. It takes a hundredth of the time that a draft takes on a CPU and finds
-    less, least where question and text use different words; see docs/results.md.
+    neighborhood, title, text, and a second look with the words of the best units and along links),
+    with weights fitted to the same cases. It takes hundredths of a second where a draft on a CPU
+    takes seconds. It finds less, above all where question and text use different words; see
+    docs/results.md.
 
     Tokens are estimated, one for four characters: for exact budgets, give the compressor your
     `count_tokens`.

@@ -63,6 +63,7 @@ _TAGS = 3
 _HEADING = re.compile(
     r"(?:\A|(?<=\n\n)|(?<=\r\n\r\n))(?:# \S[^\r\n]*(?=(?:\r?\n){2})|#{2,6} \S[^\r\n]*\r?\n(?!#))"
 )
+_COMMENT_LINE = re.compile(r"\s*(?:#|//|--|;|%)")
 _COMMENT_START = re.compile(r"\s*(?:#!|/\*|//|<\?)")
 _ITEM = re.compile(r"^ {0,6}(?:[-*]|\d{1,3}[.)]) \S", re.MULTILINE)
 _INLINE = re.compile(
@@ -346,7 +347,11 @@ class _Evidence:
         if chars < _ALIGNED_LINE_CHARS and self._share(_ALIGNED) >= _ALIGNED_SHARE:
             return True
         # A list between paragraphs has short lines, too, and a paragraph has `p = 0.02` in it.
-        sentences = [row for row in self._line_texts() if _TWO_SENTENCES.search(row)]
+        sentences = [
+            row
+            for row in self._line_texts()
+            if _TWO_SENTENCES.search(row) and not _COMMENT_LINE.match(row)
+        ]
         if 2 * sum(map(len, sentences)) >= sum(map(len, self._line_texts())):
             return False
         if self._share(_CODE_LINE) >= _CODE_SHARE:

@@ -16,12 +16,16 @@ _MARKDOWN = regex.compile(r"(#{1,6})\s+\S")
 _NUMBERED = regex.compile(
     r"(\d{1,3}(?:\.\d{1,3})*)\.?\s+\p{Lu}|(?:ARTICLE|SECTION|Article|Section)\s"
 )
-_ENDS_A_SENTENCE = regex.compile(r"[.!?:;,。！？…][\p{Pe}\p{Pf}\"']*$")
+_ENDS_A_SENTENCE = regex.compile(r"[\p{Sentence_Terminal}:;,…][\p{Pe}\p{Pf}\"']*$")
 _LONGEST_CHARS = 100
 _LONGEST_PLAIN_CHARS = 60
 _TITLE_RANK = 0
 _LINE_RANK = 8
 _PLAIN_RANK = 1_000  # of a line without number or capitals: below all others
+
+# A single plain line may be a signature, an advertisement or an answer ("Yes").
+_LEAST_PLAIN = 2
+_IN_NO_HEADING = regex.compile(r"[,|@<>]|://")
 
 
 class OpenHeadings:
@@ -59,10 +63,12 @@ def heading_links(
     Returns:
         For each unit, the indices of its headings, from the title down.
     """
+    ranks = [None if index in items else _rank(text, units, index) for index in range(len(units))]
+    if ranks.count(_PLAIN_RANK) < _LEAST_PLAIN:
+        ranks = [None if rank == _PLAIN_RANK else rank for rank in ranks]
     headings = OpenHeadings()
     links = []
-    for index in range(len(units)):
-        rank = None if index in items else _rank(text, units, index)
+    for index, rank in enumerate(ranks):
         if rank is not None:
             headings.close(rank)
         links.append(headings.above)
@@ -99,10 +105,12 @@ def _line_rank(text: str, line: str, below: Span) -> int | None:
 
 
 def _is_above_a_paragraph(text: str, line: str, below: Span) -> bool:
-    """True for a short line, not begun in small letters, with a blank line and a sentence below."""
+    """True for a short line that begins with a large letter, above a blank line and a sentence."""
     return (
         len(line) <= _LONGEST_PLAIN_CHARS
+        and line[0].isalpha()
         and not line[0].islower()
+        and not _IN_NO_HEADING.search(line)
         and _follows_a_blank_line(text, below.start)
         and _ENDS_A_SENTENCE.search(text[below.start : below.end]) is not None
     )

@@ -64,7 +64,7 @@ class LinearReadout:
 
     feedback_units: NonNegativeInt = 0
     """Number of best units whose words are added to the question's for a second look, see
-    `with_second_look`. 0: a single look."""
+    `with_second_look`. 0: a single look, without links."""
 
     window_tokens: PositiveInt = 1024
     """Context tokens read at a time."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specprefill_integrations import Budget, ContextCompressor
+from specprefill_integrations import Budget, ContextCompressor, Span
 from specprefill_integrations.scoring import ScoreRequest, WordScorer
 from specprefill_integrations.scoring._lexical import ScoredUnit
 from specprefill_integrations.scoring._links import links
@@ -48,6 +48,13 @@ def linked(query: str, texts: Sequence[str], best: str) -> list[tuple[str, str]]
         ("Rain fell on the hills.", ""),
         ("it is late.", ""),
         ("Rye is a town.", ""),
+        ("However, Ada Quist (the builder) left.", ""),
+        ("What Ada Quist is, nobody knew.", ""),
+        ("In March Ada Quist was old.", ""),
+        ("Table 1 (grapes) lists farms.", ""),
+        ("Summary\n\nIt was late.", ""),
+        ("import os and sys\n\nimport json", ""),
+        ("[Ada Quist](quist.md)\n\nShe built boats.", ""),
         ("", ""),
     ],
 )
@@ -55,17 +62,19 @@ def test_a_text_is_named_by_its_title_or_what_its_first_sentence_is_about(text, 
     assert name_of(text) == name
 
 
-def test_a_name_is_mentioned_as_a_whole_and_a_single_word_not_at_the_start():
-    assert is_mentioned("Ada Quist", "Ada Quist built it.")
+def test_a_name_is_mentioned_as_a_whole():
+    assert is_mentioned("Ada Quist", "Ada Quist's boats.")
     assert not is_mentioned("Ada Quist", "It was built by Ada Quistel.")
-    assert not is_mentioned("However", "However, it rained.")
-    assert is_mentioned("Harbor", "It lies in Harbor.")
+    assert not is_mentioned("Open Source", "An Open Source-like licence, SOpen Source.")
     assert is_mentioned("水手の歌集", "彼は水手の歌集を書いた。")
 
 
 def test_the_best_unit_leads_to_the_text_that_it_names():
     found = linked(PLACE, [HARBOR, QUIST, RAIN], "It was built by Ada Quist in 1931.")
-    assert ("She was the third of nine.", "It was built by Ada Quist in 1931.") in found
+    built = "It was built by Ada Quist in 1931."
+    # The first unit below the title, and the best two.
+    assert len(found) == len(set(found)) == 3
+    assert ("She was the third of nine.", built) in found
     assert not any("hills" in unit or "Nobody" in unit for unit, _ in found)
 
 
@@ -89,6 +98,30 @@ def test_the_question_leads_to_the_text_that_it_names():
     assert ("She was the third of nine.", "The Silver Harbor is a boat.") in found
 
 
+@pytest.mark.parametrize(("end", "count"), [(".", 1), (";", 0)])
+def test_identifiers_lead_from_sentence_to_sentence_and_not_in_code(end, count):
+    text = f"AB-0098 repeats XQ-0077.\nXQ-0077 has a fuse{end}"
+    spans = [Span(0, 24), Span(25, len(text))]
+    units = [ScoredUnit(0, span, text[span.start : span.end]) for span in spans]
+    found = links(ScoreRequest("AB-0098?", [text], [spans]), units, np.zeros(2))
+    assert len(list(found)) == count
+
+
+def test_the_first_unit_is_that_of_the_text_though_another_is_scored_first():
+    text = "Ada Quist\n\nShe was third. She liked tea. She was born in Ross. She left."
+    texts = [HARBOR, text]
+    spans = [ProseSplitter()(text) for text in texts]
+    units = [
+        ScoredUnit(number, span, texts[number][span.start : span.end])
+        for number, own in enumerate(spans)
+        for span in own
+        if texts[number][span.start : span.end] != "She was third."
+    ]
+    scores = np.arange(len(units), dtype=np.float64)
+    found = links(ScoreRequest("Who?", texts, spans), units[::1], scores[::1])
+    assert "She liked tea." not in {units[unit].content for unit, _ in found}
+
+
 def test_chunks_of_one_page_do_not_lead_to_each_other():
     chunks = ["Silver Harbor\n\nThe Silver Harbor sank.", "Silver Harbor\n\nIt was blue."]
     assert not linked("What sank?", chunks, "The Silver Harbor sank.")
@@ -104,6 +137,18 @@ def test_what_a_named_text_says_is_kept_though_it_shares_few_words_with_the_ques
     )
     assert "built by Ada Quist" in kept[0].text
     assert "She was born in Ross." in kept[-1].text
+
+
+def test_what_an_unrelated_text_says_is_not_lifted_by_its_first_words():
+    texts = [
+        "The pier of Rye was rebuilt. It cost nine million.",
+        "What is a grape? It is a fruit.",
+        "There are grapes in Peru. They are red.",
+        "Summary\n\nBoats use it. It is long.",
+    ]
+    for query in ("What was the cost of the pier?", "There is a pier, who rebuilt it? Summary"):
+        found = linked(query, texts, "The pier of Rye was rebuilt.")
+        assert not found
 
 
 @given(st.lists(st.sampled_from([HARBOR, QUIST, RAIN, "Ada Quist is old.", "x"]), max_size=5))

@@ -82,12 +82,19 @@ def test_a_short_line_alone_above_a_paragraph_heads_it_below_all_other_headings(
         "It was over.",
         "He said:",
         "42",
+        "See https://example.com",
+        "Ada Quist, builder",
         "The keeper wrote that they had lived on limpets and potatoes for a whole winter",
     ],
 )
 @pytest.mark.parametrize("below", ["It rained. Nobody came.", "Best regards"])
 def test_a_line_that_may_be_part_of_a_text_heads_nothing(line, below):
     text = f"It began in May. They waited.\n\n{line}\n\n{below}"
+    assert not any(headings_of(f"{text}\n\n{line}\n\nThe end. It was good.").values())
+
+
+def test_a_single_plain_line_may_be_anything():
+    text = "It began in May. They waited.\n\nAdvertisement\n\nIt rained. Nobody came."
     assert not any(headings_of(text).values())
 
 
