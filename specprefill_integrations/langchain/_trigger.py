@@ -68,7 +68,7 @@ def reason_to_wait(
     trigger: ContextTrigger | None,
     messages: Sequence[BaseMessage],
     count_tokens: CountMessageTokens,
-    settings: ToolResultCompressor,
+    results: ToolResultCompressor,
 ) -> SkipReason | None:
     """Return why a conversation is not compressed yet; None if it is large enough.
 
@@ -76,16 +76,16 @@ def reason_to_wait(
         trigger: The trigger; None is always reached.
         messages: The conversation.
         count_tokens: Counts its tokens; called at most once. If it fails, the conversation waits.
-        settings: Logs the failure, or raises it.
+        results: What the conversation waits for; logs the failure, or raises it.
 
     Raises:
-        Exception: The counter fails, and the compressor of `settings` has `on_error="raise"`.
+        Exception: The counter fails, and the compressor of `results` has `on_error="raise"`.
     """
     try:
         is_reached = trigger is None or trigger.is_reached(messages, count_tokens)
     except Exception as error:  # noqa: BLE001 - LangChain's counter fails for unusual blocks
         what = "The tokens of a conversation could not be counted"
-        settings.report_failure(what, "counter_failed", error)
+        results.report_failure(what, "counter_failed", error)
         return "counter_failed"
     return None if is_reached else "below_trigger"
 
