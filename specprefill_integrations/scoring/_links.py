@@ -7,7 +7,7 @@ text to that text ("directed by Ada Quist", and below the title "Ada Quist" when
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring._text_names import (
     ENDS_A_SENTENCE,
     is_mentioned,
+    is_phrase,
     name_of,
     title_end,
 )
@@ -67,20 +68,23 @@ def _links_by_name(
     def best(numbers: Iterable[int], count: int) -> list[int]:
         return sorted(numbers, key=lambda number: -scores[number])[:count]
 
-    sources = best((number for body in bodies.values() for number in body), _LEADING_UNITS)
-    # What the question names comes up close to the best unit.
-    leading: list[tuple[int, str, str | None]] = [
-        (source, request.query or "", None) for source in sources[:1]
-    ]
-    leading += [(one, units[one].content, named.get(units[one].text)) for one in sources]
-    for source, content, own_name in leading:
-        for text, name in list(unread.items()):
-            if name != own_name and is_mentioned(name, content):
+    def follow(source: int, content: str, names: Mapping[int, str]) -> Iterator[Link]:
+        for text, name in names.items():
+            if is_mentioned(name, content):
                 del unread[text]
                 body = bodies[text]
                 first = [number for number in body[:1] if units[number].span == firsts[text]]
                 for number in {*best(body, _UNITS_OF_A_TEXT), *first} - {source}:
                     yield number, source
+
+    sources = best((number for body in bodies.values() for number in body), _LEADING_UNITS)
+    for source in sources[:1]:  # what the question names comes up close to the best unit
+        phrases = {text: name for text, name in unread.items() if is_phrase(name)}
+        yield from follow(source, request.query or "", phrases)
+    for source in sources:
+        own = named.get(units[source].text)
+        others = {text: name for text, name in unread.items() if name != own}
+        yield from follow(source, units[source].content, others)
 
 
 def _bodies(request: ScoreRequest, units: Sequence[ScoredUnit]) -> dict[int, list[int]]:

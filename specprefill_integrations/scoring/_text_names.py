@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import regex
 
 UNSPACED_SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
@@ -26,9 +28,7 @@ STOP_WORDS = frozenset(
 _TITLE_CHARS = 150
 _FIRST_CHARS = 300
 
-# One word may be any noun of German, or any word that begins a heading: "Summary", "Contact".
-_LEAST_WORDS = 2
-_LEAST_CHARS_UNSPACED = 4
+_LEAST_CHARS = 4
 
 # White space, and the marks of markdown and AsciiDoc.
 _AROUND_A_TITLE = " \t\r\n#*_=>`"
@@ -63,18 +63,13 @@ def title_end(text: str) -> int:
 def name_of(text: str) -> str:
     """Return a text's title, else the subject of its first sentence; empty if it has no name.
 
-    A name has at least two words, or four characters in a script without spaces. Subjects are found
-    before "is", "was", "are" or "were", a comma or a bracket.
+    A name has at least four characters, and a subject two words. Subjects are found before "is",
+    "was", "are" or "were", a comma or a bracket.
     """
     title = text[: title_end(text)].strip(_AROUND_A_TITLE)
     name = _IN_BRACKETS.sub("", title) if title else _subject(text)
-    is_unspaced = UNSPACED.match(name) is not None
-    if not is_unspaced and not name[:1].isupper() and not name[:1].isdigit():
-        return ""
-    is_long = len(name.split()) >= _LEAST_WORDS or (
-        is_unspaced and len(name) >= _LEAST_CHARS_UNSPACED
-    )
-    return name if is_long and not _OF_CODE.search(name) else ""
+    is_small = not name[:1].isupper() and not name[:1].isdigit() and not UNSPACED.match(name)
+    return "" if is_small or len(name) < _LEAST_CHARS or _OF_CODE.search(name) else name
 
 
 def _subject(text: str) -> str:
@@ -84,14 +79,32 @@ def _subject(text: str) -> str:
     return "" if first in _NO_SUBJECT else subject
 
 
+def is_phrase(name: str) -> bool:
+    """Return True for a name of several words, or in a script without spaces."""
+    return " " in name or UNSPACED.match(name) is not None
+
+
 def is_mentioned(name: str, content: str) -> bool:
-    """Return True if a text mentions a name as a whole."""
+    """Return True if a text mentions a name as a whole.
+
+    A single word must stand behind one in small letters, and before none with a capital and no
+    number: "Summary" may begin a heading, "Rye" be part of "Rye Bay", and "March" of a date.
+    """
+    if not is_phrase(name):
+        return _within_a_sentence(name).search(content) is not None
     start = content.find(name)
     while start >= 0:
         if not (_is_cut(content, start) or _is_cut(content, start + len(name))):
             return True
         start = content.find(name, start + 1)
     return False
+
+
+@lru_cache(maxsize=1_000)
+def _within_a_sentence(word: str) -> regex.Pattern[str]:
+    return regex.compile(
+        rf"(?<=\b\p{{Ll}}{{1,30}} [\"'(]?){regex.escape(word)}(?![\w-]|\s[\p{{Lu}}\d])"
+    )
 
 
 def _is_cut(text: str, place: int) -> bool:

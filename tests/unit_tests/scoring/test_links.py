@@ -52,7 +52,8 @@ def linked(query: str, texts: Sequence[str], best: str) -> list[tuple[str, str]]
         ("What Ada Quist is, nobody knew.", ""),
         ("In March Ada Quist was old.", ""),
         ("Table 1 (grapes) lists farms.", ""),
-        ("Summary\n\nIt was late.", ""),
+        ("Rye\n\nIt is a town.", ""),
+        ("Harbor\n\nIt was late.", "Harbor"),
         ("import os and sys\n\nimport json", ""),
         ("[Ada Quist](quist.md)\n\nShe built boats.", ""),
         ("", ""),
@@ -66,6 +67,10 @@ def test_a_name_is_mentioned_as_a_whole():
     assert is_mentioned("Ada Quist", "Ada Quist's boats.")
     assert not is_mentioned("Ada Quist", "It was built by Ada Quistel.")
     assert not is_mentioned("Open Source", "An Open Source-like licence, SOpen Source.")
+    assert is_mentioned("Harbor", "It lies in Harbor, by the sea.")
+    assert not is_mentioned("Harbor", "Harbor was built late. Harbor is old.")
+    assert not is_mentioned("Harbor", "It lies in Harbor Bay, behind Silver Harbor.")
+    assert not is_mentioned("March", "It was built in March 1902.")
     assert is_mentioned("水手の歌集", "彼は水手の歌集を書いた。")
 
 
