@@ -289,6 +289,8 @@ class SpecPrefillMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     def _reason_to_wait(self, request: ToolCallRequest, answer: ToolMessage) -> SkipReason | None:
         """The reason where the conversation is still small; one that cannot be counted is."""
+        if self._trigger is None:  # no reason to copy the conversation
+            return None
         conversation = [*messages_of(request.state), answer]
         return reason_to_wait(
             self._trigger, conversation, count_tokens_approximately, self.settings

@@ -62,10 +62,7 @@ def chains(query: str, texts: Sequence[str], sentences: Sequence[str]) -> Iterat
     asked = identifiers(query, with_doubtful=True)
     if not 0 < len(asked) <= _MOST_ASKED or not any(one in text for text in texts for one in asked):
         return
-    held = [
-        identifiers(one, with_doubtful="=" in one) | (identifiers(one, with_doubtful=True) & asked)
-        for one in sentences
-    ]
+    held = [_held(one, asked) for one in sentences]
     places: dict[str, list[int]] = defaultdict(list)
     for number, found in enumerate(held):
         for one in found:
@@ -82,3 +79,11 @@ def chains(query: str, texts: Sequence[str], sentences: Sequence[str]) -> Iterat
                     reached.add(place)
                     queue.append(place)
                     yield place, source
+
+
+def _held(sentence: str, asked: frozenset[str]) -> frozenset[str]:
+    """The identifiers of a sentence; doubtful ones if they are asked or something is assigned."""
+    found = identifiers(sentence, with_doubtful=True)
+    if "=" in sentence:
+        return found
+    return frozenset(one for one in found if one in asked or _SURE.fullmatch(one))

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring._text_names import (
-    ENDS_A_SENTENCE,
     STOP_WORDS,
     UNSPACED,
     UNSPACED_SCRIPTS,
+    ends_a_sentence,
     title_end,
 )
 from specprefill_integrations.types import Span
@@ -128,7 +128,7 @@ class LexicalMatcher:
         if len(self.request.texts) < 2 or len(scores) <= count:  # noqa: PLR2004 - several
             return []
         best: list[int] = np.argsort(-scores, kind="stable")[:count].tolist()
-        are_sentences = all(ENDS_A_SENTENCE.search(self._text(unit)[-8:]) for unit in best)
+        are_sentences = all(ends_a_sentence(self._text(unit)) for unit in best)
         return best if are_sentences else []
 
     def scored(self) -> list[ScoredUnit]:

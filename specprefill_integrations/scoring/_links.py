@@ -16,13 +16,12 @@ from specprefill_integrations.scoring._identifier_chains import chains
 from specprefill_integrations.scoring._lexical import ScoredUnit
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring._text_names import (
-    ENDS_A_SENTENCE,
+    ends_a_sentence,
     is_mentioned,
     is_phrase,
     name_of,
     title_end,
 )
-from specprefill_integrations.types import Span
 
 # Units that lead to texts by name, and units that each of these texts is read for, besides its
 # first one: chosen on training cases of three multi-hop kinds (docs/how-it-works.md).
@@ -49,7 +48,7 @@ def links(
     Yields:
         The links; a unit may have two.
     """
-    sentences = [one.content if _is_sentence(one) else "" for one in units]
+    sentences = [one.content if ends_a_sentence(one.content) else "" for one in units]
     yield from chains(request.query or "", request.texts, sentences)
     if len(request.texts) > 1:
         yield from _links_by_name(request, units, scores)
@@ -59,9 +58,18 @@ def _links_by_name(
     request: ScoreRequest, units: Sequence[ScoredUnit], scores: NDArray[np.float64]
 ) -> Iterator[Link]:
     """Lead from the question and the best units to the texts that they name, each once."""
-    bodies = _bodies(request, units)
-    firsts = {text: _first_below_title(request, text) for text in bodies}
-    named = {text: name for text in bodies if (name := _name(request, text, firsts[text]))}
+    ends = list(map(title_end, request.texts))
+    bodies = _bodies(units, ends)
+    firsts = {  # below the title, scored or not
+        text: next(span for span in request.spans[text] if span.start >= ends[text])
+        for text in bodies
+    }
+    named = {
+        text: name
+        for text, first in firsts.items()
+        if (ends[text] or ends_a_sentence(request.texts[text][first.start : first.end]))
+        and (name := name_of(request.texts[text]))
+    }
     sharing = Counter(named.values())
     unread = {text: name for text, name in named.items() if sharing[name] <= _MOST_TEXTS}
 
@@ -87,28 +95,10 @@ def _links_by_name(
         yield from follow(source, units[source].content, others)
 
 
-def _bodies(request: ScoreRequest, units: Sequence[ScoredUnit]) -> dict[int, list[int]]:
-    """The numbers of the scored units below the title, by text."""
-    ends = list(map(title_end, request.texts))
+def _bodies(units: Sequence[ScoredUnit], ends: Sequence[int]) -> dict[int, list[int]]:
+    """The numbers of the scored units below the titles, which have these ends, by text."""
     found: dict[int, list[int]] = {}
     for number, one in enumerate(units):
         if one.span.start >= ends[one.text]:
             found.setdefault(one.text, []).append(number)
     return found
-
-
-def _first_below_title(request: ScoreRequest, text: int) -> Span:
-    """The first unit of a text below its title, scored or not."""
-    end = title_end(request.texts[text])
-    return next(span for span in request.spans[text] if span.start >= end)
-
-
-def _name(request: ScoreRequest, text: int, first: Span) -> str:
-    """The name of a text that has a title or begins with a sentence; else empty."""
-    content = request.texts[text]
-    is_named = title_end(content) or ENDS_A_SENTENCE.search(content[first.end - 8 : first.end])
-    return name_of(content) if is_named else ""
-
-
-def _is_sentence(unit: ScoredUnit) -> bool:
-    return ENDS_A_SENTENCE.search(unit.content[-8:]) is not None

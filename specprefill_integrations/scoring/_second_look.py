@@ -55,31 +55,19 @@ def with_second_look(
     """
     if not feedback_units:
         return first
-    scores = _with_feedback(first, lexical, weights, matcher, feedback_units).copy()
+    scores = first.copy()
+    best = matcher.feedback(first, feedback_units)
+    if best:
+        attention = first - lexical @ weights  # (units,)
+        second = _ATTENTION_SHARE * attention + matcher.features(best) @ weights  # (units,)
+        others = np.ones(len(first), dtype=np.bool_)
+        others[best] = False
+        scores[others] = _mixed(first[others], second[others], _SECOND_LOOK_SHARE)
+        scores[best] += max(0.0, scores[others].max() - first[best[-1]])
+    # All links first: they are found by the scores that are changed here.
     for unit, source in list(links(matcher.request, matcher.scored(), scores)):
         scores[unit] += max(0.0, _LINK_SHARE * (scores[source] - scores[unit]))
     return scores
-
-
-def _with_feedback(
-    first: NDArray[np.float64],
-    lexical: NDArray[Any],
-    weights: NDArray[np.float64],
-    matcher: LexicalMatcher,
-    feedback_units: int,
-) -> NDArray[np.float64]:
-    """Mix in the scores with the words of the best units. See `with_second_look`."""
-    best = matcher.feedback(first, feedback_units)
-    if not best:
-        return first
-    attention = first - lexical @ weights  # (units,)
-    second = _ATTENTION_SHARE * attention + matcher.features(best) @ weights  # (units,)
-    others = np.ones(len(first), dtype=np.bool_)
-    others[best] = False
-    mixed = first.copy()
-    mixed[others] = _mixed(first[others], second[others], _SECOND_LOOK_SHARE)
-    mixed[best] += max(0.0, mixed[others].max() - first[best[-1]])
-    return mixed
 
 
 def _mixed(

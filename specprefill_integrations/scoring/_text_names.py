@@ -12,8 +12,7 @@ counts as a word."""
 
 UNSPACED = regex.compile(rf"[{UNSPACED_SCRIPTS}]")
 
-ENDS_A_SENTENCE = regex.compile(r"\p{Sentence_Terminal}[\p{Pe}\p{Pf}\"']*\s*\Z")
-"""The end of a sentence, to be searched in the last characters of a unit."""
+_ENDS_A_SENTENCE = regex.compile(r"\p{Sentence_Terminal}[\p{Pe}\p{Pf}\"']*\s*\Z")
 
 STOP_WORDS = frozenset(
     regex.findall(
@@ -57,7 +56,12 @@ def title_end(text: str) -> int:
         return 0
     title = text[start:end]
     has_words = any(map(str.isalpha, title))
-    return below + 1 if has_words and not ENDS_A_SENTENCE.search(title) else 0
+    return below + 1 if has_words and not _ENDS_A_SENTENCE.search(title) else 0
+
+
+def ends_a_sentence(unit: str) -> bool:
+    """Return True if a unit ends with a sentence."""
+    return _ENDS_A_SENTENCE.search(unit[-8:]) is not None
 
 
 def name_of(text: str) -> str:

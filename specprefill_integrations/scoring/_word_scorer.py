@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specprefill_integrations.scoring._lexical import LexicalMatcher
+from specprefill_integrations.scoring._prefilter import split_by_text
 from specprefill_integrations.scoring._second_look import with_second_look
 from specprefill_integrations.scoring._span_scorer import (
     ScoreRequest,
@@ -54,8 +55,8 @@ class WordScorer(SpanScorer):
             for edges, text in zip(own, texts, strict=True)
         ]
         request = ScoreRequest(query, texts, spans)
-        scores = iter(word_scores(LexicalMatcher(request=request, own=own, around=around)).tolist())
-        return [[next(scores) for _ in found] for found in spans]
+        scores = word_scores(LexicalMatcher(request=request, own=own, around=around))
+        return [part.tolist() for part in split_by_text(scores, spans)]
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Estimate the tokens of each text. See `SpanScorer.count_tokens`."""

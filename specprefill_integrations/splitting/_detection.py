@@ -347,12 +347,11 @@ class _Evidence:
         if chars < _ALIGNED_LINE_CHARS and self._share(_ALIGNED) >= _ALIGNED_SHARE:
             return True
         # A list between paragraphs has short lines, too, and a paragraph has `p = 0.02` in it.
+        rows = self._line_texts()
         sentences = [
-            row
-            for row in self._line_texts()
-            if _TWO_SENTENCES.search(row) and not _COMMENT_LINE.match(row)
+            row for row in rows if _TWO_SENTENCES.search(row) and not _COMMENT_LINE.match(row)
         ]
-        if 2 * sum(map(len, sentences)) >= sum(map(len, self._line_texts())):
+        if 2 * sum(map(len, sentences)) >= sum(map(len, rows)):
             return False
         if self._share(_CODE_LINE) >= _CODE_SHARE:
             return True
