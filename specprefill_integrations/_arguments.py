@@ -218,12 +218,14 @@ def _described(hint: Any) -> str:  # noqa: ANN401 - any type
     kind = origin or hint
     if issubclass(kind, Mapping):
         return f"a mapping from {_noun(args[0])} to {_noun(args[1])}"
-    if origin is not None and issubclass(origin, Iterable):
+    is_array = hasattr(kind, "__array__")
+    if origin is not None and issubclass(origin, Iterable) and not is_array:
         is_pair = origin is tuple and ... not in args
         parts = ", ".join(map(_described, args if is_pair else ()))
         return f"({parts})" if is_pair else f"a sequence of {_noun(args[0])}"
-    article = "an" if kind.__name__[0] in "AEIOU" else "a"
-    return _NAMES.get(kind) or f"{article} {kind.__name__}"
+    name = "NumPy array" if is_array else kind.__name__
+    article = "an" if name[0] in "AEIOU" else "a"
+    return _NAMES.get(kind) or f"{article} {name}"
 
 
 def _noun(hint: Any) -> str:  # noqa: ANN401

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedModel
 
+from specprefill_integrations.scoring._draft_layers import all_attend
 from specprefill_integrations.scoring._transformers_versions import attention_for
+from specprefill_integrations.scoring.readouts import ValueMatch
 
 SMALL: dict[str, Any] = {
     "vocab_size": 300,
@@ -131,6 +134,24 @@ def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"
     )
+
+
+def random_match(architecture: str, layer: int, **changes: Any) -> ValueMatch | None:
+    """Make a match with random weights; None if the layer keeps no values.
+
+    Args:
+        architecture: A key of `CONFIGS`.
+        layer: The layer.
+        changes: Values of the config.
+    """
+    model = tiny_model(architecture, **changes)
+    if not all_attend(model.config.get_text_config()):
+        return None
+    with torch.no_grad():
+        cache = model(input_ids=torch.tensor([[7]]), use_cache=True).past_key_values
+    _, heads, _, dim = cache.layers[layer].values.shape
+    tokens, question = np.random.default_rng(0).normal(size=(2, heads * dim, 4))
+    return ValueMatch(layer=layer, token_weights=tokens, question_weights=question)
 
 
 def save_tiny_draft(folder: Path, architecture: str = "llama") -> Path:

@@ -1,27 +1,25 @@
 """Fitting of a linear readout to the units of cases with known evidence.
 
-The loss of a piece of evidence is minus the logarithm of the probability that a softmax over its
-units and those of no piece gives to its units: pieces do not compete with each other. It is a mean
-over the pieces of a case, over the cases of a kind, and over kinds. It is minimized with an L2
-penalty by Adam, from zero or from given weights. The default penalties are higher than
-cross-validation on one kind of text suggests, because weights must generalize to other kinds.
+`PieceLoss` is minimized with an L2 penalty by Adam, from zero or from given weights. The default
+penalties are higher than cross-validation on one kind of text suggests, because weights must
+generalize to other kinds. Then a match of values is fitted beside them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import softplus
 
-from specprefill_integrations.calibration._reading import LabeledUnits
+from specprefill_integrations.calibration._match_fitting import fit_match
+from specprefill_integrations.calibration._piece_loss import PieceLoss
+from specprefill_integrations.calibration._reading import LabeledUnits, value_layer_of
 from specprefill_integrations.scoring.readouts._linear import LinearReadout
+from specprefill_integrations.scoring.readouts._value_match import ValueMatch
 
 _STEPS = 200
 _LEARNING_RATE = 0.05
@@ -40,7 +38,7 @@ def fit(
     penalty: float | None = None,
     prior: LinearReadout | None = None,
 ) -> LinearReadout:
-    """Fit a readout's weights.
+    """Fit a readout's weights, and a match of values to the real cases if they suffice.
 
     Args:
         readout: The readout that the cases were read with.
@@ -49,7 +47,7 @@ def fit(
             lexical features have a small one of their own. None: 1, or 10 with a prior.
         prior: A fitted readout of the same draft: the penalty is on the difference from a multiple
             of its weights, which is free: beside other features they may count less. Heads and
-            passes that it does not have count as zero.
+            passes that it does not have count as zero. Its match stays if none can be fitted.
 
     Returns:
         The readout with weights.
@@ -66,7 +64,10 @@ def fit(
     heads = len(readout.own_weights)
     penalties = np.full(len(start), _LEXICAL_PENALTY)
     penalties[: 2 * heads] = penalty
-    return _with_weights(readout, _fitted_weights(cases, penalties, start))
+    found = _with_weights(readout, _fitted_weights(cases, penalties, start))
+    scores = [case.features @ found.weights for case in cases]
+    match = fit_match(cases, scores, value_layer_of(readout.heads))
+    return replace(found, match=match or _match_of(prior, readout))
 
 
 def aligned(prior: LinearReadout, readout: LinearReadout) -> LinearReadout:
@@ -77,7 +78,8 @@ def aligned(prior: LinearReadout, readout: LinearReadout) -> LinearReadout:
         readout: The other one; heads and passes that it alone has get zero.
     """
     found = _with_weights(readout, weights_of(prior, readout))
-    return replace(found, feedback_units=prior.feedback_units)
+    match = _match_of(prior, readout)
+    return replace(found, match=match, feedback_units=prior.feedback_units)
 
 
 def weights_of(prior: LinearReadout, readout: LinearReadout) -> NDArray[np.float64]:
@@ -99,6 +101,12 @@ def weights_of(prior: LinearReadout, readout: LinearReadout) -> NDArray[np.float
     return np.array([*ordered, *prior.weights[2 * len(prior.own_weights) :]])
 
 
+def _match_of(prior: LinearReadout | None, readout: LinearReadout) -> ValueMatch | None:
+    """Return the prior's match if the readout's cases have the values of its layer."""
+    match = None if prior is None else prior.match
+    return match if match is not None and match.layer == value_layer_of(readout.heads) else None
+
+
 def _with_weights(readout: LinearReadout, weights: NDArray[np.float64]) -> LinearReadout:
     """Set all weights. Shape: (features,)."""
     heads = len(readout.own_weights)
@@ -111,73 +119,12 @@ def _with_weights(readout: LinearReadout, weights: NDArray[np.float64]) -> Linea
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Labels:
-    """Labels of the units of all cases, counted from 0."""
-
-    units: Tensor
-    """Units of the pieces, piece after piece. Shape: (units of pieces,)."""
-
-    piece_of: Tensor
-    """The piece of each of them. Shape: (units of pieces,)."""
-
-    other_units: Tensor
-    """Units that belong to no piece of their case. Shape: (other units,)."""
-
-    case_of_other: Tensor
-    """The case of each of them. Shape: (other units,)."""
-
-    case_of: Tensor
-    """The case of each piece. Shape: (pieces,)."""
-
-    weights: Tensor
-    """Weight of each piece; their sum is 1. Shape: (pieces,)."""
-
-    cases: int
-    """Number of cases."""
-
-    @classmethod
-    def of(cls, cases: Sequence[LabeledUnits]) -> _Labels:
-        """Number the units and pieces of all cases."""
-        first_units = np.cumsum([0, *(len(case.tokens) for case in cases)])[:-1]
-        first_pieces = np.cumsum([0, *(len(case.pieces) for case in cases)])[:-1]
-        marked = [np.nonzero(case.pieces) for case in cases]
-        others = [np.nonzero(~case.pieces.any(axis=0))[0] for case in cases]
-        kinds = Counter(case.kind for case in cases)
-        weights = [1 / (len(kinds) * kinds[case.kind] * len(case.pieces)) for case in cases]
-        pieces = [len(case.pieces) for case in cases]
-        return cls(
-            units=_joined([units for _, units in marked], first_units),
-            piece_of=_joined([own for own, _ in marked], first_pieces),
-            other_units=_joined(others, first_units),
-            case_of_other=torch.from_numpy(
-                np.repeat(np.arange(len(cases)), list(map(len, others)))
-            ),
-            case_of=torch.from_numpy(np.repeat(np.arange(len(cases)), pieces)),
-            weights=torch.from_numpy(np.repeat(weights, pieces)).float(),
-            cases=len(cases),
-        )
-
-    def loss(self, scores: Tensor) -> Tensor:
-        """Compute the loss of scores. Shape: scores (units,), loss ()."""
-        own = _log_sum_exp(scores[self.units], self.piece_of, len(self.case_of))  # (pieces,)
-        others = _log_sum_exp(scores[self.other_units], self.case_of_other, self.cases)  # (cases,)
-        # log((own + others) / own) of the masses
-        return (self.weights * softplus(others[self.case_of] - own)).sum()
-
-
-def _joined(parts: Sequence[NDArray[np.int64]], firsts: NDArray[np.int64]) -> Tensor:
-    """Turn numbers within each case into numbers within all."""
-    shifted = [part + first for part, first in zip(parts, firsts, strict=True)]
-    return torch.from_numpy(np.concatenate(shifted))
-
-
 def _fitted_weights(
     cases: Sequence[LabeledUnits], penalties: NDArray[np.float64], prior: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Fit weights for the unscaled features. Shape: (features,)."""
     features = torch.from_numpy(np.concatenate([case.features for case in cases]))
-    labels = _Labels.of(cases)
+    loss_of = PieceLoss.of(cases)
     mean, scale = features.mean(dim=0), features.std(dim=0).clamp_min(1e-6)
     standard = (features - mean) / scale
     direction = torch.from_numpy(prior).float() * scale
@@ -189,18 +136,10 @@ def _fitted_weights(
     with torch.enable_grad():
         for _ in range(_STEPS):
             optimizer.zero_grad()
-            loss = labels.loss(standard @ (share * direction + change))
+            loss = loss_of(standard @ (share * direction + change))
             (loss + factors @ change.square()).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
     weights = (share * direction + change).detach()
     found: NDArray[np.float64] = (weights / scale).double().numpy()
     return found
-
-
-def _log_sum_exp(scores: Tensor, group_of: Tensor, groups: int) -> Tensor:
-    """Compute log(sum(exp)) of each group; of none, minus infinity. Shape: (groups,)."""
-    start = torch.full((groups,), -torch.inf)
-    highest = start.scatter_reduce(0, group_of, scores.detach(), "amax")
-    sums = torch.zeros(groups).index_add(0, group_of, (scores - highest[group_of]).exp())
-    return sums.log() + highest

@@ -5,22 +5,29 @@ The draft reads every case once; all heads that see the whole window are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from specprefill_integrations.calibration._labeled_cases import LabeledCase, Piece
 from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.pipeline import _steps as steps
 from specprefill_integrations.pipeline._step_values import Call, Split, Stages, StepError
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
-from specprefill_integrations.scoring._draft_layers import draft_layers
+from specprefill_integrations.scoring._draft_layers import all_attend, draft_layers
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._lexical import LexicalMatcher
-from specprefill_integrations.scoring.readouts import ReadingPass
-from specprefill_integrations.scoring.readouts._linear import LinearReadout, linear_features
+from specprefill_integrations.scoring.readouts import PromptLayout, ReadingPass, SpanReadings
+from specprefill_integrations.scoring.readouts._linear import (
+    LinearReadout,
+    LinearReduction,
+    linear_features,
+)
+from specprefill_integrations.scoring.readouts._value_match import ValueMatch, by_token
 from specprefill_integrations.types import Budget
 
 _FIRST_DEPTH = 0.2
@@ -28,6 +35,26 @@ _FEEDBACK_UNITS = 2
 
 # Units too large for a budget are cut, so they depend on it a little.
 _BUDGET = Budget(keep_fraction=0.2)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitValues:
+    """Means of a layer's values, in single precision."""
+
+    tokens: Tensor
+    """Over the tokens of each unit. Shape: (units, values)."""
+
+    question: Tensor
+    """Over the question's words, as they were read after each unit. Shape: (units, values)."""
+
+    def divided_by(self, scale: Tensor) -> UnitValues:
+        """Scale the values. Shape: (values,)."""
+        return UnitValues(self.tokens / scale, self.question / scale)
+
+    def matches(self, match: ValueMatch) -> NDArray[np.float64]:
+        """Compute the match of each unit. Shape: (units,)."""
+        found: NDArray[np.float64] = match.scores(self.tokens, self.question).double().numpy()
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +75,19 @@ class LabeledUnits:
 
     tokens: NDArray[np.int64]
     """Length of each unit in the draft's tokens. Shape: (units,)."""
+
+    values: UnitValues | None = None
+    """Values of the units, of `value_layer_of`; None of drafts with layers that do not attend."""
+
+    is_real: bool = False
+    """False for a case that was made up: such cases are easier, and no match is fitted to them."""
+
+    def scores(self, readout: LinearReadout) -> NDArray[np.float64]:
+        """Score the units with a fitted readout. Shape: (units,)."""
+        if readout.match is None or self.values is None:
+            return readout.score_units(self.features, self.matcher)
+        matches = self.values.matches(readout.match)
+        return readout.score_units(self.features, self.matcher, matches)
 
 
 def all_heads(
@@ -90,8 +130,16 @@ def all_heads(
     )
 
 
+def value_layer_of(heads: Sequence[tuple[int, int]]) -> int:
+    """Return the layer whose values are read with these heads: their last one."""
+    return heads[-1][0]
+
+
 def read_cases(
-    draft: DraftModel, readout: LinearReadout, cases: Iterable[LabeledCase]
+    draft: DraftModel,
+    readout: LinearReadout,
+    cases: Iterable[LabeledCase],
+    own_kinds: Collection[str] = (),
 ) -> Iterator[LabeledUnits]:
     """Read cases with a draft.
 
@@ -99,12 +147,15 @@ def read_cases(
         draft: The draft.
         readout: Heads and passes to read; its weights are ignored.
         cases: The cases.
+        own_kinds: Kinds of real cases.
 
     Yields:
         Features and labels of each case; nothing for a case too small to be cut, or with a piece
         of evidence that is in no unit.
     """
-    scorer = AttentionScorer(draft, readout)
+    columns = len(readout.own_weights)
+    has_values = all_attend(draft.config.get_text_config())
+    scorer = AttentionScorer(draft, _with_values(readout) if has_values else readout)
     # A question that needs every word has evidence, too.
     stages = ContextCompressor(scorer, leave_whole=None).stages
     for case in cases:
@@ -119,9 +170,11 @@ def read_cases(
         yield LabeledUnits(
             kind=case.kind,
             matcher=readings.matcher,
-            features=linear_features(readings).astype(np.float32),
+            features=linear_features(readings, columns).astype(np.float32),
             pieces=pieces[:, is_read],
             tokens=np.array(found.costs)[is_read],
+            values=_values(readings, columns) if has_values else None,
+            is_real=case.kind in own_kinds,
         )
 
 
@@ -139,6 +192,47 @@ def without_lookahead(
         readout, passes=passes, own_weights=zeros, around_weights=zeros, lookahead_tokens=0
     )
     return narrow, [replace(case, features=case.features[:, columns]) for case in cases]
+
+
+class _ReadoutWithValues(LinearReadout):
+    """Reads values as they are: columns of each token's, then of the question's."""
+
+    __slots__ = ()
+
+    def begin(self, layout: PromptLayout) -> LinearReduction:
+        """Start the reduction of a batch of prompts."""
+        return _ReductionWithValues(layout, self.heads, self.passes)
+
+
+class _ReductionWithValues(LinearReduction):
+    """See `_ReadoutWithValues`."""
+
+    def __init__(
+        self,
+        layout: PromptLayout,
+        heads: Sequence[tuple[int, int]],
+        passes: Sequence[ReadingPass],
+    ) -> None:
+        """Start empty."""
+        super().__init__(layout, heads, passes)
+        self.value_layer = value_layer_of(heads)
+
+    def add_values(self, values: Tensor) -> None:
+        """Keep the values of the context's tokens, and the mean of those of the words."""
+        tokens, question = self.layout.split(by_token(values))  # (batch, context or words, values)
+        self.further = [tokens, question.mean(dim=1, keepdim=True).expand_as(tokens)]
+
+
+def _with_values(readout: LinearReadout) -> LinearReadout:
+    """Return a readout that also reads values."""
+    own = {field.name: getattr(readout, field.name) for field in fields(readout)}
+    return _ReadoutWithValues(**own)
+
+
+def _values(readings: SpanReadings, columns: int) -> UnitValues:
+    """Return what `_ReadoutWithValues` has read behind the columns of attention."""
+    tokens, question = np.split(readings.own[:, columns:].astype(np.float32), 2, axis=1)
+    return UnitValues(torch.from_numpy(tokens), torch.from_numpy(question))
 
 
 def _split(case: LabeledCase, stages: Stages) -> Split:

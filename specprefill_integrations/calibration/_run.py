@@ -88,9 +88,6 @@ class Calibration:
     prior: ReadoutProfile | None = None
     """The profile from whose weights the fit starts."""
 
-    own_kinds: frozenset[str] = frozenset()
-    """Kinds of real cases, on which scores are calibrated; invented ones are easier."""
-
     @property
     def kinds(self) -> dict[str, int]:
         """Number of cases of each kind."""
@@ -111,7 +108,7 @@ class Calibration:
         if prior is None:
             return {}
         before = aligned(prior, self.readout)
-        scores = [before.score_units(case.features, case.matcher) for case in self.units]
+        scores = [case.scores(before) for case in self.units]
         return _recall(self.units, scores)
 
     @cached_property
@@ -178,7 +175,7 @@ class Calibration:
     @property
     def _real(self) -> tuple[list[LabeledUnits], list[Scores]]:
         """The real cases and their scores; nothing if they are too few to calibrate on."""
-        chosen = [index for index, case in enumerate(self.units) if case.kind in self.own_kinds]
+        chosen = [index for index, case in enumerate(self.units) if case.is_real]
         if len(chosen) < _LEAST_REAL:
             return [], []
         return [self.units[index] for index in chosen], [self.scores[index] for index in chosen]
@@ -206,7 +203,8 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
         lookahead: Also read generated tokens; they are dropped again if recall gains little.
         prior: A profile of this draft, from whose weights the fit starts and to which it stays
             close. Without effect if its readout is not a `LinearReadout`.
-        own_kinds: Kinds of real cases, on which scores are calibrated.
+        own_kinds: Kinds of real cases, on which scores are calibrated and to which a match is
+            fitted.
         track: Progress bar.
 
     Raises:
@@ -219,7 +217,8 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
         window_tokens=window_tokens,
     )
     with progress_line(f"Reading {len(cases):,} cases"):
-        units = list(read_cases(draft, readout, track(cases, description="reading")))
+        tracked = track(cases, description="reading")
+        units = list(read_cases(draft, readout, tracked, own_kinds))
     before = _linear_readout(prior)
     scores, validation = held_out_scores(readout, units, before)
     if lookahead:
@@ -235,7 +234,6 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
         scores=scores,
         validation=validation,
         prior=prior,
-        own_kinds=frozenset(own_kinds),
     )
 
 

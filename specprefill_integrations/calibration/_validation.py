@@ -140,7 +140,7 @@ def _scores_of_groups(
         others = [case for case, own in zip(cases, groups, strict=True) if own != group]
         fitted = fit(readout, others, prior=prior)
         for i in np.nonzero(groups == group)[0].tolist():
-            scores[i] = fitted.score_units(cases[i].features, cases[i].matcher)
+            scores[i] = cases[i].scores(fitted)
     return scores
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         Readout,
         Reduction,
         SpanReadings,
+        ValueMatch,
+        ValueReduction,
     )
 
 _HOMES = {
@@ -54,6 +56,8 @@ _HOMES = {
     "ScoringEngine": "_engine",
     "SpanReadings": "readouts",
     "SpanScorer": "_span_scorer",
+    "ValueMatch": "readouts",
+    "ValueReduction": "readouts",
     "WordScorer": "_word_scorer",
     "shared_engine": "_engine",
 }
@@ -79,6 +83,8 @@ __all__ = [
     "ScoringEngine",
     "SpanReadings",
     "SpanScorer",
+    "ValueMatch",
+    "ValueReduction",
     "WordScorer",
     "shared_engine",
 ]

@@ -50,6 +50,14 @@ class PromptBatch:
         """Tokens read so far, padding included."""
         return self.mask.shape[1]
 
+    def values(self, layer: int) -> Tensor:
+        """Return the values of all tokens read so far, of a layer that keeps them.
+
+        Shape: (batch, key_value_heads, length, dim).
+        """
+        found: Tensor = self.cache.layers[layer].values
+        return found
+
     def branch(self) -> PromptBatch:
         """Copy the cache, so that the next pass leaves the original unchanged.
 

@@ -29,6 +29,7 @@ from specprefill_integrations.scoring.readouts import (
     ReadingPass,
     Readout,
     Reduction,
+    ValueReduction,
 )
 
 
@@ -67,6 +68,16 @@ class _Group:
             own = own[:, :, : -self.padding, : -self.padding]
             own = own[:, :, -self.question_rows :]  # (group, heads, question_rows, keys)
         self.reduction.add(source, layer, own)
+
+    def take_values(self, batch: PromptBatch) -> None:
+        """Hand on the values that this group needs, if it needs any.
+
+        Args:
+            batch: Contexts and questions.
+        """
+        found = self.reduction
+        if isinstance(found, ValueReduction) and found.value_layer is not None:
+            found.add_values(batch.values(found.value_layer)[self.rows])
 
 
 class PromptReader:
@@ -205,6 +216,8 @@ class PromptReader:
         """Read the questions' rows, then those of the tokens generated after them."""
         ids = inputs.question_ids  # (batch, question)
         batch, output = self._pass(batch.branch(), ids, "question", groups)
+        for group in groups:
+            group.take_values(batch)
         finished = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)  # (batch,)
         _end_step(groups, finished)
         for _ in range(self._readout.lookahead_tokens):

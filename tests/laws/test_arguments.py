@@ -104,6 +104,7 @@ class AskLater:
 
 
 NO_COUNTER: list[Any] = ["gpt2", 7, lambda first, second: 1, lambda: 1, ask_later, AskLater()]
+NO_MATRIX: list[Any] = ["text", 7, None, [[0.5]], *map(np.array, ([0.5], [[0.5, math.nan]]))]
 NO_TEXT: list[Any] = [7, b"text", ["text"], HumanMessage("text")]
 NO_NUMBER: list[Any] = ["500", True, None, [1], math.nan]
 NO_COUNT: list[Any] = [*NO_NUMBER, 1.5, -1]
@@ -310,6 +311,10 @@ OF_ONE: dict[str, Sequence[Any]] = {
     "EvaluationCase.metric": [7, ["f1"]],
     "LabeledCase.kind": NO_TEXT,
     "LangChainTarget.model": [*NOTHING, None],
+    "LinearReadout.match": ["match", 7, [[0.5]]],
+    "ValueMatch.layer": [*NO_COUNT, -1],
+    "ValueMatch.token_weights": NO_MATRIX,
+    "ValueMatch.question_weights": NO_MATRIX,
     "LinearReadout.window_tokens": [*NO_COUNT, 0],
     "LlamaIndexTarget.model": [*NOTHING, None],
     "measure_faults.scorer": ["readout", 7, KeywordScorer],
@@ -427,6 +432,9 @@ VALID: dict[str, Any] = {
     "LabeledCase.evidence": LABELED.evidence,
     "LabeledCase.kind": "facts",
     "ScoreCalibration.cases": 9,
+    "ValueMatch.layer": 0,
+    "ValueMatch.token_weights": np.eye(2),
+    "ValueMatch.question_weights": np.eye(2),
     "EncoderSpanScorer.draft": EncoderModel.from_source("owner/name", device="cpu"),
     "from_pair.model": tiny_encoder("bert"),
     "from_pair.tokenizer": tiny_pair_tokenizer("bert"),

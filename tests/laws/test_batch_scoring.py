@@ -9,6 +9,7 @@ turned, in single precision.)
 from __future__ import annotations
 
 from concurrent.futures import CancelledError
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from specprefill_integrations.scoring.readouts._calibrated_difference import (
 from specprefill_integrations.scoring.readouts._linear import LinearReadout
 from specprefill_integrations.scoring.readouts._published import PublishedReadout
 from specprefill_integrations.splitting._prose import ProseSplitter
-from tests.tiny_models import CONFIGS, tiny_model, tiny_tokenizer
+from tests.tiny_models import CONFIGS, random_match, tiny_model, tiny_tokenizer
 
 pytestmark = pytest.mark.usefixtures("no_advice_of_transformers")
 
@@ -69,6 +70,8 @@ def scorer(architecture, readout, dtype, batch_tokens=10_000):
     )
     model = tiny_model(architecture, dtype=dtype, **changes)
     draft = DraftModel.from_pair(model, tiny_tokenizer())
+    if readout is LINEAR:
+        readout = replace(LINEAR, match=random_match(architecture, 2))
     plan = ReadingPlan(window_tokens=90, batch_tokens=batch_tokens, cache_bytes=0)
     return AttentionScorer(draft, readout, plan)
 

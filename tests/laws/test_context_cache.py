@@ -43,7 +43,14 @@ from tests.laws.test_batch_scoring import (
     SLIDING_WINDOW,
     noise,
 )
-from tests.tiny_models import CONFIGS, SMALL, save_tiny_draft, tiny_model, tiny_tokenizer
+from tests.tiny_models import (
+    CONFIGS,
+    SMALL,
+    random_match,
+    save_tiny_draft,
+    tiny_model,
+    tiny_tokenizer,
+)
 
 pytestmark = pytest.mark.usefixtures("no_advice_of_transformers")
 
@@ -64,6 +71,8 @@ def scorer(architecture="llama", readout=LINEAR, dtype=torch.float64, **plan):
     changes = (
         {"sliding_window": SLIDING_WINDOW} if "sliding_window" in CONFIGS[architecture][1] else {}
     )
+    if readout is LINEAR:
+        readout = replace(LINEAR, match=random_match(architecture, 2))
     return scorer_of(tiny_model(architecture, dtype=dtype, **changes), readout, **plan)
 
 

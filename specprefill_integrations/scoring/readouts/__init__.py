@@ -18,8 +18,10 @@ from specprefill_integrations.scoring.readouts._readout import (
     Readout,
     Reduction,
     SpanReadings,
+    ValueReduction,
     heads_by_layer,
 )
+from specprefill_integrations.scoring.readouts._value_match import ValueMatch
 
 __all__ = [
     "CalibratedDifferenceReadout",
@@ -31,5 +33,7 @@ __all__ = [
     "Readout",
     "Reduction",
     "SpanReadings",
+    "ValueMatch",
+    "ValueReduction",
     "heads_by_layer",
 ]

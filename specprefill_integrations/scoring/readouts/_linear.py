@@ -1,4 +1,4 @@
-"""A weighted sum of the logarithms of single heads' attention, with fitted weights.
+"""A weighted sum of the logarithms of single heads' attention, with fitted weights, and a match.
 
 Which heads find what a question needs differs between models, and most heads find nothing: so the
 weights belong to the profile of one draft. Based on Sentinel (arXiv:2505.23277), which fits a
@@ -27,6 +27,7 @@ from specprefill_integrations.scoring.readouts._readout import (
     SpanReadings,
     heads_by_layer,
 )
+from specprefill_integrations.scoring.readouts._value_match import ValueMatch, by_token
 
 LOG_FLOOR = 1e-3
 """Added to attention before the logarithm; uniform attention is 1."""
@@ -39,6 +40,8 @@ _BLOCK_UNITS = 256
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearReadout:
     """A weighted sum over passes and heads, of a span's own attention and its neighborhood's.
+
+    Matches of words and, if one is fitted, the match of values are added.
 
     A head's attention to a token is the mean over the rows of a pass (the question's own words, or
     all generated tokens) times the number of text tokens in the window: uniform attention is 1
@@ -62,6 +65,9 @@ class LinearReadout:
     """Weights of the matches with the question's words, in the order of `LEXICAL_FEATURES`; 0 for
     those that are missing at the end."""
 
+    match: ValueMatch | None = None
+    """A match of values, whose mean over a span's tokens is added; None: there is none."""
+
     feedback_units: NonNegativeInt = 0
     """Number of best units whose words are added to the question's for a second look, see
     `with_second_look`. 0: a single look, without links."""
@@ -79,7 +85,8 @@ class LinearReadout:
         """Check heads and weights.
 
         Raises:
-            ValueError: Heads are not ascending, or weights do not match heads, passes and features.
+            ValueError: Heads are not ascending, or weights do not match heads, passes and features;
+                or `match` is of a layer without heads.
         """
         if list(self.heads) != sorted(set(self.heads)):
             msg = "heads must be in ascending order, without duplicates"
@@ -91,10 +98,16 @@ class LinearReadout:
         if len(self.lexical_weights) > len(LEXICAL_FEATURES):
             msg = f"lexical_weights must be at most {len(LEXICAL_FEATURES)}, one for each feature"
             raise ValueError(msg)
+        if self.match is not None and self.match.layer not in {layer for layer, _ in self.heads}:
+            msg = "match must be of a layer of which heads are read"
+            raise ValueError(msg)
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """All weights, in the order of `linear_features`. Shape: (features,)."""
+        """All weights but those of `match`, in the order of `linear_features`.
+
+        Shape: (features,).
+        """
         missing = len(LEXICAL_FEATURES) - len(self.lexical_weights)
         lexical = np.pad(self.lexical_weights, (0, missing))
         return np.array([*self.own_weights, *self.around_weights, *lexical])
@@ -121,30 +134,42 @@ class LinearReadout:
 
     def begin(self, layout: PromptLayout) -> LinearReduction:
         """Start the reduction of a batch of prompts."""
-        return LinearReduction(layout, self.heads, self.passes)
+        return LinearReduction(layout, self.heads, self.passes, self.match)
 
     def score(self, readings: SpanReadings) -> NDArray[np.float64]:
         """Compute the weighted sum, and take the second look. See `Readout.score`."""
         lexical = readings.matcher.features()  # (units, LEXICAL_FEATURES)
+        columns = slice(len(self.own_weights))
+        own, around = readings.own[:, columns], readings.around[:, columns]
         parts = [
-            _features(readings.own[block], readings.around[block], lexical[block]) @ self.weights
+            _features(own[block], around[block], lexical[block]) @ self.weights
             for first in range(0, len(lexical), _BLOCK_UNITS)
             for block in [slice(first, first + _BLOCK_UNITS)]
         ]
-        return self._look_again(np.concatenate([[], *parts]), lexical, readings.matcher)
+        first = np.concatenate([[], *parts])
+        if self.match is not None:
+            first += readings.own[:, columns.stop]
+        return self._look_again(first, lexical, readings.matcher)
 
-    def score_units(self, features: NDArray[Any], matcher: LexicalMatcher) -> NDArray[np.float64]:
+    def score_units(
+        self,
+        features: NDArray[Any],
+        matcher: LexicalMatcher,
+        matches: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
         """Score units by their features, and take the second look.
 
         Args:
             features: See `linear_features`. Shape: (units, features).
             matcher: The units' words.
+            matches: Means of `match` over the units' tokens, if there is a match. Shape: (units,).
 
         Returns:
             Shape: (units,).
         """
         lexical = features[:, -len(LEXICAL_FEATURES) :]  # (units, LEXICAL_FEATURES)
-        return self._look_again(features @ self.weights, lexical, matcher)
+        first = features @ self.weights
+        return self._look_again(first if matches is None else first + matches, lexical, matcher)
 
     def _look_again(
         self, first: NDArray[np.float64], lexical: NDArray[Any], matcher: LexicalMatcher
@@ -154,14 +179,19 @@ class LinearReadout:
         return with_second_look(first, lexical, weights, matcher, self.feedback_units)
 
 
-def linear_features(readings: SpanReadings) -> NDArray[np.float64]:
+def linear_features(readings: SpanReadings, columns: int) -> NDArray[np.float64]:
     """Compute the features of the linear model.
+
+    Args:
+        readings: The readings.
+        columns: passes * heads, the columns of attention, which come first.
 
     Returns:
         Logarithms of a span's own attention and its neighborhood's, and the matches with the
         question's words. Shape: (spans, 2 * passes * heads + `LEXICAL_FEATURES`).
     """
-    return _features(readings.own, readings.around, readings.matcher.features())
+    own, around = readings.own[:, :columns], readings.around[:, :columns]
+    return _features(own, around, readings.matcher.features())
 
 
 def _features(
@@ -172,17 +202,24 @@ def _features(
 
 
 class LinearReduction:
-    """One mean row per pass and head."""
+    """One mean row per pass and head, then the match of values."""
 
     def __init__(
         self,
         layout: PromptLayout,
         heads: Sequence[tuple[int, int]],
         passes: Sequence[ReadingPass],
+        match: ValueMatch | None = None,
     ) -> None:
         """Start empty."""
-        self._layout = layout
+        self.layout = layout
+        """The batch's layout."""
+        self.further: list[Tensor] = []
+        """Columns behind those of attention. Shape of each: (batch, context, columns)."""
+        self.value_layer = match.layer if match else None
+        """The layer of the match."""
         self._passes = passes
+        self._match = match
         self._heads = heads_by_layer(heads, layout)
         self._rows: dict[tuple[ReadingPass, int], Tensor] = {}  # (batch, heads, context)
         # Of the generated token being read, by layer: (batch, heads, context).
@@ -193,14 +230,21 @@ class LinearReduction:
         """Take the mean row of the selected heads. See `Reduction.add`."""
         if source not in self._passes:
             return
-        context = weights[..., : self._layout.context_tokens]  # (batch, all heads, rows, context)
+        context = weights[..., : self.layout.context_tokens]  # (batch, all heads, rows, context)
         chosen = context.index_select(1, self._heads[layer])  # (batch, heads, rows, context)
         if source == "lookahead":
             self._step[layer] = chosen[:, :, 0]  # (batch, heads, context)
             return
-        layout = self._layout
+        layout = self.layout
         words = layout.question_words if source == "question" else layout.null_words
         self._rows[source, layer] = chosen[:, :, words].mean(dim=2)  # (batch, heads, context)
+
+    def add_values(self, values: Tensor) -> None:
+        """Match the context's tokens with the question's words. See `ValueReduction.add_values`."""
+        assert self._match is not None, "values are read for the match"
+        tokens, question = self.layout.split(by_token(values))
+        matches = self._match.scores(tokens, question.mean(dim=1, keepdim=True))
+        self.further = [matches[:, :, None]]
 
     def end_step(self, finished: Tensor) -> None:
         """Add a generated token's row for prompts that had not ended. See `Reduction.end_step`."""
@@ -214,8 +258,11 @@ class LinearReduction:
         self._step = {}
 
     def features(self) -> Tensor:
-        """Return each pass's and head's attention, uniform being 1. See `Reduction.features`."""
-        text_tokens = self._layout.is_text.sum(dim=-1)[:, None, None]  # (batch, 1, 1)
+        """Return attention by pass and head, uniform being 1, then the match if there is one.
+
+        See `Reduction.features`.
+        """
+        text_tokens = self.layout.is_text.sum(dim=-1)[:, None, None]  # (batch, 1, 1)
         passes = []
         for source in self._passes:
             rows = torch.cat([self._rows[source, layer] for layer in self._heads], dim=1)
@@ -224,4 +271,5 @@ class LinearReduction:
                 assert self._steps is not None, "generated rows are counted"
                 attention = attention / self._steps
             passes.append(attention)
-        return torch.cat(passes, dim=-1)  # (batch, context, passes * heads)
+        # (batch, context, passes * heads), and one more column with a match
+        return torch.cat([*passes, *self.further], dim=-1)

@@ -56,6 +56,15 @@ class PromptLayout:
     """True for keys before the question that are tokens of the texts, neither padding nor tokens
     before or between texts. Shape: (batch, context_tokens)."""
 
+    def split(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what belongs to the context, and to the question's own words.
+
+        Args:
+            values: Numbers of each token of context and question. Shape: (batch, tokens, numbers).
+        """
+        start, words = self.context_tokens, self.question_words
+        return values[:, :start], values[:, start + words.start : start + words.stop]
+
 
 def heads_by_layer(heads: Sequence[tuple[int, int]], layout: PromptLayout) -> Mapping[int, Tensor]:
     """Return the indices of the heads to read, by layer in the order of the heads.
@@ -117,6 +126,21 @@ class Reduction(Protocol):
 
     def features(self) -> Tensor:
         """Return the features of the context's tokens. Shape: (batch, context_tokens, features)."""
+
+
+@runtime_checkable
+class ValueReduction(Reduction, Protocol):
+    """A reduction that is also given the values of one layer."""
+
+    value_layer: int | None
+    """The layer, one of those that are read; None for no values."""
+
+    def add_values(self, values: Tensor) -> None:
+        """Add the values, once the question was read.
+
+        Args:
+            values: Of context and question. Shape: (batch, key_value_heads, tokens, dim).
+        """
 
 
 @runtime_checkable

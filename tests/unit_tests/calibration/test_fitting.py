@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from specprefill_integrations.calibration._fitting import fit, weights_of
-from specprefill_integrations.calibration._reading import LabeledUnits
+from specprefill_integrations.calibration._fitting import aligned, fit, weights_of
+from specprefill_integrations.calibration._reading import LabeledUnits, UnitValues
 from specprefill_integrations.calibration._validation import (
     cross_validated_scores,
     evidence_recall,
@@ -19,6 +20,7 @@ from specprefill_integrations.calibration._validation import (
 from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES, LexicalMatcher
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring.readouts._linear import LinearReadout
+from specprefill_integrations.scoring.readouts._value_match import ValueMatch
 
 NO_TEXTS = LexicalMatcher(request=ScoreRequest(None, [], []), own=[], around=[])
 
@@ -156,6 +158,65 @@ def test_the_feature_that_tells_gets_the_weight(telling):
 
 def test_the_same_cases_give_the_same_weights():
     assert fit(READOUT, made_up(20)) == fit(READOUT, made_up(20))
+
+
+def with_values(case, seed, form, *, is_real=True):
+    """Values of which only a bilinear form of theirs tells the evidence."""
+    rng = np.random.default_rng(seed)
+    units, values = len(case.tokens), len(form)
+    question = rng.normal(size=values)
+    tokens = rng.normal(size=(units, values))
+    tokens[case.pieces.any(axis=0)] += 3 * form @ question / np.linalg.norm(form @ question)
+    found = UnitValues(
+        torch.from_numpy(tokens).float(), torch.from_numpy(np.tile(question, (units, 1))).float()
+    )
+    return replace(case, values=found, is_real=is_real)
+
+
+FORM = np.random.default_rng(5).normal(size=(4, 4))
+
+
+def matching(count, **changes):
+    """Cases that features do not tell."""
+    plain = made_up(count, telling=0)
+    blind = [replace(case, features=np.zeros_like(case.features)) for case in plain]
+    return [with_values(case, seed, FORM, **changes) for seed, case in enumerate(blind)]
+
+
+def recall_of(readout, cases):
+    [found] = evidence_recall(cases, [case.scores(readout) for case in cases], 0.2).values()
+    return found
+
+
+def test_a_match_is_found_where_nothing_else_tells():
+    cases = matching(400)
+    fitted = fit(READOUT, cases[:300])
+    assert fitted.match.layer == READOUT.heads[-1][0]
+    assert recall_of(fitted, cases[300:]) > 0.6
+    assert recall_of(replace(fitted, match=None), cases[300:]) < 0.3
+    assert fit(READOUT, cases[:300]) == fitted
+
+
+def test_weights_of_a_match_do_not_depend_on_the_unit_of_values():
+    """A dimension of the values counts by what it tells, not by how large its numbers are."""
+    cases = matching(120)
+    scale = torch.tensor([1.0, 10.0, 0.1, 3.0])
+    large = [replace(case, values=case.values.divided_by(scale)) for case in cases]
+    before, after = fit(READOUT, cases), fit(READOUT, large)
+    for one, other in zip(cases, large, strict=True):
+        assert other.scores(after) == pytest.approx(one.scores(before), rel=1e-2, abs=1e-2)
+
+
+def test_a_match_needs_many_real_cases():
+    """Else that of the prior stays, if its values were read."""
+    few, invented = matching(99), matching(120, is_real=False)
+    assert fit(READOUT, [*few, *invented]).match is None
+    assert fit(READOUT, matching(100)).match is not None
+    own = ValueMatch(layer=1, token_weights=np.eye(4), question_weights=np.eye(4))
+    assert fit(READOUT, few, prior=replace(READOUT, match=own)).match == own
+    assert aligned(replace(READOUT, match=own), READOUT).match == own
+    other = replace(own, layer=0)
+    assert fit(READOUT, few, prior=replace(READOUT, match=other)).match is None
 
 
 def told_wrong(case):

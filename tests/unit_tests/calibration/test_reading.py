@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from specprefill_integrations.calibration._reading import all_heads, read_cases,
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.types import Span
-from tests.tiny_models import tiny_model, tiny_tokenizer
+from tests.tiny_models import random_match, tiny_model, tiny_tokenizer
 
 PROSE = "The cat sat on the mat. The dog ran away from it all."
 CASE = LabeledCase(
@@ -138,9 +139,14 @@ def test_reading_agrees_with_scoring(architecture):
     fitted = fit(readout, [units])
     request = units.matcher.request
     scores = AttentionScorer(draft, fitted).score_spans(CASE.query, CASE.texts, request.spans)
-    expected = pytest.approx(fitted.score_units(units.features, units.matcher), rel=1e-4, abs=1e-5)
+    expected = pytest.approx(units.scores(fitted), rel=1e-4, abs=1e-5)
     assert np.concatenate(scores) == expected
     assert int(np.argmax(np.concatenate(scores))) == 1  # what it was fitted to
+
+    matching = replace(fitted, match=random_match(architecture, fitted.heads[-1][0]))
+    scores = AttentionScorer(draft, matching).score_spans(CASE.query, CASE.texts, request.spans)
+    assert np.concatenate(scores) == pytest.approx(units.scores(matching), rel=1e-3, abs=1e-4)
+    assert not np.allclose(units.scores(matching), units.scores(fitted), rtol=0.01)
 
 
 def test_without_lookahead_is_as_if_none_had_been_read(draft):

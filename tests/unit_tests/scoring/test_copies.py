@@ -20,7 +20,7 @@ from specprefill_integrations.scoring import (
 )
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.testing import KeywordScorer
-from tests.tiny_models import save_tiny_draft, tiny_model, tiny_tokenizer
+from tests.tiny_models import random_match, save_tiny_draft, tiny_model, tiny_tokenizer
 
 TEXT = "The cat sat on the mat. The dog ran away from the house. It was late."
 QUESTION = "Where is the cat?"
@@ -29,6 +29,7 @@ READOUT = LinearReadout(
     passes=("question", "null_question"),
     own_weights=(0.5, -0.25, 1.0, -1.0),
     around_weights=(0.1, 0.2, 0.3, 0.2),
+    match=random_match("llama", 1),
 )
 COPIES = {
     "copy": copy.copy,

@@ -26,7 +26,13 @@ from specprefill_integrations.scoring.readouts._calibrated_difference import (
 from specprefill_integrations.scoring.readouts._linear import LOG_FLOOR, LinearReadout
 from specprefill_integrations.splitting._prose import ProseSplitter
 from specprefill_integrations.types import Span
-from tests.tiny_models import CONFIGS, save_tiny_draft, tiny_model, tiny_tokenizer
+from tests.tiny_models import (
+    CONFIGS,
+    random_match,
+    save_tiny_draft,
+    tiny_model,
+    tiny_tokenizer,
+)
 
 CONTEXTS = ([7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23, 24])
 QUESTION = QuestionTokens([90, 91, 92, 93], slice(1, 3))
@@ -75,13 +81,32 @@ def slow_features(model, context, is_text, lookahead):
     return [[column[j] * text_tokens for column in columns] for j in range(len(context))]
 
 
+def slow_matches(model, context, match):
+    """The match by values of the whole prompt, read at once; the question's words are 1 and 2."""
+    values = []
+    layer = model.base_model.layers[match.layer].self_attn
+    hook = layer.v_proj.register_forward_hook(lambda _module, _args, out: values.append(out[0]))
+    with torch.no_grad():
+        model(input_ids=torch.tensor([[*context, *QUESTION.ids]]))
+    hook.remove()
+    [found] = values
+    asked = (found[len(context) + 1] + found[len(context) + 2]) / 2
+    direction = asked @ torch.from_numpy(match.question_weights).double()
+    direction /= direction.norm()
+    return [
+        float(found[j] @ torch.from_numpy(match.token_weights).double() @ direction)
+        for j in range(len(context))
+    ]
+
+
 def every_token(context):
     """Each token of a context as a range of its own."""
     return np.stack([np.arange(len(context)), np.arange(len(context)) + 1], axis=1)
 
 
 @pytest.mark.parametrize("lookahead", [0, 2])
-def test_features_equal_the_slow_reference_in_a_padded_batch(lookahead):
+@pytest.mark.parametrize("match", [None, random_match("llama", 2)], ids=["", "match"])
+def test_features_equal_the_slow_reference_in_a_padded_batch(lookahead, match):
     model = tiny_model("llama", dtype=torch.float64)
     model.generation_config.eos_token_id = None
     model.config.eos_token_id = None
@@ -92,10 +117,14 @@ def test_features_equal_the_slow_reference_in_a_padded_batch(lookahead):
         Prompt(context, real, QUESTION, 100, every_token(context))
         for context, real in zip(CONTEXTS, is_text, strict=True)
     ]
-    found = PromptReader(draft, readout(passes, lookahead)).read(prompts, NULL).wait()
+    found = PromptReader(draft, replace(readout(passes, lookahead), match=match))
+    found = found.read(prompts, NULL).wait()
     eager = tiny_model("llama", attention="eager", dtype=torch.float64)
     for row, context, real in zip(found, CONTEXTS, is_text, strict=True):
         expected = slow_features(eager, context, real, lookahead)
+        if match:
+            matches = slow_matches(eager, context, match)
+            expected = [[*own, one] for own, one in zip(expected, matches, strict=True)]
         assert row.tolist() == [pytest.approx(values, rel=1e-5) for values in expected]
 
 
@@ -138,6 +167,13 @@ def test_the_score_is_the_weighted_sum():
         expected -= weight / 2 * math.log(around[0, i] + LOG_FLOOR)
     readings = SpanReadings(own=own, around=around, matcher=matcher)
     assert readout().score(readings).tolist() == pytest.approx([expected])
+    matching = replace(readout(), match=random_match("llama", 2))
+    wider = SpanReadings(  # the neighborhood's match counts for nothing
+        own=np.append(own, [[1.5]], axis=1),
+        around=np.append(around, [[7]], axis=1),
+        matcher=matcher,
+    )
+    assert matching.score(wider).tolist() == pytest.approx([expected + 1.5])
 
 
 HARBOR = "Silver Harbor was made by Ida Brand.\nThe harbor is silver at night.\n"
@@ -234,6 +270,11 @@ def test_even_attention_is_one_whatever_the_length():
 def test_weights_that_fit_no_heads_are_refused(wrong):
     with pytest.raises(ValueError, match=r"heads|weights"):
         LinearReadout(passes=("question", "null_question"), **wrong)
+
+
+def test_a_match_of_a_layer_that_is_not_read_is_refused():
+    with pytest.raises(ValueError, match="of which heads are read"):
+        replace(readout(), match=random_match("llama", 1))
 
 
 def test_named_heads_alone_make_the_difference():

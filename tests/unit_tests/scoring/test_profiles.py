@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
@@ -24,7 +25,11 @@ from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._draft_names import is_same_draft, short_name
 from specprefill_integrations.scoring._profile_search import _SHIPPED, find_profile, fitted_folder
 from specprefill_integrations.scoring._profiles import PROFILE_FILE, ReadoutProfile, shape_of
-from specprefill_integrations.scoring.readouts import CalibratedDifferenceReadout, LinearReadout
+from specprefill_integrations.scoring.readouts import (
+    CalibratedDifferenceReadout,
+    LinearReadout,
+    ValueMatch,
+)
 from specprefill_integrations.splitting._prose import ProseSplitter
 from tests.tiny_models import save_tiny_draft
 
@@ -35,6 +40,13 @@ READOUT = LinearReadout(
     around_weights=(0.5, -0.25, 0.0, 0.75),
     lexical_weights=(0.5, 0.25),
 )
+# Numbers that half precision holds.
+MATCH = ValueMatch(
+    layer=2,
+    token_weights=np.array([[0.5, -3.25], [2.0, 0.0]]),
+    question_weights=np.array([[1.5, 4], [-0.125, 7]]),
+)
+MATCHING = replace(READOUT, match=MATCH)
 TEXT = "The cat sat on the mat. A dog barked at the moon. Nothing else happened that night."
 
 
@@ -250,7 +262,7 @@ class TestFiles:
     def test_a_profile_comes_back_as_it_was_written(
         self, draft: DraftModel, tmp_path: Path
     ) -> None:
-        written = profile_of(draft, note="by hand", names=("a", "b/c"))
+        written = profile_of(draft, note="by hand", names=("a", "b/c"), readout=MATCHING)
         for place in (tmp_path / "deep" / "tiny.json", tmp_path / "folder", tmp_path / "v1.5"):
             written.save(place)
             assert ReadoutProfile.load(place) == written
