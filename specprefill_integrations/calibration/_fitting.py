@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from specprefill_integrations.calibration._match_fitting import fit_match
 from specprefill_integrations.calibration._piece_loss import PieceLoss
-from specprefill_integrations.calibration._reading import LabeledUnits, value_layer_of
+from specprefill_integrations.calibration._reading import LabeledUnits
 from specprefill_integrations.scoring.readouts._linear import LinearReadout
 from specprefill_integrations.scoring.readouts._value_match import ValueMatch
 
@@ -37,8 +37,9 @@ def fit(
     *,
     penalty: float | None = None,
     prior: LinearReadout | None = None,
+    with_match: bool = False,
 ) -> LinearReadout:
-    """Fit a readout's weights, and a match of values to the real cases if they suffice.
+    """Fit a readout's weights.
 
     Args:
         readout: The readout that the cases were read with.
@@ -47,7 +48,8 @@ def fit(
             lexical features have a small one of their own. None: 1, or 10 with a prior.
         prior: A fitted readout of the same draft: the penalty is on the difference from a multiple
             of its weights, which is free: beside other features they may count less. Heads and
-            passes that it does not have count as zero. Its match stays if none can be fitted.
+            passes that it does not have count as zero. Its match stays as it is.
+        with_match: True to fit a match of values to the real cases, if the prior has none.
 
     Returns:
         The readout with weights.
@@ -65,9 +67,10 @@ def fit(
     penalties = np.full(len(start), _LEXICAL_PENALTY)
     penalties[: 2 * heads] = penalty
     found = _with_weights(readout, _fitted_weights(cases, penalties, start))
-    scores = [case.features @ found.weights for case in cases]
-    match = fit_match(cases, scores, value_layer_of(readout.heads))
-    return replace(found, match=match or _match_of(prior, readout))
+    match = _match_of(prior, readout)
+    if match is None and with_match:
+        match = fit_match(cases, found)
+    return replace(found, match=match)
 
 
 def aligned(prior: LinearReadout, readout: LinearReadout) -> LinearReadout:
@@ -102,9 +105,10 @@ def weights_of(prior: LinearReadout, readout: LinearReadout) -> NDArray[np.float
 
 
 def _match_of(prior: LinearReadout | None, readout: LinearReadout) -> ValueMatch | None:
-    """Return the prior's match if the readout's cases have the values of its layer."""
+    """Return the prior's match if the readout reads its layer."""
     match = None if prior is None else prior.match
-    return match if match is not None and match.layer == value_layer_of(readout.heads) else None
+    layers = {layer for layer, _ in readout.heads}
+    return match if match is not None and match.layer in layers else None
 
 
 def _with_weights(readout: LinearReadout, weights: NDArray[np.float64]) -> LinearReadout:

@@ -1,8 +1,8 @@
 """Fitting of a match of values, beside scores that are fitted already.
 
-The loss is that of `fit`. So many weights fit a few hundred cases by heart: a part of the values,
-drawn anew for each case, is left out at each step, there are few passes over the cases, and of
-what is found only a share counts (docs/how-it-works.md).
+The loss is `PieceLoss`. So many weights can learn a few hundred cases by heart. Against that, some
+values are dropped, others for each case and step; there are few passes over the cases; and of what
+is found only a share counts (docs/how-it-works.md).
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from specprefill_integrations.calibration._piece_loss import PieceLoss
 from specprefill_integrations.calibration._reading import LabeledUnits, UnitValues
+from specprefill_integrations.scoring.readouts._linear import LinearReadout
 from specprefill_integrations.scoring.readouts._value_match import ValueMatch, matches
 
 _RANK = 64
@@ -25,14 +24,14 @@ _BATCH_CASES = 8
 _LEARNING_RATE = 3e-3
 _FACTOR_RATE = 7.5e-3
 _WEIGHT_DECAY = 0.01
-_LEFT_OUT = 0.2
-_FIRST_SHARE = 0.8
+_DROPOUT = 0.2
+_FIRST_FACTOR = 0.1
 
 # Of the match that fits best to the cases. All of it costs kinds that it has not seen more than it
 # gives those that it has.
 _SHARE = 0.6
 
-# With half as many of known kinds the gain is small.
+# Fewer gain little, even on their own kinds (docs/how-it-works.md).
 _FEWEST_CASES = 100
 
 
@@ -50,38 +49,44 @@ class _Example:
     """The scores. Shape: (units,)."""
 
 
-def fit_match(
-    cases: Sequence[LabeledUnits], scores: Sequence[NDArray[np.float64]], layer: int
-) -> ValueMatch | None:
+def may_fit_match(cases: Sequence[LabeledUnits]) -> bool:
+    """Return True if there are enough real cases with values."""
+    return len(_real(cases)) >= _FEWEST_CASES
+
+
+def fit_match(cases: Sequence[LabeledUnits], readout: LinearReadout) -> ValueMatch:
     """Fit a match to the real cases; the same at every call.
 
     Args:
-        cases: The cases.
-        scores: Their scores without a match, at the first look. Shape of each: (units,).
-        layer: The layer of their values.
-
-    Returns:
-        The match; None if fewer than 100 cases are real and have values.
+        cases: The cases; at least one is real and has values.
+        readout: The readout that is fitted to them, without a match.
     """
-    chosen = [
-        (case, case.values, own)
-        for case, own in zip(cases, scores, strict=True)
-        if case.is_real and case.values is not None
-    ]
-    if len(chosen) < _FEWEST_CASES:
-        return None
-    tokens = torch.cat([values.tokens for _, values, _ in chosen])  # (units, values)
-    scale = tokens.std(dim=0).clamp_min(1e-6)  # (values,)
+    chosen = _real(cases)
+    tokens = torch.cat([values.tokens for _, values in chosen])  # (units, values)
+    scale, size = tokens.std(dim=0), tokens.square().mean(dim=0).sqrt()  # (values,) each
+    # A value that hardly varies would become a large one.
+    scale = torch.where(scale < 0.1 * size, size, scale)
+    scale = scale.clamp_min(max(1e-3 * float(scale.max()), 1e-6))
     examples = [
-        _Example(case, values.divided_by(scale), torch.from_numpy(own).float())
-        for case, values, own in chosen
+        _Example(
+            case,
+            values.divided_by(scale),
+            torch.from_numpy(case.features @ readout.weights).float(),
+        )
+        for case, values in chosen
     ]
     token_weights, question_weights, factor = _fitted(examples, len(scale))
+    question_weights /= scale[:, None]
     return ValueMatch(
-        layer=layer,
+        layer=chosen[0][1].layer,
         token_weights=(_SHARE * factor * token_weights / scale[:, None]).numpy(),
-        question_weights=(question_weights / scale[:, None]).numpy(),
+        question_weights=(question_weights / question_weights.abs().max()).numpy(),
     )
+
+
+def _real(cases: Sequence[LabeledUnits]) -> list[tuple[LabeledUnits, UnitValues]]:
+    """Return the real cases with values, and these."""
+    return [(one, one.values) for one in cases if one.is_real and one.values is not None]
 
 
 def _fitted(examples: Sequence[_Example], values: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -90,7 +95,7 @@ def _fitted(examples: Sequence[_Example], values: int) -> tuple[Tensor, Tensor, 
     start = torch.randn(values, _RANK, generator=generator) / values**0.5
     token_weights = start.clone().requires_grad_()
     question_weights = start.clone().requires_grad_()
-    factor = torch.tensor(_FIRST_SHARE / _RANK**0.5, requires_grad=True)
+    factor = torch.tensor(_FIRST_FACTOR, requires_grad=True)
     optimizer = torch.optim.AdamW(
         [
             {"params": [token_weights, question_weights], "weight_decay": _WEIGHT_DECAY},
@@ -106,7 +111,7 @@ def _fitted(examples: Sequence[_Example], values: int) -> tuple[Tensor, Tensor, 
             for some in torch.split(order, _BATCH_CASES):
                 batch = [examples[number] for number in some.tolist()]
                 drawn = torch.rand(len(batch), values, generator=generator)
-                kept = (drawn > _LEFT_OUT) / (1 - _LEFT_OUT)  # (batch, values)
+                kept = (drawn > _DROPOUT) / (1 - _DROPOUT)  # (batch, values)
                 optimizer.zero_grad()
                 _loss(batch, kept, token_weights, question_weights, factor).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()

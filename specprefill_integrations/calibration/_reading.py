@@ -18,7 +18,7 @@ from specprefill_integrations.compressor import ContextCompressor
 from specprefill_integrations.pipeline import _steps as steps
 from specprefill_integrations.pipeline._step_values import Call, Split, Stages, StepError
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
-from specprefill_integrations.scoring._draft_layers import all_attend, draft_layers
+from specprefill_integrations.scoring._draft_layers import draft_layers, keeps_values
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring._lexical import LexicalMatcher
 from specprefill_integrations.scoring.readouts import PromptLayout, ReadingPass, SpanReadings
@@ -41,15 +41,20 @@ _BUDGET = Budget(keep_fraction=0.2)
 class UnitValues:
     """Means of a layer's values, in single precision."""
 
+    layer: int
+    """The layer, counted from 0."""
+
     tokens: Tensor
     """Over the tokens of each unit. Shape: (units, values)."""
 
     question: Tensor
-    """Over the question's words, as they were read after each unit. Shape: (units, values)."""
+    """Over the question's words, as they were read after each unit's window. (Of a unit in two
+    windows, the mean; scoring matches its parts with the question of their windows.) Shape:
+    (units, values)."""
 
     def divided_by(self, scale: Tensor) -> UnitValues:
         """Scale the values. Shape: (values,)."""
-        return UnitValues(self.tokens / scale, self.question / scale)
+        return UnitValues(self.layer, self.tokens / scale, self.question / scale)
 
     def matches(self, match: ValueMatch) -> NDArray[np.float64]:
         """Compute the match of each unit. Shape: (units,)."""
@@ -77,17 +82,20 @@ class LabeledUnits:
     """Length of each unit in the draft's tokens. Shape: (units,)."""
 
     values: UnitValues | None = None
-    """Values of the units, of `value_layer_of`; None of drafts with layers that do not attend."""
+    """Values of the units; None if the draft keeps none in the layer to read."""
 
     is_real: bool = False
     """False for a case that was made up: such cases are easier, and no match is fitted to them."""
 
     def scores(self, readout: LinearReadout) -> NDArray[np.float64]:
-        """Score the units with a fitted readout. Shape: (units,)."""
-        if readout.match is None or self.values is None:
+        """Score the units with a fitted readout, without a match of other values.
+
+        Shape: (units,).
+        """
+        match, values = readout.match, self.values
+        if match is None or values is None or values.layer != match.layer:
             return readout.score_units(self.features, self.matcher)
-        matches = self.values.matches(readout.match)
-        return readout.score_units(self.features, self.matcher, matches)
+        return readout.score_units(self.features, self.matcher, values.matches(match))
 
 
 def all_heads(
@@ -130,16 +138,25 @@ def all_heads(
     )
 
 
-def value_layer_of(heads: Sequence[tuple[int, int]]) -> int:
-    """Return the layer whose values are read with these heads: their last one."""
-    return heads[-1][0]
+def value_layer_of(readout: LinearReadout, prior: LinearReadout | None = None) -> int:
+    """Choose the layer whose values are read: that of the prior's match, else the last one.
+
+    Args:
+        readout: The readout with the layers that are read.
+        prior: The readout from which a fit starts.
+    """
+    match = None if prior is None else prior.match
+    is_read = match is not None and match.layer in {layer for layer, _ in readout.heads}
+    return match.layer if match and is_read else readout.heads[-1][0]
 
 
 def read_cases(
     draft: DraftModel,
     readout: LinearReadout,
     cases: Iterable[LabeledCase],
+    *,
     own_kinds: Collection[str] = (),
+    value_layer: int | None = None,
 ) -> Iterator[LabeledUnits]:
     """Read cases with a draft.
 
@@ -148,14 +165,15 @@ def read_cases(
         readout: Heads and passes to read; its weights are ignored.
         cases: The cases.
         own_kinds: Kinds of real cases.
+        value_layer: The layer whose values are read; None for `value_layer_of`.
 
     Yields:
         Features and labels of each case; nothing for a case too small to be cut, or with a piece
         of evidence that is in no unit.
     """
-    columns = len(readout.own_weights)
-    has_values = all_attend(draft.config.get_text_config())
-    scorer = AttentionScorer(draft, _with_values(readout) if has_values else readout)
+    layer = value_layer_of(readout) if value_layer is None else value_layer
+    has_values = keeps_values(draft.config.get_text_config(), layer)
+    scorer = AttentionScorer(draft, _with_values(readout, layer) if has_values else readout)
     # A question that needs every word has evidence, too.
     stages = ContextCompressor(scorer, leave_whole=None).stages
     for case in cases:
@@ -167,13 +185,14 @@ def read_cases(
         readings, is_read = scorer.read_spans(request.query, request.texts, request.spans)
         if not pieces[:, is_read].any(axis=1).all():
             continue
+        attention, values = _without_values(readings, len(readout.own_weights))
         yield LabeledUnits(
             kind=case.kind,
             matcher=readings.matcher,
-            features=linear_features(readings, columns).astype(np.float32),
+            features=linear_features(attention).astype(np.float32),
             pieces=pieces[:, is_read],
             tokens=np.array(found.costs)[is_read],
-            values=_values(readings, columns) if has_values else None,
+            values=_unit_values(values, layer) if has_values else None,
             is_real=case.kind in own_kinds,
         )
 
@@ -194,45 +213,48 @@ def without_lookahead(
     return narrow, [replace(case, features=case.features[:, columns]) for case in cases]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _ReadoutWithValues(LinearReadout):
     """Reads values as they are: columns of each token's, then of the question's."""
 
-    __slots__ = ()
+    layer: int
+    """The layer of the values."""
 
     def begin(self, layout: PromptLayout) -> LinearReduction:
         """Start the reduction of a batch of prompts."""
-        return _ReductionWithValues(layout, self.heads, self.passes)
+        reduction = _ReductionWithValues(layout, self.heads, self.passes)
+        reduction.value_layer = self.layer
+        return reduction
 
 
 class _ReductionWithValues(LinearReduction):
     """See `_ReadoutWithValues`."""
 
-    def __init__(
-        self,
-        layout: PromptLayout,
-        heads: Sequence[tuple[int, int]],
-        passes: Sequence[ReadingPass],
-    ) -> None:
-        """Start empty."""
-        super().__init__(layout, heads, passes)
-        self.value_layer = value_layer_of(heads)
-
     def add_values(self, values: Tensor) -> None:
         """Keep the values of the context's tokens, and the mean of those of the words."""
-        tokens, question = self.layout.split(by_token(values))  # (batch, context or words, values)
-        self.further = [tokens, question.mean(dim=1, keepdim=True).expand_as(tokens)]
+        tokens, words = self.layout.context_and_words(by_token(values))
+        question = words.mean(dim=1, keepdim=True)  # (batch, 1, values)
+        self.value_columns = [tokens, question.expand_as(tokens)]
 
 
-def _with_values(readout: LinearReadout) -> LinearReadout:
-    """Return a readout that also reads values."""
+def _with_values(readout: LinearReadout, layer: int) -> LinearReadout:
+    """Return a readout that also reads the values of a layer."""
     own = {field.name: getattr(readout, field.name) for field in fields(readout)}
-    return _ReadoutWithValues(**own)
+    return _ReadoutWithValues(**own, layer=layer)
 
 
-def _values(readings: SpanReadings, columns: int) -> UnitValues:
-    """Return what `_ReadoutWithValues` has read behind the columns of attention."""
-    tokens, question = np.split(readings.own[:, columns:].astype(np.float32), 2, axis=1)
-    return UnitValues(torch.from_numpy(tokens), torch.from_numpy(question))
+def _without_values(
+    readings: SpanReadings, columns: int
+) -> tuple[SpanReadings, NDArray[np.float64]]:
+    """Separate the columns of attention, which come first, from those of values."""
+    own, values = np.split(readings.own, [columns], axis=1)
+    return replace(readings, own=own, around=readings.around[:, :columns]), values
+
+
+def _unit_values(columns: NDArray[np.float64], layer: int) -> UnitValues:
+    """Return what `_ReadoutWithValues` has read. Shape: (units, 2 * values)."""
+    tokens, question = np.split(columns.astype(np.float32), 2, axis=1)
+    return UnitValues(layer, torch.from_numpy(tokens), torch.from_numpy(question))
 
 
 def _split(case: LabeledCase, stages: Stages) -> Split:

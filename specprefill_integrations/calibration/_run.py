@@ -18,6 +18,7 @@ from specprefill_integrations.calibration._reading import (
     LabeledUnits,
     all_heads,
     read_cases,
+    value_layer_of,
     without_lookahead,
 )
 from specprefill_integrations.calibration._score_calibration import (
@@ -31,6 +32,7 @@ from specprefill_integrations.calibration._validation import (
     Scores,
     evidence_recall,
     held_out_scores,
+    match_can_be_validated,
 )
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
@@ -166,7 +168,12 @@ class Calibration:
         return ReadoutProfile(
             draft=short_name(self.draft.name),
             shape=shape_of(self.draft.config),
-            readout=fit(self.readout, self.units, prior=prior),
+            readout=fit(
+                self.readout,
+                self.units,
+                prior=prior,
+                with_match=match_can_be_validated(self.units),
+            ),
             fitted_on=fitted_on,
             measured=measured,
             score_calibration=calibrate_scores(cases, scores) if cases else None,
@@ -203,8 +210,9 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
         lookahead: Also read generated tokens; they are dropped again if recall gains little.
         prior: A profile of this draft, from whose weights the fit starts and to which it stays
             close. Without effect if its readout is not a `LinearReadout`.
-        own_kinds: Kinds of real cases, on which scores are calibrated and to which a match is
-            fitted.
+        own_kinds: Kinds of real cases. Scores are calibrated on them, and a match of values is
+            fitted to them, if the prior has none and 100 of them are left whichever kind (or part,
+            of fewer than three kinds) is held out.
         track: Progress bar.
 
     Raises:
@@ -216,10 +224,18 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
         lookahead_tokens=_LOOKAHEAD_TOKENS if lookahead else 0,
         window_tokens=window_tokens,
     )
+    before = _linear_readout(prior)
     with progress_line(f"Reading {len(cases):,} cases"):
         tracked = track(cases, description="reading")
-        units = list(read_cases(draft, readout, tracked, own_kinds))
-    before = _linear_readout(prior)
+        units = list(
+            read_cases(
+                draft,
+                readout,
+                tracked,
+                own_kinds=own_kinds,
+                value_layer=value_layer_of(readout, before),
+            )
+        )
     scores, validation = held_out_scores(readout, units, before)
     if lookahead:
         narrow, narrow_units = without_lookahead(readout, units)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specprefill_integrations.calibration._fitting import fit
+from specprefill_integrations.calibration._match_fitting import may_fit_match
 from specprefill_integrations.calibration._reading import LabeledUnits
 from specprefill_integrations.scoring.readouts._linear import LinearReadout
 
@@ -91,6 +92,14 @@ def cross_validated_scores(
     return _scores_of_groups(readout, cases, _shuffled(cases, folds), prior)
 
 
+def match_can_be_validated(cases: Sequence[LabeledUnits]) -> bool:
+    """Return True if a match can be fitted to the other cases of each group that is held out.
+
+    Else the figures and the calibration of `held_out_scores` would be of a readout without one.
+    """
+    return _may_fit_matches(cases, held_out_groups(cases))
+
+
 def held_out_groups(cases: Sequence[LabeledUnits]) -> NDArray[np.int64]:
     """Number the groups of which `held_out_scores` holds out one at a time. Shape: (cases,)."""
     return _kinds(cases) if _has_kinds(cases) else _shuffled(cases, _FOLDS)
@@ -136,12 +145,25 @@ def _scores_of_groups(
 ) -> list[Scores]:
     """Score each case with weights fitted to the cases of other groups."""
     scores: list[Scores] = [np.zeros(0)] * len(cases)
+    with_match = _may_fit_matches(cases, groups)
     for group in np.unique(groups):
-        others = [case for case, own in zip(cases, groups, strict=True) if own != group]
-        fitted = fit(readout, others, prior=prior)
+        others = _others(cases, groups, group)
+        fitted = fit(readout, others, prior=prior, with_match=with_match)
         for i in np.nonzero(groups == group)[0].tolist():
             scores[i] = cases[i].scores(fitted)
     return scores
+
+
+def _may_fit_matches(cases: Sequence[LabeledUnits], groups: NDArray[np.int64]) -> bool:
+    """Return True if the cases outside of each group suffice for a match."""
+    return all(may_fit_match(_others(cases, groups, group)) for group in np.unique(groups))
+
+
+def _others(
+    cases: Sequence[LabeledUnits], groups: NDArray[np.int64], group: int
+) -> list[LabeledUnits]:
+    """Return the cases that are not in a group."""
+    return [case for case, own in zip(cases, groups, strict=True) if own != group]
 
 
 def _keeps_all(case: LabeledUnits, scores: Scores, keep_fraction: float) -> bool:

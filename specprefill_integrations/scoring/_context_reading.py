@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from specprefill_integrations.errors import DraftModelUnsupportedError
 from specprefill_integrations.scoring._context_cache import (
     context_cache,
     context_key,
@@ -51,12 +52,22 @@ class PromptBatch:
         return self.mask.shape[1]
 
     def values(self, layer: int) -> Tensor:
-        """Return the values of all tokens read so far, of a layer that keeps them.
+        """Return the values of all tokens read so far in a layer.
 
         Shape: (batch, key_value_heads, length, dim).
+
+        Raises:
+            DraftModelUnsupportedError: The layer does not keep them all.
         """
-        found: Tensor = self.cache.layers[layer].values
-        return found
+        layers = self.cache.layers
+        if layer >= len(layers) or type(layers[layer]) is not DynamicLayer:
+            msg = (
+                f"A match needs the values of layer {layer}, and this draft keeps none there: it "
+                f"shares them with another layer, or keeps a state or a window."
+            )
+            raise DraftModelUnsupportedError(msg)
+        values: Tensor = layers[layer].values
+        return values
 
     def branch(self) -> PromptBatch:
         """Copy the cache, so that the next pass leaves the original unchanged.

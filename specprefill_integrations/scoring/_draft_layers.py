@@ -50,12 +50,19 @@ def reading_bytes(config: Any, layers: int, question_tokens: int, item_bytes: in
     inner = getattr(config, "intermediate_size", None) or 4 * width
     passing = (8 * width + 4 * inner + 2 * heads * dim) * item_bytes  # of one layer
     scores = 4 * heads * question_tokens * 4
-    return int(kept + passing + scores)
+    values = 2 * key_heads * dim * 4  # for a match, in float32
+    return int(kept + passing + scores + values)
 
 
 def all_attend(config: Any) -> bool:  # noqa: ANN401
     """Return True if every layer of a model attends by softmax."""
     return {kind for kind, _ in _layer_kinds(config)} <= _SOFTMAX
+
+
+def keeps_values(config: Any, layer: int) -> bool:  # noqa: ANN401
+    """Return True if a layer keeps the values of a whole prompt, for itself."""
+    shared = getattr(config, "num_kv_shared_layers", None) or 0  # the last ones
+    return all_attend(config) and layer < config.num_hidden_layers - shared
 
 
 def _layer_kinds(config: Any) -> list[tuple[str, int | None]]:  # noqa: ANN401

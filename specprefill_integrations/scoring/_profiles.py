@@ -35,12 +35,13 @@ _FORMAT = 1
 _CARD_FILE = "README.md"
 # A list of numbers as `json` writes it with indentation.
 _LIST = re.compile(r"\[[\d\s,.e-]*\]")
+_MATRICES = ("token_weights", "question_weights")
 _WEIGHTS = {"own_weights", "around_weights", "lexical_weights"}
 _KINDS: dict[str, type[LinearReadout | CalibratedDifferenceReadout]] = {
     "linear": LinearReadout,
     "calibrated_difference": CalibratedDifferenceReadout,
 }
-_NOT_A_PROFILE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_NOT_A_PROFILE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _KIND_OF = {kind: name for name, kind in _KINDS.items()}
 _SHAPE = (
     "model_type",
@@ -137,8 +138,8 @@ class ReadoutProfile:
         readout["heads"] = " ".join(f"{layer}-{head}" for layer, head in self.readout.heads)
         for name in _WEIGHTS & readout.keys():
             readout[name] = [round(weight, 5) for weight in readout[name]]
-        if readout.get("match"):
-            readout["match"] = {name: _packed(own) for name, own in readout["match"].items()}
+        if readout.get("match") is not None:
+            readout["match"] = _packed(readout["match"])
         content["readout"] = {"kind": _KIND_OF[type(self.readout)], **readout}
         path.parent.mkdir(parents=True, exist_ok=True)
         written = json.dumps(content, indent=1)
@@ -165,8 +166,8 @@ class ReadoutProfile:
             readout = content.pop("readout")
             readout["heads"] = tuple(map(_as_head, readout["heads"].split()))
             kind = _KINDS[readout.pop("kind")]
-            if match := readout.pop("match", None):
-                readout["match"] = ValueMatch(**{name: _unpacked(match[name]) for name in match})
+            if (match := readout.pop("match", None)) is not None:
+                readout["match"] = _unpacked(match)
             if (calibration := content.pop("score_calibration", None)) is not None:
                 content["score_calibration"] = ScoreCalibration(**_with_tuples(calibration))
             names = tuple(content.pop("names", ()))
@@ -213,20 +214,24 @@ def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(own) if isinstance(own, list) else own for name, own in values.items()}
 
 
-def _packed(value: Any) -> Any:  # noqa: ANN401
-    """Write a matrix in half precision, in Base64, which takes a fifth of its digits."""
-    if not isinstance(value, np.ndarray):
-        return value
-    content = base64.b64encode(value.astype("<f2").tobytes()).decode()
-    return {"shape": list(value.shape), "float16": content}
+def _packed(match: Mapping[str, Any]) -> dict[str, Any]:
+    """Write matrices in half precision, in Base64, which takes a fifth of their digits."""
+    found: dict[str, Any] = {"layer": match["layer"]}
+    for name in _MATRICES:
+        content = base64.b64encode(match[name].astype("<f2").tobytes()).decode()
+        found[name] = {"shape": list(match[name].shape), "float16": content}
+    return found
 
 
-def _unpacked(value: Any) -> Any:  # noqa: ANN401
+def _unpacked(match: Mapping[str, Any]) -> ValueMatch:
     """Read what `_packed` wrote."""
-    if not isinstance(value, dict):
-        return value
-    numbers = np.frombuffer(base64.b64decode(value["float16"]), dtype="<f2")
-    return numbers.reshape(value["shape"]).astype(np.float32)
+    matrices = {
+        name: np.frombuffer(
+            base64.b64decode(match[name]["float16"], validate=True), dtype="<f2"
+        ).reshape(tuple(match[name]["shape"]))
+        for name in _MATRICES
+    }
+    return ValueMatch(layer=match["layer"], **matrices)
 
 
 def _as_head(name: str) -> tuple[int, int]:

@@ -30,7 +30,7 @@ from tests.laws.test_batch_scoring import (
     requests,
 )
 from tests.tiny_encoders import tiny_encoder, tiny_pair_tokenizer
-from tests.tiny_models import CONFIGS, tiny_model, tiny_tokenizer
+from tests.tiny_models import CONFIGS, random_match, tiny_model, tiny_tokenizer
 
 pytestmark = pytest.mark.usefixtures("no_advice_of_transformers")
 
@@ -44,6 +44,8 @@ def scorer(architecture="llama", readout=LINEAR, plan=PLAN, *, on_device=True):
     )
     model = tiny_model(architecture, dtype=torch.float64, **changes)
     model = to_device(model) if on_device else model
+    if readout is LINEAR:
+        readout = replace(LINEAR, match=random_match(architecture, 2))
     return AttentionScorer(DraftModel.from_pair(model, tiny_tokenizer()), readout, plan)
 
 

@@ -179,19 +179,17 @@ class LinearReadout:
         return with_second_look(first, lexical, weights, matcher, self.feedback_units)
 
 
-def linear_features(readings: SpanReadings, columns: int) -> NDArray[np.float64]:
+def linear_features(readings: SpanReadings) -> NDArray[np.float64]:
     """Compute the features of the linear model.
 
     Args:
-        readings: The readings.
-        columns: passes * heads, the columns of attention, which come first.
+        readings: Readings of attention alone, without columns of values.
 
     Returns:
         Logarithms of a span's own attention and its neighborhood's, and the matches with the
         question's words. Shape: (spans, 2 * passes * heads + `LEXICAL_FEATURES`).
     """
-    own, around = readings.own[:, :columns], readings.around[:, :columns]
-    return _features(own, around, readings.matcher.features())
+    return _features(readings.own, readings.around, readings.matcher.features())
 
 
 def _features(
@@ -214,8 +212,9 @@ class LinearReduction:
         """Start empty."""
         self.layout = layout
         """The batch's layout."""
-        self.further: list[Tensor] = []
-        """Columns behind those of attention. Shape of each: (batch, context, columns)."""
+        self.value_columns: list[Tensor] = []
+        """What is read of values, behind the columns of attention. Shape of each:
+        (batch, context, columns)."""
         self.value_layer = match.layer if match else None
         """The layer of the match."""
         self._passes = passes
@@ -242,9 +241,9 @@ class LinearReduction:
     def add_values(self, values: Tensor) -> None:
         """Match the context's tokens with the question's words. See `ValueReduction.add_values`."""
         assert self._match is not None, "values are read for the match"
-        tokens, question = self.layout.split(by_token(values))
+        tokens, question = self.layout.context_and_words(by_token(values))
         matches = self._match.scores(tokens, question.mean(dim=1, keepdim=True))
-        self.further = [matches[:, :, None]]
+        self.value_columns = [matches[:, :, None]]
 
     def end_step(self, finished: Tensor) -> None:
         """Add a generated token's row for prompts that had not ended. See `Reduction.end_step`."""
@@ -272,4 +271,4 @@ class LinearReduction:
                 attention = attention / self._steps
             passes.append(attention)
         # (batch, context, passes * heads), and one more column with a match
-        return torch.cat([*passes, *self.further], dim=-1)
+        return torch.cat([*passes, *self.value_columns], dim=-1)

@@ -56,14 +56,17 @@ class PromptLayout:
     """True for keys before the question that are tokens of the texts, neither padding nor tokens
     before or between texts. Shape: (batch, context_tokens)."""
 
-    def split(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what belongs to the context, and to the question's own words.
+    def context_and_words(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the numbers of the context's tokens, and those of the question's own words.
 
         Args:
-            values: Numbers of each token of context and question. Shape: (batch, tokens, numbers).
+            numbers: Of each token of context and question. Shape: (batch, tokens, numbers).
+
+        Returns:
+            Shapes: (batch, context_tokens, numbers), (batch, words, numbers).
         """
         start, words = self.context_tokens, self.question_words
-        return values[:, :start], values[:, start + words.start : start + words.stop]
+        return numbers[:, :start], numbers[:, start + words.start : start + words.stop]
 
 
 def heads_by_layer(heads: Sequence[tuple[int, int]], layout: PromptLayout) -> Mapping[int, Tensor]:

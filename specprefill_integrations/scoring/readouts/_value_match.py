@@ -1,8 +1,8 @@
 """A learned match of a question with the tokens of a text, by a layer's values of both.
 
 A value is what attention hands on of a token. Those of a text are kept with its keys for further
-questions, so the match needs neither another pass nor more memory. It finds what attention misses
-where the wording of question and text differs in a way that the fitted cases have shown.
+questions, so the match needs no further pass and keeps nothing of its own. It finds what attention
+misses where question and text differ in their wording in ways that the fitted cases have shown.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from specprefill_integrations._arguments import NonNegativeInt, checked
+from specprefill_integrations.errors import ReadoutProfileError
 
 
 @checked
@@ -40,12 +41,14 @@ class ValueMatch:
         """Check the weights, and convert them to single precision.
 
         Raises:
-            ValueError: They are no matrices of finite numbers, of the same shape.
+            ValueError: They are no matrices of finite numbers, of the same shape, or empty.
         """
         for name in ("token_weights", "question_weights"):
-            weights = np.ascontiguousarray(getattr(self, name), dtype=np.float32)
+            weights = np.array(getattr(self, name), dtype=np.float32, order="C")
+            weights.flags.writeable = False
             object.__setattr__(self, name, weights)
-            if weights.ndim != 2 or not np.isfinite(weights).all():  # noqa: PLR2004 - a matrix
+            is_matrix = weights.ndim == 2 and weights.size > 0  # noqa: PLR2004
+            if not is_matrix or not np.isfinite(weights).all():
                 msg = f"{name} must be a matrix of finite numbers"
                 raise ValueError(msg)
         if self.token_weights.shape != self.question_weights.shape:
@@ -76,12 +79,12 @@ class ValueMatch:
             Shape: (..., tokens).
 
         Raises:
-            ValueError: The weights are fitted to another number of values.
+            ReadoutProfileError: The weights are fitted to another number of values.
         """
         found, fitted = tokens.shape[-1], len(self.token_weights)
         if found != fitted:
             msg = f"The match is fitted to {fitted} values of a token, and the draft has {found}."
-            raise ValueError(msg)
+            raise ReadoutProfileError(msg)
         return matches(tokens, question, *_weights_on(self, tokens.device, tokens.dtype))
 
 
@@ -111,5 +114,5 @@ def _weights_on(
     match: ValueMatch, device: torch.device, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Move the weights to a device once, so that no batch waits for them."""
-    weights = torch.from_numpy(match.token_weights), torch.from_numpy(match.question_weights)
-    return weights[0].to(device, dtype), weights[1].to(device, dtype)
+    tokens, question = map(torch.tensor, (match.token_weights, match.question_weights))
+    return tokens.to(device, dtype), question.to(device, dtype)

@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from specprefill_integrations.calibration import _validation as validation
 from specprefill_integrations.calibration._fitting import aligned, fit, weights_of
-from specprefill_integrations.calibration._reading import LabeledUnits, UnitValues
+from specprefill_integrations.calibration._reading import LabeledUnits, UnitValues, value_layer_of
 from specprefill_integrations.calibration._validation import (
     cross_validated_scores,
     evidence_recall,
     held_out_scores,
     leave_one_kind_out_scores,
+    match_can_be_validated,
 )
 from specprefill_integrations.scoring._lexical import LEXICAL_FEATURES, LexicalMatcher
+from specprefill_integrations.scoring._profiles import ReadoutProfile
 from specprefill_integrations.scoring._span_scorer import ScoreRequest
 from specprefill_integrations.scoring.readouts._linear import LinearReadout
 from specprefill_integrations.scoring.readouts._value_match import ValueMatch
@@ -168,7 +171,7 @@ def with_values(case, seed, form, *, is_real=True):
     tokens = rng.normal(size=(units, values))
     tokens[case.pieces.any(axis=0)] += 3 * form @ question / np.linalg.norm(form @ question)
     found = UnitValues(
-        torch.from_numpy(tokens).float(), torch.from_numpy(np.tile(question, (units, 1))).float()
+        1, torch.from_numpy(tokens).float(), torch.from_numpy(np.tile(question, (units, 1))).float()
     )
     return replace(case, values=found, is_real=is_real)
 
@@ -190,33 +193,92 @@ def recall_of(readout, cases):
 
 def test_a_match_is_found_where_nothing_else_tells():
     cases = matching(400)
-    fitted = fit(READOUT, cases[:300])
-    assert fitted.match.layer == READOUT.heads[-1][0]
+    fitted = fit(READOUT, cases[:300], with_match=True)
+    assert fitted.match.layer == 1
     assert recall_of(fitted, cases[300:]) > 0.6
     assert recall_of(replace(fitted, match=None), cases[300:]) < 0.3
-    assert fit(READOUT, cases[:300]) == fitted
+    assert fit(READOUT, cases[:300], with_match=True) == fitted
+    assert fit(READOUT, cases[:300]).match is None
 
 
-def test_weights_of_a_match_do_not_depend_on_the_unit_of_values():
-    """A dimension of the values counts by what it tells, not by how large its numbers are."""
+def test_a_value_counts_by_what_it_tells_not_by_how_large_its_numbers_are():
     cases = matching(120)
     scale = torch.tensor([1.0, 10.0, 0.1, 3.0])
     large = [replace(case, values=case.values.divided_by(scale)) for case in cases]
-    before, after = fit(READOUT, cases), fit(READOUT, large)
+    before, after = (fit(READOUT, found, with_match=True) for found in (cases, large))
     for one, other in zip(cases, large, strict=True):
         assert other.scores(after) == pytest.approx(one.scores(before), rel=1e-2, abs=1e-2)
 
 
-def test_a_match_needs_many_real_cases():
-    """Else that of the prior stays, if its values were read."""
-    few, invented = matching(99), matching(120, is_real=False)
-    assert fit(READOUT, [*few, *invented]).match is None
-    assert fit(READOUT, matching(100)).match is not None
+@pytest.mark.parametrize("constant", [0.0, 5.0])
+def test_a_value_that_never_varies_does_no_harm(constant, tmp_path):
+    """Neither to the scores, nor to the file, whose numbers have half precision."""
+
+    def with_constant(values):
+        return torch.cat([values, torch.full_like(values[:, :1], constant)], dim=1)
+
+    cases = [
+        replace(
+            case,
+            values=UnitValues(
+                1, with_constant(case.values.tokens), with_constant(case.values.question)
+            ),
+        )
+        for case in matching(400)
+    ]
+    fitted = fit(READOUT, cases[:300], with_match=True)
+    assert recall_of(fitted, cases[300:]) > 0.5
+    ReadoutProfile(draft="tiny", shape={}, readout=fitted, fitted_on={}).save(tmp_path / "a.json")
+    found = ReadoutProfile.load(tmp_path / "a.json").readout
+    assert cases[0].scores(found) == pytest.approx(cases[0].scores(fitted), rel=1e-2, abs=1e-2)
+
+
+def test_the_match_of_a_prior_stays_if_its_layer_is_read():
     own = ValueMatch(layer=1, token_weights=np.eye(4), question_weights=np.eye(4))
-    assert fit(READOUT, few, prior=replace(READOUT, match=own)).match == own
-    assert aligned(replace(READOUT, match=own), READOUT).match == own
-    other = replace(own, layer=0)
-    assert fit(READOUT, few, prior=replace(READOUT, match=other)).match is None
+    prior = replace(READOUT, match=own)
+    assert fit(READOUT, matching(120), prior=prior, with_match=True).match == own
+    assert aligned(prior, READOUT).match == own
+    assert value_layer_of(READOUT, replace(prior, match=replace(own, layer=0))) == 0
+    low = replace(READOUT, heads=((0, 0), (0, 1)))
+    assert aligned(prior, low).match is None
+    assert value_layer_of(low, prior) == 0
+    [case] = matching(1)
+    other = replace(READOUT, match=replace(own, layer=0))  # whose values were not read
+    assert case.scores(other).tolist() == case.scores(READOUT).tolist()
+
+
+def of_kinds(*counts, **changes):
+    return [
+        replace(case, kind=f"kind {number}")
+        for number, count in enumerate(counts)
+        for case in matching(count, **changes)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cases", "expected"),
+    [
+        (of_kinds(60, 60, 40), True),  # 100 of the others, whichever kind is held out
+        (of_kinds(60, 60, 39), False),
+        (of_kinds(134), True),  # in three of four parts
+        (of_kinds(130), False),
+        ([*of_kinds(300), *made_up(3, kind="b"), *made_up(3, kind="c")], False),
+        (of_kinds(100, 100, 100, is_real=False), False),
+    ],
+)
+def test_a_match_is_fitted_only_where_its_figures_are_those_of_a_match(
+    cases, expected, monkeypatch
+):
+    fitted = []
+
+    def note(*_, with_match, **__):
+        fitted.append(with_match)
+        return READOUT
+
+    monkeypatch.setattr(validation, "fit", note)
+    held_out_scores(READOUT, cases)
+    assert fitted == [expected] * len(fitted)
+    assert match_can_be_validated(cases) == expected
 
 
 def told_wrong(case):

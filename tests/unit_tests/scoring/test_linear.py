@@ -91,10 +91,10 @@ def slow_matches(model, context, match):
     hook.remove()
     [found] = values
     asked = (found[len(context) + 1] + found[len(context) + 2]) / 2
-    direction = asked @ torch.from_numpy(match.question_weights).double()
+    direction = asked @ torch.tensor(match.question_weights).double()
     direction /= direction.norm()
     return [
-        float(found[j] @ torch.from_numpy(match.token_weights).double() @ direction)
+        float(found[j] @ torch.tensor(match.token_weights).double() @ direction)
         for j in range(len(context))
     ]
 

@@ -301,6 +301,31 @@ class TestFiles:
         with pytest.raises(ReadoutProfileError, match=r"no\.json"):
             ReadoutProfile.load(path)
 
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            [5],
+            {},
+            0,
+            {"token_weights": {"shape": [2, 2], "float16": "!AAA"}},
+            {"token_weights": {"shape": [2, 3], "float16": "AAA="}},
+            {"layer": -1},
+            {"layer": 1.5},
+        ],
+    )
+    def test_what_is_no_match_is_refused(
+        self, draft: DraftModel, tmp_path: Path, changes: Any
+    ) -> None:
+        path = tmp_path / "no.json"
+        profile_of(draft, readout=MATCHING).save(path)
+        content = json.loads(path.read_text())
+        match = content["readout"]["match"]
+        is_part = isinstance(changes, dict) and changes
+        content["readout"]["match"] = {**match, **changes} if is_part else changes
+        path.write_text(json.dumps(content))
+        with pytest.raises(ReadoutProfileError, match=r"no\.json"):
+            ReadoutProfile.load(path)
+
     def test_a_folder_without_a_profile_is_named(self, tmp_path: Path) -> None:
         for source in (tmp_path, str(tmp_path), tmp_path / "nowhere", "./nowhere", "no.json"):
             with pytest.raises(ReadoutProfileError, match="is not a readout profile"):

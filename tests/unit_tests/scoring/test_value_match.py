@@ -8,13 +8,19 @@ import pickle
 import numpy as np
 import pytest
 import torch
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
+from specprefill_integrations.calibration._labeled_cases import LabeledCase
+from specprefill_integrations.calibration._reading import all_heads, read_cases
+from specprefill_integrations.errors import DraftModelUnsupportedError, ReadoutProfileError
 from specprefill_integrations.scoring._context_reading import ContextReader
 from specprefill_integrations.scoring._draft_model import DraftModel
 from specprefill_integrations.scoring.readouts._value_match import ValueMatch, by_token
-from tests.tiny_models import tiny_model
+from specprefill_integrations.types import Span
+from tests.laws.test_context_cache import hybrid
+from tests.tiny_models import SMALL, tiny_model, tiny_tokenizer
 
 
 def match_of(rng, values=6, rank=3, layer=1):
@@ -95,6 +101,7 @@ def test_matches_are_equal_by_value_and_copies_are_equal():
     [
         (np.zeros((4, 2)), np.zeros((4, 3)), "the same shape"),
         (np.zeros(4), np.zeros(4), "token_weights must be a matrix"),
+        (np.zeros((4, 0)), np.zeros((4, 0)), "token_weights must be a matrix"),
         (np.zeros((4, 2)), np.full((4, 2), np.nan), "question_weights must be a matrix of finite"),
     ],
 )
@@ -105,5 +112,49 @@ def test_weights_are_matrices_of_the_same_shape(tokens, question, words):
 
 def test_a_draft_with_other_values_is_refused():
     match = match_of(np.random.default_rng(0))
-    with pytest.raises(ValueError, match="fitted to 6 values of a token, and the draft has 5"):
+    with pytest.raises(
+        ReadoutProfileError, match="fitted to 6 values of a token, and the draft has 5"
+    ):
         match.scores(torch.zeros(1, 2, 5), torch.zeros(1, 1, 5))
+
+
+def test_weights_cannot_be_changed_from_outside():
+    weights = np.ones((4, 2), dtype=np.float32)
+    match = ValueMatch(layer=0, token_weights=weights, question_weights=weights)
+    weights[:] = 5
+    assert match.token_weights.tolist() == [[1, 1]] * 4
+    with pytest.raises(ValueError, match="read-only"):
+        match.token_weights[0] = 7
+
+
+def sharing():
+    """A model whose last layer uses the keys and values of another one."""
+    config = transformers.Gemma3nTextConfig(
+        **SMALL,
+        head_dim=16,
+        num_kv_shared_layers=1,
+        layer_types=["full_attention"] * 3,
+        vocab_size_per_layer_input=300,
+        hidden_size_per_layer_input=8,
+        laurel_rank=4,
+        activation_sparsity_pattern=[0.0] * 3,
+    )
+    return transformers.AutoModelForCausalLM.from_config(config).eval()
+
+
+@pytest.mark.parametrize(("make", "layer"), [(hybrid, 0), (sharing, 2)])
+def test_layers_that_keep_no_values_are_refused(make, layer):
+    batch = ContextReader(DraftModel.from_pair(make(), None), 0).read(
+        [[7, 8]], torch.tensor([[7, 8]]), torch.tensor([2])
+    )
+    with pytest.raises(DraftModelUnsupportedError, match=f"values of layer {layer}"):
+        batch.values(layer)
+
+
+@pytest.mark.parametrize("make", [hybrid, sharing])
+def test_drafts_without_values_are_calibrated_without_a_match(make):
+    draft = DraftModel.from_pair(make(), tiny_tokenizer())
+    text = "The cat sat on the mat. The dog ran away from it all."
+    case = LabeledCase(kind="k", query="Who ran?", texts=(text,), evidence=(((0, Span(24, 53)),),))
+    [units] = read_cases(draft, all_heads(draft, last_depth=1), [case], own_kinds=["k"])
+    assert units.values is None
