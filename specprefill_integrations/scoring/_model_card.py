@@ -17,7 +17,7 @@ _TAGS = ["prompt-compression", "readout-profile"]
 _TEXT = """\
 # Readout profile of {draft}
 
-The weights with which `specprefill-integrations` turns the attention of the draft model `{draft}`
+The weights with which `specprefill-integrations` turns what it reads of the draft model `{draft}`
 into scores of the parts of a text, to keep those that a question needs. The draft model itself is
 not in this repository, and has a license of its own.
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from specprefill_integrations.scoring._lexical import LexicalMatcher
 from specprefill_integrations.scoring._links import links
 
-# Of the probability that the second look gives to a unit, and of the attention in it, which the
-# question alone has drawn: chosen on cases of the kinds that the embedded draft's profile is fitted
+# Of the probability that the second look gives to a unit, and of what the draft adds to it, which
+# the question alone has drawn: chosen on cases of the kinds that the embedded draft's profile is fitted
 # to, where neighboring shares find about the same (docs/how-it-works.md).
 _SECOND_LOOK_SHARE = 0.75
-_ATTENTION_SHARE = 0.3
+_DRAFT_SHARE = 0.3
 
 # A unit to which another one leads gets this share of the way to its score. Half of the way is not
 # enough at 10 % of a text (docs/how-it-works.md).
@@ -34,8 +34,8 @@ def with_second_look(
     """Take a second look, if there is to be one.
 
     Where `LexicalMatcher.feedback` allows it, units are also scored by their matches with the words
-    of the question and of the best units. Attention, which only the question has drawn, counts less
-    at this look. Scores are logarithms of probabilities, and those of both looks are mixed: a unit
+    of the question and of the best units. Attention and the match of values, which only the question
+    has drawn, count less at this look. Scores are logarithms of probabilities, and those of both looks are mixed: a unit
     is needed because of the question, or because of what the best units say. The best units keep
     their scores, or at least stay the best, in their order.
 
@@ -45,7 +45,7 @@ def with_second_look(
     Args:
         first: Scores at the first look. Shape: (units,).
         lexical: Matches with the question's words. Shape: (units, features).
-        weights: Their weights in the scores; what else is in these is attention. Shape:
+        weights: Their weights in the scores; what else is in these is of the draft. Shape:
             (features,).
         matcher: The units' words.
         feedback_units: Number of best units whose words are added; 0: no second look, no links.
@@ -58,8 +58,8 @@ def with_second_look(
     scores = first.copy()
     best = matcher.feedback(first, feedback_units)
     if best:
-        attention = first - lexical @ weights  # (units,)
-        second = _ATTENTION_SHARE * attention + matcher.features(best) @ weights  # (units,)
+        of_draft = first - lexical @ weights  # (units,)
+        second = _DRAFT_SHARE * of_draft + matcher.features(best) @ weights  # (units,)
         others = np.ones(len(first), dtype=np.bool_)
         others[best] = False
         scores[others] = _mixed(first[others], second[others], _SECOND_LOOK_SHARE)
