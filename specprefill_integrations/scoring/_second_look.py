@@ -14,8 +14,8 @@ from specprefill_integrations.scoring._lexical import LexicalMatcher
 from specprefill_integrations.scoring._links import links
 
 # Of the probability that the second look gives to a unit, and of what the draft adds to it, which
-# the question alone has drawn: chosen on cases of the kinds that the embedded draft's profile is fitted
-# to, where neighboring shares find about the same (docs/how-it-works.md).
+# the question alone has drawn: chosen on cases of the kinds that the embedded draft's profile is
+# fitted to, where neighboring shares find about the same (docs/how-it-works.md).
 _SECOND_LOOK_SHARE = 0.75
 _DRAFT_SHARE = 0.3
 
@@ -34,10 +34,10 @@ def with_second_look(
     """Take a second look, if there is to be one.
 
     Where `LexicalMatcher.feedback` allows it, units are also scored by their matches with the words
-    of the question and of the best units. Attention and the match of values, which only the question
-    has drawn, count less at this look. Scores are logarithms of probabilities, and those of both looks are mixed: a unit
-    is needed because of the question, or because of what the best units say. The best units keep
-    their scores, or at least stay the best, in their order.
+    of the question and of the best units. Attention and the match of values, which only the
+    question has drawn, count less at this look. Scores are logarithms of probabilities, and those
+    of both looks are mixed: a unit is needed because of the question, or because of what the best
+    units say. The best units keep their scores, or at least stay the best, in their order.
 
     Then units to which others lead (`links`) move 0.9 of the way to the score of the one that leads
     to them, if it is higher.

@@ -32,8 +32,8 @@ class WordScorer(SpanScorer):
 
     It takes the seven word matches that the default readout adds to attention (rarity, BM25,
     neighborhood, title, text, and a second look with the words of the best units and along links),
-    with weights fitted to the same kinds of cases. It takes hundredths of a second where a draft on a CPU
-    takes seconds. It finds less, above all where question and text use different words; see
+    with weights fitted to the same kinds of cases. It takes hundredths of a second where a draft on
+    a CPU takes seconds. It finds less, above all where question and text use different words; see
     docs/results.md.
 
     Tokens are estimated, one for four characters: for exact budgets, give the compressor your
