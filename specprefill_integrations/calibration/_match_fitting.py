@@ -27,9 +27,9 @@ _WEIGHT_DECAY = 0.01
 _DROPOUT = 0.2
 _FIRST_FACTOR = 0.1
 
-# Of the match that fits best to the cases. All of it costs kinds that it has not seen more than it
-# gives those that it has.
-_SHARE = 0.6
+# Of the match that fits best to the cases. More of it finds hardly more in kinds that it has seen,
+# and harms those that are like none of these (docs/how-it-works.md).
+_SHARE = 0.3
 
 # Fewer gain little, even on their own kinds (docs/how-it-works.md).
 _FEWEST_CASES = 100
