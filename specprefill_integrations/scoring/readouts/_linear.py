@@ -213,7 +213,7 @@ class LinearReduction:
         self.layout = layout
         """The batch's layout."""
         self.value_columns: list[Tensor] = []
-        """Columns of values, behind those of attention. Shape of each: (batch, context, columns)."""
+        """Columns of values, behind those of attention. Shape: (batch, context, columns) each."""
         self.value_layer = match.layer if match else None
         """The layer of the match."""
         self._passes = passes
