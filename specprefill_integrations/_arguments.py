@@ -218,7 +218,7 @@ def _described(hint: Any) -> str:  # noqa: ANN401 - any type
     kind = origin or hint
     if issubclass(kind, Mapping):
         return f"a mapping from {_noun(args[0])} to {_noun(args[1])}"
-    is_array = hasattr(kind, "__array__")
+    is_array = (kind.__module__, kind.__name__) == ("numpy", "ndarray")
     if origin is not None and issubclass(origin, Iterable) and not is_array:
         is_pair = origin is tuple and ... not in args
         parts = ", ".join(map(_described, args if is_pair else ()))

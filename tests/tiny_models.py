@@ -136,15 +136,14 @@ def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
     )
 
 
-def random_match(architecture: str, layer: int, **changes: Any) -> ValueMatch | None:
+def random_match(architecture: str, layer: int) -> ValueMatch | None:
     """Make a match with random weights; None if the layer keeps no values.
 
     Args:
         architecture: A key of `CONFIGS`.
         layer: The layer.
-        changes: Values of the config.
     """
-    model = tiny_model(architecture, **changes)
+    model = tiny_model(architecture)
     if not all_attend(model.config.get_text_config()):
         return None
     with torch.no_grad():

@@ -48,7 +48,8 @@ def fit(
             lexical features have a small one of their own. None: 1, or 10 with a prior.
         prior: A fitted readout of the same draft: the penalty is on the difference from a multiple
             of its weights, which is free: beside other features they may count less. Heads and
-            passes that it does not have count as zero. Its match stays as it is.
+            passes that it does not have count as zero. Its match stays as it is, if its layer is
+            read, and the weights are fitted beside it.
         with_match: True to fit a match of values to the real cases, if the prior has none.
 
     Returns:
@@ -66,8 +67,9 @@ def fit(
     heads = len(readout.own_weights)
     penalties = np.full(len(start), _LEXICAL_PENALTY)
     penalties[: 2 * heads] = penalty
-    found = _with_weights(readout, _fitted_weights(cases, penalties, start))
     match = _match_of(prior, readout)
+    matches = np.concatenate([case.matches(match) for case in cases])  # (units,)
+    found = _with_weights(readout, _fitted_weights(cases, penalties, start, matches))
     if match is None and with_match:
         match = fit_match(cases, found)
     return replace(found, match=match)
@@ -75,6 +77,8 @@ def fit(
 
 def aligned(prior: LinearReadout, readout: LinearReadout) -> LinearReadout:
     """Put a readout's weights in the order of another's features; it scores as it did before.
+
+    Its match goes if the other one does not read its layer.
 
     Args:
         prior: The readout with the weights.
@@ -124,9 +128,16 @@ def _with_weights(readout: LinearReadout, weights: NDArray[np.float64]) -> Linea
 
 
 def _fitted_weights(
-    cases: Sequence[LabeledUnits], penalties: NDArray[np.float64], prior: NDArray[np.float64]
+    cases: Sequence[LabeledUnits],
+    penalties: NDArray[np.float64],
+    prior: NDArray[np.float64],
+    matches: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Fit weights for the unscaled features. Shape: (features,)."""
+    """Fit weights for the unscaled features, beside matches of shape (units,).
+
+    Shape: (features,).
+    """
+    beside = torch.from_numpy(matches).float()
     features = torch.from_numpy(np.concatenate([case.features for case in cases]))
     loss_of = PieceLoss.of(cases)
     mean, scale = features.mean(dim=0), features.std(dim=0).clamp_min(1e-6)
@@ -140,7 +151,7 @@ def _fitted_weights(
     with torch.enable_grad():
         for _ in range(_STEPS):
             optimizer.zero_grad()
-            loss = loss_of(standard @ (share * direction + change))
+            loss = loss_of(standard @ (share * direction + change) + beside)
             (loss + factors @ change.square()).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,15 +88,23 @@ class LabeledUnits:
     is_real: bool = False
     """False for a case that was made up: such cases are easier, and no match is fitted to them."""
 
-    def scores(self, readout: LinearReadout) -> NDArray[np.float64]:
-        """Score the units with a fitted readout, without a match of other values.
+    def matches(self, match: ValueMatch | None) -> NDArray[np.float64]:
+        """Compute the match of each unit; 0 without a match or values. Shape: (units,).
 
-        Shape: (units,).
+        Raises:
+            ValueError: The values are of another layer.
         """
-        match, values = readout.match, self.values
-        if match is None or values is None or values.layer != match.layer:
-            return readout.score_units(self.features, self.matcher)
-        return readout.score_units(self.features, self.matcher, values.matches(match))
+        if match is None or self.values is None:
+            return np.zeros(len(self.tokens))
+        if match.layer != self.values.layer:
+            msg = f"Values of layer {match.layer} are needed, and {self.values.layer} was read."
+            raise ValueError(msg)
+        return self.values.matches(match)
+
+    def scores(self, readout: LinearReadout) -> NDArray[np.float64]:
+        """Score the units with a fitted readout. See `matches`. Shape: (units,)."""
+        matches = self.matches(readout.match)
+        return readout.score_units(self.features, self.matcher, matches)
 
 
 def all_heads(
@@ -138,16 +147,25 @@ def all_heads(
     )
 
 
-def value_layer_of(readout: LinearReadout, prior: LinearReadout | None = None) -> int:
-    """Choose the layer whose values are read: that of the prior's match, else the last one.
+def value_layer_of(
+    readout: LinearReadout,
+    config: Any,  # noqa: ANN401 - transformers' classes are untyped
+    prior: LinearReadout | None = None,
+) -> int | None:
+    """Choose the layer whose values are read.
 
     Args:
         readout: The readout with the layers that are read.
+        config: The draft's config.
         prior: The readout from which a fit starts.
+
+    Returns:
+        The layer of the prior's match if it is read, else the last one that keeps values; None if
+        none does.
     """
+    layers = {layer for layer, _ in readout.heads if keeps_values(config, layer)}
     match = None if prior is None else prior.match
-    is_read = match is not None and match.layer in {layer for layer, _ in readout.heads}
-    return match.layer if match and is_read else readout.heads[-1][0]
+    return match.layer if match and match.layer in layers else max(layers, default=None)
 
 
 def read_cases(
@@ -156,7 +174,7 @@ def read_cases(
     cases: Iterable[LabeledCase],
     *,
     own_kinds: Collection[str] = (),
-    value_layer: int | None = None,
+    prior: LinearReadout | None = None,
 ) -> Iterator[LabeledUnits]:
     """Read cases with a draft.
 
@@ -165,15 +183,14 @@ def read_cases(
         readout: Heads and passes to read; its weights are ignored.
         cases: The cases.
         own_kinds: Kinds of real cases.
-        value_layer: The layer whose values are read; None for `value_layer_of`.
+        prior: The readout from which a fit will start.
 
     Yields:
         Features and labels of each case; nothing for a case too small to be cut, or with a piece
         of evidence that is in no unit.
     """
-    layer = value_layer_of(readout) if value_layer is None else value_layer
-    has_values = keeps_values(draft.config.get_text_config(), layer)
-    scorer = AttentionScorer(draft, _with_values(readout, layer) if has_values else readout)
+    layer = value_layer_of(readout, draft.config.get_text_config(), prior)
+    scorer = AttentionScorer(draft, readout if layer is None else _with_values(readout, layer))
     # A question that needs every word has evidence, too.
     stages = ContextCompressor(scorer, leave_whole=None).stages
     for case in cases:
@@ -192,7 +209,7 @@ def read_cases(
             features=linear_features(attention).astype(np.float32),
             pieces=pieces[:, is_read],
             tokens=np.array(found.costs)[is_read],
-            values=_unit_values(values, layer) if has_values else None,
+            values=None if layer is None else _unit_values(values, layer),
             is_real=case.kind in own_kinds,
         )
 

@@ -18,7 +18,6 @@ from specprefill_integrations.calibration._reading import (
     LabeledUnits,
     all_heads,
     read_cases,
-    value_layer_of,
     without_lookahead,
 )
 from specprefill_integrations.calibration._score_calibration import (
@@ -104,7 +103,8 @@ class Calibration:
     def prior_recall(self) -> RecallByKind:
         """Evidence recall of the prior on the same cases; empty without one.
 
-        The prior may have been fitted to some of them.
+        The prior may have been fitted to some of them. Its match is left out if its layer was not
+        read.
         """
         prior = _linear_readout(self.prior)
         if prior is None:
@@ -210,9 +210,9 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
         lookahead: Also read generated tokens; they are dropped again if recall gains little.
         prior: A profile of this draft, from whose weights the fit starts and to which it stays
             close. Without effect if its readout is not a `LinearReadout`.
-        own_kinds: Kinds of real cases. Scores are calibrated on them, and a match of values is
-            fitted to them, if the prior has none and 100 of them are left whichever kind (or part,
-            of fewer than three kinds) is held out.
+        own_kinds: Kinds of real cases. Scores are calibrated on them. If the prior has no match of
+            values, one is fitted to them, provided that at least 100 of them remain whenever a kind
+            is held out (a quarter of the cases, with fewer than three kinds).
         track: Progress bar.
 
     Raises:
@@ -233,7 +233,7 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
                 readout,
                 tracked,
                 own_kinds=own_kinds,
-                value_layer=value_layer_of(readout, before),
+                prior=before,
             )
         )
     scores, validation = held_out_scores(readout, units, before)

@@ -62,8 +62,8 @@ class PromptBatch:
         layers = self.cache.layers
         if layer >= len(layers) or type(layers[layer]) is not DynamicLayer:
             msg = (
-                f"A match needs the values of layer {layer}, and this draft keeps none there: it "
-                f"shares them with another layer, or keeps a state or a window."
+                f"The values of layer {layer} are needed, and this draft does not keep them: it "
+                f"may share those of another layer, or keep a state or a window."
             )
             raise DraftModelUnsupportedError(msg)
         values: Tensor = layers[layer].values

@@ -50,7 +50,7 @@ def reading_bytes(config: Any, layers: int, question_tokens: int, item_bytes: in
     inner = getattr(config, "intermediate_size", None) or 4 * width
     passing = (8 * width + 4 * inner + 2 * heads * dim) * item_bytes  # of one layer
     scores = 4 * heads * question_tokens * 4
-    values = 2 * key_heads * dim * 4  # for a match, in float32
+    values = 3 * key_heads * dim * 4  # for a match: as they are, in float32, multiplied
     return int(kept + passing + scores + values)
 
 

@@ -41,7 +41,7 @@ _KINDS: dict[str, type[LinearReadout | CalibratedDifferenceReadout]] = {
     "linear": LinearReadout,
     "calibrated_difference": CalibratedDifferenceReadout,
 }
-_NOT_A_PROFILE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+_NOT_A_PROFILE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _KIND_OF = {kind: name for name, kind in _KINDS.items()}
 _SHAPE = (
     "model_type",
@@ -123,7 +123,7 @@ class ReadoutProfile:
             license: License of the profile for the model card, such as `apache-2.0`.
 
         Raises:
-            ValueError: `license` was given for a file.
+            ValueError: `license` was given for a file; or a weight of a match is above 65,504.
         """
         path = Path(path).expanduser()
         content = {"format": _FORMAT, **asdict(self)}
@@ -215,9 +215,16 @@ def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _packed(match: Mapping[str, Any]) -> dict[str, Any]:
-    """Write matrices in half precision, in Base64, which takes a fifth of their digits."""
+    """Write matrices in half precision, in Base64: a fifth of the space of decimal digits.
+
+    Raises:
+        ValueError: A weight is too large for that.
+    """
     found: dict[str, Any] = {"layer": match["layer"]}
     for name in _MATRICES:
+        if np.abs(match[name]).max() > np.finfo(np.float16).max:
+            msg = f"{name} of the match are too large for half precision"
+            raise ValueError(msg)
         content = base64.b64encode(match[name].astype("<f2").tobytes()).decode()
         found[name] = {"shape": list(match[name].shape), "float16": content}
     return found

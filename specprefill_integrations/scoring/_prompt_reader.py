@@ -112,7 +112,9 @@ class PromptReader:
             The readout's features, summed over the ranges of each prompt.
 
         Raises:
-            DraftModelUnsupportedError: No attention could be read, or the draft cannot generate.
+            DraftModelUnsupportedError: No attention could be read, the draft cannot generate, or it
+                does not keep the values that the readout wants.
+            ReadoutProfileError: The readout is fitted to another number of values.
         """
         order = sorted(range(len(prompts)), key=lambda row: self._kind(prompts[row]))
         together = [order]

@@ -45,7 +45,7 @@ def with_second_look(
     Args:
         first: Scores at the first look. Shape: (units,).
         lexical: Matches with the question's words. Shape: (units, features).
-        weights: Their weights in the scores; what else is in these is of the draft. Shape:
+        weights: Their weights in the scores; the rest comes from the draft. Shape:
             (features,).
         matcher: The units' words.
         feedback_units: Number of best units whose words are added; 0: no second look, no links.

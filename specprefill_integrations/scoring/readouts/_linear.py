@@ -66,7 +66,7 @@ class LinearReadout:
     those that are missing at the end."""
 
     match: ValueMatch | None = None
-    """A match of values, whose mean over a span's tokens is added; None: there is none."""
+    """A match of values, whose mean over a span's tokens is added; None: no match."""
 
     feedback_units: NonNegativeInt = 0
     """Number of best units whose words are added to the question's for a second look, see
@@ -139,17 +139,17 @@ class LinearReadout:
     def score(self, readings: SpanReadings) -> NDArray[np.float64]:
         """Compute the weighted sum, and take the second look. See `Readout.score`."""
         lexical = readings.matcher.features()  # (units, LEXICAL_FEATURES)
-        columns = slice(len(self.own_weights))
-        own, around = readings.own[:, columns], readings.around[:, columns]
+        columns = len(self.own_weights)  # passes * heads
+        own, around = readings.own[:, :columns], readings.around[:, :columns]
         parts = [
             _features(own[block], around[block], lexical[block]) @ self.weights
-            for first in range(0, len(lexical), _BLOCK_UNITS)
-            for block in [slice(first, first + _BLOCK_UNITS)]
+            for start in range(0, len(lexical), _BLOCK_UNITS)
+            for block in [slice(start, start + _BLOCK_UNITS)]
         ]
-        first = np.concatenate([[], *parts])
+        scores = np.concatenate([[], *parts])
         if self.match is not None:
-            first += readings.own[:, columns.stop]
-        return self._look_again(first, lexical, readings.matcher)
+            scores += readings.own[:, columns]
+        return self._look_again(scores, lexical, readings.matcher)
 
     def score_units(
         self,

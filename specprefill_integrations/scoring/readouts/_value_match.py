@@ -1,13 +1,15 @@
 """A learned match of a question with the tokens of a text, by a layer's values of both.
 
-A value is what attention hands on of a token. Those of a text are kept with its keys for further
-questions, so the match needs no further pass and keeps nothing of its own. It finds what attention
+The value vectors of a layer are what its attention passes on from a token. Those of a text are kept
+with its keys for further questions, so the match needs no further pass and keeps nothing of its
+own. It finds what attention
 misses where question and text differ in their wording in ways that the fitted cases have shown.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -37,6 +39,8 @@ class ValueMatch:
     question_weights: NDArray[np.float32]
     """Projection of the question's. Shape: (values, rank)."""
 
+    _digest: bytes = field(init=False, repr=False)
+
     def __post_init__(self) -> None:
         """Check the weights, and convert them to single precision.
 
@@ -54,6 +58,9 @@ class ValueMatch:
         if self.token_weights.shape != self.question_weights.shape:
             msg = "token_weights and question_weights must have the same shape"
             raise ValueError(msg)
+        content = self.token_weights.tobytes() + self.question_weights.tobytes()
+        digest = hashlib.blake2b(content, digest_size=16).digest()
+        object.__setattr__(self, "_digest", digest)
 
     def __eq__(self, other: object) -> bool:
         """Compare by value."""
@@ -65,8 +72,7 @@ class ValueMatch:
 
     @property
     def _key(self) -> tuple[object, ...]:
-        tokens, question = self.token_weights, self.question_weights
-        return self.layer, tokens.shape, tokens.tobytes(), question.tobytes()
+        return self.layer, self.token_weights.shape, self._digest
 
     def scores(self, tokens: Tensor, question: Tensor) -> Tensor:
         """Match tokens, or means of tokens, with a question.

@@ -15,8 +15,10 @@ from specprefill_integrations import Budget, ContextCompressor
 from specprefill_integrations.calibration._fitting import fit
 from specprefill_integrations.calibration._labeled_cases import LabeledCase, find_evidence
 from specprefill_integrations.calibration._reading import all_heads, read_cases, without_lookahead
+from specprefill_integrations.calibration._run import read_for_calibration
 from specprefill_integrations.scoring._attention_scorer import AttentionScorer
 from specprefill_integrations.scoring._draft_model import DraftModel
+from specprefill_integrations.scoring._profiles import ReadoutProfile, shape_of
 from specprefill_integrations.types import Span
 from tests.tiny_models import random_match, tiny_model, tiny_tokenizer
 
@@ -161,3 +163,22 @@ def test_without_lookahead_is_as_if_none_had_been_read(draft):
 def test_deep_layers_are_left_out(draft):
     assert {layer for layer, _ in all_heads(draft, last_depth=0.5).heads} == {1}
     assert {layer for layer, _ in all_heads(draft, last_depth=1.0).heads} == {1, 2}
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_enough_real_cases_give_a_profile_with_a_match(draft, is_own):
+    found = read_for_calibration(draft, [CASE] * 134, own_kinds=["facts"] if is_own else [])
+    profile = found.fit(["made up"], {})
+    assert (profile.readout.match is not None) == is_own
+    assert (profile.score_calibration is not None) == is_own
+
+
+def test_the_match_of_a_prior_is_read_in_its_own_layer(draft):
+    match = random_match("llama", 1)
+    prior = replace(all_heads(draft, last_depth=1), match=match, own_weights=(0.1,) * 16)
+    profile = ReadoutProfile(
+        draft="tiny", shape=shape_of(draft.config), readout=prior, fitted_on={"cases": 1}
+    )
+    found = read_for_calibration(draft, [CASE] * 8, last_depth=1, prior=profile)
+    assert found.units[0].values.layer == 1
+    assert found.fit(["made up"], {}).readout.match == match

@@ -249,6 +249,19 @@ def test_attention_counts_less_in_the_second_look():
     assert scores[4] > scores[5]
 
 
+def test_a_match_counts_less_in_the_second_look():
+    texts = HARBOR, BRAND, "A boat left.\nA dog ran.\n"
+    matcher = matcher_of("Where was the maker of Silver Harbor born?", *texts)
+    looking = replace(readout(), lexical_weights=(1.0,), feedback_units=2)
+    features = np.zeros((6, len(looking.weights)))
+    features[:, -len(LEXICAL_FEATURES) :] = matcher.features()
+    matches = np.array([0, 0, 0, 0, 0.1, 0])
+    scores = looking.score_units(features, matcher, matches)
+    assert 0 < scores[4] - scores[5] < 0.1 * 0.9
+    once = replace(looking, feedback_units=0).score_units(features, matcher, matches)
+    assert once[4] - once[5] == pytest.approx(0.1)
+
+
 def test_even_attention_is_one_whatever_the_length():
     """Readings of a short and of a long window compare."""
     draft = DraftModel.from_pair(tiny_model("llama"), tiny_tokenizer())

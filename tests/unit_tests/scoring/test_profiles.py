@@ -331,6 +331,14 @@ class TestFiles:
             with pytest.raises(ReadoutProfileError, match="is not a readout profile"):
                 ReadoutProfile.load(source)
 
+    def test_weights_that_could_not_be_read_again_are_not_written(
+        self, draft: DraftModel, tmp_path: Path
+    ) -> None:
+        large = replace(MATCH, token_weights=np.full((2, 2), 70_000.0))
+        with pytest.raises(ValueError, match="too large for half precision"):
+            profile_of(draft, readout=replace(READOUT, match=large)).save(tmp_path / "a.json")
+        assert not list(tmp_path.iterdir())
+
     def test_a_license_belongs_to_a_card(self, draft: DraftModel, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="license="):
             profile_of(draft).save(tmp_path / "a.json", license="apache-2.0")

@@ -147,14 +147,14 @@ def test_layers_that_keep_no_values_are_refused(make, layer):
     batch = ContextReader(DraftModel.from_pair(make(), None), 0).read(
         [[7, 8]], torch.tensor([[7, 8]]), torch.tensor([2])
     )
-    with pytest.raises(DraftModelUnsupportedError, match=f"values of layer {layer}"):
+    with pytest.raises(DraftModelUnsupportedError, match=f"values of layer {layer} are needed"):
         batch.values(layer)
 
 
-@pytest.mark.parametrize("make", [hybrid, sharing])
-def test_drafts_without_values_are_calibrated_without_a_match(make):
+@pytest.mark.parametrize(("make", "layer"), [(hybrid, None), (sharing, 1)])
+def test_calibration_reads_the_last_layer_that_keeps_values(make, layer):
     draft = DraftModel.from_pair(make(), tiny_tokenizer())
     text = "The cat sat on the mat. The dog ran away from it all."
     case = LabeledCase(kind="k", query="Who ran?", texts=(text,), evidence=(((0, Span(24, 53)),),))
     [units] = read_cases(draft, all_heads(draft, last_depth=1), [case], own_kinds=["k"])
-    assert units.values is None
+    assert (None if units.values is None else units.values.layer) == layer
