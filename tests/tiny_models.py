@@ -11,7 +11,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedModel
 
-from specprefill_integrations.scoring._draft_layers import all_attend
+from specprefill_integrations.scoring._draft_layers import keeps_values
 from specprefill_integrations.scoring._transformers_versions import attention_for
 from specprefill_integrations.scoring.readouts import ValueMatch
 
@@ -144,7 +144,7 @@ def random_match(architecture: str, layer: int) -> ValueMatch | None:
         layer: The layer.
     """
     model = tiny_model(architecture)
-    if not all_attend(model.config.get_text_config()):
+    if not keeps_values(model.config.get_text_config(), layer):
         return None
     with torch.no_grad():
         cache = model(input_ids=torch.tensor([[7]]), use_cache=True).past_key_values

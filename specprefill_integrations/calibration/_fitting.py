@@ -111,8 +111,7 @@ def weights_of(prior: LinearReadout, readout: LinearReadout) -> NDArray[np.float
 def _match_of(prior: LinearReadout | None, readout: LinearReadout) -> ValueMatch | None:
     """Return the prior's match if the readout reads its layer."""
     match = None if prior is None else prior.match
-    layers = {layer for layer, _ in readout.heads}
-    return match if match is not None and match.layer in layers else None
+    return match if match is not None and match.layer in readout.head_layers else None
 
 
 def _with_weights(readout: LinearReadout, weights: NDArray[np.float64]) -> LinearReadout:

@@ -163,7 +163,7 @@ def value_layer_of(
         The layer of the prior's match if it is read, else the last one that keeps values; None if
         none does.
     """
-    layers = {layer for layer, _ in readout.heads if keeps_values(config, layer)}
+    layers = {layer for layer in readout.head_layers if keeps_values(config, layer)}
     match = None if prior is None else prior.match
     return match.layer if match and match.layer in layers else max(layers, default=None)
 

@@ -227,15 +227,7 @@ def read_for_calibration(  # noqa: PLR0913 - mirrors the options
     before = _linear_readout(prior)
     with progress_line(f"Reading {len(cases):,} cases"):
         tracked = track(cases, description="reading")
-        units = list(
-            read_cases(
-                draft,
-                readout,
-                tracked,
-                own_kinds=own_kinds,
-                prior=before,
-            )
-        )
+        units = list(read_cases(draft, readout, tracked, own_kinds=own_kinds, prior=before))
     scores, validation = held_out_scores(readout, units, before)
     if lookahead:
         narrow, narrow_units = without_lookahead(readout, units)

@@ -98,9 +98,14 @@ class LinearReadout:
         if len(self.lexical_weights) > len(LEXICAL_FEATURES):
             msg = f"lexical_weights must be at most {len(LEXICAL_FEATURES)}, one for each feature"
             raise ValueError(msg)
-        if self.match is not None and self.match.layer not in {layer for layer, _ in self.heads}:
+        if self.match is not None and self.match.layer not in self.head_layers:
             msg = "match must be of a layer of which heads are read"
             raise ValueError(msg)
+
+    @property
+    def head_layers(self) -> frozenset[int]:
+        """The layers of the heads, counted from 0."""
+        return frozenset(layer for layer, _ in self.heads)
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -130,7 +135,7 @@ class LinearReadout:
     def layers(self, draft: DraftLayers) -> frozenset[int]:
         """Return the layers of the heads."""
         del draft
-        return frozenset(layer for layer, _ in self.heads)
+        return self.head_layers
 
     def begin(self, layout: PromptLayout) -> LinearReduction:
         """Start the reduction of a batch of prompts."""

@@ -2,8 +2,8 @@
 
 The value vectors of a layer are what its attention passes on from a token. Those of a text are kept
 with its keys for further questions, so the match needs no further pass and keeps nothing of its
-own. It finds what attention
-misses where question and text differ in their wording in ways that the fitted cases have shown.
+own. It finds what attention misses where question and text differ in their wording in ways that
+the fitted cases have shown.
 """
 
 from __future__ import annotations

@@ -235,12 +235,18 @@ def test_two_looks_are_mixed_as_probabilities(first, second, share):
     assert np.exp(mixed).tolist() == pytest.approx(expected.tolist())
 
 
-def test_attention_counts_less_in_the_second_look():
+def two_looks():
+    """A readout that looks twice, six units, and features in which their words alone are set."""
     texts = HARBOR, BRAND, "A boat left.\nA dog ran.\n"
     matcher = matcher_of("Where was the maker of Silver Harbor born?", *texts)
     looking = replace(readout(), lexical_weights=(1.0,), feedback_units=2)
     features = np.zeros((6, len(looking.weights)))
     features[:, -len(LEXICAL_FEATURES) :] = matcher.features()
+    return looking, matcher, features
+
+
+def test_attention_counts_less_in_the_second_look():
+    looking, matcher, features = two_looks()
     features[4, 0] = 0.1 / looking.weights[0]
     first, scores = features @ looking.weights, looking.score_units(features, matcher)
     without = replace(looking, feedback_units=0).score_units(features, matcher)
@@ -250,11 +256,7 @@ def test_attention_counts_less_in_the_second_look():
 
 
 def test_a_match_counts_less_in_the_second_look():
-    texts = HARBOR, BRAND, "A boat left.\nA dog ran.\n"
-    matcher = matcher_of("Where was the maker of Silver Harbor born?", *texts)
-    looking = replace(readout(), lexical_weights=(1.0,), feedback_units=2)
-    features = np.zeros((6, len(looking.weights)))
-    features[:, -len(LEXICAL_FEATURES) :] = matcher.features()
+    looking, matcher, features = two_looks()
     matches = np.array([0, 0, 0, 0, 0.1, 0])
     scores = looking.score_units(features, matcher, matches)
     assert 0 < scores[4] - scores[5] < 0.1 * 0.9
